@@ -1,0 +1,41 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "mqlock",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "MQLock", targets: ["MQLock"]),
+        .library(name: "MQLockRabbitMQ", targets: ["MQLockRabbitMQ"]),
+        .library(name: "MQLockTesting", targets: ["MQLockTesting"]),
+        .executable(name: "mqlock", targets: ["MQLockTool"]),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CRabbitMQ", pkgConfig: "librabbitmq",
+            providers: [.apt(["librabbitmq-dev"]), .brew(["rabbitmq-c"])]),
+        .systemLibrary(
+            name: "CRdKafka", pkgConfig: "rdkafka",
+            providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
+
+        .target(name: "MQLock", swiftSettings: settings),
+        .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
+        .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
+        .executableTarget(
+            name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            swiftSettings: settings),
+
+        .testTarget(name: "MQLockTests", dependencies: ["MQLock"], swiftSettings: settings),
+        .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
+        .testTarget(
+            name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,34 @@
+// What Swift cannot import from librabbitmq: variadic functions and macros. No logic here.
+#ifndef MQLOCK_CRABBITMQ_SHIM_H
+#define MQLOCK_CRABBITMQ_SHIM_H
+
+// Before amqp.h: without a complete struct timeval its timeouts become opaque pointers.
+#include <sys/time.h>
+
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#include <rabbitmq-c/ssl_socket.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp.h>
+#include <amqp_framing.h>
+#include <amqp_ssl_socket.h>
+#include <amqp_tcp_socket.h>
+#endif
+
+static inline amqp_rpc_reply_t mqlock_amqp_login_plain(
+    amqp_connection_state_t state, const char *vhost, int channel_max, int frame_max, int heartbeat,
+    const amqp_table_t *properties, const char *user, const char *password) {
+    return amqp_login_with_properties(
+        state, vhost, channel_max, frame_max, heartbeat, properties, AMQP_SASL_METHOD_PLAIN, user, password);
+}
+
+static inline amqp_rpc_reply_t mqlock_amqp_login_external(
+    amqp_connection_state_t state, const char *vhost, int channel_max, int frame_max, int heartbeat,
+    const amqp_table_t *properties, const char *identity) {
+    return amqp_login_with_properties(
+        state, vhost, channel_max, frame_max, heartbeat, properties, AMQP_SASL_METHOD_EXTERNAL, identity);
+}
+
+#endif
