@@ -1,0 +1,68 @@
+/// A lock that is held. Whoever has this value has to release it, and can do so once.
+///
+/// It cannot be copied. Dropped without ``release()``, it releases in the background and reports the leak to the
+/// ``LockObserver``.
+public struct HeldLock: ~Copyable, Sendable {
+    private let hold: Hold
+
+    package init(_ hold: Hold) { self.hold = hold }
+
+    /// The proof of holding, to be copied freely.
+    public var lease: Lease { Lease(hold.record) }
+
+    /// Gives the lock back.
+    ///
+    /// Goes through even when the calling task is cancelled. When the lock was lost before, nothing is touched at the
+    /// broker, for it may be somebody else's by now.
+    /// - Throws: ``LockError`` with code ``LockError/Code/lost`` and the reason, when the lock was lost before.
+    public consuming func release() async throws(LockError) {
+        try await hold.release()
+    }
+
+    deinit { hold.dropped() }
+}
+
+/// The hold behind a ``HeldLock``: knows how to give back, and that it happens once.
+package final class Hold: Sendable {
+    /// Why a hold ends, for the adapter.
+    package enum Ending: Sendable {
+        case released
+        /// Lost before the release: the adapter only forgets.
+        case lost(LossReason)
+        /// The held lock was dropped without a release.
+        case dropped
+    }
+
+    package let record: LeaseRecord
+    private let ended = Locked(false)
+    private let end: @Sendable (LeaseRecord, Ending) async -> Void
+
+    /// - Parameter end: gives the lock back at the broker and lets the next local waiter go on. It must not be
+    ///   cut short by cancellation, and it must be safe to call when the session is gone.
+    package init(_ record: LeaseRecord, end: @escaping @Sendable (LeaseRecord, Ending) async -> Void) {
+        self.record = record
+        self.end = end
+    }
+
+    package func release() async throws(LockError) {
+        guard beginEnding() else { return }
+        if let reason = record.beginRelease() {
+            await end(record, .lost(reason))
+            throw .lost(reason, name: record.name)
+        }
+        await end(record, .released)
+    }
+
+    package func dropped() {
+        guard beginEnding() else { return }
+        let reason = record.beginRelease()
+        Task { [record, end] in await end(record, reason.map { .lost($0) } ?? .dropped) }
+    }
+
+    private func beginEnding() -> Bool {
+        ended.withLock { ended in
+            defer { ended = true }
+            return !ended
+        }
+    }
+}

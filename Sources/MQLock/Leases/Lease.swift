@@ -1,0 +1,107 @@
+/// The proof of holding: who holds what, with which fencing token, and whether that still stands.
+///
+/// A lease is a value: copy it, send it to other tasks, keep it. Copies share one validity; none of them can release
+/// the lock. Hand ``fencingToken`` to every resource that the lock protects.
+public struct Lease: Sendable, Identifiable {
+    package let record: LeaseRecord
+
+    package init(_ record: LeaseRecord) { self.record = record }
+
+    /// What is locked.
+    public var name: LockName { record.name }
+    /// The number of this grant; it never changes.
+    public var fencingToken: FencingToken { record.token }
+    /// Tells this grant from every other.
+    public var id: LeaseID { record.id }
+    /// Who holds it, as configured.
+    public var owner: String { record.owner }
+
+    /// Whether the lock is certainly still held.
+    ///
+    /// No I/O: a clock read and a compare. False from the instant at which the broker *could* have given the lock to
+    /// somebody else, also when nothing in this process has noticed yet: after a SIGSTOP or a pause of the machine it
+    /// is false before the next statement runs. Once false it stays false.
+    public var isValid: Bool { record.isValid }
+
+    /// How long the lease stays valid if the broker is not heard of again; zero when it is not valid.
+    public var remaining: Duration { record.remaining }
+
+    /// Throws unless the lease is valid for at least `margin` more.
+    ///
+    /// Call it before every irreversible step, with the time that step takes.
+    /// - Throws: ``LockError`` with code ``LockError/Code/lost``.
+    public func check(atLeast margin: Duration = .zero) throws(LockError) {
+        try record.check(atLeast: margin)
+    }
+
+    /// The state now and every change after it; ends after `lost` or `released`.
+    ///
+    /// Any number of iterators may run; each begins with the state of that moment.
+    public var states: LeaseStates { LeaseStates(record: record) }
+}
+
+/// Tells one grant from every other, of this process and of others.
+public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// A new random id.
+    public init() {
+        high = .random(in: 0 ... .max)
+        low = .random(in: 0 ... .max)
+    }
+
+    /// 32 hexadecimal digits.
+    public var description: String {
+        [high, low].map { number in
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+}
+
+/// Where a lease stands.
+public enum LeaseState: Hashable, Sendable {
+    /// The lock is held.
+    case held
+    /// Proof of life is overdue: the lock is still held, but start nothing new.
+    case suspect
+    /// The lock is held no more.
+    case lost(LossReason)
+    /// The holder gave the lock back.
+    case released
+
+    /// Whether no other state can follow.
+    public var isFinal: Bool {
+        switch self {
+        case .held, .suspect: false
+        case .lost, .released: true
+        }
+    }
+}
+
+/// The states of a lease as an asynchronous sequence, the current one first.
+public struct LeaseStates: AsyncSequence, Sendable {
+    /// A state of the lease.
+    public typealias Element = LeaseState
+    /// The sequence does not throw.
+    public typealias Failure = Never
+
+    let record: LeaseRecord
+
+    /// Begins with the state of this moment.
+    public func makeAsyncIterator() -> Iterator { Iterator(base: record.subscribe().makeAsyncIterator()) }
+
+    /// Delivers the states in order; ends after a final one, or when its task is cancelled.
+    public struct Iterator: AsyncIteratorProtocol {
+        var base: AsyncStream<LeaseState>.AsyncIterator
+
+        /// The next state, or nil at the end.
+        public mutating func next() async -> LeaseState? { await base.next() }
+
+        /// The next state, or nil at the end.
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> LeaseState? {
+            await base.next(isolation: actor)
+        }
+    }
+}

@@ -1,0 +1,203 @@
+import Synchronization
+
+/// What all copies of a lease share. The adapter that made the grant drives it; holders only look.
+package final class LeaseRecord: Sendable {
+    package let name: LockName
+    package let token: FencingToken
+    package let id = LeaseID()
+    package let owner: String
+    package let grantedAt: ContinuousClock.Instant
+    /// The session's proof, shared by all its leases.
+    package let proof: ProofOfLife
+    /// The instant at which this mutex can be held no longer, if there is one.
+    package let limit: ContinuousClock.Instant?
+
+    private struct Storage {
+        var state = LeaseState.held
+        var endedAt: ContinuousClock.Instant?
+        var subscribers: [Int: AsyncStream<LeaseState>.Continuation] = [:]
+        var nextSubscriber = 0
+        var onLoss: [@Sendable (LossReason) -> Void] = []
+    }
+
+    private let storage = Locked(Storage())
+    /// Set once, when the state has become final; lets `isValid` decide without the lock.
+    private let isFinal = Atomic(false)
+
+    package init(
+        name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
+        limit: ContinuousClock.Instant? = nil
+    ) {
+        self.name = name
+        self.token = token
+        self.owner = owner
+        self.proof = proof
+        self.limit = limit
+        grantedAt = proof.clock.now
+    }
+
+    // MARK: Looking
+
+    package var isValid: Bool { remaining > .zero }
+
+    package var remaining: Duration {
+        if isFinal.load(ordering: .acquiring) { return .zero }
+        let left = remainingByClock
+        if left == .zero { settleIfExpired() }
+        return left
+    }
+
+    /// Up to when the lease is valid as things stand; nil when it is not.
+    package var validUntil: ContinuousClock.Instant? {
+        guard isValid, let proven = proof.provenUntil else { return nil }
+        return limit.map { min($0, proven) } ?? proven
+    }
+
+    package func check(atLeast margin: Duration) throws(LockError) {
+        let left = remaining
+        if left > margin || (left == margin && left > .zero) { return }
+        switch state {
+        case .lost(let reason): throw .lost(reason, name: name)
+        case .released: throw LockError(.lost, "the lock \(name) was released; its lease is no longer valid")
+        case .held, .suspect:
+            throw LockError(
+                .lost,
+                """
+                the lock \(name) is proven for another \(left.readable) only, less than the \(margin.readable) asked \
+                for; wait for the next renewal or do less at a time
+                """,
+                lossReason: LossReason(.proofOverdue))
+        }
+    }
+
+    /// The state of this moment; an expired proof counts as lost even if nobody has noticed before.
+    package var state: LeaseState {
+        if !isFinal.load(ordering: .acquiring) { settleIfExpired() }
+        return storage.withLock { $0.state }
+    }
+
+    /// The instant at which validity ended: of the loss, the release, or the expiry; nil while it stands.
+    package var endedAt: ContinuousClock.Instant? { storage.withLock { $0.endedAt } }
+
+    /// How long the lock has been held, up to its end.
+    package var heldFor: Duration { grantedAt.duration(to: endedAt ?? proof.clock.now) }
+
+    package func subscribe() -> AsyncStream<LeaseState> {
+        let now = state
+        // Two states can alternate (held, suspect) and two can end: with four places nothing that matters is dropped,
+        // and a reader that never reads costs four values.
+        let (stream, continuation) = AsyncStream.makeStream(of: LeaseState.self, bufferingPolicy: .bufferingNewest(4))
+        let (current, key): (LeaseState, Int?) = storage.withLock { storage in
+            guard !storage.state.isFinal else { return (storage.state, nil) }
+            let key = storage.nextSubscriber
+            storage.nextSubscriber += 1
+            storage.subscribers[key] = continuation
+            // Under the lock, so that no later state can overtake the current one.
+            continuation.yield(storage.state)
+            return (storage.state, key)
+        }
+        guard let key else {
+            continuation.yield(now.isFinal ? now : current)
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [storage] _ in
+            storage.withLock { _ = $0.subscribers.removeValue(forKey: key) }
+        }
+        return stream
+    }
+
+    /// Calls `body` once, when the lease is lost; at once when it already is. Never called for a release.
+    package func onLoss(_ body: @escaping @Sendable (LossReason) -> Void) {
+        let already: LossReason? = storage.withLock { storage in
+            if case .lost(let reason) = storage.state { return reason }
+            if storage.state != .released { storage.onLoss.append(body) }
+            return nil
+        }
+        if let already { body(already) }
+    }
+
+    // MARK: Driving
+
+    /// Ends the lease as lost; false when it had ended before.
+    @discardableResult
+    package func lose(_ reason: LossReason) -> Bool {
+        settle(.lost(reason), at: proof.clock.now)
+    }
+
+    /// Marks proof as overdue, or as fresh again; false when that changed nothing.
+    @discardableResult
+    package func setSuspect(_ suspect: Bool) -> Bool {
+        change { storage in
+            switch (storage.state, suspect) {
+            case (.held, true): storage.state = .suspect
+            case (.suspect, false): storage.state = .held
+            default: return false
+            }
+            return true
+        }
+    }
+
+    /// Ends the lease as released, unless it was lost before: then says why, and the caller must touch nothing.
+    package func beginRelease() -> LossReason? {
+        // In this order: what has run out by the clock is lost, and an end that came before stands.
+        settleIfExpired()
+        settle(.released, at: proof.clock.now)
+        if case .lost(let reason) = storage.withLock({ $0.state }) { return reason }
+        return nil
+    }
+
+    /// Ends the lease as lost if its time has run out by the clock; true when this call did it.
+    @discardableResult
+    package func settleIfExpired() -> Bool {
+        guard remainingByClock == .zero else { return false }
+        let now = proof.clock.now
+        if let limit, limit <= now {
+            return settle(.lost(LossReason(.holdLimit)), at: limit)
+        }
+        return settle(.lost(LossReason(.proofOverdue)), at: now)
+    }
+
+    private var remainingByClock: Duration {
+        let proven = proof.remaining
+        guard let limit else { return proven }
+        return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
+    }
+
+    @discardableResult
+    private func settle(_ final: LeaseState, at instant: ContinuousClock.Instant) -> Bool {
+        change { storage in
+            guard !storage.state.isFinal else { return false }
+            storage.state = final
+            storage.endedAt = instant
+            isFinal.store(true, ordering: .releasing)
+            return true
+        }
+    }
+
+    /// Applies a transition under the lock and tells everybody after it.
+    @discardableResult
+    private func change(_ transition: (inout Storage) -> Bool) -> Bool {
+        var finished: [AsyncStream<LeaseState>.Continuation] = []
+        var lossHandlers: [@Sendable (LossReason) -> Void] = []
+        var reason: LossReason?
+        let changed = storage.withLock { storage in
+            guard transition(&storage) else { return false }
+            // Yielding under the lock keeps the order; a stream's continuation runs no user code while it yields.
+            for subscriber in storage.subscribers.values { subscriber.yield(storage.state) }
+            guard storage.state.isFinal else { return true }
+            finished = Array(storage.subscribers.values)
+            storage.subscribers = [:]
+            if case .lost(let why) = storage.state {
+                reason = why
+                lossHandlers = storage.onLoss
+            }
+            storage.onLoss = []
+            return true
+        }
+        // Outside: finishing runs termination handlers, which take the lock.
+        for subscriber in finished { subscriber.finish() }
+        if let reason { for handler in lossHandlers { handler(reason) } }
+        return changed
+    }
+}

@@ -1,0 +1,88 @@
+import Foundation
+public import MQLock
+
+extension RabbitMQLocks {
+    /// How to reach the broker and how to behave; every value has a sensible default.
+    public struct Configuration: Sendable {
+        /// The broker, as an AMQP URI.
+        public var uri: String
+        /// Which mutex the names of this provider use. All programs must use the same one for one name.
+        public var mutex: Mutex
+        /// Who we are, shown to operators and other contenders; by default host and process id.
+        public var owner: String
+        /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. 1 s at least;
+        /// by default 10 s, or what the URI says. The broker may lower it.
+        public var heartbeat: Duration
+        /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
+        public var margin: Duration?
+        /// How long one attempt to connect and log in may take.
+        public var connectTimeout: Duration
+        /// How long the broker may take to answer one request before the session is dropped as broken.
+        public var requestTimeout: Duration
+        /// How long to try for the first session before waiting contenders are told that the broker is unreachable;
+        /// `nil` keeps trying until their own deadlines.
+        public var startupTimeout: Duration?
+        /// Delays between attempts to reconnect.
+        public var backoff: Backoff
+        /// The broker's delivery-acknowledgement timeout (`consumer_timeout`), which bounds a hold of the token mutex.
+        public var acknowledgementTimeout: Duration
+        /// How long a shutdown waits for holders to release.
+        public var drainTimeout: Duration
+        /// How many contenders may wait in this process, over all names.
+        public var maximumWaiters: Int
+
+        /// A configuration for the broker at `uri`.
+        public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .token) {
+            self.uri = uri
+            self.mutex = mutex
+            owner = Self.defaultOwner
+            heartbeat = .seconds(10)
+            margin = nil
+            connectTimeout = .seconds(5)
+            requestTimeout = .seconds(5)
+            startupTimeout = nil
+            backoff = Backoff()
+            acknowledgementTimeout = .seconds(30 * 60)
+            drainTimeout = .seconds(5)
+            maximumWaiters = 100_000
+        }
+    }
+
+    /// Which protocol on the broker makes the mutex.
+    public struct Mutex: Hashable, Sendable, CustomStringConvertible {
+        /// The mutex's name, as the command takes it.
+        public let description: String
+
+        /// A single token message: delivery acquires, requeue releases.
+        public static let token = Self(description: "token")
+    }
+
+    /// Capped exponential delays with jitter.
+    public struct Backoff: Sendable, Equatable {
+        /// The first delay.
+        public var initial: Duration
+        /// No delay is longer.
+        public var maximum: Duration
+        /// Each delay is this many times the one before.
+        public var factor: Double
+        /// The share of each delay that is random, 0 to 1.
+        public var jitter: Double
+
+        /// 100 ms doubling up to 5 s, half of it random.
+        public init(
+            initial: Duration = .milliseconds(100), maximum: Duration = .seconds(5), factor: Double = 2,
+            jitter: Double = 0.5
+        ) {
+            self.initial = initial
+            self.maximum = maximum
+            self.factor = factor
+            self.jitter = jitter
+        }
+    }
+}
+
+extension RabbitMQLocks.Configuration {
+    static var defaultOwner: String {
+        "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
+    }
+}
