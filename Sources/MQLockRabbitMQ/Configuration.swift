@@ -1,5 +1,5 @@
 import Foundation
-public import MQLock
+import MQLock
 
 extension RabbitMQLocks {
     /// How to reach the broker and how to behave; every value has a sensible default.

@@ -12,9 +12,9 @@ struct ProofSchedule: Sendable {
     private var unanswered: [ContinuousClock.Instant] = []
     private(set) var nextRequest: ContinuousClock.Instant
 
-    init(window: Duration, heartbeat: Int, start: ContinuousClock.Instant) {
+    init(window: Duration, heartbeat: Duration, start: ContinuousClock.Instant) {
         self.window = window
-        interval = .seconds(heartbeat) / 4
+        interval = heartbeat / 4
         nextRequest = start
     }
 

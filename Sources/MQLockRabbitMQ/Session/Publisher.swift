@@ -77,10 +77,10 @@ actor Publisher {
                 clientProperties: ["connection_name": "mqlock \(settings.owner) publishes"])
             self.connection = connection
             nextDeliveryTag = 0
-            loop.watch(connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBuffered }) {
+            loop.watch(connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }) {
                 [unowned self] in readable()
             }
-            loop.afterTurn = { [unowned self] in perform { connection throws(ConnectionFailure) in try connection.flush() } }
+            loop.afterTurn = { [unowned connection] in connection.flush() }
             perform { connection throws(ConnectionFailure) in
                 try connection.channelOpen(Self.channel)
                 try connection.confirmSelect(Self.channel)
@@ -111,8 +111,11 @@ actor Publisher {
     }
 
     private func readable() {
-        perform { connection throws(ConnectionFailure) in
-            try connection.readAvailable { [unowned self] in handle($0) }
+        guard let connection else { return }
+        do throws(ConnectionFailure) {
+            try connection.readAvailable { inbound in handle(inbound) }
+        } catch {
+            disconnect()
         }
     }
 
@@ -146,6 +149,6 @@ actor Publisher {
         let now = ContinuousClock.now
         let isBlocked = blocked.withLock { $0 != nil }
         if !isBlocked, pending.values.contains(where: { $0.deadline <= now }) { return disconnect() }
-        beat = loop.schedule(at: now.advanced(by: .seconds(connection.heartbeat) / 4)) { [unowned self] in pulse() }
+        beat = loop.schedule(at: now.advanced(by: connection.serviceInterval)) { [unowned self] in pulse() }
     }
 }

@@ -10,14 +10,16 @@ actor Session {
     private let relay: ObserverRelay
     private var core: SessionCore?
     private var names: TokenNames?
-    private let onEnd: @Sendable (SessionEnd) -> Void
+    private let onEnd: @Sendable (Session, SessionEnd) -> Void
+    /// How the session ended, as soon as it has.
+    nonisolated let ending = Locked<SessionEnd?>(nil)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     /// - Parameter onEnd: called once, when a session that came up has ended.
     init(
         settings: SessionSettings, largest: LargestTokens, relay: ObserverRelay,
-        onEnd: @escaping @Sendable (SessionEnd) -> Void
+        onEnd: @escaping @Sendable (Session, SessionEnd) -> Void
     ) throws(ConnectionFailure) {
         loop = try EventLoop(name: "mqlock-locks")
         publisher = try Publisher(settings: settings)
@@ -37,20 +39,19 @@ actor Session {
         let core = SessionCore(loop: loop, connection: connection, settings: settings)
         let names = TokenNames(
             core: core, largest: largest, relay: relay,
-            publish: { [unowned self] queue, message, done in publish(queue, message, done) },
+            publish: { [publisher, weak self] queue, message, done in
+                Task {
+                    let arrived = await publisher.publish(message, to: queue)
+                    await self?.run { done(arrived) }
+                }
+            },
             obstacle: { [publisher] in publisher.obstacle })
         self.core = core
         self.names = names
-        core.onSuspect = { names.setSuspect($0) }
-        let failure: SessionEnd? = await withCheckedContinuation { continuation in
-            core.onReady = { continuation.resume(returning: nil) }
-            core.onEnd = { continuation.resume(returning: $0) }
-            core.start()
-            guard core.end == nil else { return }
-            core.onReady = { [unowned self, unowned core] in
-                core.onEnd = { end in self.ended(end) }
-                continuation.resume(returning: nil)
-            }
+        core.onSuspect = { [unowned names] in names.setSuspect($0) }
+        core.onEnd = { [unowned self] end in assumeIsolated { $0.ended(end) } }
+        let failure = await withCheckedContinuation { continuation in
+            core.start { continuation.resume(returning: $0) }
         }
         switch failure {
         case nil: return
@@ -62,9 +63,10 @@ actor Session {
     }
 
     private func ended(_ end: SessionEnd) {
+        ending.withLock { $0 = end }
         names?.sessionEnded(end)
         Task { [publisher] in await publisher.close() }
-        onEnd(end)
+        onEnd(self, end)
     }
 
     // MARK: Contending
@@ -107,22 +109,5 @@ actor Session {
         core?.finish(.shutdown)
     }
 
-    // MARK: Publishing
-
-    private func publish(_ queue: String, _ message: TokenMessage, _ done: @escaping (Bool) -> Void) {
-        publishes += 1
-        let number = publishes
-        pendingPublishes[number] = done
-        Task { [publisher] in
-            let arrived = await publisher.publish(message, to: queue)
-            self.published(number, arrived)
-        }
-    }
-
-    private var publishes: UInt64 = 0
-    private var pendingPublishes: [UInt64: (Bool) -> Void] = [:]
-
-    private func published(_ number: UInt64, _ arrived: Bool) {
-        pendingPublishes.removeValue(forKey: number)?(arrived)
-    }
+    private func run(_ body: @Sendable () -> Void) { body() }
 }

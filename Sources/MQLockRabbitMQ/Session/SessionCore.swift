@@ -23,7 +23,10 @@ enum SessionEnd: Sendable {
 /// The lock connection of a session, on its loop's thread: sends, hands out what comes in, proves life, and ends
 /// everything at once when it cannot. It never publishes, because a broker with an alarm stops reading from
 /// publishers: a frozen holder would not be noticed then, and a release not be processed.
-final class SessionCore {
+///
+/// Not sendable in truth: it lives on its loop's thread. The compiler cannot follow the actor's isolation through the
+/// loop's callbacks, hence unchecked; the same goes for all that hangs on it.
+final class SessionCore: @unchecked Sendable {
     let settings: SessionSettings
     let loop: EventLoop
     let version: BrokerVersion
@@ -38,8 +41,9 @@ final class SessionCore {
     /// Set once; from then on nothing is sent and nothing is handed out.
     private(set) var end: SessionEnd?
 
-    /// Called at the first proof.
-    var onReady: (() -> Void)?
+    /// Called at the first proof, with nil, or with the end that came before it.
+    private var onReady: ((SessionEnd?) -> Void)?
+    /// Called when a session that had become ready ends.
     var onEnd: ((SessionEnd) -> Void)?
     var onSuspect: ((Bool) -> Void)?
 
@@ -50,7 +54,7 @@ final class SessionCore {
         self.connection = connection
         self.settings = settings
         // A broker that hides its version is taken for a recent one: there the delivery limit has to be set.
-        version = BrokerVersion(connection.serverVersion ?? "") ?? BrokerVersion(4, 0, 0)
+        version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
         let window = settings.proofWindow(heartbeat: connection.heartbeat)
         let now = ContinuousClock.now
         schedule = ProofSchedule(window: window, heartbeat: connection.heartbeat, start: now)
@@ -60,12 +64,13 @@ final class SessionCore {
     }
 
     /// Begins to serve: asks for the first proof and watches the socket.
-    func start() {
+    func start(ready: @escaping (SessionEnd?) -> Void) {
+        onReady = ready
         perform { connection throws(ConnectionFailure) in try connection.channelOpen(Self.proofChannel) }
-        loop.watch(connection.socketDescriptor, hasBuffered: { [unowned self] in end == nil && connection.hasBuffered }) {
+        loop.watch(connection.socketDescriptor, hasBuffered: { [unowned self] in end == nil && connection.hasBufferedInput }) {
             [unowned self] in readable()
         }
-        loop.afterTurn = { [unowned self] in perform { connection throws(ConnectionFailure) in try connection.flush() } }
+        loop.afterTurn = { [unowned self] in connection.flush() }
         pulse()
     }
 
@@ -158,7 +163,7 @@ final class SessionCore {
             perform { connection throws(ConnectionFailure) in
                 try connection.basicQos(Self.proofChannel, prefetch: 1)
                 // Heartbeats leave only inside calls that read.
-                try connection.flush()
+                connection.flush()
             }
         }
         guard end == nil, let until = proof.provenUntil else { return }
@@ -169,10 +174,8 @@ final class SessionCore {
         guard let until = schedule.answered() else { return }
         guard proof.extend(to: until) else { return finish(.proofOverdue) }
         if !schedule.isOverdue(at: ContinuousClock.now) { setSuspect(false) }
-        if let onReady {
-            self.onReady = nil
-            onReady()
-        }
+        onReady?(nil)
+        onReady = nil
     }
 
     private func stillProven() -> Bool {
@@ -201,8 +204,12 @@ final class SessionCore {
         if case .shutdown = end { connection.close() } else { connection.abort() }
         channels.removeAll()
         requests = [:]
-        onReady = nil
-        onEnd?(end)
+        if let onReady {
+            self.onReady = nil
+            onReady(end)
+        } else {
+            onEnd?(end)
+        }
         onEnd = nil
     }
 }

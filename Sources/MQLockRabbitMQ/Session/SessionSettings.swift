@@ -34,10 +34,10 @@ struct SessionSettings: Sendable {
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
         }
-        guard proofWindow(heartbeat: endpoint.heartbeat) > .zero else {
+        guard proofWindow(heartbeat: heartbeat) > .zero else {
             throw LockError(
                 .invalidConfiguration,
-                "a margin of \(marginFor(heartbeat: endpoint.heartbeat).readable) leaves nothing of two heartbeats")
+                "a margin of \(marginFor(heartbeat: heartbeat).readable) leaves nothing of two heartbeats")
         }
         guard maximumHold > .zero else {
             throw LockError(
@@ -53,18 +53,21 @@ struct SessionSettings: Sendable {
     ///
     /// The broker drops a connection between two and three heartbeat intervals after the last byte it received
     /// (rabbit_heartbeat.erl: two idle checks), so before 2T nobody else can be given its locks.
-    func proofWindow(heartbeat: Int) -> Duration {
-        .seconds(2 * heartbeat) - marginFor(heartbeat: heartbeat)
+    func proofWindow(heartbeat: Duration) -> Duration {
+        heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
     /// The longest hold: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
     /// that may have waited unread for as long as a proof lasts.
     var maximumHold: Duration {
-        acknowledgementTimeout - .seconds(2 * endpoint.heartbeat) - marginFor(heartbeat: endpoint.heartbeat)
+        acknowledgementTimeout - heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
-    private func marginFor(heartbeat: Int) -> Duration {
-        margin ?? max(.milliseconds(200), .seconds(2 * heartbeat) / 10)
+    /// What we ask for; the broker may lower it.
+    private var heartbeat: Duration { .seconds(endpoint.heartbeat) }
+
+    private func marginFor(heartbeat: Duration) -> Duration {
+        margin ?? max(.milliseconds(200), heartbeat / 5)
     }
 }
 

@@ -38,7 +38,7 @@ actor Supervisor {
     private func nextSession(
         for name: LockName, until deadline: ContinuousClock.Instant?
     ) async throws(LockError) -> Session {
-        if let session { return session }
+        if let session = current.withLock({ $0 }) { return session }
         guard machine.state != .stopped, machine.state != .stopping, machine.state != .draining else { throw .shutDown }
         lastContender += 1
         let number = lastContender
@@ -51,7 +51,7 @@ actor Supervisor {
             }
         }
         defer { timer?.cancel() }
-        let result = await withTaskCancellationHandler {
+        let result: Result<Session, LockError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 guard !Task.isCancelled else {
                     return continuation.resume(returning: .failure(.cancelled(name)))
@@ -161,11 +161,13 @@ actor Supervisor {
     private func connect() {
         Task { [settings, largest, relay] in
             do throws(ConnectionFailure) {
-                let opened = try Session(settings: settings, largest: largest, relay: relay) { end in
-                    Task { await self.ended(end) }
+                let session = try Session(settings: settings, largest: largest, relay: relay) { session, end in
+                    // At once, so that no contender is sent back to a session that is gone.
+                    self.current.withLock { if $0 === session { $0 = nil } }
+                    Task { await self.ended(session, end) }
                 }
-                try await opened.open()
-                self.opened(opened)
+                try await session.open()
+                self.opened(session)
             } catch {
                 self.failed(error)
             }
@@ -175,6 +177,8 @@ actor Supervisor {
     private func opened(_ session: Session) {
         self.session = session
         feed(.connected)
+        // It may have ended before it was known here.
+        if let end = session.ending.withLock({ $0 }) { ended(session, end) }
     }
 
     private func failed(_ failure: ConnectionFailure) {
@@ -182,8 +186,9 @@ actor Supervisor {
         feed(failure.isPermanent ? .failedForGood : .failedForNow)
     }
 
-    private func ended(_ end: SessionEnd) {
-        session = nil
+    private func ended(_ session: Session, _ end: SessionEnd) {
+        guard self.session === session else { return }
+        self.session = nil
         current.withLock { $0 = nil }
         if case .failed(let failure) = end { lastFailure = failure }
         relay.send(LockEvent(.disconnected, at: .now, owner: settings.owner, reason: end.lossReason))

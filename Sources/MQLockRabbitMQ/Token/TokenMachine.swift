@@ -47,16 +47,16 @@ struct TokenMachine: Sendable {
         let waits: Bool
     }
 
-    private(set) var state = State.closed
+    var state = State.closed
     /// The contender that is to be answered.
-    private(set) var wanted: Wanted?
+    var wanted: Wanted?
     /// Our consumer on the register. It keeps the register from expiring, and the broker tells us of its deletion.
-    private(set) var pin = Pin.none
+    var pin = Pin.none
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
-    private(set) var validNonce: Nonce?
-    private var lastTag: UInt64 = 0
-    private var lastVerification: UInt64 = 0
-    private var lastPause: UInt64 = 0
+    var validNonce: Nonce?
+    var lastTag: UInt64 = 0
+    var lastVerification: UInt64 = 0
+    var lastPause: UInt64 = 0
 
     /// A test switch: a delivery that nobody waits for any more is kept instead of put back.
     var mutantKeepsLateDeliveries = false

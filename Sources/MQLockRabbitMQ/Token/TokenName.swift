@@ -3,7 +3,7 @@ import MQLock
 
 /// One name in one session: performs what its state machine says and keeps what that does not know: the channel's
 /// number, the waiting contender, the lease, the timers.
-final class TokenName: ChannelHandler {
+final class TokenName: ChannelHandler, @unchecked Sendable {
     /// What a contender is told.
     enum Answer: Sendable {
         case granted(LeaseRecord)
@@ -159,7 +159,7 @@ final class TokenName: ChannelHandler {
         case .consume(let tag): consume(objects.queue, tag: Tag.token(tag).text, noAck: false)
         case .placePin: consume(objects.register, tag: Tag.pin.text, noAck: true)
         case .get: request { [objects] connection, channel throws(ConnectionFailure) in
-            try connection.basicGet(channel, queue: objects.queue, noAck: false)
+            try connection.basicGet(channel, objects.queue, noAck: false)
         }
         case .cancel(let tag): write { connection, channel throws(ConnectionFailure) in
             try connection.basicCancel(channel, tag: Tag.token(tag).text, nowait: true)
@@ -279,7 +279,7 @@ final class TokenName: ChannelHandler {
 
     private func consume(_ queue: String, tag: String, noAck: Bool) {
         request { connection, channel throws(ConnectionFailure) in
-            try connection.basicConsume(channel, queue: queue, tag: tag, noAck: noAck)
+            try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
         }
     }
 

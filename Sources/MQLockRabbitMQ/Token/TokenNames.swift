@@ -1,10 +1,10 @@
 import MQLock
 
 /// The names of the token mutex in one session, on its loop's thread.
-final class TokenNames {
+final class TokenNames: @unchecked Sendable {
     let core: SessionCore
     /// Publishes over the publish connection; tells, on this thread, whether the message is in the queue.
-    let publish: (_ queue: String, TokenMessage, @escaping (Bool) -> Void) -> Void
+    let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
     let obstacle: () -> String?
     /// The largest fencing token seen of each name, over all sessions of the provider.
@@ -19,7 +19,7 @@ final class TokenNames {
 
     init(
         core: SessionCore, largest: LargestTokens, relay: ObserverRelay,
-        publish: @escaping (String, TokenMessage, @escaping (Bool) -> Void) -> Void,
+        publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void,
         obstacle: @escaping () -> String?
     ) {
         self.core = core
