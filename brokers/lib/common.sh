@@ -3,7 +3,7 @@
 
 # Exit statuses, as in sysexits(3).
 # shellcheck disable=SC2034  # used by the scripts that source this file
-readonly EX_USAGE=64 EX_UNAVAILABLE=69 EX_CANTCREAT=73
+readonly EX_USAGE=64 EX_UNAVAILABLE=69 EX_CANTCREAT=73 EX_NOPERM=77
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
@@ -61,7 +61,7 @@ free_port() {
 find_swift() {
     local candidate
     if command -v swift; then return 0; fi
-    for candidate in "${SWIFTLY_BIN_DIR:-$HOME/.local/share/swiftly/bin}"/swift "$HOME/.swiftly/bin/swift" \
+    for candidate in "${SWIFTLY_BIN_DIR:-${HOME:-}/.local/share/swiftly/bin}"/swift "${HOME:-}/.swiftly/bin/swift" \
         /opt/swift/usr/bin/swift /usr/local/swift/usr/bin/swift /usr/share/swift/usr/bin/swift /usr/libexec/swift/bin/swift \
         /opt/swift*/usr/bin/swift; do
         if [ -x "$candidate" ]; then

@@ -4,8 +4,9 @@
 # A node has two folders:
 #   home  what survives: node name, Erlang cookie, data, log (--data, or in the run folder)
 #   run   what one start of brokers/with needs: ports, configuration, pids, the two scripts for tests
-# `$run/settings` holds the shell variables that describe the node:
-#   home run node amqp_port dist_port epmd_port server_path
+# `$run/settings` holds the shell variables that describe the node,
+# these, all set by rabbitmq_prepare:
+home='' run='' node='' amqp_port='' dist_port='' epmd_port='' server_path=''
 
 readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
 
@@ -183,11 +184,8 @@ stop_pid_in() {
     if own_process "$pid" "$2"; then kill -KILL "$pid" 2>/dev/null; fi
     while own_process "$pid" "$2"; do sleep 0.02; done
     # Its parent reaps it in a moment.
-    local attempt
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 "$pid" 2>/dev/null || break
-        sleep 0.02
-    done
+    deadline=$((SECONDS + 1))
+    while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -le "$deadline" ]; do sleep 0.02; done
 }
 
 # rabbitmq_show_log: the end of what the node wrote, for a start that failed.
