@@ -35,6 +35,7 @@ rabbitmq_prepare() {
     home=$(cd "$home" && pwd) || die "$EX_CANTCREAT" "cannot enter the data folder $1"
     (mkdir -p "$home/erlang" "$home/data" "$home/log" && : >"$home/.writable" && rm "$home/.writable") 2>/dev/null ||
         die "$EX_CANTCREAT" "cannot write to the data folder $home"
+    rabbitmq_take_home || die "$EX_UNAVAILABLE" "the data folder $home is in use by another run"
     # The data is bound to the name of the node that wrote it, hence the name lives with the data.
     [ -s "$home/node" ] || echo "mqlock-$(random_word)@localhost" >"$home/node"
     read -r node <"$home/node"
@@ -51,6 +52,19 @@ rabbitmq_prepare() {
     rabbitmq_write_ctl
     rabbitmq_write_restart
 }
+
+# rabbitmq_take_home: a link in the home folder to the run folder that uses it. One whose keeper is gone is from a crash.
+rabbitmq_take_home() {
+    local owner keeper=''
+    ln -sn "$run" "$home/in-use" 2>/dev/null && return 0
+    owner=$(readlink "$home/in-use") || return 1
+    [ ! -s "$owner/keeper.pid" ] || read -r keeper <"$owner/keeper.pid"
+    ! own_process "$keeper" with || return 1
+    rm -f "$home/in-use"
+    ln -sn "$run" "$home/in-use" 2>/dev/null
+}
+
+rabbitmq_leave_home() { rm -f "$home/in-use"; }
 
 random_word() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -188,13 +202,14 @@ stop_pid_in() {
     while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -le "$deadline" ]; do sleep 0.02; done
 }
 
-# rabbitmq_show_log: the end of what the node wrote, for a start that failed.
+# rabbitmq_show_log: what the node wrote, for a start that failed.
 rabbitmq_show_log() {
     local file
     for file in "$home/log/startup" "$home/log/$node.log"; do
         [ -s "$file" ] || continue
-        say "end of $file:"
-        tail -n 20 "$file" >&2
+        say "errors in $file, and its end:"
+        grep -m 20 '\[error\]' "$file" >&2
+        tail -n 10 "$file" >&2
     done
 }
 
