@@ -29,7 +29,8 @@ enum TokenNumber {
     static func fence(number: UInt64, count: Int64, at now: Date) throws(LockError) -> FencingToken {
         guard let limit = self.number(at: now.addingTimeInterval(tolerance)) else { throw wrongClock(now) }
         guard count >= 0 else {
-            throw LockError(.internalError, "the broker reported \(count) hand-overs of a message; it cannot be trusted")
+            throw LockError(
+                .internalError, "the broker reported \(count) hand-overs of a message; it cannot be trusted")
         }
         let (added, overflow) = UInt64(count).multipliedReportingOverflow(by: step)
         let (sum, carried) = number.addingReportingOverflow(added)

@@ -77,7 +77,9 @@ actor Publisher {
                 clientProperties: ["connection_name": "mqlock \(settings.owner) publishes"])
             self.connection = connection
             nextDeliveryTag = 0
-            loop.watch(connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }) {
+            loop.watch(
+                connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }
+            ) {
                 [unowned self] in readable()
             }
             loop.afterTurn = { [unowned connection] in connection.flush() }

@@ -38,7 +38,7 @@ actor Session {
             clientProperties: ["connection_name": "mqlock \(settings.owner) locks"])
         let core = SessionCore(loop: loop, connection: connection, settings: settings)
         let names = TokenNames(
-            core: core, largest: largest, relay: relay,
+            core: core, session: self, largest: largest, relay: relay,
             publish: { [publisher, weak self] queue, message, done in
                 Task {
                     let arrived = await publisher.publish(message, to: queue)
@@ -57,7 +57,8 @@ actor Session {
         case nil: return
         case .failed(let failure): throw failure
         case .proofOverdue, .requestUnanswered:
-            throw ConnectionFailure(.timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer"))
+            throw ConnectionFailure(
+                .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer"))
         case .shutdown: throw ConnectionFailure(.brokerClosed(code: 0, text: "the provider was shut down"))
         }
     }
@@ -73,20 +74,25 @@ actor Session {
 
     /// Stands in line at the broker until there is an answer; see `TokenName.Answer`.
     func contend(_ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?) async -> TokenName.Answer {
-        guard let names else { return .sessionEnded(.shutdown) }
         let attempt = Locked<TokenMachine.Attempt?>(nil)
         return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let number = names.contend(name, waits: waits, deadline: deadline) {
-                    continuation.resume(returning: $0)
-                }
-                attempt.withLock { $0 = number }
-                // A handler that ran before the number was known could do nothing.
-                if Task.isCancelled { names.abandon(name, number, .cancelled) }
-            }
+            await stand(in: name, waits: waits, deadline: deadline, attempt)
         } onCancel: {
             guard let number = attempt.withLock({ $0 }) else { return }
             Task { await self.abandon(name, number) }
+        }
+    }
+
+    /// A method and not a closure, so that it certainly runs on the loop.
+    private func stand(
+        in name: LockName, waits: Bool, deadline: ContinuousClock.Instant?, _ attempt: Locked<TokenMachine.Attempt?>
+    ) async -> TokenName.Answer {
+        guard let names else { return .sessionEnded(.shutdown) }
+        return await withCheckedContinuation { continuation in
+            let number = names.contend(name, waits: waits, deadline: deadline) { continuation.resume(returning: $0) }
+            attempt.withLock { $0 = number }
+            // A handler that ran before the number was known could do nothing.
+            if Task.isCancelled { names.abandon(name, number, .cancelled) }
         }
     }
 

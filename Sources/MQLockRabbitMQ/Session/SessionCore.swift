@@ -67,7 +67,9 @@ final class SessionCore: @unchecked Sendable {
     func start(ready: @escaping (SessionEnd?) -> Void) {
         onReady = ready
         perform { connection throws(ConnectionFailure) in try connection.channelOpen(Self.proofChannel) }
-        loop.watch(connection.socketDescriptor, hasBuffered: { [unowned self] in end == nil && connection.hasBufferedInput }) {
+        loop.watch(
+            connection.socketDescriptor, hasBuffered: { [unowned self] in end == nil && connection.hasBufferedInput }
+        ) {
             [unowned self] in readable()
         }
         loop.afterTurn = { [unowned self] in connection.flush() }

@@ -17,7 +17,8 @@ struct SessionSettings: Sendable {
         }
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
-                .invalidConfiguration, "the broker URI has an option that MQLock does not know: \(unknown.escapedForDisplay)")
+                .invalidConfiguration,
+                "the broker URI has an option that MQLock does not know: \(unknown.escapedForDisplay)")
         }
         if let heartbeat = configuration.heartbeat {
             guard heartbeat >= .seconds(1), heartbeat <= .seconds(600) else {

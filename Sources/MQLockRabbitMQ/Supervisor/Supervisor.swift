@@ -73,7 +73,8 @@ actor Supervisor {
     private func overdue(_ name: LockName) -> LockError {
         let cause = lastFailure?.message.escapedForDisplay
         guard !wasConnected else {
-            return .timedOut(name, detail: "the connection was lost" + (cause.map { " and could not be made anew: \($0)" } ?? ""))
+            return .timedOut(
+                name, detail: "the connection was lost" + (cause.map { " and could not be made anew: \($0)" } ?? ""))
         }
         return LockError(
             .unreachable,

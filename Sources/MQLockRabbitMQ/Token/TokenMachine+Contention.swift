@@ -19,15 +19,12 @@ extension TokenMachine {
             return pause()
         case .pauseOver(let number):
             guard state == .preparing(.pausing(number)) else { return [] }
-            if wanted != nil { return prepare() }
-            state = .closed
-            forgetPin()
-            return [.closeChannel]
+            return wanted == nil ? dropChannel() : prepare()
         case .verified(let number): return verified(number)
         case .refuted(let number): return refuted(number)
         case .verificationFailed(let number, let fault): return verificationFailed(number, fault)
         case .consumeConfirmed(.pin): return pinConfirmed()
-        case .consumeConfirmed(.token): return []
+        case .consumeConfirmed(.token(let tag)): return consumerConfirmed(tag)
         case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
         case .gotNothing: return gotNothing()
         case .cancelledByBroker(let tag): return cancelledByBroker(tag)
@@ -54,17 +51,16 @@ extension TokenMachine {
     }
 
     mutating func contend(_ wanted: Wanted) -> [Action] {
-        var actions: [Action] = state == .closed ? [.openChannel] : []
-        actions += placePin()
-        if wanted.waits {
-            lastTag += 1
-            state = .consuming(tag: lastTag)
-            actions.append(.consume(lastTag))
-        } else {
-            state = .getting
-            actions.append(.get)
-        }
-        return actions
+        let open: [Action] = state == .closed ? [.openChannel] : []
+        state = .getting
+        return open + placePin() + [.get]
+    }
+
+    private mutating func standInLine() -> [Action] {
+        lastTag += 1
+        unconfirmed.insert(lastTag)
+        state = .consuming(tag: lastTag)
+        return [.consume(lastTag)]
     }
 
     private mutating func abandon(_ attempt: Attempt) -> [Action] {
@@ -73,7 +69,7 @@ extension TokenMachine {
         switch state {
         case .consuming(let tag):
             state = .idle
-            return [.cancel(tag)]
+            return cancel(tag, nil)
         case .verifying(let token), .pinning(let token):
             state = .idle
             return giveBack(token)
@@ -173,23 +169,15 @@ extension TokenMachine {
             return giveBack(token)
         }
         self.wanted = nil
-        var token = token
-        var actions: [Action] = []
-        if token.consumerTag == nil {
-            // Only a consumer is told that its queue was deleted.
-            lastTag += 1
-            token.consumerTag = lastTag
-            actions.append(.consume(lastTag))
-        }
         state = .held(token)
-        return actions + [.grant(wanted.attempt, token)]
+        return [.grant(wanted.attempt, token)]
     }
 
     private mutating func gotNothing() -> [Action] {
         guard state == .getting else { return [] }
         state = .idle
         guard let wanted else { return [] }
-        guard !wanted.waits else { return contend(wanted) }
+        guard !wanted.waits else { return standInLine() }
         self.wanted = nil
         return [.contended(wanted.attempt)]
     }
@@ -202,17 +190,34 @@ extension TokenMachine {
         return giveBack(token)
     }
 
-    /// Cancel before putting back: a consumer of ours with room would be served the token again.
-    private func giveBack(_ token: Token) -> [Action] {
-        (token.consumerTag.map { [.cancel($0)] } ?? []) + [.putBack(token.deliveryTag)]
+    private mutating func giveBack(_ token: Token) -> [Action] {
+        guard let tag = token.consumerTag else { return [.putBack(token.deliveryTag)] }
+        return cancel(tag, token.deliveryTag)
+    }
+
+    /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.
+    ///
+    /// Only a consumer that the broker has confirmed may be cancelled: a cancel that overtakes the confirmation of its
+    /// consume kills the channel's process on the broker, and with it the connection (541, seen on 3.10.8: the
+    /// confirmation comes from the quorum queue as a message of its own and finds no consumer).
+    private mutating func cancel(_ tag: UInt64, _ delivery: UInt64?) -> [Action] {
+        guard !unconfirmed.contains(tag) else {
+            deferred[tag] = delivery
+            return []
+        }
+        return [.cancel(tag)] + (delivery.map { [.putBack($0)] } ?? [])
+    }
+
+    private mutating func consumerConfirmed(_ tag: UInt64) -> [Action] {
+        unconfirmed.remove(tag)
+        guard let delivery = deferred.removeValue(forKey: tag) else { return [] }
+        return cancel(tag, delivery)
     }
 
     private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
         if case .token(let message, _) = content, message.nonce == token.message.nonce {
             // The valid token comes a second time while the first delivery is ours: the broker has taken it back.
-            state = .closed
-            forgetPin()
-            return [.lose(LossReason(.channelClosed, "the broker delivered the token anew")), .closeChannel]
+            return [.lose(LossReason(.channelClosed, "the broker delivered the token anew"))] + dropChannel()
         }
         return [.acknowledge(delivery), .report("a message in the queue beside the valid token")]
     }
@@ -221,10 +226,9 @@ extension TokenMachine {
 
     private mutating func cancelledByBroker(_ tag: Tag) -> [Action] {
         switch (tag, state) {
-        case (.pin, .held(let token)):
-            forgetPin()
-            state = .idle
-            return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + giveBack(token)
+        case (.pin, .held):
+            // From here on another token can become the valid one. The close puts ours back.
+            return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + dropChannel()
         case (.pin, .pinning(let token)), (.pin, .verifying(let token)):
             forgetPin()
             return verify(token)
@@ -238,16 +242,13 @@ extension TokenMachine {
             // The queue is gone and the delivery with it.
             return pause()
         case (.token(let cancelled), .held(let token)) where cancelled == token.consumerTag:
-            // Whatever else was on this channel is of no use any more.
-            state = .closed
-            forgetPin()
-            return [.lose(LossReason(.queueDeleted)), .closeChannel]
+            return [.lose(LossReason(.queueDeleted))] + dropChannel()
         case (.token, _): return []
         }
     }
 
     private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {
-        forgetPin()
+        forgetChannel()
         switch state {
         case .preparing(let step): return retreat(step, fault)
         case .closed, .idle:
@@ -268,6 +269,18 @@ extension TokenMachine {
         guard let wanted else { return [] }
         self.wanted = nil
         return [.fail(wanted.attempt, fault, doing: doing)]
+    }
+
+    private mutating func dropChannel() -> [Action] {
+        state = .closed
+        forgetChannel()
+        return [.closeChannel]
+    }
+
+    private mutating func forgetChannel() {
+        forgetPin()
+        unconfirmed = []
+        deferred = [:]
     }
 
     private mutating func forgetPin() {

@@ -13,14 +13,15 @@ struct TokenMachine: Sendable {
     enum State: Equatable, Sendable {
         /// No channel. To `preparing`.
         case closed
-        /// Finding out or making what there has to be on the broker. To `idle`, `consuming`, `getting`, `closed`.
+        /// Finding out or making what there has to be on the broker. To `idle`, `getting`, `closed`.
         case preparing(Preparation)
-        /// Prepared, nobody contends. To `consuming`, `getting`.
+        /// Prepared, nobody contends. To `getting`.
         case idle
+        /// Asked for the token once. Every contender begins so: where nobody else wants the lock, that is all it takes,
+        /// in half the steps of the broker that a consumer needs. To `consuming`, `pinning`, `verifying`, `held`, `idle`.
+        case getting
         /// In the broker's line, as the consumer with this tag. To `pinning`, `verifying`, `held`, `idle`.
         case consuming(tag: UInt64)
-        /// Asked for a message once. To `pinning`, `verifying`, `held`, `idle`.
-        case getting
         /// A token is here, and our consumer on the register is being placed. To `verifying`, `idle`.
         case pinning(Token)
         /// The register is being asked whether the token is the valid one. To `held`, `pinning`, `consuming`,
@@ -33,9 +34,8 @@ struct TokenMachine: Sendable {
     /// A token that was delivered to us and is not acknowledged.
     struct Token: Equatable, Sendable {
         let deliveryTag: UInt64
-        /// The consumer it came to; for one that was asked for, the consumer that is to watch the queue while it is
-        /// held.
-        var consumerTag: UInt64?
+        /// The consumer it came to; nil for one that was asked for.
+        let consumerTag: UInt64?
         let message: TokenMessage
         let count: Int64
     }
@@ -54,6 +54,10 @@ struct TokenMachine: Sendable {
     var pin = Pin.none
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
     var validNonce: Nonce?
+    /// Our consumers that the broker has not confirmed yet.
+    var unconfirmed: Set<UInt64> = []
+    /// What to do when it has: cancel the consumer, and put a delivery back that it brought.
+    var deferred: [UInt64: UInt64?] = [:]
     var lastTag: UInt64 = 0
     var lastVerification: UInt64 = 0
     var lastPause: UInt64 = 0

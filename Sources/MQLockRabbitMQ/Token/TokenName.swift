@@ -128,7 +128,8 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         let content: TokenMachine.Content
         if !delivery.isOversize, let message = TokenMessage(payload: delivery.body) {
             // 4.3 counts every hand-over in x-acquired-count; before, x-delivery-count does.
-            let count = delivery.properties.headers["x-acquired-count"] ?? delivery.properties.headers["x-delivery-count"]
+            let count =
+                delivery.properties.headers["x-acquired-count"] ?? delivery.properties.headers["x-delivery-count"]
             content = .token(message, count: count?.integer ?? 0)
         } else {
             content = .stranger
@@ -158,18 +159,22 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         case .verify(let number, let nonce): verify(number, nonce)
         case .consume(let tag): consume(objects.queue, tag: Tag.token(tag).text, noAck: false)
         case .placePin: consume(objects.register, tag: Tag.pin.text, noAck: true)
-        case .get: request { [objects] connection, channel throws(ConnectionFailure) in
-            try connection.basicGet(channel, objects.queue, noAck: false)
-        }
-        case .cancel(let tag): write { connection, channel throws(ConnectionFailure) in
-            try connection.basicCancel(channel, tag: Tag.token(tag).text, nowait: true)
-        }
-        case .acknowledge(let tag): write { connection, channel throws(ConnectionFailure) in
-            try connection.basicAck(channel, deliveryTag: tag, multiple: false)
-        }
-        case .putBack(let tag): write { connection, channel throws(ConnectionFailure) in
-            try connection.basicNack(channel, deliveryTag: tag, requeue: true, multiple: false)
-        }
+        case .get:
+            request { [objects] connection, channel throws(ConnectionFailure) in
+                try connection.basicGet(channel, objects.queue, noAck: false)
+            }
+        case .cancel(let tag):
+            write { connection, channel throws(ConnectionFailure) in
+                try connection.basicCancel(channel, tag: Tag.token(tag).text, nowait: true)
+            }
+        case .acknowledge(let tag):
+            write { connection, channel throws(ConnectionFailure) in
+                try connection.basicAck(channel, deliveryTag: tag, multiple: false)
+            }
+        case .putBack(let tag):
+            write { connection, channel throws(ConnectionFailure) in
+                try connection.basicNack(channel, deliveryTag: tag, requeue: true, multiple: false)
+            }
         case .pause(let number):
             let delay = Duration.milliseconds(Int64.random(in: 250...500))
             core.loop.schedule(at: .now.advanced(by: delay)) { [weak self] in self?.feed(.pauseOver(number)) }
@@ -203,7 +208,8 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         guard core.proof.isAlive else { return core.finish(.proofOverdue) }
         let limit = ContinuousClock.now.advanced(by: core.settings.maximumHold)
         let record = LeaseRecord(
-            name: name, token: fence, owner: core.settings.owner, proof: core.proof, limit: limit)
+            name: name, token: fence, owner: core.settings.owner, proof: core.proof, limit: limit,
+            origin: names.session)
         self.record = record
         holdTimer = core.loop.schedule(at: limit) { [weak self] in self?.reachedLimit(record) }
         answer(.granted(record))

@@ -3,6 +3,8 @@ import MQLock
 /// The names of the token mutex in one session, on its loop's thread.
 final class TokenNames: @unchecked Sendable {
     let core: SessionCore
+    /// Whom a lease is given back to.
+    private(set) weak var session: Session?
     /// Publishes over the publish connection; tells, on this thread, whether the message is in the queue.
     let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
@@ -18,11 +20,12 @@ final class TokenNames: @unchecked Sendable {
     var onDrained: (() -> Void)?
 
     init(
-        core: SessionCore, largest: LargestTokens, relay: ObserverRelay,
+        core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
         publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void,
         obstacle: @escaping () -> String?
     ) {
         self.core = core
+        self.session = session
         self.largest = largest
         self.relay = relay
         self.publish = publish
@@ -38,7 +41,9 @@ final class TokenNames: @unchecked Sendable {
     ) -> TokenMachine.Attempt {
         attempts += 1
         let attempt = attempts
-        if let end = core.end { answer(.sessionEnded(end)) } else {
+        if let end = core.end {
+            answer(.sessionEnded(end))
+        } else {
             do throws(LockError) {
                 guard !isDraining else { throw .shutDown }
                 try entry(name).contend(attempt, waits: waits, deadline: deadline, answer: answer)
