@@ -1,5 +1,5 @@
 import Foundation
-public import MQLock
+import MQLock
 
 extension RabbitMQLocks {
     /// How to reach the broker and how to behave; every value has a sensible default.
@@ -10,9 +10,9 @@ extension RabbitMQLocks {
         public var mutex: Mutex
         /// Who we are, shown to operators and other contenders; by default host and process id.
         public var owner: String
-        /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. 1 s at least;
-        /// by default 10 s, or what the URI says. The broker may lower it.
-        public var heartbeat: Duration
+        /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. Whole seconds, 1 s
+        /// at least; `nil` takes what the URI says, else 10 s. The broker may lower it.
+        public var heartbeat: Duration?
         /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
         public var margin: Duration?
         /// How long one attempt to connect and log in may take.
@@ -36,7 +36,7 @@ extension RabbitMQLocks {
             self.uri = uri
             self.mutex = mutex
             owner = Self.defaultOwner
-            heartbeat = .seconds(10)
+            heartbeat = nil
             margin = nil
             connectTimeout = .seconds(5)
             requestTimeout = .seconds(5)

@@ -11,6 +11,8 @@ package final class LeaseRecord: Sendable {
     package let proof: ProofOfLife
     /// The instant at which this mutex can be held no longer, if there is one.
     package let limit: ContinuousClock.Instant?
+    /// What the adapter needs to give the grant back.
+    package let origin: (any Sendable)?
 
     private struct Storage {
         var state = LeaseState.held
@@ -26,13 +28,14 @@ package final class LeaseRecord: Sendable {
 
     package init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
-        limit: ContinuousClock.Instant? = nil
+        limit: ContinuousClock.Instant? = nil, origin: (any Sendable)? = nil
     ) {
         self.name = name
         self.token = token
         self.owner = owner
         self.proof = proof
         self.limit = limit
+        self.origin = origin
         grantedAt = proof.clock.now
     }
 
@@ -169,7 +172,8 @@ package final class LeaseRecord: Sendable {
         change { storage in
             guard !storage.state.isFinal else { return false }
             storage.state = final
-            storage.endedAt = instant
+            // A loss may be noticed long after validity ended, by the clock that all leases of the session share.
+            storage.endedAt = min(instant, proof.endsAt, limit ?? instant)
             isFinal.store(true, ordering: .releasing)
             return true
         }

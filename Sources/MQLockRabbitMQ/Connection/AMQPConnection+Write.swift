@@ -1,0 +1,103 @@
+import CRabbitMQ
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// How requests leave.
+extension AMQPConnection {
+    /// Writes one method frame.
+    func send<Method: BitwiseCopyable>(_ id: amqp_method_number_t, _ method: Method, on channel: UInt16) throws(ConnectionFailure) {
+        let state = try live()
+        try makeRoom()
+        var method = method
+        let status = withUnsafeMutablePointer(to: &method) { amqp_send_method(state, channel, id, $0) }
+        arena.reset()
+        guard status < 0 else { return }
+        switch amqp_status_enum(rawValue: status) {
+        case AMQP_STATUS_TABLE_TOO_BIG, AMQP_STATUS_BAD_AMQP_DATA:
+            // The encoder refused: nothing has been written.
+            throw ConnectionFailure(.configuration("the arguments do not fit one frame of \(frameMax) bytes"))
+        default: throw fail(ConnectionFailure(library: status))
+        }
+    }
+
+    /// Waits until the socket takes data, and corks it if a batch has begun.
+    func makeRoom() throws(ConnectionFailure) {
+        guard isWritable(within: .zero) || isWritable(within: writeTimeout) else {
+            throw fail(
+                ConnectionFailure(
+                    .timedOut("the broker has read nothing for \(writeTimeout), as under a memory or disk alarm")))
+        }
+        if isBatching, !isCorked {
+            isCorked = true
+            setCork(true)
+        }
+    }
+
+    /// In error counts as writable: the write will tell.
+    func isWritable(within timeout: Duration) -> Bool {
+        let deadline = ContinuousClock.now + timeout
+        var descriptor = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
+        while true {
+            let remaining = timeout == .zero ? .zero : max(.zero, ContinuousClock.now.duration(to: deadline))
+            let milliseconds = Int32(clamping: Int64((remaining / .milliseconds(1)).rounded(.up)))
+            let count = poll(&descriptor, 1, milliseconds)
+            if count >= 0 || errno != EINTR { return count != 0 }
+        }
+    }
+
+    // MARK: Batches
+
+    /// From now on what is written is held back until `flush`, so that it leaves in as few packets as possible. The loop
+    /// calls it once and then `flush` after every turn.
+    func beginBatch() {
+        isBatching = true
+    }
+
+    /// Lets out what was written since the last flush; no more than a look if nothing was.
+    func flush() {
+        guard isCorked else { return }
+        isCorked = false
+        if state != nil { setCork(false) }
+    }
+
+    /// Linux holds back partial segments while the socket is corked (at most 200 ms) and sends them when it is uncorked,
+    /// whatever TCP_NODELAY says. Without it frames leave one by one, which is correct too.
+    private func setCork(_ on: Bool) {
+        #if os(Linux)
+            var value: Int32 = on ? 1 : 0
+            _ = setsockopt(
+                socket.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+        #endif
+    }
+
+    // MARK: Arguments
+
+    func checkChannel(_ channel: UInt16) throws(ConnectionFailure) {
+        guard channel >= 1, channel <= channelMax else {
+            throw ConnectionFailure(.configuration("no channel \(channel): the broker allows 1 to \(channelMax)"))
+        }
+    }
+
+    /// A short string of the protocol. The library would cut the length off and send a broken frame.
+    func short(_ text: String) throws(ConnectionFailure) -> amqp_bytes_t {
+        guard text.utf8.count <= 255 else {
+            arena.reset()
+            throw ConnectionFailure(
+                .configuration("longer than the 255 bytes that AMQP allows: \(text.prefix(40))..."))
+        }
+        return arena.bytes(text)
+    }
+
+    func table(_ table: [String: FieldValue]) throws(ConnectionFailure) -> amqp_table_t {
+        for key in table.keys { _ = try short(key) }
+        return FieldValue.encode(table, in: arena)
+    }
+}
+
+extension Bool {
+    var amqp: amqp_boolean_t { self ? 1 : 0 }
+}

@@ -1,0 +1,154 @@
+/// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters.
+///
+/// No error quotes a part of the URI that can hold the password, so a URI that is so malformed that its parts cannot
+/// be told apart is not quoted at all.
+enum AMQPURI {
+    static func parse(_ text: String) throws(ConnectionFailure) -> Endpoint {
+        var rest = text[...]
+        var endpoint = Endpoint()
+        if consumePrefix("amqp://", of: &rest) {
+            endpoint.port = 5672
+        } else if consumePrefix("amqps://", of: &rest) {
+            endpoint.port = 5671
+            endpoint.tls = Endpoint.TLS()
+        } else {
+            throw failure("it has to begin with amqp:// or amqps://")
+        }
+        guard !rest.utf8.contains(UInt8(ascii: "#")) else {
+            throw failure("it has no use for a fragment; write # as %23")
+        }
+        guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
+        }
+
+        var query: Substring?
+        if let mark = rest.firstIndex(of: "?") {
+            query = rest[rest.index(after: mark)...]
+            rest = rest[..<mark]
+        }
+        if let slash = rest.firstIndex(of: "/") {
+            let vhost = rest[rest.index(after: slash)...]
+            guard !vhost.contains("/") else {
+                throw failure("more than one / follows the host; write a / in the virtual host as %2f")
+            }
+            endpoint.vhost = try shortString(vhost, "virtual host")
+            rest = rest[..<slash]
+        }
+        try parseAuthority(rest, into: &endpoint)
+        if let query { try parseQuery(query, into: &endpoint) }
+        return endpoint
+    }
+
+    // MARK: Authority
+
+    private static func parseAuthority(
+        _ authority: Substring, into endpoint: inout Endpoint
+    ) throws(ConnectionFailure) {
+        var hostAndPort = authority
+        if let at = authority.lastIndex(of: "@") {
+            let userInfo = authority[..<at]
+            guard !userInfo.contains("@") else {
+                throw failure("there is more than one @; write an @ in user or password as %40")
+            }
+            hostAndPort = authority[authority.index(after: at)...]
+            let colon = userInfo.firstIndex(of: ":") ?? userInfo.endIndex
+            endpoint.user = try shortString(userInfo[..<colon], "user")
+            let password = try decoded(userInfo[colon...].dropFirst(), "password")
+            // More would not fit the frame that carries it; nobody has one.
+            guard password.utf8.count <= 4096 else { throw failure("the password is longer than 4096 bytes") }
+            endpoint.password = password
+        }
+        let (host, port) = try splitPort(hostAndPort)
+        if let host { endpoint.host = host }
+        if let port {
+            guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt16(port), number > 0 else {
+                throw failure("the port is not a number from 1 to 65535")
+            }
+            endpoint.port = Int(number)
+        }
+    }
+
+    /// Absent and empty are the same here: the default.
+    private static func splitPort(
+        _ text: Substring
+    ) throws(ConnectionFailure) -> (host: String?, port: Substring?) {
+        var host = text
+        var port = text[text.endIndex...]
+        if text.first == "[" {
+            guard let end = text.firstIndex(of: "]") else { throw failure("the ] after the IPv6 address is missing") }
+            let address = try decoded(text[text.index(after: text.startIndex)..<end], "host")
+            guard address.contains(":") else { throw failure("between [ and ] there has to be an IPv6 address") }
+            let rest = text[text.index(after: end)...]
+            guard rest.isEmpty || rest.first == ":" else { throw failure("only :port can follow the ]") }
+            return (address, rest.count > 1 ? rest.dropFirst() : nil)
+        }
+        if let colon = text.firstIndex(of: ":") {
+            host = text[..<colon]
+            port = text[text.index(after: colon)...]
+            guard !port.contains(":") else { throw failure("an IPv6 address has to stand in [ ]") }
+        }
+        guard !host.contains(where: { $0 == "[" || $0 == "]" }) else { throw failure("[ or ] is out of place") }
+        guard !host.contains(",") else { throw failure("it names several hosts; name one") }
+        return (host.isEmpty ? nil : try decoded(host, "host"), port.isEmpty ? nil : port)
+    }
+
+    // MARK: Percent encoding
+
+    private static func shortString(_ text: Substring, _ part: String) throws(ConnectionFailure) -> String {
+        let text = try decoded(text, part)
+        guard text.utf8.count <= 255 else { throw failure("the \(part) is longer than 255 bytes") }
+        return text
+    }
+
+    static func decoded(_ text: Substring, _ part: String) throws(ConnectionFailure) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue) else {
+                throw failure("in the \(part), a % is not followed by two hexadecimal digits; write % itself as %25")
+            }
+            bytes.append(high << 4 | low)
+        }
+        // The library takes C strings: a NUL would cut them off unnoticed.
+        guard !bytes.contains(0) else { throw failure("the \(part) contains a NUL byte") }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw failure("the \(part) is not UTF-8 once its percent encoding is undone")
+        }
+        return text
+    }
+
+    static func percentEncoded(_ text: String) -> String {
+        let digits = Array("0123456789abcdef".unicodeScalars)
+        var result = String.UnicodeScalarView()
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.append(Unicode.Scalar(byte))
+            default:
+                result.append(contentsOf: ["%", digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+            }
+        }
+        return String(result)
+    }
+
+    private static func hexValue(_ byte: UInt8) -> UInt8? {
+        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
+    }
+
+    /// Schemes are compared without regard to case (RFC 3986, 3.1).
+    private static func consumePrefix(_ prefix: String, of text: inout Substring) -> Bool {
+        guard text.prefix(prefix.count).lowercased() == prefix else { return false }
+        text = text.dropFirst(prefix.count)
+        return true
+    }
+
+    static func failure(_ text: String) -> ConnectionFailure {
+        ConnectionFailure(.configuration("invalid AMQP URI: \(text)"))
+    }
+}

@@ -1,0 +1,51 @@
+import MQLock
+
+/// The names on the broker of everything that belongs to one lock name (protocol `mqlock.v1`).
+///
+/// The queue of the name is the same whatever the mutex, so that two programs with different kinds meet on it and the
+/// second is refused. Control characters and `%` are percent-encoded: RabbitMQ strips CR and LF from queue names, and
+/// two lock names that differ in them only would become one.
+struct ObjectNames: Sendable, Equatable {
+    /// The queue that is the lock.
+    let queue: String
+    /// The write-once register that names the valid token's nonce.
+    let register: String
+    /// The exclusive queue that lets one contender at a time mend a lock whose queue was deleted.
+    let mend: String
+
+    /// The longest queue name in bytes (AMQP's short string).
+    static let maximumLength = 255
+    private static let prefix = "mqlock.v1"
+
+    init(_ name: LockName, vhost: String) throws(LockError) {
+        let encoded = Self.encode(name)
+        queue = "\(Self.prefix)/\(encoded)"
+        register = "\(Self.prefix).seeded/\(encoded)"
+        mend = "\(Self.prefix).mend/\(encoded)"
+        // A quorum queue is a Raft cluster whose id is made of virtual host and queue name: both count.
+        let room = Self.maximumLength - vhost.utf8.count - 1
+        let longest = max(queue.utf8.count, register.utf8.count)
+        guard longest <= room else {
+            throw LockError(
+                .invalidName,
+                """
+                the lock name \(name) needs a queue name of \(longest) bytes and this virtual host leaves \(room); \
+                shorten the name or lock a hash of it
+                """)
+        }
+    }
+
+    private static func encode(_ name: LockName) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(name.utf8.count)
+        for byte in name.utf8 {
+            if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "%") {
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

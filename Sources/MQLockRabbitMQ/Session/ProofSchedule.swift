@@ -1,0 +1,36 @@
+import MQLock
+
+/// When to ask the broker for a proof of life, and what its answers prove. A pure value.
+///
+/// Answers come in the order of the requests, so the oldest one out is the one answered. Only the instant of sending
+/// counts: an answer says that the broker lived some time after that, and nothing says when.
+struct ProofSchedule: Sendable {
+    /// How long an answer proves, from the sending of its request.
+    let window: Duration
+    /// The time between requests: a quarter of the heartbeat.
+    let interval: Duration
+    private var unanswered: [ContinuousClock.Instant] = []
+    private(set) var nextRequest: ContinuousClock.Instant
+
+    init(window: Duration, heartbeat: Duration, start: ContinuousClock.Instant) {
+        self.window = window
+        interval = heartbeat / 4
+        nextRequest = start
+    }
+
+    /// A request is about to be written.
+    mutating func sending(at now: ContinuousClock.Instant) {
+        unanswered.append(now)
+        nextRequest = now.advanced(by: interval)
+    }
+
+    /// An answer came. Returns up to when it proves the session; nil for an answer to nothing.
+    mutating func answered() -> ContinuousClock.Instant? {
+        unanswered.isEmpty ? nil : unanswered.removeFirst().advanced(by: window)
+    }
+
+    /// Whether an answer is overdue: the next request is due and the one before has none.
+    func isOverdue(at now: ContinuousClock.Instant) -> Bool {
+        unanswered.first.map { $0.advanced(by: interval) <= now } ?? false
+    }
+}

@@ -1,0 +1,156 @@
+import MQLock
+
+/// The publish connection of a session: publishes with confirms, and connects when there is something to publish.
+///
+/// Kept apart from the lock connection, because a broker with a memory or disk alarm stops reading from connections
+/// that publish.
+actor Publisher {
+    private let loop: EventLoop
+    private let settings: SessionSettings
+    private var connection: AMQPConnection?
+    private var isClosed = false
+    private var nextDeliveryTag: UInt64 = 0
+    private var pending: [UInt64: Pending] = [:]
+    private var beat: TimerID?
+    private let blocked = Locked<String?>(nil)
+
+    private struct Pending {
+        let messageID: String
+        var returned = false
+        let deadline: ContinuousClock.Instant
+        let done: (Bool) -> Void
+    }
+
+    private static let channel: UInt16 = 1
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(settings: SessionSettings) throws(ConnectionFailure) {
+        loop = try EventLoop(name: "mqlock-publish")
+        self.settings = settings
+    }
+
+    deinit { loop.stop() }
+
+    /// Why publishes do not arrive at the moment, in the broker's words; nil when nothing is known to be wrong.
+    nonisolated var obstacle: String? {
+        blocked.withLock { $0 }.map { "the broker accepts no messages (\($0)): free memory or disk space there" }
+    }
+
+    /// Publishes and waits for the broker's word. False: it is not in the queue, or nobody knows; publish another one.
+    func publish(_ message: TokenMessage, to queue: String) async -> Bool {
+        guard !isClosed, connect() else { return false }
+        return await withCheckedContinuation { continuation in
+            nextDeliveryTag += 1
+            pending[nextDeliveryTag] = Pending(
+                messageID: message.nonce.description, deadline: .now.advanced(by: settings.requestTimeout),
+                done: { continuation.resume(returning: $0) })
+            var properties = MessageProperties()
+            properties.contentType = "text/plain"
+            properties.deliveryMode = 2
+            properties.messageID = message.nonce.description
+            properties.type = "mqlock.v1.token"
+            properties.appID = "mqlock"
+            // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
+            // user is the certificate's, whose name we do not know.
+            if settings.endpoint.mechanism == .plain { properties.userID = settings.endpoint.user }
+            perform { connection throws(ConnectionFailure) in
+                try connection.basicPublish(
+                    Self.channel, exchange: "", routingKey: queue, mandatory: true, properties: properties,
+                    body: message.payload)
+            }
+        }
+    }
+
+    func close() {
+        isClosed = true
+        disconnect()
+    }
+
+    // MARK: The connection
+
+    private func connect() -> Bool {
+        guard connection == nil else { return true }
+        do throws(ConnectionFailure) {
+            let connection = try AMQPConnection.open(
+                settings.endpoint, timeout: settings.connectTimeout,
+                clientProperties: ["connection_name": "mqlock \(settings.owner) publishes"])
+            self.connection = connection
+            nextDeliveryTag = 0
+            loop.watch(
+                connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }
+            ) {
+                [unowned self] in readable()
+            }
+            loop.afterTurn = { [unowned connection] in connection.flush() }
+            perform { connection throws(ConnectionFailure) in
+                try connection.channelOpen(Self.channel)
+                try connection.confirmSelect(Self.channel)
+            }
+            pulse()
+        } catch {
+            return false
+        }
+        return connection != nil
+    }
+
+    private func disconnect() {
+        guard let connection else { return }
+        self.connection = nil
+        if let beat { loop.cancel(beat) }
+        loop.unwatch()
+        loop.afterTurn = nil
+        connection.abort()
+        blocked.withLock { $0 = nil }
+        let lost = pending.values
+        pending = [:]
+        for publish in lost { publish.done(false) }
+    }
+
+    private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
+        guard let connection else { return }
+        do throws(ConnectionFailure) { try body(connection) } catch { disconnect() }
+    }
+
+    private func readable() {
+        guard let connection else { return }
+        do throws(ConnectionFailure) {
+            try connection.readAvailable { inbound in handle(inbound) }
+        } catch {
+            disconnect()
+        }
+    }
+
+    private func handle(_ inbound: Inbound) {
+        switch inbound {
+        case .returned(_, let message):
+            // Before the confirm, by the protocol's order.
+            let found = pending.first { $0.value.messageID == message.properties.messageID }
+            if let found { pending[found.key]?.returned = true }
+        case .ack(_, let tag, let multiple): settle(tag, multiple) { !$0.returned }
+        case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in false }
+        case .blocked(let reason): blocked.withLock { $0 = reason.escapedForDisplay }
+        case .unblocked: blocked.withLock { $0 = nil }
+        case .channelClosed, .connectionClosed: disconnect()
+        default: break
+        }
+    }
+
+    private func settle(_ tag: UInt64, _ multiple: Bool, _ arrived: (Pending) -> Bool) {
+        let tags = multiple ? pending.keys.filter { $0 <= tag } : [tag]
+        for tag in tags {
+            guard let publish = pending.removeValue(forKey: tag) else { continue }
+            publish.done(arrived(publish))
+        }
+    }
+
+    /// Services heartbeats, and gives up on a broker that leaves a publish unanswered without having said why.
+    private func pulse() {
+        readable()
+        guard let connection else { return }
+        let now = ContinuousClock.now
+        let isBlocked = blocked.withLock { $0 != nil }
+        if !isBlocked, pending.values.contains(where: { $0.deadline <= now }) { return disconnect() }
+        beat = loop.schedule(at: now.advanced(by: connection.serviceInterval)) { [unowned self] in pulse() }
+    }
+}

@@ -1,0 +1,86 @@
+import MQLock
+
+/// What a session needs to know of the configuration, checked.
+struct SessionSettings: Sendable {
+    var endpoint: Endpoint
+    var owner: String
+    var margin: Duration?
+    var connectTimeout: Duration
+    var requestTimeout: Duration
+    var acknowledgementTimeout: Duration
+
+    init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
+        do throws(ConnectionFailure) {
+            endpoint = try AMQPURI.parse(configuration.uri)
+        } catch {
+            throw LockError(.invalidConfiguration, error.message, underlying: error)
+        }
+        if let unknown = endpoint.extra.keys.min() {
+            throw LockError(
+                .invalidConfiguration,
+                "the broker URI has an option that MQLock does not know: \(unknown.escapedForDisplay)")
+        }
+        if let heartbeat = configuration.heartbeat {
+            guard heartbeat >= .seconds(1), heartbeat <= .seconds(600) else {
+                throw LockError(
+                    .invalidConfiguration, "the heartbeat has to be 1 s to 600 s, and is \(heartbeat.readable)")
+            }
+            endpoint.heartbeat = Int(heartbeat.components.seconds)
+        }
+        owner = configuration.owner
+        margin = configuration.margin
+        connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
+        requestTimeout = configuration.requestTimeout
+        acknowledgementTimeout = configuration.acknowledgementTimeout
+        guard connectTimeout > .zero, requestTimeout > .zero else {
+            throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
+        }
+        guard proofWindow(heartbeat: heartbeat) > .zero else {
+            throw LockError(
+                .invalidConfiguration,
+                "a margin of \(marginFor(heartbeat: heartbeat).readable) leaves nothing of two heartbeats")
+        }
+        guard maximumHold > .zero else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                a delivery-acknowledgement timeout of \(acknowledgementTimeout.readable) leaves no time to hold a lock \
+                at a heartbeat of \(endpoint.heartbeat) s; lower the heartbeat or raise consumer_timeout on the broker
+                """)
+        }
+    }
+
+    /// How long an answered request proves the session, from its sending.
+    ///
+    /// The broker drops a connection between two and three heartbeat intervals after the last byte it received
+    /// (rabbit_heartbeat.erl: two idle checks), so before 2T nobody else can be given its locks.
+    func proofWindow(heartbeat: Duration) -> Duration {
+        heartbeat * 2 - marginFor(heartbeat: heartbeat)
+    }
+
+    /// The longest hold: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
+    /// that may have waited unread for as long as a proof lasts.
+    var maximumHold: Duration {
+        acknowledgementTimeout - heartbeat * 2 - marginFor(heartbeat: heartbeat)
+    }
+
+    /// What we ask for; the broker may lower it.
+    private var heartbeat: Duration { .seconds(endpoint.heartbeat) }
+
+    private func marginFor(heartbeat: Duration) -> Duration {
+        margin ?? max(.milliseconds(200), heartbeat / 5)
+    }
+}
+
+extension LockError {
+    /// The public error for a connection that did not come up.
+    init(_ failure: ConnectionFailure) {
+        let code: Code =
+            switch failure.kind {
+            case .refusedCredentials, .vhostNotFound, .vhostRefused: .accessRefused
+            case .configuration: .invalidConfiguration
+            default: .unreachable
+            }
+        self.init(code, failure.message.escapedForDisplay, underlying: failure)
+    }
+}

@@ -1,0 +1,113 @@
+/// When to connect, when to wait and when to stop. A pure value.
+struct SupervisorMachine: Sendable, Equatable {
+    /// Each case says where it can go.
+    enum State: Sendable, Equatable {
+        /// Nobody has wanted a session yet, or the last attempt failed in a way that another would, too. To
+        /// `connecting`, `stopped`.
+        case idle
+        /// The attempt under way, counted from the last session. To `connected`, `waiting`, `idle`, `stopping`.
+        case connecting(attempt: Int)
+        /// To `connecting`, `draining`.
+        case connected
+        /// Until the next attempt. To `connecting`, `stopped`.
+        case waiting(attempt: Int)
+        /// Holders have until the deadline to release. To `stopped`.
+        case draining
+        /// Shut down with an attempt under way. To `stopped`.
+        case stopping
+        case stopped
+    }
+
+    enum Event: Sendable, Equatable, CaseIterable {
+        /// A contender or `run()` wants a session.
+        case wanted
+        case connected
+        case failedForNow
+        case failedForGood
+        case sessionEnded
+        case waitOver
+        case shutdown
+        /// Nothing is held any more, or the deadline has passed.
+        case drained
+    }
+
+    enum Action: Sendable, Equatable {
+        case connect
+        /// Waits before the attempt with this number.
+        case wait(attempt: Int)
+        case cancelWait
+        case announceSession
+        /// Contenders are told the failure.
+        case failContenders
+        /// Contenders are told that the provider is shut down.
+        case turnContendersAway
+        case drain
+        case closeSession
+        case stopped
+    }
+
+    private(set) var state = State.idle
+
+    mutating func handle(_ event: Event) -> [Action] {
+        switch (state, event) {
+        case (.idle, .wanted): return connect(1)
+        case (.waiting(let attempt), .waitOver): return connect(attempt)
+        case (.connecting, .connected):
+            state = .connected
+            return [.announceSession]
+        case (.connecting(let attempt), .failedForNow):
+            state = .waiting(attempt: attempt + 1)
+            return [.wait(attempt: attempt + 1)]
+        case (.connecting, .failedForGood):
+            state = .idle
+            return [.failContenders]
+        // At once: the broker has proven to be there, and holders of other processes profit from the delay.
+        case (.connected, .sessionEnded):
+            state = .waiting(attempt: 1)
+            return [.wait(attempt: 1)]
+
+        case (.idle, .shutdown): return stop([.turnContendersAway])
+        case (.waiting, .shutdown): return stop([.cancelWait, .turnContendersAway])
+        case (.connecting, .shutdown):
+            state = .stopping
+            return [.turnContendersAway]
+        case (.connected, .shutdown):
+            state = .draining
+            return [.turnContendersAway, .drain]
+        case (.draining, .drained): return stop([.closeSession])
+        case (.draining, .sessionEnded): return stop([])
+        case (.stopping, .connected): return stop([.closeSession])
+        case (.stopping, .failedForNow), (.stopping, .failedForGood): return stop([])
+
+        // Wanted while something is under way, or told twice.
+        case (_, .wanted), (_, .shutdown): return []
+        // What an earlier state had asked for comes late.
+        case (_, .drained), (_, .waitOver), (_, .sessionEnded): return []
+        case (_, .connected), (_, .failedForNow), (_, .failedForGood):
+            preconditionFailure("\(event) without an attempt in \(state)")
+        }
+    }
+
+    private mutating func connect(_ attempt: Int) -> [Action] {
+        state = .connecting(attempt: attempt)
+        return [.connect]
+    }
+
+    private mutating func stop(_ actions: [Action]) -> [Action] {
+        state = .stopped
+        return actions + [.stopped]
+    }
+}
+
+extension RabbitMQLocks.Backoff {
+    /// The delay before an attempt.
+    /// - Parameters:
+    ///   - attempt: 1 for the first after a session, and so on.
+    ///   - random: 0 to 1.
+    func delay(before attempt: Int, random: Double) -> Duration {
+        var delay = initial
+        for _ in 1..<max(1, min(attempt, 64)) where delay < maximum { delay = delay * factor }
+        delay = min(delay, maximum)
+        return delay * (1 - jitter) + delay * (jitter * random)
+    }
+}

@@ -1,0 +1,156 @@
+import MQLock
+
+/// The names of the token mutex in one session, on its loop's thread.
+final class TokenNames: @unchecked Sendable {
+    let core: SessionCore
+    /// Whom a lease is given back to.
+    private(set) weak var session: Session?
+    /// Publishes over the publish connection; tells, on this thread, whether the message is in the queue.
+    let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void
+    /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
+    let obstacle: () -> String?
+    /// The largest fencing token seen of each name, over all sessions of the provider.
+    let largest: LargestTokens
+    let relay: ObserverRelay
+    private var names: [LockName: TokenName] = [:]
+    private var attempts: TokenMachine.Attempt = 0
+    /// Channels opened for verifications and free again.
+    private var spareChannels: [UInt16] = []
+    private var isDraining = false
+    var onDrained: (() -> Void)?
+
+    init(
+        core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
+        publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void,
+        obstacle: @escaping () -> String?
+    ) {
+        self.core = core
+        self.session = session
+        self.largest = largest
+        self.relay = relay
+        self.publish = publish
+        self.obstacle = obstacle
+    }
+
+    /// How many quiet names keep their channel, so that the next acquire costs one round trip.
+    private static let maximumQuiet = 256
+
+    func contend(
+        _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?,
+        answer: @escaping (TokenName.Answer) -> Void
+    ) -> TokenMachine.Attempt {
+        attempts += 1
+        let attempt = attempts
+        if let end = core.end {
+            answer(.sessionEnded(end))
+        } else {
+            do throws(LockError) {
+                guard !isDraining else { throw .shutDown }
+                try entry(name).contend(attempt, waits: waits, deadline: deadline, answer: answer)
+            } catch {
+                answer(.failed(error))
+            }
+        }
+        return attempt
+    }
+
+    func abandon(_ name: LockName, _ attempt: TokenMachine.Attempt, _ answer: TokenName.Answer) {
+        names[name]?.abandon(attempt, answer)
+    }
+
+    func release(_ record: LeaseRecord) { names[record.name]?.release(record) }
+
+    private func entry(_ name: LockName) throws(LockError) -> TokenName {
+        if let entry = names[name] { return entry }
+        if names.count >= Self.maximumQuiet { evict() }
+        let objects = try ObjectNames(name, vhost: core.settings.endpoint.vhost)
+        let entry = TokenName(name, objects, in: self)
+        names[name] = entry
+        return entry
+    }
+
+    /// Forgets quiet names until half of the places are free.
+    private func evict() {
+        let quiet = names.values.filter(\.isQuiet).prefix(Self.maximumQuiet / 2)
+        for entry in quiet {
+            entry.close()
+            names[entry.name] = nil
+        }
+    }
+
+    // MARK: Channels for verifications
+
+    func verificationChannel(for handler: any ChannelHandler) -> UInt16? {
+        if let channel = spareChannels.popLast() {
+            core.assign(channel, to: handler)
+            return channel
+        }
+        return core.openChannel(for: handler)
+    }
+
+    func recycle(_ channel: UInt16) {
+        guard spareChannels.count < 8 else { return core.closeChannel(channel) }
+        core.assign(channel, to: Idle.shared)
+        spareChannels.append(channel)
+    }
+
+    /// Nobody's channel: whatever comes late is ignored.
+    private final class Idle: ChannelHandler {
+        nonisolated(unsafe) static let shared = Idle()
+        func received(_ inbound: Inbound) {}
+    }
+
+    // MARK: The session's end
+
+    func setSuspect(_ suspect: Bool) {
+        for entry in names.values { entry.setSuspect(suspect) }
+    }
+
+    func sessionEnded(_ end: SessionEnd) {
+        let entries = names.values
+        names = [:]
+        // All leases first: no waiter's next step comes before a holder has been told.
+        for entry in entries { entry.lose(end.lossReason) }
+        for entry in entries { entry.sessionEnded(end) }
+        drainedIfSo()
+    }
+
+    /// Refuses new contenders, turns the waiting ones away, and calls back when nothing is held.
+    func drain(_ drained: @escaping () -> Void) {
+        isDraining = true
+        onDrained = drained
+        for entry in names.values { entry.turnAway() }
+        drainedIfSo()
+    }
+
+    func drainedIfSo() {
+        guard isDraining, let onDrained, !names.values.contains(where: \.isHeld) else { return }
+        self.onDrained = nil
+        onDrained()
+    }
+}
+
+extension LockError {
+    static var shutDown: LockError { LockError(.shutDown, "this lock provider was shut down") }
+}
+
+/// The largest fencing token that this process has seen of each name.
+///
+/// A provider keeps it over its sessions: seeds start above it, and a grant that is not above it is refused loudly.
+final class LargestTokens: Sendable {
+    private let tokens = Locked<[LockName: FencingToken]>([:])
+    private static let capacity = 100_000
+
+    subscript(name: LockName) -> FencingToken? { tokens.withLock { $0[name] } }
+
+    /// Notes a token; false when it is not above the largest.
+    func raise(_ name: LockName, to token: FencingToken) -> Bool {
+        tokens.withLock { tokens in
+            if let largest = tokens[name], token <= largest { return false }
+            // Bounded: forgetting costs only the check, never the order, which the broker keeps.
+            if tokens.count >= Self.capacity { tokens.removeAll() }
+            tokens[name] = token
+            return true
+        }
+    }
+}

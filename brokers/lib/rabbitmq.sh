@@ -1,0 +1,241 @@
+# shellcheck shell=bash
+# One private RabbitMQ node. Sourced, never run, after common.sh.
+#
+# A node has two folders:
+#   home  what survives: node name, Erlang cookie, data, log (--data, or in the run folder)
+#   run   what one start of brokers/with needs: ports, configuration, pids, the two scripts for tests
+# `$run/settings` holds the shell variables that describe the node,
+# these, all set by rabbitmq_prepare:
+home='' run='' node='' amqp_port='' dist_port='' epmd_port='' server_path=''
+
+readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
+
+# rabbitmq_find_server: prints the path of the server script that runs as any user.
+# (Debian's /usr/sbin/rabbitmq-server insists on the user rabbitmq or root.)
+rabbitmq_find_server() {
+    local candidate
+    for candidate in /usr/lib/rabbitmq/bin/rabbitmq-server /opt/homebrew/sbin/rabbitmq-server \
+        /usr/local/sbin/rabbitmq-server; do
+        if [ -x "$candidate" ]; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    command -v rabbitmq-server
+}
+
+# rabbitmq_prepare HOME RUN CONFIG: makes both folders ready and writes $run/settings. CONFIG may be empty.
+rabbitmq_prepare() {
+    home=$1 run=$2
+    local config=$3 server
+    server=$(rabbitmq_find_server) || die "$EX_UNAVAILABLE" "RabbitMQ is not installed: run brokers/install"
+    server_path=${server%/*}
+
+    mkdir -p "$home" 2>/dev/null || die "$EX_CANTCREAT" "cannot make the data folder $home"
+    home=$(cd "$home" && pwd) || die "$EX_CANTCREAT" "cannot enter the data folder $1"
+    (mkdir -p "$home/erlang" "$home/data" "$home/log" && : >"$home/.writable" && rm "$home/.writable") 2>/dev/null ||
+        die "$EX_CANTCREAT" "cannot write to the data folder $home"
+    rabbitmq_take_home || die "$EX_UNAVAILABLE" "the data folder $home is in use by another run"
+    # The data is bound to the name of the node that wrote it, hence the name lives with the data.
+    [ -s "$home/node" ] || echo "mqlock-$(random_word)@localhost" >"$home/node"
+    read -r node <"$home/node"
+    if [ ! -s "$home/erlang/.erlang.cookie" ]; then
+        random_word >"$home/erlang/.erlang.cookie"
+        chmod 400 "$home/erlang/.erlang.cookie"
+    fi
+
+    mkdir -p "$run/conf/conf.d" "$run/conf/schema" "$run/conf/generated"
+    : >"$run/conf/env"
+    echo '[].' >"$run/conf/advanced.config"
+    echo '[].' >"$run/conf/enabled_plugins"
+    rabbitmq_choose_ports "$config"
+    rabbitmq_write_ctl
+    rabbitmq_write_restart
+}
+
+# rabbitmq_take_home: a link in the home folder to the run folder that uses it. One whose keeper is gone is from a crash.
+rabbitmq_take_home() {
+    local owner keeper=''
+    ln -sn "$run" "$home/in-use" 2>/dev/null && return 0
+    owner=$(readlink "$home/in-use") || return 1
+    [ ! -s "$owner/keeper.pid" ] || read -r keeper <"$owner/keeper.pid"
+    ! own_process "$keeper" with || return 1
+    rm -f "$home/in-use"
+    ln -sn "$run" "$home/in-use" 2>/dev/null
+}
+
+rabbitmq_leave_home() { rm -f "$home/in-use"; }
+
+random_word() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# rabbitmq_choose_ports CONFIG: (again) picks free ports and writes what depends on them.
+rabbitmq_choose_ports() {
+    local name
+    for name in amqp_port dist_port epmd_port; do
+        printf -v "$name" '%s' "$(free_port)"
+        [ -n "${!name}" ] || die "$EX_UNAVAILABLE" "found no free port between 20000 and 32000"
+    done
+    for name in home run node amqp_port dist_port epmd_port server_path; do
+        printf '%s=%q\n' "$name" "${!name}"
+    done >"$run/settings"
+    rabbitmq_configuration "$1" >"$run/conf/rabbitmq.conf"
+}
+
+# rabbitmq_configuration CONFIG: prints rabbitmq.conf. A line of CONFIG takes the place of ours with the same key.
+rabbitmq_configuration() {
+    echo "listeners.tcp.1 = 127.0.0.1:$amqp_port"
+    local line
+    while IFS= read -r line; do
+        [ -n "$1" ] && grep -q "^[[:space:]]*${line%% *}[[:space:]]*=" "$1" && continue
+        echo "$line"
+    done <<END
+vm_memory_high_watermark.relative = 0.6
+disk_free_limit.absolute = 50MB
+raft.wal_max_size_bytes = 33554432
+log.default.level = warning
+log.connection.level = critical
+log.channel.level = critical
+END
+    # Connections and channels: a refused declare and a killed client are daily bread here, and each writes an error.
+    [ -z "$1" ] || cat "$1"
+}
+
+# rabbitmq_environment COMMAND…: becomes COMMAND in the node's environment, which nothing of the caller's gets into.
+rabbitmq_environment() {
+    exec env -i \
+        PATH="$server_path:$PATH" HOME="$home/erlang" LANG=C.UTF-8 TMPDIR="$run" \
+        ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP_SECONDS=0 \
+        RABBITMQ_NODENAME="$node" \
+        RABBITMQ_DIST_PORT="$dist_port" \
+        RABBITMQ_CONF_ENV_FILE="$run/conf/env" \
+        RABBITMQ_CONFIG_FILE="$run/conf/rabbitmq.conf" \
+        RABBITMQ_CONFIG_FILES="$run/conf/conf.d" \
+        RABBITMQ_ADVANCED_CONFIG_FILE="$run/conf/advanced.config" \
+        RABBITMQ_GENERATED_CONFIG_DIR="$run/conf/generated" \
+        RABBITMQ_SCHEMA_DIR="$run/conf/schema" \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$run/conf/enabled_plugins" \
+        RABBITMQ_MNESIA_BASE="$home/data" \
+        RABBITMQ_LOG_BASE="$home/log" \
+        RABBITMQ_PID_FILE="$run/beam.pid" \
+        RABBITMQ_SERVER_ERL_ARGS="+P 262144 +t 1048576 +S 2:2 +A 16 +stbt u +sbwt none +sbwtdcpu none +sbwtdio none" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+B i -kernel inet_dist_use_interface {127,0,0,1}" \
+        RABBITMQ_CTL_ERL_ARGS="+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}" \
+        RUNNING_UNDER_SYSTEMD=true \
+        "$@"
+    # RUNNING_UNDER_SYSTEMD lets the server script become the Erlang machine instead of staying its parent, so that
+    # the pid that we start is the pid to kill.
+}
+
+# rabbitmq_start: starts epmd (when it does not run) and the node and waits until a client can log in.
+# Status 1 when it did not come up in time.
+rabbitmq_start() {
+    local epmd_pid='' pid
+    [ ! -s "$run/epmd.pid" ] || read -r epmd_pid <"$run/epmd.pid"
+    if ! own_process "$epmd_pid" epmd; then
+        (rabbitmq_environment epmd -port "$epmd_port" -address 127.0.0.1) </dev/null >/dev/null 2>&1 9>&- &
+        echo "$!" >"$run/epmd.pid"
+        disown "$!"
+    fi
+    (run_detached_node) </dev/null >"$home/log/startup" 2>&1 9>&- &
+    pid=$!
+    disown "$pid"
+    echo "$pid" >"$run/beam.pid"
+    rabbitmq_wait_until_ready "$pid"
+}
+
+# In a session of its own, so that Ctrl-C and a hang-up do not reach it. The flag -mqlock means nothing to Erlang; it makes
+# the process known by its command line.
+run_detached_node() {
+    # shellcheck disable=SC2016
+    rabbitmq_environment perl -MPOSIX=setsid -e 'setsid(); exec {$ARGV[0]} @ARGV' -- \
+        "$server_path/rabbitmq-server" -mqlock "$node"
+}
+
+# rabbitmq_wait_until_ready PID: until the node answers the AMQP greeting; status 1 when PID ends before or it is too late.
+rabbitmq_wait_until_ready() {
+    local deadline=$((SECONDS + RABBITMQ_READY_SECONDS))
+    until rabbitmq_greets; do
+        kill -0 "$1" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.05
+    done
+}
+
+# The listener opens last in the node's start, and a broker that serves answers the greeting with connection.start,
+# whose frame begins with the byte 1.
+rabbitmq_greets() {
+    (
+        exec 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
+        printf 'AMQP\0\0\11\1' >&3
+        IFS= read -r -n 1 -t 2 byte <&3 && [ "$byte" = $'\1' ]
+    ) 2>/dev/null
+}
+
+# rabbitmq_stop clean|fast: stops node and epmd by pid. Clean lets the node close its files, for data that is kept.
+rabbitmq_stop() {
+    rabbitmq_stop_node "$1"
+    stop_pid_in "$run/epmd.pid" epmd 0
+}
+
+rabbitmq_stop_node() {
+    case $1 in
+        clean) stop_pid_in "$run/beam.pid" "$node" "$RABBITMQ_STOP_SECONDS" ;;
+        fast) stop_pid_in "$run/beam.pid" "$node" 0 ;;
+    esac
+}
+
+# stop_pid_in FILE WORD SECONDS: TERM to the process whose pid is in FILE if its command line has WORD, KILL after SECONDS.
+# Returns when it is gone.
+stop_pid_in() {
+    local pid='' deadline=$((SECONDS + $3))
+    [ -s "$1" ] && read -r pid <"$1"
+    # Just forked, it has our command line for a few milliseconds.
+    own_process "$pid" "$2" || { sleep 0.1; own_process "$pid" "$2"; } || return 0
+    if [ "$3" -gt 0 ]; then
+        kill -TERM "$pid" 2>/dev/null
+        kill -CONT "$pid" 2>/dev/null
+        while own_process "$pid" "$2" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.05; done
+    fi
+    if own_process "$pid" "$2"; then kill -KILL "$pid" 2>/dev/null; fi
+    while own_process "$pid" "$2"; do sleep 0.02; done
+    # Its parent reaps it in a moment.
+    deadline=$((SECONDS + 1))
+    while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -le "$deadline" ]; do sleep 0.02; done
+}
+
+# rabbitmq_show_log: what the node wrote, for a start that failed.
+rabbitmq_show_log() {
+    local file
+    for file in "$home/log/startup" "$home/log/$node.log"; do
+        [ -s "$file" ] || continue
+        say "errors in $file, and its end:"
+        grep -m 20 '\[error\]' "$file" >&2
+        tail -n 10 "$file" >&2
+    done
+}
+
+rabbitmq_write_ctl() {
+    {
+        echo '#!/usr/bin/env bash'
+        echo '# rabbitmqctl for the node of this folder.'
+        printf '. %q\n. %q\n. %q\n' "$BROKERS/lib/common.sh" "$BROKERS/lib/rabbitmq.sh" "$run/settings"
+        # shellcheck disable=SC2016
+        echo 'rabbitmq_environment "$server_path/rabbitmqctl" "$@"'
+    } >"$run/rabbitmqctl"
+    chmod +x "$run/rabbitmqctl"
+}
+
+rabbitmq_write_restart() {
+    {
+        echo '#!/usr/bin/env bash'
+        echo '# Starts the node of this folder again, with the same ports and data; a running one is stopped first.'
+        printf '. %q\n. %q\n. %q\n' "$BROKERS/lib/common.sh" "$BROKERS/lib/rabbitmq.sh" "$run/settings"
+        cat <<'END'
+rabbitmq_stop_node clean
+rabbitmq_start || {
+    rabbitmq_show_log
+    die "$EX_UNAVAILABLE" "the node did not come up again"
+}
+END
+    } >"$run/restart"
+    chmod +x "$run/restart"
+}
