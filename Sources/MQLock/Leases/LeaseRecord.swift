@@ -58,7 +58,8 @@ package final class LeaseRecord: Sendable {
 
     package func check(atLeast margin: Duration) throws(LockError) {
         let left = remaining
-        if left > margin || (left == margin && left > .zero) { return }
+        // A negative margin asks for no more than validity itself.
+        if left > .zero, left >= margin { return }
         switch state {
         case .lost(let reason): throw .lost(reason, name: name)
         case .released: throw LockError(.lost, "the lock \(name) was released; its lease is no longer valid")
