@@ -2,10 +2,13 @@ import MQLock
 
 /// A client as the world sees it: the pure state, its network, and those who wait for an outcome.
 struct Client {
+    typealias Wake = @Sendable () -> Void
     typealias Caller = CheckedContinuation<Result<LeaseRecord?, LockError>, Never>
 
     var state: ClientState
     var link = Link()
+    /// To be called once the world's lock is free.
+    var wakes: [Wake] = []
     private let owner: String
     private let relay: ObserverRelay
     private let clock: any LockClock
@@ -32,7 +35,10 @@ struct Client {
     mutating func giveBack(
         _ id: LeaseID, at now: ContinuousClock.Instant, _ done: CheckedContinuation<Void, Never>
     ) {
-        guard let contender = contenders.removeValue(forKey: id) else { return done.resume() }
+        guard let contender = contenders.removeValue(forKey: id) else {
+            wakes.append { done.resume() }
+            return
+        }
         records[contender] = nil
         returning[contender] = done
         handle(.release(contender), at: now)
@@ -68,13 +74,13 @@ struct Client {
         case .proven(let until): proof?.extend(to: until)
         case .suspect(let isSuspect): suspect(isSuspect, at: now)
         case .granted(let contender, let token): grant(contender, token, at: now)
-        case .refused(let contender): callers.removeValue(forKey: contender)?.caller.resume(returning: .success(nil))
-        case .failed(let contender, let error):
-            callers.removeValue(forKey: contender)?.caller.resume(returning: .failure(error))
+        case .refused(let contender): answer(contender, .success(nil))
+        case .failed(let contender, let error): answer(contender, .failure(error))
         case .lost(let contender, let reason):
             let record = records.removeValue(forKey: contender)
             if !state.mutation.contains(.lossNotTold) { record?.lose(reason) }
-        case .returned(let contender): returning.removeValue(forKey: contender)?.resume()
+        case .returned(let contender):
+            if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
         case .disconnected(let reason):
             // After the losses, so that each is told with its own reason.
             if !state.mutation.contains(.lossNotTold) { proof?.end() }
@@ -83,14 +89,19 @@ struct Client {
         }
     }
 
+    private mutating func answer(_ contender: ContenderID, _ outcome: Result<LeaseRecord?, LockError>) {
+        guard let (_, caller) = callers.removeValue(forKey: contender) else { return }
+        wakes.append { caller.resume(returning: outcome) }
+    }
+
     private mutating func grant(_ contender: ContenderID, _ token: FencingToken, at now: ContinuousClock.Instant) {
-        guard let (name, caller) = callers.removeValue(forKey: contender), let proof else {
+        guard let (name, _) = callers[contender], let proof else {
             preconditionFailure("a grant without a caller or a session")
         }
         let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
         records[contender] = record
         contenders[record.id] = contender
-        caller.resume(returning: .success(record))
+        answer(contender, .success(record))
     }
 
     private func suspect(_ isSuspect: Bool, at now: ContinuousClock.Instant) {

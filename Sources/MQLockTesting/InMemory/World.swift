@@ -30,12 +30,14 @@ final class World: Sendable {
 
     /// Does `body` and all that follows from it.
     func post<Result>(_ body: (inout State, ContinuousClock.Instant) -> Result) -> Result {
-        state.withLock { state in
+        let (result, wakes) = state.withLock { state in
             let result = body(&state, clock.now)
             state.carry(at: clock.now)
             rearm(&state)
-            return result
+            return (result, state.takeWakes())
         }
+        for wake in wakes { wake() }
+        return result
     }
 
     /// Looks, and changes nothing.
@@ -61,6 +63,15 @@ final class World: Sendable {
 }
 
 extension World.State {
+    /// Those who are to be woken without the lock: waking a task takes its own lock, which a cancellation of that task
+    /// holds while its handler waits for this one.
+    mutating func takeWakes() -> [Client.Wake] {
+        clients.keys.sorted().flatMap { id in
+            defer { clients[id]?.wakes = [] }
+            return clients[id]?.wakes ?? []
+        }
+    }
+
     /// Carries messages until nothing moves any more.
     mutating func carry(at now: ContinuousClock.Instant) {
         var hasMoved: Bool
