@@ -85,11 +85,8 @@ extension TokenMachine {
         case .consuming(let tag) where consumer == tag:
             return received(content, delivery, consumer: tag)
         case .getting where consumer == nil:
-            guard wanted != nil || mutantKeepsLateDeliveries else {
-                state = .idle
-                return [.putBack(delivery)]
-            }
-            return received(content, delivery, consumer: nil)
+            if wanted != nil { return received(content, delivery, consumer: nil) }
+            state = .idle
         case .held(let token) where consumer != nil && consumer == token.consumerTag:
             return deliveredToHolder(token, delivery, content)
         case .verifying(let token), .pinning(let token):
@@ -229,9 +226,9 @@ extension TokenMachine {
         case (.pin, .held):
             // From here on another token can become the valid one. The close puts ours back.
             return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + dropChannel()
-        case (.pin, .pinning(let token)), (.pin, .verifying(let token)):
-            forgetPin()
-            return verify(token)
+        case (.pin, .pinning), (.pin, .verifying):
+            // Whether the token outlives its register is for a fresh look to find out. The close puts it back.
+            return dropChannel() + pause()
         case (.pin, _):
             forgetPin()
             return []
