@@ -31,6 +31,10 @@ let package = Package(
             name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
+            swiftSettings: settings),
+
         .testTarget(name: "MQLockTests", dependencies: ["MQLock"], swiftSettings: settings),
         .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(
