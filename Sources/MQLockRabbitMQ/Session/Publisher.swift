@@ -76,6 +76,7 @@ actor Publisher {
                 settings.endpoint, timeout: settings.connectTimeout,
                 clientProperties: ["connection_name": "mqlock \(settings.owner) publishes"])
             self.connection = connection
+            connection.beginBatch()
             nextDeliveryTag = 0
             loop.watch(
                 connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }
