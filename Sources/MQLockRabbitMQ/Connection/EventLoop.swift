@@ -234,7 +234,8 @@ private func pollDescriptors(
     #if canImport(Glibc)
         guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
         let (seconds, attoseconds) = remaining.components
-        var time = timespec(tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
+        var time = timespec(
+            tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
         if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
         return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
     #else
