@@ -11,9 +11,10 @@ import Testing
 extension BrokerConnectionTests {
     @Suite("Volume")
     struct VolumeTests {
-        /// Bytes of memory that the process has resident; nil where /proc is missing.
+        /// Bytes of memory that the process has resident; nil where that cannot be told: /proc is missing, or the address
+        /// sanitizer keeps what was freed (256 MB of it).
         private func residentBytes() -> Int? {
-            guard let file = fopen("/proc/self/statm", "r") else { return nil }
+            guard dlsym(nil, "__asan_init") == nil, let file = fopen("/proc/self/statm", "r") else { return nil }
             defer { fclose(file) }
             var line = [CChar](repeating: 0, count: 256)
             guard fgets(&line, 256, file) != nil else { return nil }
@@ -50,7 +51,7 @@ extension BrokerConnectionTests {
                     if case .delivery(_, let delivery) = inbound, delivery.body.count == 200 { received += 1 }
                 }
                 if early == 0, received > 10_000 { early = residentBytes() ?? 0 }
-                if sent - received >= 1000 || sent == 100_000 {
+                if received < 100_000, sent - received >= 1000 || sent == 100_000 {
                     var descriptor = pollfd(fd: connection.socketDescriptor, events: Int16(POLLIN), revents: 0)
                     #expect(poll(&descriptor, 1, 5000) > 0)
                 }

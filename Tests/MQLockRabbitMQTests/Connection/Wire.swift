@@ -43,6 +43,7 @@ final class Wire {
     /// The next thing that the broker sends; nil if there is none in time.
     func next(within timeout: Duration = .seconds(5)) throws -> Inbound? {
         let deadline = ContinuousClock.now + timeout
+        connection.flush()
         while inbox.isEmpty {
             try connection.readAvailable { inbox.append($0) }
             guard inbox.isEmpty else { break }
