@@ -12,7 +12,7 @@ final class FakeServer: Sendable {
     private let listener: Int32
 
     /// nil instead of bytes: hang up.
-    init(saying reply: [UInt8]?) throws {
+    init(saying reply: [UInt8]?, reads: Bool = true) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -33,6 +33,10 @@ final class FakeServer: Sendable {
                 if let reply {
                     _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL))
                     var buffer = [UInt8](repeating: 0, count: 4096)
+                    if !reads {
+                        var gone = pollfd(fd: client, events: 0, revents: 0)
+                        poll(&gone, 1, 30_000)
+                    }
                     while read(client, &buffer, buffer.count) > 0 {}
                 }
                 close(client)
