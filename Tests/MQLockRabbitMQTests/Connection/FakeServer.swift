@@ -29,7 +29,10 @@ final class FakeServer: Sendable {
         _ = LoopThread.start(name: "fake-server") {
             while true {
                 let client = accept(listener, nil, nil)
-                guard client >= 0 else { return }
+                guard client >= 0 else {
+                    close(listener)
+                    return
+                }
                 if let reply {
                     _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL))
                     var buffer = [UInt8](repeating: 0, count: 4096)
@@ -44,8 +47,7 @@ final class FakeServer: Sendable {
         }
     }
 
-    deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
-    }
+    /// Makes `accept` fail. Only the thread closes the descriptor: else it could come to accept the clients of another
+    /// server that was given the same number.
+    deinit { shutdown(listener, Int32(SHUT_RDWR)) }
 }
