@@ -9,7 +9,9 @@ import CRabbitMQ
 /// How requests leave.
 extension AMQPConnection {
     /// Writes one method frame.
-    func send<Method: BitwiseCopyable>(_ id: amqp_method_number_t, _ method: Method, on channel: UInt16) throws(ConnectionFailure) {
+    func send<Method: BitwiseCopyable>(
+        _ id: amqp_method_number_t, _ method: Method, on channel: UInt16
+    ) throws(ConnectionFailure) {
         let state = try live()
         try makeRoom()
         var method = method

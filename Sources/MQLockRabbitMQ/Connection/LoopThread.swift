@@ -23,6 +23,8 @@ enum LoopThread {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
+        // Linux's default; elsewhere it is half a megabyte or less, and librabbitmq decodes nested tables recursively.
+        pthread_attr_setstacksize(&attributes, 8 << 20)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
 
         let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
