@@ -1,9 +1,9 @@
 import CRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 extension AMQPConnection {
@@ -44,7 +44,8 @@ extension AMQPConnection {
             guard amqp_ssl_socket_set_key(socket, certificate, key) == 0 else {
                 throw ConnectionFailure(
                     .configuration(
-                        "the client certificate \(certificate) and key \(key) cannot be read or do not belong together"))
+                        "the client certificate \(certificate) and key \(key) cannot be read or do not belong together")
+                )
             }
         }
         return socket
