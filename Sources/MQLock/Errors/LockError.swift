@@ -9,14 +9,20 @@ public struct LockError: Error, Sendable {
     public let message: String
     /// Why the lock was lost, for ``Code/lost``.
     public let lossReason: LossReason?
+    /// Which token was refused and what had been admitted before, for ``Code/staleToken``.
+    public let refusal: FenceRefusal?
     /// The error behind this one: the broker library's, or what the body of `withLock` threw after a loss.
     public let underlying: (any Error)?
 
     /// Makes an error.
-    public init(_ code: Code, _ message: String, lossReason: LossReason? = nil, underlying: (any Error)? = nil) {
+    public init(
+        _ code: Code, _ message: String, lossReason: LossReason? = nil, refusal: FenceRefusal? = nil,
+        underlying: (any Error)? = nil
+    ) {
         self.code = code
         self.message = message
         self.lossReason = lossReason
+        self.refusal = refusal
         self.underlying = underlying
     }
 
@@ -42,7 +48,7 @@ extension LockError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case cancelled, timedOut, lost, invalidName, invalidConfiguration, unreachable, accessRefused, incompatible,
-                notOwner, limitExceeded, shutDown, tokenRegression, internalError
+                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, internalError
         }
         private let value: Value
 
@@ -70,6 +76,10 @@ extension LockError {
         public static let shutDown = Self(value: .shutDown)
         /// A fencing token that is not larger than one seen before: broker state went back.
         public static let tokenRegression = Self(value: .tokenRegression)
+        /// A resource saw a larger fencing token before: the write comes from a former holder.
+        public static let staleToken = Self(value: .staleToken)
+        /// A file that this package keeps cannot be read, written or trusted.
+        public static let storageFailed = Self(value: .storageFailed)
         /// A defect of this package, or a broker that does not keep its protocol.
         public static let internalError = Self(value: .internalError)
 

@@ -172,7 +172,8 @@ package final class LeaseRecord: Sendable {
         change { storage in
             guard !storage.state.isFinal else { return false }
             storage.state = final
-            storage.endedAt = instant
+            // A loss may be noticed long after validity ended, by the clock that all leases of the session share.
+            storage.endedAt = min(instant, proof.endsAt, limit ?? instant)
             isFinal.store(true, ordering: .releasing)
             return true
         }

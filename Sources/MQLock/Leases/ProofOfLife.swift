@@ -7,14 +7,15 @@ import Synchronization
 /// between. That is the whole of rule 4's local half; what may extend it is the adapter's business.
 package final class ProofOfLife: Sendable {
     package let clock: any LockClock
-    /// Nanoseconds after `epoch`, or `ended`.
+    /// Nanoseconds after `epoch` times two, plus one when the proof has ended: one word, so that the end and when it
+    /// came are known together, also to somebody who was stopped while it came.
     private let until: Atomic<Int64>
-    private static let ended = Int64.min
+    private static let ended: Int64 = 1
     private static let epoch = ContinuousClock.now
 
     package init(until: ContinuousClock.Instant, clock: any LockClock = SystemLockClock()) {
         self.clock = clock
-        self.until = Atomic(Self.offset(until))
+        self.until = Atomic(Self.word(until))
     }
 
     /// Whether the proof stands at this instant. Noticing that it has run out ends it for good.
@@ -23,11 +24,11 @@ package final class ProofOfLife: Sendable {
     /// How long the proof still stands; zero when it has ended.
     package var remaining: Duration {
         var seen = until.load(ordering: .acquiring)
-        while seen != Self.ended {
-            let left = seen - Self.offset(clock.now)
+        while seen & Self.ended == 0 {
+            let left = seen >> 1 - Self.offset(clock.now)
             if left > 0 { return .nanoseconds(left) }
             let (exchanged, current) = until.compareExchange(
-                expected: seen, desired: Self.ended, ordering: .acquiringAndReleasing)
+                expected: seen, desired: seen | Self.ended, ordering: .acquiringAndReleasing)
             if exchanged { break }
             seen = current
         }
@@ -37,30 +38,48 @@ package final class ProofOfLife: Sendable {
     /// The instant up to which the session is proven, or nil when it has ended.
     package var provenUntil: ContinuousClock.Instant? {
         let seen = until.load(ordering: .acquiring)
-        return seen == Self.ended ? nil : Self.epoch.advanced(by: .nanoseconds(seen))
+        return seen & Self.ended == 0 ? Self.instant(seen) : nil
     }
+
+    /// The instant at which the proof ended, however late that was noticed; before its end, the one at which it would
+    /// if it is not extended.
+    package var endsAt: ContinuousClock.Instant { Self.instant(until.load(ordering: .acquiring)) }
 
     /// Extends the proof; false when it had already run out, which then is final. Never shortens.
     @discardableResult
     package func extend(to instant: ContinuousClock.Instant) -> Bool {
-        let wanted = Self.offset(instant)
+        let wanted = Self.word(instant)
         var seen = until.load(ordering: .acquiring)
         while true {
-            if seen == Self.ended { return false }
-            let next = seen <= Self.offset(clock.now) ? Self.ended : max(seen, wanted)
+            if seen & Self.ended != 0 { return false }
+            let next = seen >> 1 <= Self.offset(clock.now) ? seen | Self.ended : max(seen, wanted)
             let (exchanged, current) = until.compareExchange(
                 expected: seen, desired: next, ordering: .acquiringAndReleasing)
-            if exchanged { return next != Self.ended }
+            if exchanged { return next & Self.ended == 0 }
             seen = current
         }
     }
 
     /// Ends the proof now: the session is gone.
     package func end() {
-        until.store(Self.ended, ordering: .releasing)
+        var seen = until.load(ordering: .acquiring)
+        while seen & Self.ended == 0 {
+            let (exchanged, current) = until.compareExchange(
+                expected: seen, desired: min(seen, Self.word(clock.now)) | Self.ended,
+                ordering: .acquiringAndReleasing)
+            if exchanged { return }
+            seen = current
+        }
     }
 
     private static func offset(_ instant: ContinuousClock.Instant) -> Int64 {
-        epoch.duration(to: instant).nanoseconds
+        // Half of what 64 bits hold is still 146 years, and the other half is the flag's.
+        min(max(epoch.duration(to: instant).nanoseconds, .min / 2), .max / 2)
+    }
+
+    private static func word(_ instant: ContinuousClock.Instant) -> Int64 { offset(instant) << 1 }
+
+    private static func instant(_ word: Int64) -> ContinuousClock.Instant {
+        epoch.advanced(by: .nanoseconds(word >> 1))
     }
 }

@@ -1,10 +1,10 @@
 import Synchronization
 
 #if canImport(Glibc)
-    import CRabbitMQ
-    import Glibc
+import CRabbitMQ
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// One thread that waits for jobs, timers and at most one socket, and is the executor of the actor that owns them.
@@ -20,8 +20,7 @@ import Synchronization
 /// socket, `afterTurn` and all timers without firing them (resolve what waits for them first), runs the jobs that
 /// have come and ends its thread. A job that is enqueued later starts a new thread, which ends when there are no
 /// more: at any time at most one thread serves the loop, so an actor call after `stop()` is isolated as before and
-/// never hangs. The loop holds its handlers, and the actor the loop: a handler that holds the actor keeps all three
-/// alive until `stop()`, so capture it weakly and come back with `assumeIsolated`.
+/// never hangs.
 ///
 /// **No lost wake-up.** `jobs` and `isSleeping` are guarded by one lock. The loop sets `isSleeping` in the section in
 /// which it finds `jobs` empty, so a job is either appended before that section, and found, or after it, and then
@@ -233,16 +232,15 @@ private func pollDescriptors(
 ) -> Int32 {
     let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
     #if canImport(Glibc)
-        guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
-        let (seconds, attoseconds) = remaining.components
-        var time = timespec(
-            tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
-        if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
-        return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
+    guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
+    let (seconds, attoseconds) = remaining.components
+    var time = timespec(tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
+    if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
+    return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
     #else
-        guard let remaining else { return poll(descriptors.baseAddress, nfds_t(descriptors.count), -1) }
-        let (seconds, attoseconds) = remaining.components
-        let milliseconds = min(seconds, 86_400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-        return poll(descriptors.baseAddress, nfds_t(descriptors.count), Int32(milliseconds))
+    guard let remaining else { return poll(descriptors.baseAddress, nfds_t(descriptors.count), -1) }
+    let (seconds, attoseconds) = remaining.components
+    let milliseconds = min(seconds, 86_400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+    return poll(descriptors.baseAddress, nfds_t(descriptors.count), Int32(milliseconds))
     #endif
 }

@@ -1,0 +1,84 @@
+/// The contents of a ``FileFenceGate``'s file: the largest token of each name.
+///
+/// Text, so that an operator can read it, with one encoding per table, so that every file which is not exactly what
+/// this package writes is known as damaged:
+///
+///     mqlock.v1 fence
+///     <token in decimal> <name, percent-encoded>      sorted by the name's bytes
+///     sum <64-bit FNV-1a of all bytes before this line, 16 hexadecimal digits>
+struct FenceTable: Equatable {
+    private(set) var marks: [LockName: FencingToken] = [:]
+
+    static let maximumNames = 1024
+    /// No table is longer than this, so a longer file is not read to its end.
+    static let maximumBytes = 1024 * (3 * LockName.maximumLength + 24)
+    private static let header = "mqlock.v1 fence"
+
+    init() {}
+
+    /// Reads a table; `nil` for anything that ``encoded`` would not have written.
+    init?(_ bytes: [UInt8]) {
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        guard lines.count >= 3 else { return nil }
+        for line in lines[1..<(lines.count - 2)] {
+            let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+            guard
+                fields.count == 2, let token = FencingToken(String(decoding: fields[0], as: UTF8.self)),
+                let name = Self.decoded(fields[1])
+            else { return nil }
+            marks[name] = token
+        }
+        // Header, order, sum and every spelling in one comparison.
+        guard encoded == bytes else { return nil }
+    }
+
+    /// Remembers a token; false when there are too many names.
+    mutating func set(_ token: FencingToken, for name: LockName) -> Bool {
+        guard marks[name] != nil || marks.count < Self.maximumNames else { return false }
+        marks[name] = token
+        return true
+    }
+
+    var encoded: [UInt8] {
+        var text = Self.header + "\n"
+        for (name, token) in marks.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            text += "\(token) \(Self.encoded(name))\n"
+        }
+        return Array((text + "sum \(Self.sum(text))\n").utf8)
+    }
+
+    private static func sum(_ text: String) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    private static func encoded(_ name: LockName) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "%"), ...0x20, 0x7f...:
+                text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            default: text.unicodeScalars.append(Unicode.Scalar(byte))
+            }
+        }
+        return text
+    }
+
+    private static func decoded(_ field: ArraySlice<UInt8>) -> LockName? {
+        var bytes: [UInt8] = []
+        var rest = field
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
+        return try? LockName(text)
+    }
+}

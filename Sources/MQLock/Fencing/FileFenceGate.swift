@@ -1,0 +1,69 @@
+/// A fence gate that many processes of one machine share, and that remembers over crashes and restarts.
+///
+/// For a resource on a local file system: files, a spool directory, a device. The file at ``path`` holds the largest
+/// token of up to 1024 names; use one gate per resource, since its writes run one after the other. Two more files lie
+/// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`.
+///
+/// A crash at any point leaves the old mark or the new one. A file that cannot be read, or is not exactly what this
+/// type writes, is an error and stays as it is; so is one that is gone although it had been written. To start anew,
+/// delete all three while nobody uses them, and know that stale holders then pass.
+///
+/// **Blocking.** An admission waits for whoever is inside, and a new token costs two `fsync`s, milliseconds on most
+/// disks. A few of them on the cooperative pool are fine; under load give the gate a thread or a queue of its own. A
+/// process that is stopped while its write runs keeps the gate closed until it goes on or dies: no other order of
+/// check and write would keep its write out.
+public struct FileFenceGate: FenceGate {
+    /// The file that holds the marks.
+    public let path: String
+    private let files: FenceFiles
+    /// What this gate itself has brought to the disk. A mark that is in the file only may have been renamed into place
+    /// by somebody who failed before the directory was synced, and would be gone after a power cut.
+    private let durable = Locked<[LockName: FencingToken]>([:])
+
+    /// Names a gate; no I/O happens before the first use.
+    /// - Parameter path: the file of marks, in a directory that exists, on a local file system; no symbolic link.
+    public init(path: String) {
+        self.init(path: path, before: { (_) throws(LockError) in })
+    }
+
+    /// - Parameter before: called before each step on the file system; throws in its place.
+    package init(path: String, before: @escaping @Sendable (FenceFileStep) throws(LockError) -> Void) {
+        self.path = path
+        files = FenceFiles(path: path, before: before)
+    }
+
+    /// See ``FenceGate/withAdmission(_:for:_:)``.
+    ///
+    /// - Throws: ``LockError`` also with code ``LockError/Code/storageFailed`` when the files cannot be read, written
+    ///   or trusted, and `limitExceeded` for one name too many; else what `write` throws.
+    public func withAdmission<Result>(
+        _ token: FencingToken, for name: LockName, _ write: () throws -> Result
+    ) throws -> Result {
+        let lock = try files.lock(exclusively: true)
+        defer { lock.close() }
+        var table = try files.read(lock)
+        if let highest = table.marks[name], token < highest {
+            throw LockError.staleToken(FenceRefusal(presented: token, highest: highest), name: name)
+        }
+        if table.marks[name] != token || durable.withLock({ $0[name] }) != token {
+            guard table.set(token, for: name) else {
+                throw LockError(
+                    .limitExceeded,
+                    """
+                    the fence gate \(path.escapedForDisplay) holds \(FenceTable.maximumNames) names already; use one \
+                    gate per resource
+                    """)
+            }
+            try files.replace(with: table, lock)
+            durable.withLock { $0[name] = token }
+        }
+        return try write()
+    }
+
+    /// See ``FenceGate/highest(for:)``; waits like an admission for whoever is inside.
+    public func highest(for name: LockName) throws(LockError) -> FencingToken? {
+        let lock = try files.lock(exclusively: false)
+        defer { lock.close() }
+        return try files.read(lock).marks[name]
+    }
+}
