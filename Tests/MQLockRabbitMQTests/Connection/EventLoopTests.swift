@@ -3,9 +3,9 @@ import Testing
 @testable import MQLockRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// An actor on a loop, as the session will be.

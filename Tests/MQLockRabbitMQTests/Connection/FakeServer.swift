@@ -1,9 +1,9 @@
 @testable import MQLockRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// A listener on the loopback that says what it is told to, to every client in turn, and then waits for it to go.

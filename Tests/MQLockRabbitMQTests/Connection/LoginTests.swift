@@ -3,9 +3,9 @@ import Testing
 @testable import MQLockRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 private func openFailure(_ endpoint: Endpoint, timeout: Duration = .seconds(5)) -> ConnectionFailure? {

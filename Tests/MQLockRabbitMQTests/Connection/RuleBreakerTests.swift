@@ -3,9 +3,9 @@ import Testing
 @testable import MQLockRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// What a broker would never send must end in a failure, not in a trap or a hang.

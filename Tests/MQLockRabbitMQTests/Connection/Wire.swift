@@ -3,9 +3,9 @@ import Testing
 @testable import MQLockRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// The broker that the tests run against, if there is one.

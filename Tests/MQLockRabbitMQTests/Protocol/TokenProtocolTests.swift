@@ -87,11 +87,12 @@ import Testing
         #expect(throws: LockError.self) { try TokenNumber.seed(at: Date(timeIntervalSince1970: 0), above: nil) }
     }
 
-    @Test(arguments: [
-        (.max, 0), (1000 << 21, .max), (1000 << 21, -1), (UInt64(Int64.max), 1),
-        // A day and a second ahead.
-        (86_402_000 << 21, 0),
-    ] as [(UInt64, Int64)])
+    @Test(
+        arguments: [
+            (.max, 0), (1000 << 21, .max), (1000 << 21, -1), (UInt64(Int64.max), 1),
+            // A day and a second ahead.
+            (86_402_000 << 21, 0),
+        ] as [(UInt64, Int64)])
     func numbersOutOfBoundsAreRefused(number: UInt64, count: Int64) {
         #expect(throws: LockError.self) { try TokenNumber.fence(number: number, count: count, at: now) }
     }
@@ -117,11 +118,12 @@ import Testing
         #expect(token >= 2 * register)
     }
 
-    @Test(arguments: [
-        ("3.10.8", BrokerVersion(3, 10, 8)), ("4.0.0-rc.1", BrokerVersion(4, 0, 0)),
-        ("3.13.7+12.gabc", BrokerVersion(3, 13, 7)), ("4.1", BrokerVersion(4, 1, 0)), ("", nil), ("four", nil),
-        ("4", nil),
-    ] as [(String, BrokerVersion?)])
+    @Test(
+        arguments: [
+            ("3.10.8", BrokerVersion(3, 10, 8)), ("4.0.0-rc.1", BrokerVersion(4, 0, 0)),
+            ("3.13.7+12.gabc", BrokerVersion(3, 13, 7)), ("4.1", BrokerVersion(4, 1, 0)), ("", nil), ("four", nil),
+            ("4", nil),
+        ] as [(String, BrokerVersion?)])
     func readsVersions(text: String, version: BrokerVersion?) {
         #expect(BrokerVersion(text) == version)
     }

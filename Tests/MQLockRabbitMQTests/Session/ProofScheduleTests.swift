@@ -42,7 +42,9 @@ import Testing
 }
 
 @Suite struct SessionSettingsTests {
-    private func settings(_ uri: String, _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }) throws
+    private func settings(
+        _ uri: String, _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+    ) throws
         -> SessionSettings
     {
         var configuration = RabbitMQLocks.Configuration(uri: uri)

@@ -126,7 +126,8 @@ import Testing
         let delays = (1...6).map { backoff.delay(before: $0, random: 0.7) }
         #expect(
             delays == [
-                .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .seconds(1), .seconds(1),
+                .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .seconds(1),
+                .seconds(1),
             ])
         #expect(backoff.delay(before: .max, random: 0) == .seconds(1))
     }
