@@ -17,6 +17,9 @@ extension TokenMachine {
         case .seedFailed:
             guard state == .preparing(.seeding) else { return [] }
             return pause()
+        case .seedRefused(let fault):
+            guard state == .preparing(.seeding) else { return [] }
+            return dropChannel() + refuse(fault, doing: "publishing the lock's token")
         case .pauseOver(let number):
             guard state == .preparing(.pausing(number)) else { return [] }
             return wanted == nil ? dropChannel() : prepare()
