@@ -119,14 +119,13 @@ struct EventLoopTests {
         #expect(await counter.timers([40, 10, 30, 10, 0, 20]) == [0, 10, 10, 20, 30, 40])
     }
 
-    @Test func timersAreNeitherEarlyNorMuchTooLate() async throws {
+    @Test func timersAreNeverEarly() async throws {
         let counter = try Counter()
         for _ in 0..<20 {
             let start = ContinuousClock.now
             await counter.sleep(.microseconds(2500))
             let elapsed = ContinuousClock.now - start
             #expect(elapsed >= .microseconds(2500))
-            #expect(elapsed < .milliseconds(500))
         }
     }
 
