@@ -37,9 +37,10 @@ final class GuardLink: Sendable {
 
     /// Starts the guard, long before there is anything to guard: so a grant costs no start of a process, and the guard
     /// and the command cannot inherit descriptors of the session, which is not there yet.
+    /// - Parameter executable: the file to start as the guard; by default the one that runs.
     init(
-        path: String, arguments: Spawn.CStrings, environment: Spawn.CStrings, options: RunOptions,
-        ignored: Set<Int32>, onEvent: @escaping @Sendable (RunMachine.Event) -> Void
+        executable: String? = nil, path: String, arguments: Spawn.CStrings, environment: Spawn.CStrings,
+        options: RunOptions, ignored: Set<Int32>, onEvent: @escaping @Sendable (RunMachine.Event) -> Void
     ) throws(CommandFailure) {
         guard let down = Spawn.pipe(), let up = Spawn.pipe() else {
             throw Self.failure("no pipe", errno)
@@ -48,8 +49,9 @@ final class GuardLink: Sendable {
             "mqlock", CommandDescriptor.guardian.name, String(down.reading), String(up.writing),
             String(options.foreground ? getpgrp() : 0), path,
         ]
+        let own = if let executable { executable } else { try Self.executable() }
         let spawn = Spawn(
-            path: try Self.executable(), arguments: Spawn.strings(words).dropLast() + arguments,
+            path: own, arguments: Spawn.strings(words).dropLast() + arguments,
             environment: environment, inherited: [down.reading, up.writing], ignored: ignored)
         let result = spawn()
         close(down.reading)
