@@ -45,6 +45,11 @@ struct Spawn {
         var defaults = sigset_t()
         sigemptyset(&defaults)
         for signal in Signals.resettable where !ignored.contains(signal) { sigaddset(&defaults, signal) }
+        #if canImport(Glibc)
+        // Signals 32 and 33 are the C library's own: sigaddset refuses them, and without their bits posix_spawn leaves
+        // them ignored, which the command would pass on to everything that it starts.
+        withUnsafeMutableBytes(of: &defaults) { $0.storeBytes(of: $0.load(as: UInt.self) | 3 << 31, as: UInt.self) }
+        #endif
         posix_spawnattr_setsigdefault(&attributes, &defaults)
         posix_spawnattr_setpgroup(&attributes, processGroup)
         posix_spawnattr_setflags(
