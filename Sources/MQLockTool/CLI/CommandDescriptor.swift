@@ -48,8 +48,8 @@ extension CommandDescriptor {
 
             --json writes objects with "event": waiting, granted, started, lost, exited, released, failed, and of the session
             connected, disconnected, suspect, stranger;
-            with "name" and "owner"; as they apply "fence", "waited", "held" (seconds), "pid", "status", "signal", "reason",
-            "message". COMMAND's own output is not touched.
+            with "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
+            "signal", "reason", "message". COMMAND's own output is not touched.
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, and
               1    the lock was not obtained (-n, -w; see -E)

@@ -5,9 +5,9 @@ enum Suggestion {
         // A third of the word may be wrong; a letter of a word of two says nothing.
         let limit = max(1, word.count / 3)
         guard word.count > 1 else { return nil }
-        let ranked = candidates.map { ($0, distance(word, $0)) }.filter { $0.1 <= limit }
+        let ranked = candidates.map { ($0, distance(word, $0.lowercased())) }.filter { $0.1 <= limit }
         if let best = ranked.min(by: { $0.1 < $1.1 }) { return best.0 }
-        return candidates.first { word.count >= 3 && $0.hasPrefix(word) }
+        return candidates.first { word.count >= 3 && $0.lowercased().hasPrefix(word) }
     }
 
     /// ": did you mean …?", or nothing.

@@ -1,3 +1,5 @@
+import MQLock
+
 #if canImport(Glibc)
 @preconcurrency import Glibc
 #elseif canImport(Musl)
@@ -23,6 +25,10 @@ struct Spawn {
     var standard: [Int32: Int32] = [:]
     /// Signals that stay ignored, because whoever started us wanted it so (nohup).
     var ignored: Set<Int32> = []
+
+    /// Held while a pipe is made and while a process is: pipe2(2) is not imported, and a child started between the
+    /// making of a pipe and its marking as close-on-exec would keep it open for ever.
+    private static let forkLock = Locked(())
 
     /// - Returns: the process id, or the error number negated.
     func callAsFunction() -> pid_t {
@@ -60,7 +66,9 @@ struct Spawn {
         // A descriptor put on itself loses close-on-exec.
         for descriptor in inherited { posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor) }
         var pid: pid_t = 0
-        let code = posix_spawn(&pid, path, &actions, &attributes, arguments, environment)
+        let code = Self.forkLock.withLock { _ in
+            posix_spawn(&pid, path, &actions, &attributes, arguments, environment)
+        }
         return code == 0 ? pid : -code
     }
 
@@ -82,12 +90,14 @@ struct Spawn {
 
     /// A pipe of which neither end survives an exec, nor takes the place of a standard descriptor that is closed.
     static func pipe() -> (reading: Int32, writing: Int32)? {
-        var ends: [Int32] = [-1, -1]
-        guard makePipe(&ends) == 0 else { return nil }
-        let moved = ends.map { end in
-            let copy = fcntl(end, F_DUPFD_CLOEXEC, 3)
-            close(end)
-            return copy
+        let moved: [Int32] = forkLock.withLock { _ in
+            var ends: [Int32] = [-1, -1]
+            guard makePipe(&ends) == 0 else { return [-1, -1] }
+            return ends.map { end in
+                let copy = fcntl(end, F_DUPFD_CLOEXEC, 3)
+                close(end)
+                return copy
+            }
         }
         guard moved.allSatisfy({ $0 >= 0 }) else {
             for end in moved where end >= 0 { close(end) }

@@ -42,7 +42,8 @@ enum RunCommand {
         let desk = Locked(SignalDesk())
         let session = RunSession(
             options: options, provider: provider, link: link, events: events, continuation: continuation, desk: desk,
-            reporter: reporter, shutDown: { await provider.shutdown(within: .seconds(1)) })
+            reporter: reporter, shutDown: { await provider.shutdown(within: .seconds(1)) },
+            leave: { exit($0) })
         let task = Task.detached { exit(await session.run()) }
         listen(heard, foreground: options.foreground, desk) { action in
             switch action {

@@ -71,7 +71,7 @@ extension RunOptions {
             guard let signal = SignalName.parse(text) else {
                 throw usage(
                     "no signal is called '\(text.escapedForDisplay)'"
-                        + Suggestion.phrase(for: text.uppercased(), among: SignalName.all.map(\.name)))
+                        + Suggestion.phrase(for: text, among: SignalName.all.map(\.name)))
             }
             lossSignal = signal
         }

@@ -23,7 +23,8 @@ struct RunReporter: Sendable {
 
     func granted(_ token: FencingToken, waited: Duration) {
         tell("granted", "got the lock \(name), fencing token \(token), after \(waited.readable)") {
-            $0.add("fence", token.rawValue)
+            // As text: most readers of JSON make a floating-point number of a number, and tokens need all 63 bits.
+            $0.add("fence", token.description)
             $0.add("waited", waited)
         }
     }
@@ -59,9 +60,11 @@ struct RunReporter: Sendable {
     func observed(_ event: LockEvent) {
         switch event.kind {
         case .suspect, .connected, .disconnected, .stranger:
-            let why = event.reason.map(\.description) ?? event.detail
-            tell(event.kind.description, event.kind.description + (why.map { ": \($0)" } ?? "")) {
-                $0.add("reason", why)
+            let reason = event.reason?.description
+            let words = [event.kind.description, reason, event.detail].compactMap { $0 }.joined(separator: ": ")
+            tell(event.kind.description, words) {
+                $0.add("reason", reason)
+                $0.add("message", event.detail)
             }
         default: break
         }

@@ -18,6 +18,8 @@ struct RunSession: Sendable {
     let desk: Locked<SignalDesk>
     let reporter: RunReporter
     let shutDown: @Sendable () async -> Void
+    /// Ends the process when the orderly way takes too long.
+    let leave: @Sendable (Int32) -> Void
 
     /// When the command has ended nobody wants to wait for a broker that does not answer; our end frees the lock too.
     private static let patienceAtEnd = Duration.seconds(5)
@@ -63,9 +65,9 @@ struct RunSession: Sendable {
 
     /// Exits with this status if what follows takes too long.
     private func hurry(_ status: Int32) {
-        Task.detached {
+        Task.detached { [leave] in
             try? await Task.sleep(for: Self.patienceAtEnd)
-            exit(status)
+            leave(status)
         }
     }
 
@@ -133,7 +135,7 @@ struct RunSession: Sendable {
     /// released. Bounded, because a container without an init keeps its dead for ever.
     private func kill(_ pid: Int32) async {
         let target = options.foreground ? pid : -pid
-        for _ in 0..<200 {
+        for _ in 0..<100 {
             guard sendSignal(target, SIGKILL) == 0 else { return }
             try? await Task.sleep(for: .milliseconds(10))
         }
