@@ -36,6 +36,9 @@ let package = Package(
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
+        .testTarget(
+            name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
