@@ -42,13 +42,15 @@ final class DemoMailbox: Sendable {
 
     /// Takes a line of the parent's.
     func take(_ line: String) {
+        guard line == "go" || line == "quit" else { return }
+        let isQuit = line == "quit"
         let (asking, onQuit): (CheckedContinuation<Void, Never>?, (@Sendable () -> Void)?) = storage.withLock {
             storage in
-            if line == "quit" { storage.hasToQuit = true }
+            storage.hasToQuit = storage.hasToQuit || isQuit
             let asking = storage.asking
             storage.asking = nil
-            if asking == nil, line == "go" { storage.answers += 1 }
-            return (asking, line == "quit" ? storage.onQuit : nil)
+            if asking == nil, !isQuit { storage.answers += 1 }
+            return (asking, isQuit ? storage.onQuit : nil)
         }
         asking?.resume()
         onQuit?()

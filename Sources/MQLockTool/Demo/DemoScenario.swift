@@ -61,7 +61,7 @@ struct DemoScenario {
         case .stopping:
             phase = .stopped(victim: worker)
             return [
-                .say("\(worker) holds the lock and gets SIGSTOP: until its proof is over, nobody may have the lock"),
+                .say("\(worker) holds the lock and gets SIGSTOP: its proof has to run out first"),
                 .stop(worker),
             ]
         case .continued(let victim) where victim == worker, .stopped(let victim) where victim == worker:
@@ -80,14 +80,11 @@ struct DemoScenario {
                 return []
             }
             return begin(next)
-        case (.killed(let victim), .granted(let token)) where event.process != victim:
+        case (.killed(let victim), .granted) where event.process != victim:
             phase = .calm(left: 3, then: .stop)
-            return [
-                .say("the broker noticed that \(victim) is gone: \(event.process) holds the lock, token \(token)"),
-                .spawn,
-            ]
-        case (.stopped(let victim), .granted(let token)) where event.process != victim:
-            return [.say("\(event.process) holds the lock, token \(token); \(victim) still believes that it does")]
+            return [.say("\(victim) is gone: \(event.process) holds the lock"), .spawn]
+        case (.stopped(let victim), .granted) where event.process != victim:
+            return [.say("\(event.process) holds the lock while \(victim) still believes that it does")]
         case (.stopped(let victim), .wrote(_, true, _)) where event.process != victim:
             phase = .continued(victim: victim)
             return [
@@ -99,7 +96,7 @@ struct DemoScenario {
                 .say(
                     accepted
                         ? "the write of \(victim) with the stale token \(token) GOT THROUGH"
-                        : "the gate refused the write of \(victim): its token \(token) is stale")
+                        : "the gate refused \(victim): token \(token) is stale")
             ]
         case (.continued(let victim), .ended) where event.process == victim:
             roundsLeft -= 1
