@@ -31,7 +31,7 @@ enum Mqlock {
         case .completion(let shell): output.standardOutput(Completion.script(for: shell))
         case .run(let options): try RunCommand.run(options, output)
         case .demo(let arguments, let source): try DemoDispatch.demo(arguments, source)
-        case .demoWorker(let arguments, let source): try DemoDispatch.worker(arguments, source)
+        case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         }
     }
 }

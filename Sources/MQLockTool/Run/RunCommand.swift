@@ -87,7 +87,7 @@ enum RunCommand {
         #endif
     }
 
-    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+    static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// The command's words as they came, byte by byte: they need not be UTF-8.
     private static func rawCommand(_ options: RunOptions) -> Spawn.CStrings {
