@@ -31,10 +31,17 @@ let package = Package(
             name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
+            swiftSettings: settings),
+
         .testTarget(name: "MQLockTests", dependencies: ["MQLock"], swiftSettings: settings),
         .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

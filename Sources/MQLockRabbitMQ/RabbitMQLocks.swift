@@ -32,13 +32,11 @@ public final class RabbitMQLocks: LockProvider {
             mutex: configuration.mutex.description, maximumHold: settings.maximumHold)
         supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
         front = LockFront(
-            contender: TokenContender(supervisor: supervisor), owner: configuration.owner, relay: relay,
+            contender: TokenContender(
+                Lifetime(supervisor), patience: settings.connectTimeout + settings.requestTimeout),
+            owner: configuration.owner, relay: relay,
             maximumWaiters: configuration.maximumWaiters)
         drainTimeout = configuration.drainTimeout
-    }
-
-    deinit {
-        Task { [supervisor] in await supervisor.shutdown(within: .zero) }
     }
 
     /// Keeps the session until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
@@ -74,9 +72,28 @@ public final class RabbitMQLocks: LockProvider {
     }
 }
 
+/// Shuts the supervisor down when nobody needs it any more: neither the provider, nor a contender, nor a held lock.
+private final class Lifetime: Sendable {
+    let supervisor: Supervisor
+
+    init(_ supervisor: Supervisor) { self.supervisor = supervisor }
+
+    deinit {
+        Task { [supervisor] in await supervisor.shutdown(within: .zero) }
+    }
+}
+
 /// Contends for names over whatever session stands, and goes back in line over the next when one ends.
 private struct TokenContender: BrokerContender {
-    let supervisor: Supervisor
+    private let lifetime: Lifetime
+    /// How long a try waits for a session.
+    private let patience: Duration
+    private var supervisor: Supervisor { lifetime.supervisor }
+
+    init(_ lifetime: Lifetime, patience: Duration) {
+        self.lifetime = lifetime
+        self.patience = patience
+    }
 
     func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         while true {
@@ -86,8 +103,9 @@ private struct TokenContender: BrokerContender {
     }
 
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
+        let deadline = ContinuousClock.now.advanced(by: patience)
         while true {
-            let session = try await supervisor.session(for: name, until: nil)
+            let session = try await supervisor.session(for: name, until: deadline)
             switch await session.contend(name, waits: false, deadline: nil) {
             case .contended: return nil
             case let answer:

@@ -35,6 +35,7 @@ package final class LockFront: Sendable {
         let deadline = limit.map { start.advanced(by: max(.zero, $0)) }
         relay.send(LockEvent(.waiting, at: start, name: name, owner: owner))
         do throws(LockError) {
+            guard !Task.isCancelled else { throw .cancelled(name) }
             let ticket = try await arbiter.enter(name, deadline: deadline)
             let record = try await contending(ticket) { () throws(LockError) in
                 try await contender.contend(for: name, deadline: deadline)
@@ -49,6 +50,7 @@ package final class LockFront: Sendable {
     package func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         let start = clock.now
         do throws(LockError) {
+            guard !Task.isCancelled else { throw .cancelled(name) }
             if let ticket = arbiter.tryEnter(name) {
                 let record = try await contending(ticket) { () throws(LockError) in
                     try await contender.tryOnce(for: name)

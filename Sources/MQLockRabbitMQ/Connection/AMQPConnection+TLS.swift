@@ -1,9 +1,9 @@
 import CRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 extension AMQPConnection {
@@ -37,14 +37,15 @@ extension AMQPConnection {
         if tls.verifiesPeer || tls.caCertificateFile != nil {
             let bundle = try caBundle(tls)
             guard amqp_ssl_socket_set_cacert(socket, bundle) == 0 else {
-                throw ConnectionFailure(.configuration("no CA certificates can be read from \(bundle) (PEM is needed)"))
+                throw ConnectionFailure(.configuration("no CA certificates (PEM) can be read from \(bundle)"))
             }
         }
         if let certificate = tls.certificateFile, let key = tls.keyFile {
             guard amqp_ssl_socket_set_key(socket, certificate, key) == 0 else {
                 throw ConnectionFailure(
                     .configuration(
-                        "the client certificate \(certificate) and key \(key) cannot be read or do not belong together"))
+                        "the client certificate \(certificate) and key \(key) cannot be read or do not belong together")
+                )
             }
         }
         return socket

@@ -1,15 +1,17 @@
 import CRabbitMQ
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// How requests leave.
 extension AMQPConnection {
     /// Writes one method frame.
-    func send<Method: BitwiseCopyable>(_ id: amqp_method_number_t, _ method: Method, on channel: UInt16) throws(ConnectionFailure) {
+    func send<Method: BitwiseCopyable>(
+        _ id: amqp_method_number_t, _ method: Method, on channel: UInt16
+    ) throws(ConnectionFailure) {
         let state = try live()
         try makeRoom()
         var method = method
@@ -68,9 +70,9 @@ extension AMQPConnection {
     /// whatever TCP_NODELAY says. Without it frames leave one by one, which is correct too.
     private func setCork(_ on: Bool) {
         #if os(Linux)
-            var value: Int32 = on ? 1 : 0
-            _ = setsockopt(
-                socket.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+        var value: Int32 = on ? 1 : 0
+        _ = setsockopt(
+            socket.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
         #endif
     }
 

@@ -62,7 +62,8 @@ enum AMQPURI {
         if let host { endpoint.host = host }
         if let port {
             guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt16(port), number > 0 else {
-                throw failure("the port is not a number from 1 to 65535")
+                throw failure(
+                    "the port is not a number from 1 to 65535 (in user and password, write / as %2f and ? as %3f)")
             }
             endpoint.port = Int(number)
         }

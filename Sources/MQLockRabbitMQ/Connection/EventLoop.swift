@@ -1,10 +1,10 @@
 import Synchronization
 
 #if canImport(Glibc)
-    import CRabbitMQ
-    import Glibc
+import CRabbitMQ
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// One thread that waits for jobs, timers and at most one socket, and is the executor of the actor that owns them.
@@ -232,15 +232,15 @@ private func pollDescriptors(
 ) -> Int32 {
     let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
     #if canImport(Glibc)
-        guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
-        let (seconds, attoseconds) = remaining.components
-        var time = timespec(tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
-        if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
-        return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
+    guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
+    let (seconds, attoseconds) = remaining.components
+    var time = timespec(tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
+    if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
+    return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
     #else
-        guard let remaining else { return poll(descriptors.baseAddress, nfds_t(descriptors.count), -1) }
-        let (seconds, attoseconds) = remaining.components
-        let milliseconds = min(seconds, 86_400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-        return poll(descriptors.baseAddress, nfds_t(descriptors.count), Int32(milliseconds))
+    guard let remaining else { return poll(descriptors.baseAddress, nfds_t(descriptors.count), -1) }
+    let (seconds, attoseconds) = remaining.components
+    let milliseconds = min(seconds, 86_400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+    return poll(descriptors.baseAddress, nfds_t(descriptors.count), Int32(milliseconds))
     #endif
 }

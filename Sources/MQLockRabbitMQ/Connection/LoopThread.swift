@@ -1,8 +1,8 @@
 #if canImport(Glibc)
-    import CRabbitMQ
-    import Glibc
+import CRabbitMQ
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// Starts the threads that event loops run on.
@@ -23,13 +23,15 @@ enum LoopThread {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
+        // Linux's default; elsewhere it is half a megabyte or less, and librabbitmq decodes nested tables recursively.
+        pthread_attr_setstacksize(&attributes, 8 << 20)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
 
         let start = Unmanaged.passRetained(ThreadStart(name: name, body: body))
         #if canImport(Glibc)
-            var thread = pthread_t()
+        var thread = pthread_t()
         #else
-            var thread: pthread_t?
+        var thread: pthread_t?
         #endif
         let status = pthread_create(&thread, &attributes, loopThreadMain, start.toOpaque())
         if status != 0 { start.release() }
@@ -39,9 +41,9 @@ enum LoopThread {
     /// Identifies the calling thread; never 0.
     static var currentID: UInt {
         #if canImport(Glibc)
-            return UInt(pthread_self())
+        return UInt(pthread_self())
         #else
-            return UInt(bitPattern: pthread_self())
+        return UInt(bitPattern: pthread_self())
         #endif
     }
 }
@@ -59,22 +61,22 @@ private final class ThreadStart: Sendable {
 private func runThread(_ context: UnsafeMutableRawPointer) {
     let start = Unmanaged<ThreadStart>.fromOpaque(context).takeRetainedValue()
     #if canImport(Glibc)
-        // Linux refuses names of more than 15 bytes.
-        mqlock_pthread_setname(String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
+    // Linux refuses names of more than 15 bytes.
+    mqlock_pthread_setname(String(decoding: start.name.utf8.prefix(15), as: UTF8.self))
     #else
-        pthread_setname_np(start.name)
+    pthread_setname_np(start.name)
     #endif
     start.body()
 }
 
 #if canImport(Glibc)
-    private func loopThreadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        if let context { runThread(context) }
-        return nil
-    }
+private func loopThreadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    if let context { runThread(context) }
+    return nil
+}
 #else
-    private func loopThreadMain(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-        runThread(context)
-        return nil
-    }
+private func loopThreadMain(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    runThread(context)
+    return nil
+}
 #endif

@@ -23,6 +23,9 @@ struct TimerQueue {
 
     var count: Int { bodies.count }
 
+    /// With those that were cancelled and not yet swept out.
+    var entryCount: Int { heap.count }
+
     /// Timers added from now on are not due in a `popDue` that is given this mark: a body that adds a timer which is
     /// due at once cannot keep the loop from its socket.
     var mark: UInt64 { nextNumber }

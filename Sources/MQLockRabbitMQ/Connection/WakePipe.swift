@@ -1,8 +1,8 @@
 #if canImport(Glibc)
-    import CRabbitMQ
-    import Glibc
+import CRabbitMQ
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// The pipe that ends a `poll` from another thread. Owns both descriptors and closes each exactly once.
@@ -13,18 +13,18 @@ final class WakePipe: Sendable {
     init() throws(ConnectionFailure) {
         var ends: [Int32] = [-1, -1]
         #if canImport(Glibc)
-            let status = mqlock_pipe2(&ends, O_CLOEXEC | O_NONBLOCK)
+        let status = mqlock_pipe2(&ends, O_CLOEXEC | O_NONBLOCK)
         #else
-            let status = pipe(&ends)
+        let status = pipe(&ends)
         #endif
         guard status == 0 else {
             throw ConnectionFailure(.system("cannot create a pipe: \(systemErrorText(errno))"))
         }
         #if !canImport(Glibc)
-            for end in ends {
-                _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-                _ = fcntl(end, F_SETFL, O_NONBLOCK)
-            }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
         #endif
         readEnd = ends[0]
         writeEnd = ends[1]

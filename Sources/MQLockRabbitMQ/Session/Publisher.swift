@@ -13,12 +13,22 @@ actor Publisher {
     private var pending: [UInt64: Pending] = [:]
     private var beat: TimerID?
     private let blocked = Locked<String?>(nil)
+    private let unreachable = Locked<String?>(nil)
 
     private struct Pending {
         let messageID: String
         var returned = false
         let deadline: ContinuousClock.Instant
-        let done: (Bool) -> Void
+        let done: (Outcome) -> Void
+    }
+
+    /// What became of a message.
+    enum Outcome: Sendable {
+        case arrived
+        /// It is not in the queue, or nobody knows: publish another.
+        case unknown
+        /// The broker will refuse the next one, too.
+        case refused(code: UInt16, text: String)
     }
 
     private static let channel: UInt16 = 1
@@ -34,12 +44,15 @@ actor Publisher {
 
     /// Why publishes do not arrive at the moment, in the broker's words; nil when nothing is known to be wrong.
     nonisolated var obstacle: String? {
-        blocked.withLock { $0 }.map { "the broker accepts no messages (\($0)): free memory or disk space there" }
+        if let alarm = blocked.withLock({ $0 }) {
+            return "the broker accepts no messages (\(alarm)): free memory or disk space there"
+        }
+        return unreachable.withLock { $0 }.map { "a second connection, for publishing, does not come up: \($0)" }
     }
 
-    /// Publishes and waits for the broker's word. False: it is not in the queue, or nobody knows; publish another one.
-    func publish(_ message: TokenMessage, to queue: String) async -> Bool {
-        guard !isClosed, connect() else { return false }
+    /// Publishes and waits for the broker's word.
+    func publish(_ message: TokenMessage, to queue: String) async -> Outcome {
+        guard !isClosed, connect() else { return .unknown }
         return await withCheckedContinuation { continuation in
             nextDeliveryTag += 1
             pending[nextDeliveryTag] = Pending(
@@ -64,7 +77,8 @@ actor Publisher {
 
     func close() {
         isClosed = true
-        disconnect()
+        disconnect(.unknown)
+        loop.stop()
     }
 
     // MARK: The connection
@@ -76,6 +90,7 @@ actor Publisher {
                 settings.endpoint, timeout: settings.connectTimeout,
                 clientProperties: ["connection_name": "mqlock \(settings.owner) publishes"])
             self.connection = connection
+            connection.beginBatch()
             nextDeliveryTag = 0
             loop.watch(
                 connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }
@@ -88,13 +103,14 @@ actor Publisher {
                 try connection.confirmSelect(Self.channel)
             }
             pulse()
+            unreachable.withLock { $0 = nil }
         } catch {
-            return false
+            unreachable.withLock { $0 = error.message.escapedForDisplay }
         }
         return connection != nil
     }
 
-    private func disconnect() {
+    private func disconnect(_ outcome: Outcome) {
         guard let connection else { return }
         self.connection = nil
         if let beat { loop.cancel(beat) }
@@ -104,12 +120,12 @@ actor Publisher {
         blocked.withLock { $0 = nil }
         let lost = pending.values
         pending = [:]
-        for publish in lost { publish.done(false) }
+        for publish in lost { publish.done(outcome) }
     }
 
     private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
         guard let connection else { return }
-        do throws(ConnectionFailure) { try body(connection) } catch { disconnect() }
+        do throws(ConnectionFailure) { try body(connection) } catch { disconnect(.unknown) }
     }
 
     private func readable() {
@@ -117,7 +133,7 @@ actor Publisher {
         do throws(ConnectionFailure) {
             try connection.readAvailable { inbound in handle(inbound) }
         } catch {
-            disconnect()
+            disconnect(.unknown)
         }
     }
 
@@ -127,20 +143,21 @@ actor Publisher {
             // Before the confirm, by the protocol's order.
             let found = pending.first { $0.value.messageID == message.properties.messageID }
             if let found { pending[found.key]?.returned = true }
-        case .ack(_, let tag, let multiple): settle(tag, multiple) { !$0.returned }
-        case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in false }
+        case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unknown : .arrived }
+        case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in .unknown }
         case .blocked(let reason): blocked.withLock { $0 = reason.escapedForDisplay }
         case .unblocked: blocked.withLock { $0 = nil }
-        case .channelClosed, .connectionClosed: disconnect()
+        case .channelClosed(_, let code, let text, _, _): disconnect(.refused(code: code, text: text))
+        case .connectionClosed: disconnect(.unknown)
         default: break
         }
     }
 
-    private func settle(_ tag: UInt64, _ multiple: Bool, _ arrived: (Pending) -> Bool) {
+    private func settle(_ tag: UInt64, _ multiple: Bool, _ outcome: (Pending) -> Outcome) {
         let tags = multiple ? pending.keys.filter { $0 <= tag } : [tag]
         for tag in tags {
             guard let publish = pending.removeValue(forKey: tag) else { continue }
-            publish.done(arrived(publish))
+            publish.done(outcome(publish))
         }
     }
 
@@ -150,7 +167,7 @@ actor Publisher {
         guard let connection else { return }
         let now = ContinuousClock.now
         let isBlocked = blocked.withLock { $0 != nil }
-        if !isBlocked, pending.values.contains(where: { $0.deadline <= now }) { return disconnect() }
+        if !isBlocked, pending.values.contains(where: { $0.deadline <= now }) { return disconnect(.unknown) }
         beat = loop.schedule(at: now.advanced(by: connection.serviceInterval)) { [unowned self] in pulse() }
     }
 }

@@ -41,8 +41,8 @@ actor Session {
             core: core, session: self, largest: largest, relay: relay,
             publish: { [publisher, weak self] queue, message, done in
                 Task {
-                    let arrived = await publisher.publish(message, to: queue)
-                    await self?.run { done(arrived) }
+                    let outcome = await publisher.publish(message, to: queue)
+                    await self?.run { done(outcome) }
                 }
             },
             obstacle: { [publisher] in publisher.obstacle })
@@ -65,9 +65,12 @@ actor Session {
 
     private func ended(_ end: SessionEnd) {
         ending.withLock { $0 = end }
+        // First, so that nobody who is answered below is sent back here.
+        onEnd(self, end)
         names?.sessionEnded(end)
         Task { [publisher] in await publisher.close() }
-        onEnd(self, end)
+        // A lease that somebody keeps, keeps the session; it need not keep its thread.
+        loop.stop()
     }
 
     // MARK: Contending

@@ -66,6 +66,7 @@ final class SessionCore: @unchecked Sendable {
     /// Begins to serve: asks for the first proof and watches the socket.
     func start(ready: @escaping (SessionEnd?) -> Void) {
         onReady = ready
+        connection.beginBatch()
         perform { connection throws(ConnectionFailure) in try connection.channelOpen(Self.proofChannel) }
         loop.watch(
             connection.socketDescriptor, hasBuffered: { [unowned self] in end == nil && connection.hasBufferedInput }

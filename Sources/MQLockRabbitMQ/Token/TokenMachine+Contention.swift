@@ -17,6 +17,9 @@ extension TokenMachine {
         case .seedFailed:
             guard state == .preparing(.seeding) else { return [] }
             return pause()
+        case .seedRefused(let fault):
+            guard state == .preparing(.seeding) else { return [] }
+            return dropChannel() + refuse(fault, doing: "publishing the lock's token")
         case .pauseOver(let number):
             guard state == .preparing(.pausing(number)) else { return [] }
             return wanted == nil ? dropChannel() : prepare()
@@ -85,11 +88,8 @@ extension TokenMachine {
         case .consuming(let tag) where consumer == tag:
             return received(content, delivery, consumer: tag)
         case .getting where consumer == nil:
-            guard wanted != nil || mutantKeepsLateDeliveries else {
-                state = .idle
-                return [.putBack(delivery)]
-            }
-            return received(content, delivery, consumer: nil)
+            if wanted != nil { return received(content, delivery, consumer: nil) }
+            state = .idle
         case .held(let token) where consumer != nil && consumer == token.consumerTag:
             return deliveredToHolder(token, delivery, content)
         case .verifying(let token), .pinning(let token):
@@ -229,9 +229,9 @@ extension TokenMachine {
         case (.pin, .held):
             // From here on another token can become the valid one. The close puts ours back.
             return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + dropChannel()
-        case (.pin, .pinning(let token)), (.pin, .verifying(let token)):
-            forgetPin()
-            return verify(token)
+        case (.pin, .pinning), (.pin, .verifying):
+            // Whether the token outlives its register is for a fresh look to find out. The close puts it back.
+            return dropChannel() + pause()
         case (.pin, _):
             forgetPin()
             return []

@@ -93,11 +93,9 @@ extension TokenMachine {
 
     /// Prepared: goes on with what is wanted now.
     mutating func proceed() -> [Action] {
-        guard let wanted else {
-            state = .idle
-            return []
-        }
-        return contend(wanted)
+        if let wanted { return contend(wanted) }
+        if state != .closed { state = .idle }
+        return []
     }
 
     private mutating func go(_ step: Preparation, _ request: Request) -> [Action] {

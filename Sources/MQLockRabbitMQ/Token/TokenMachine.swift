@@ -90,6 +90,8 @@ extension TokenMachine {
         case seeded(Nonce)
         /// The seed did not arrive, or nobody knows: publish another.
         case seedFailed
+        /// The broker does not let us publish.
+        case seedRefused(ChannelFault)
         case verified(UInt64)
         /// 406: the register names another nonce.
         case refuted(UInt64)

@@ -19,7 +19,7 @@ extension TokenName {
                 .accessRefused,
                 """
                 the broker refused \(doing) for \(name): \(text); the user needs configure, write and read permission \
-                on queues that begin with mqlock.v1
+                on queues that begin with mqlock.v1, and write permission on amq.default
                 """)
         case TokenMachine.ChannelFault.preconditionFailed, TokenMachine.ChannelFault.resourceLocked:
             return LockError(

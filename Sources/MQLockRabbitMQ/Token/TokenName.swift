@@ -232,8 +232,12 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
             if let contender { abandon(contender.attempt, .failed(error)) }
             return feed(.seedFailed)
         }
-        names.publish(objects.queue, message) { [weak self] arrived in
-            self?.feed(arrived ? .seeded(message.nonce) : .seedFailed)
+        names.publish(objects.queue, message) { [weak self] outcome in
+            switch outcome {
+            case .arrived: self?.feed(.seeded(message.nonce))
+            case .unknown: self?.feed(.seedFailed)
+            case .refused(let code, let text): self?.feed(.seedRefused(.init(code: code, text: text)))
+            }
         }
     }
 

@@ -5,8 +5,8 @@ final class TokenNames: @unchecked Sendable {
     let core: SessionCore
     /// Whom a lease is given back to.
     private(set) weak var session: Session?
-    /// Publishes over the publish connection; tells, on this thread, whether the message is in the queue.
-    let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void
+    /// Publishes over the publish connection; tells, on this thread, what became of the message.
+    let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
     let obstacle: () -> String?
     /// The largest fencing token seen of each name, over all sessions of the provider.
@@ -21,7 +21,7 @@ final class TokenNames: @unchecked Sendable {
 
     init(
         core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
-        publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Bool) -> Void) -> Void,
+        publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
         obstacle: @escaping () -> String?
     ) {
         self.core = core

@@ -65,12 +65,11 @@ extension Verdict.Statistics {
                 cause == .stopped
                 ? min(before.stoppedAt ?? before.validUntil, before.validUntil)
                 : before.validUntil
-            // Nobody in line: the lock was idle, not handed over.
-            guard next.waitingSince <= start else { return nil }
-            let gap = next.grantedAt > start ? next.grantedAt - start : 0
+            // Nobody in line: the lock was idle, not handed over. Granted before the end: an overlap.
+            guard next.waitingSince <= start, next.grantedAt >= start else { return nil }
             return Verdict.HandOver(
                 name: before.name, from: before.holder, fromToken: before.token, cause: cause, to: next.holder,
-                toToken: next.token, at: next.grantedAt, gap: .nanoseconds(Int64(clamping: gap)))
+                toToken: next.token, at: next.grantedAt, gap: .nanoseconds(Int64(clamping: next.grantedAt - start)))
         }
     }
 }

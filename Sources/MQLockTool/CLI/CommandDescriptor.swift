@@ -1,0 +1,94 @@
+/// One subcommand: parser, help and completion are made from this table and know nothing else.
+struct CommandDescriptor: Sendable {
+    enum Kind: String, Sendable, Equatable, CaseIterable {
+        case run, demo, completion, help
+        case demoWorker = "demo-worker"
+        case guardian = "guard"
+    }
+
+    let kind: Kind
+    let summary: String
+    /// What stands between options and `--` in the usage line.
+    var operands = ""
+    /// What the shells offer for the operand.
+    var operandWords: [String] = []
+    var options: [OptionDescriptor] = []
+    /// Whether `-- COMMAND [ARG…]` follows.
+    var takesCommand = false
+    /// Whether everything but the listed options is somebody else's to parse.
+    var passesArguments = false
+    /// Not shown, not completed, not suggested.
+    var isHidden = false
+    var notes = ""
+
+    var name: String { kind.rawValue }
+    var allOptions: [OptionDescriptor] { options + [.help] }
+}
+
+extension CommandDescriptor {
+    static let all = [run, demo, completion, help, demoWorker, guardian]
+    static var visible: [Self] { all.filter { !$0.isHidden } }
+
+    static func named(_ name: String) -> Self? { all.first { $0.name == name } }
+
+    static let run = Self(
+        kind: .run, summary: "run a command under a lock", operands: "NAME", options: .run + .broker,
+        takesCommand: true,
+        notes: """
+            Waits for the lock NAME (1 to 200 bytes), runs COMMAND, releases. No shell is involved unless you name one.
+            DUR is \(DurationText.accepted).
+
+            COMMAND gets a process group of its own and every INT, TERM, HUP, QUIT, USR1, USR2 and CONT that mqlock is
+            sent; before it runs, the first four end the wait. In its environment:
+              MQLOCK_NAME, MQLOCK_OWNER   the lock and who holds it
+              MQLOCK_FENCE                the fencing token: larger than that of every earlier holder
+              MQLOCK_MODE                 exclusive
+            When the lock is lost, COMMAND's whole group is ended. A second process, the guard, kills it also when
+            mqlock itself is killed or stopped. When COMMAND ends normally, what it left in the background is let be.
+
+            --json writes objects with "event": waiting, granted, started, lost, exited, released, failed, and of the session
+            connected, disconnected, suspect, stranger;
+            with "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
+            "signal", "reason", "message". COMMAND's own output is not touched.
+
+            Exit status: COMMAND's own, 128 + n when signal n ended it, and
+              1    the lock was not obtained (-n, -w; see -E)
+              64   bad usage, name or duration
+              69   no session with the broker came up (without -w or -n: in 30 s)
+              70   internal error
+              77   the broker, or a file's permissions, refused us
+              78   an incompatible object of that name on the broker
+              123  the lock was lost while COMMAND ran; its own status does not count then
+              126  COMMAND cannot be executed
+              127  COMMAND is not found
+            """)
+
+    static let demo = Self(
+        kind: .demo, summary: "see the locks at work on your broker", operands: "[ARG…]", options: .broker,
+        passesArguments: true)
+
+    static let completion = Self(
+        kind: .completion, summary: "print the completion script of a shell", operands: "bash|zsh|fish",
+        operandWords: Completion.Shell.allCases.map(\.rawValue),
+        notes: """
+            bash: mqlock completion bash > ~/.local/share/bash-completion/completions/mqlock
+            zsh:  mqlock completion zsh > a folder of $fpath/_mqlock
+            fish: mqlock completion fish > ~/.config/fish/completions/mqlock.fish
+            """)
+
+    static let help = Self(
+        kind: .help, summary: "show the help of a command", operands: "[COMMAND]",
+        operandWords: Kind.allCases.filter { $0 != .demoWorker && $0 != .guardian }.map(\.rawValue))
+
+    static let demoWorker = Self(
+        kind: .demoWorker, summary: "one process of the demo", options: .broker, passesArguments: true, isHidden: true)
+
+    /// Never parsed: the guard is on its way before anything else runs. Listed so that its name is taken.
+    static let guardian = Self(
+        kind: .guardian, summary: "the guard of `run`", passesArguments: true, isHidden: true)
+}
+
+extension [OptionDescriptor] {
+    fileprivate static var run: Self { OptionDescriptor.run }
+    fileprivate static var broker: Self { OptionDescriptor.broker }
+}

@@ -1,0 +1,38 @@
+import MQLock
+
+/// The exit statuses of the command; every other one is that of the command it ran.
+enum ExitStatus {
+    static let success: Int32 = 0
+    /// The lock was not obtained (`-n`, `-w`), unless `-E` says otherwise.
+    static let conflict: Int32 = 1
+    static let usage: Int32 = 64
+    /// No session with the broker ever came up.
+    static let unavailable: Int32 = 69
+    static let internalError: Int32 = 70
+    /// Credentials or permissions refused.
+    static let noPermission: Int32 = 77
+    /// An object of that name on the broker that we cannot share.
+    static let incompatible: Int32 = 78
+    static let lost: Int32 = 123
+    static let cannotExecute: Int32 = 126
+    static let notFound: Int32 = 127
+
+    static func ended(bySignal signal: Int32) -> Int32 { 128 + signal }
+
+    /// The status of a failed attempt to get the lock.
+    /// - Parameters:
+    ///   - conflict: what `-E` says.
+    ///   - signal: the signal that made us cancel the wait, if one did.
+    static func of(_ error: LockError, conflict: Int32 = conflict, cancelledBy signal: Int32? = nil) -> Int32 {
+        switch error.code {
+        case .timedOut: return conflict
+        case .cancelled: return signal.map(ended(bySignal:)) ?? internalError
+        case .lost: return lost
+        case .invalidName, .invalidConfiguration: return usage
+        case .unreachable: return unavailable
+        case .accessRefused: return noPermission
+        case .incompatible: return incompatible
+        default: return internalError
+        }
+    }
+}

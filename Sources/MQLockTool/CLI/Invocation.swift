@@ -1,0 +1,69 @@
+import MQLock
+
+/// What the command line asks for, in typed values. Making it reads nothing but its words.
+enum Invocation: Equatable {
+    case help(CommandDescriptor.Kind?)
+    case version
+    case run(RunOptions)
+    case demo([String], BrokerSource)
+    case demoWorker([String], BrokerSource)
+    case completion(Completion.Shell)
+
+    /// - Parameter arguments: the words behind the program's name.
+    static func parse(_ arguments: [String]) throws(CommandFailure) -> Self {
+        guard let first = arguments.first else {
+            throw .usage("a command is needed: \(CommandDescriptor.visible.map(\.name).joined(separator: ", "))")
+        }
+        switch first {
+        case "--help", "-h": return .help(nil)
+        case "--version": return .version
+        default: break
+        }
+        guard let descriptor = CommandDescriptor.named(first) else { throw unknown(first) }
+        let words = try ArgumentReader.read(arguments.dropFirst(), descriptor)
+        if words.has(.help) { return .help(descriptor.kind) }
+        switch descriptor.kind {
+        case .run: return .run(try RunOptions(words))
+        case .demo: return .demo(words.passed, try BrokerSource(words, descriptor))
+        case .demoWorker: return .demoWorker(words.passed, try BrokerSource(words, descriptor))
+        case .completion: return .completion(try shell(words))
+        case .help: return try help(words)
+        case .guardian: throw .usage("'guard' is started by 'mqlock run', never by hand")
+        }
+    }
+
+    private static func unknown(_ word: String) -> CommandFailure {
+        let what = word.hasPrefix("-") ? "option" : "command"
+        let candidates = word.hasPrefix("-") ? ["--help", "--version"] : CommandDescriptor.visible.map(\.name)
+        return .usage(
+            "unknown \(what) '\(word.escapedForDisplay)'\(Suggestion.phrase(for: word, among: candidates))")
+    }
+
+    private static func shell(_ words: ReadArguments) throws(CommandFailure) -> Completion.Shell {
+        let known = Completion.Shell.allCases.map(\.rawValue)
+        guard words.operands.count == 1, words.command == nil else {
+            throw .usage("name one shell: \(known.joined(separator: ", "))", "completion")
+        }
+        guard let shell = Completion.Shell(rawValue: words.operands[0]) else {
+            let word = words.operands[0]
+            throw .usage(
+                """
+                no completion for '\(word.escapedForDisplay)', only for \(known.joined(separator: ", "))\
+                \(Suggestion.phrase(for: word, among: known))
+                """, "completion")
+        }
+        return shell
+    }
+
+    private static func help(_ words: ReadArguments) throws(CommandFailure) -> Self {
+        guard words.operands.count <= 1 else { throw .usage("help is for one command at a time", "help") }
+        guard let topic = words.operands.first else { return .help(nil) }
+        guard let descriptor = CommandDescriptor.named(topic), !descriptor.isHidden else { throw unknown(topic) }
+        return .help(descriptor.kind)
+    }
+}
+
+extension ReadArguments {
+    /// The words that somebody else parses, as they stood.
+    fileprivate var passed: [String] { operands + (command.map { ["--"] + $0 } ?? []) }
+}

@@ -1,0 +1,80 @@
+/// One option of the command line: what the parser accepts, what the help shows, what the shells complete.
+struct OptionDescriptor: Sendable {
+    enum Key: Sendable, Hashable {
+        case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
+        case owner, json, verbose
+    }
+
+    /// What follows the option.
+    enum Value: Sendable, Equatable {
+        case none
+        case text(String)
+        case file(String)
+        case oneOf(String, [String])
+
+        /// The placeholder in the help.
+        var placeholder: String? {
+            switch self {
+            case .none: nil
+            case .text(let word), .file(let word), .oneOf(let word, _): word
+            }
+        }
+    }
+
+    let key: Key
+    let long: String
+    var short: Character?
+    var value = Value.none
+    let summary: String
+
+    /// `--wait DUR`, `-w, --wait DUR`.
+    var label: String {
+        let names = (short.map { "-\($0), " } ?? "    ") + "--\(long)"
+        return value.placeholder.map { "\(names) \($0)" } ?? names
+    }
+}
+
+extension OptionDescriptor {
+    static let help = Self(key: .help, long: "help", short: "h", summary: "show this help")
+    static let version = Self(key: .version, long: "version", summary: "show the version")
+
+    static let broker = [
+        Self(
+            key: .broker, long: "broker", value: .text("URI"),
+            summary:
+                "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5; else that of --broker-file, else "
+                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672"),
+        Self(
+            key: .brokerFile, long: "broker-file", value: .file("FILE"),
+            summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
+    ]
+
+    static let run = [
+        Self(
+            key: .mutex, long: "mutex", value: .oneOf("KIND", ["token"]),
+            summary: "what the lock is made of, the same for all contenders of a name; has to be given, for the only "
+                + "kind of this version, token, is not to become the default"),
+        Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
+        Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
+        Self(
+            key: .conflictStatus, long: "conflict-exit-code", short: "E", value: .text("CODE"),
+            summary: "exit status when -n or -w did not get the lock (default 1)"),
+        Self(
+            key: .signal, long: "signal", short: "s",
+            value: .oneOf("SIGNAL", SignalName.all.map(\.name)),
+            summary: "what the command is sent when the lock is lost (default TERM)"),
+        Self(
+            key: .killAfter, long: "kill-after", short: "k", value: .text("DUR"),
+            summary: "how long after that it is sent KILL; default, and at most, what is left of the proof that the "
+                + "lock is ours"),
+        Self(
+            key: .foreground, long: "foreground",
+            summary: "keep the command in our process group, for commands that use the terminal; only the command "
+                + "itself is then signalled, not its children"),
+        Self(
+            key: .owner, long: "owner", value: .text("TEXT"),
+            summary: "who we are, shown to others (default host/pid)"),
+        Self(key: .json, long: "json", summary: "tell what happens as JSON on stderr, one object a line"),
+        Self(key: .verbose, long: "verbose", short: "v", summary: "tell what happens on stderr"),
+    ]
+}

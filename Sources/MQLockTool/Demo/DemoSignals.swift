@@ -1,0 +1,40 @@
+import Foundation
+
+/// The write end of the pipe that the signal handler writes to; set before the handler is.
+nonisolated(unsafe) private var handlerPipe: Int32 = -1
+
+/// A file-scope function, because a handler may run on any thread.
+private func handle(_ signal: Int32) {
+    let saved = errno
+    var number = UInt8(truncatingIfNeeded: signal)
+    _ = write(handlerPipe, &number, 1)
+    errno = saved
+}
+
+/// INT, TERM and HUP as values, so that the demo can end its workers and remove its files before it obeys.
+enum DemoSignals {
+    /// - Parameter deliver: called for each signal, on a thread of its own.
+    static func watch(_ deliver: @escaping @Sendable (Int32) -> Void) throws(DemoFailure) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("pipe", "signals") }
+        for descriptor in ends { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        handlerPipe = ends[1]
+        let reading = ends[0]
+        // A worker that dies while we answer it is no reason to die.
+        signal(SIGPIPE, SIG_IGN)
+        let watched = [SIGINT, SIGTERM, SIGHUP]
+        for number in watched { signal(number, handle) }
+        Thread.detachNewThread {
+            // Whoever blocked them before us (the command does, to forward them) blocked them in all threads.
+            var set = sigset_t()
+            sigemptyset(&set)
+            for number in watched { sigaddset(&set, number) }
+            pthread_sigmask(SIG_UNBLOCK, &set, nil)
+            var number: UInt8 = 0
+            while true {
+                let count = read(reading, &number, 1)
+                if count == 1 { deliver(Int32(number)) } else if count == 0 || errno != EINTR { return }
+            }
+        }
+    }
+}

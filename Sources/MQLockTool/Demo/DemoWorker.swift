@@ -1,0 +1,129 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+import MQLockTesting
+
+/// One of the processes that contend in the demo: takes the lock again and again and works on the shared file.
+enum DemoWorker {
+    /// The heartbeat of the workers' sessions: short, so that a stopped holder's lock is handed on while one watches.
+    static let heartbeat = Duration.seconds(2)
+
+    /// The hidden entry `mqlock demo-worker ID LOCK DIRECTORY [--sabotage]`; the broker's URI, which may hold a
+    /// password, comes in `MQLOCK_BROKER`.
+    /// - Returns: the exit status.
+    static func run(_ arguments: [String]) async -> Int32 {
+        let isSabotage = arguments.contains("--sabotage")
+        let operands = arguments.filter { $0 != "--sabotage" }
+        guard operands.count == 3 else {
+            FileHandle.standardError.write(Data("mqlock: demo-worker is started by mqlock demo only\n".utf8))
+            return 64
+        }
+        let mailbox = DemoMailbox()
+        mailbox.readStandardInput()
+        do {
+            var locks: RabbitMQLocks?
+            if !isSabotage {
+                var configuration = RabbitMQLocks.Configuration(
+                    uri: ProcessInfo.processInfo.environment["MQLOCK_BROKER"] ?? "amqp://127.0.0.1:5672", mutex: .token)
+                configuration.heartbeat = heartbeat
+                configuration.startupTimeout = .seconds(5)
+                configuration.owner = "demo/\(operands[0])"
+                locks = try RabbitMQLocks(configuration)
+            }
+            let worker = Worker(
+                section: DemoSection(directory: operands[2], process: operands[0]), name: try LockName(operands[1]),
+                locks: locks, recorder: HistoryRecorder(process: operands[0], appendingTo: 1, keepsEvents: false),
+                mailbox: mailbox)
+            let work = Task { try await worker.work() }
+            mailbox.onQuit { work.cancel() }
+            try await work.value
+            await locks?.shutdown(within: .seconds(2))
+            return 0
+        } catch let error as LockError {
+            send(.failed(code: error.code.description, message: error.message))
+        } catch {
+            send(.failed(code: "", message: "\(error)"))
+        }
+        return 70
+    }
+
+    fileprivate static func send(_ note: DemoNote) {
+        // One write, like the recorder's lines, which come from other threads.
+        FileHandle.standardOutput.write(Data(note.line.utf8))
+    }
+}
+
+private struct Worker: Sendable {
+    let section: DemoSection
+    let name: LockName
+    /// Nil for sabotage: the same work without a lock.
+    let locks: (any LockProvider)?
+    let recorder: HistoryRecorder
+    let mailbox: DemoMailbox
+    private let contender = "loop"
+
+    func work() async throws {
+        var round = UInt64(0)
+        while !mailbox.hasToQuit {
+            round += 1
+            recorder.record(.waiting, name: name.string, contender: contender)
+            guard let locks else {
+                try await withoutLock(round)
+                continue
+            }
+            let held: HeldLock
+            do throws(LockError) {
+                held = try await locks.acquire(name, within: nil)
+            } catch {
+                recorder.record(.gaveUp, name: name.string, contender: contender)
+                if error.code == .cancelled { return }
+                throw error
+            }
+            try await withLock(held)
+        }
+    }
+
+    private func withLock(_ held: consuming HeldLock) async throws {
+        let lease = held.lease
+        recorder.recordGrant(of: lease, contender: contender)
+        try await visit(lease.fencingToken) { lease.isValid }
+        recorder.recordEnd(of: lease, contender: contender)
+        // Lost, for the one that was stopped: the history has it, and this loop goes back in line.
+        try? await held.release()
+    }
+
+    private func withoutLock(_ round: UInt64) async throws {
+        guard let token = FencingToken(rawValue: round) else { return }
+        recorder.record(.granted(token: round), name: name.string, contender: contender)
+        try await visit(token) { true }
+        recorder.record(
+            .ended(cause: .released, validUntil: HistoryClock.now), name: name.string, contender: contender)
+    }
+
+    private func visit(_ token: FencingToken, isValid: () -> Bool) async throws {
+        if let met = try section.enter(token.rawValue) { DemoWorker.send(.met(met)) }
+        DemoWorker.send(.mayWrite(token: token.rawValue))
+        await mailbox.answer()
+        try write(token)
+        // One that knows it has lost the lock expects somebody else inside; nobody else does.
+        if let met = section.leave(token.rawValue), isValid() { DemoWorker.send(.met(met)) }
+    }
+
+    /// Writes like a careless program, without a look at the lease: only the gate stands between it and the resource.
+    private func write(_ token: FencingToken) throws {
+        do {
+            try section.gate.withAdmission(token, for: name) {
+                try section.write(token.rawValue)
+                record(token, accepted: true)
+            }
+        } catch let error as LockError where error.code == .staleToken {
+            record(token, accepted: false)
+        }
+    }
+
+    private func record(_ token: FencingToken, accepted: Bool) {
+        recorder.record(
+            .wrote(token: token.rawValue, accepted: accepted, resource: "resource"), name: name.string,
+            contender: contender)
+    }
+}

@@ -1,0 +1,109 @@
+/// What `mqlock` tells its guard; one line each, far below what a pipe takes in one piece. Instants are
+/// ``BootClock`` nanoseconds.
+enum GuardMessage: Equatable {
+    /// Granted: run the command, which is covered by the proof up to `deadline`.
+    case start(fence: String, deadline: Int64)
+    /// The proof goes on up to here.
+    case deadline(Int64)
+    /// Pass a signal on.
+    case signal(Int32)
+    /// The lock is lost: `signal` now, SIGKILL at `killAt` at the latest.
+    case lose(signal: Int32, killAt: Int64)
+
+    var line: String {
+        switch self {
+        case .start(let fence, let deadline): "start \(fence) \(deadline)\n"
+        case .deadline(let instant): "deadline \(instant)\n"
+        case .signal(let signal): "signal \(signal)\n"
+        case .lose(let signal, let killAt): "lose \(signal) \(killAt)\n"
+        }
+    }
+
+    init?(line: String) {
+        let words = line.split(separator: " ").map(String.init)
+        switch (words.first, words.count) {
+        case ("start", 3):
+            guard let deadline = Int64(words[2]) else { return nil }
+            self = .start(fence: words[1], deadline: deadline)
+        case ("deadline", 2):
+            guard let instant = Int64(words[1]) else { return nil }
+            self = .deadline(instant)
+        case ("signal", 2):
+            guard let signal = Int32(words[1]) else { return nil }
+            self = .signal(signal)
+        case ("lose", 3):
+            guard let signal = Int32(words[1]), let killAt = Int64(words[2]) else { return nil }
+            self = .lose(signal: signal, killAt: killAt)
+        default: return nil
+        }
+    }
+}
+
+/// What the guard tells `mqlock`.
+enum GuardReport: Equatable {
+    /// Why the command is no more.
+    enum Cause: String {
+        /// It ended by itself, or by somebody's signal.
+        case own
+        /// The guard killed it because the proof was not renewed in time.
+        case deadline
+        /// The guard killed it because `mqlock` was gone.
+        case orphaned
+        /// It ended, or was killed, after ``GuardMessage/lose(signal:killAt:)``.
+        case lost
+    }
+
+    case started(pid: Int32)
+    /// It could not be executed.
+    case failed(errno: Int32)
+    /// The proof had run out before the command was started; it never ran.
+    case expired
+    /// - `status` is that of waitpid(2), `at` when the guard noticed.
+    case ended(status: Int32, at: Int64, cause: Cause)
+
+    var line: String {
+        switch self {
+        case .started(let pid): "started \(pid)\n"
+        case .failed(let code): "failed \(code)\n"
+        case .expired: "expired\n"
+        case .ended(let status, let at, let cause): "ended \(status) \(at) \(cause.rawValue)\n"
+        }
+    }
+
+    init?(line: String) {
+        let words = line.split(separator: " ").map(String.init)
+        switch (words.first, words.count) {
+        case ("started", 2):
+            guard let pid = Int32(words[1]) else { return nil }
+            self = .started(pid: pid)
+        case ("failed", 2):
+            guard let code = Int32(words[1]) else { return nil }
+            self = .failed(errno: code)
+        case ("expired", 1): self = .expired
+        case ("ended", 4):
+            guard let status = Int32(words[1]), let at = Int64(words[2]), let cause = Cause(rawValue: words[3]) else {
+                return nil
+            }
+            self = .ended(status: status, at: at, cause: cause)
+        default: return nil
+        }
+    }
+}
+
+/// Cuts what comes through a pipe into lines.
+struct LineBuffer {
+    private var partial: [UInt8] = []
+
+    mutating func append(_ bytes: some Sequence<UInt8>) -> [String] {
+        var lines: [String] = []
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                lines.append(String(decoding: partial, as: UTF8.self))
+                partial = []
+            } else {
+                partial.append(byte)
+            }
+        }
+        return lines
+    }
+}

@@ -1,0 +1,179 @@
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// The guard: a process of one thread that starts the command and kills it when `mqlock` is gone or no longer proves
+/// that it holds the lock.
+///
+/// Runs before any concurrency of the language has started, so that a signal handler and poll(2) are all there is. It
+/// is the command's parent: a process id that it signals is one that it has not reaped, never somebody else's.
+///
+/// Known gap: killed itself between starting the command and telling its process id, the guard leaves a command that
+/// nobody knows. Killed at any other time, `mqlock` ends the command.
+struct GuardProcess {
+    /// `mqlock guard CONTROL REPORT GROUP PATH ARGUMENT…`; GROUP is 0 for a group of the command's own.
+    struct Invocation: Equatable {
+        let control: Int32
+        let report: Int32
+        let group: pid_t
+        let path: String
+        /// Where the command's own arguments, its name first, begin in argv.
+        static let firstArgument = 6
+
+        init?(_ arguments: [String]) {
+            guard arguments.count > Self.firstArgument, arguments[1] == CommandDescriptor.guardian.name,
+                let control = Int32(arguments[2]), let report = Int32(arguments[3]), let group = Int32(arguments[4]),
+                control > 2, report > 2, control != report, group >= 0
+            else { return nil }
+            (self.control, self.report, self.group, path) = (control, report, group, arguments[5])
+        }
+    }
+
+    private let invocation: Invocation
+    private let arguments: Spawn.CStrings
+    private let ignored: Set<Int32>
+    private let childSignal: Int32
+    private var machine: GuardMachine
+    private var lines = LineBuffer()
+    /// 0 before the command was started and after it was reaped.
+    private var pid: pid_t = 0
+    private var group: pid_t = 0
+    private var isOver = false
+    private var pipeIsOpen = true
+
+    /// Takes over the process if it was started as a guard; else returns.
+    static func runIfAsked() {
+        guard let invocation = Invocation(CommandLine.arguments) else { return }
+        var process = Self(invocation)
+        process?.run()
+        exit(process == nil ? ExitStatus.internalError : ExitStatus.success)
+    }
+
+    private init?(_ invocation: Invocation) {
+        self.invocation = invocation
+        ignored = Signals.ignoredNow().subtracting([SIGCHLD])
+        // The bytes as they came, valid UTF-8 or not.
+        let argv = CommandLine.unsafeArgv
+        arguments = (Invocation.firstArgument..<Int(CommandLine.argc)).map { argv[$0] } + [nil]
+        machine = GuardMachine(ownsGroup: invocation.group == 0, continueSignal: SIGCONT)
+        for descriptor in [invocation.control, invocation.report] {
+            guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else { return nil }
+        }
+        _ = fcntl(invocation.control, F_SETFL, O_NONBLOCK)
+        for number in Signals.deafTo { signal(number, SIG_IGN) }
+        guard let ends = Spawn.pipe() else { return nil }
+        for end in [ends.reading, ends.writing] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        childSignal = ends.reading
+        childSignalWriter = ends.writing
+        signal(SIGCHLD, noteChild)
+    }
+
+    private mutating func run() {
+        while !isOver {
+            // Messages before the clock: after a stop of ours, a renewal that lies in the pipe still counts.
+            readMessages()
+            reap()
+            if case .sweeping = machine.state, kill(-group, 0) == -1, errno == ESRCH { handle(.groupEmpty) }
+            handle(.tick)
+            if !isOver { wait() }
+        }
+    }
+
+    private func wait() {
+        var descriptors = [
+            pollfd(fd: pipeIsOpen ? invocation.control : -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: childSignal, events: Int16(POLLIN), revents: 0),
+        ]
+        let now = BootClock.now
+        var timeout: Int32 = -1
+        if let wakeAt = machine.wakeAt(now: now) {
+            // Never longer than 100 ms: poll's own clock stands still while the machine sleeps, the deadline does not.
+            timeout = Int32(min(100, max(0, (wakeAt - now + 999_999) / 1_000_000)))
+        }
+        poll(&descriptors, 2, timeout)
+    }
+
+    private mutating func readMessages() {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while pipeIsOpen {
+            let count = Platform.retrying { read(invocation.control, &buffer, buffer.count) }
+            if count > 0 {
+                for line in lines.append(buffer.prefix(count)) {
+                    if let message = GuardMessage(line: line) { handle(.message(message)) }
+                }
+                continue
+            }
+            if count < 0, errno == EAGAIN { return }
+            pipeIsOpen = false
+            handle(.pipeClosed)
+        }
+    }
+
+    private mutating func reap() {
+        var buffer = [UInt8](repeating: 0, count: 64)
+        while Platform.retrying({ read(childSignal, &buffer, buffer.count) }) > 0 {}
+        var status: Int32 = 0
+        guard pid > 0, Platform.retrying({ waitpid(pid, &status, WNOHANG) }) == pid else { return }
+        pid = 0
+        handle(.childEnded(status: status))
+    }
+
+    private mutating func handle(_ event: GuardMachine.Event) {
+        for action in machine.handle(event, now: BootClock.now) {
+            switch action {
+            case .spawn(let fence): spawn(fence)
+            case .signal(let number): send(number)
+            case .kill: send(SIGKILL)
+            case .report(let report): tell(report)
+            case .exit: isOver = true
+            }
+        }
+    }
+
+    private mutating func spawn(_ fence: String) {
+        let spawn = Spawn(
+            path: invocation.path, arguments: arguments,
+            environment: Spawn.environment(overriding: ["MQLOCK_FENCE": fence]), processGroup: invocation.group,
+            ignored: ignored)
+        let result = spawn()
+        guard result > 0 else { return handle(.spawnFailed(errno: -result)) }
+        pid = result
+        group = result
+        tell(.started(pid: result))
+        releaseStandardDescriptors()
+    }
+
+    /// From here on the command's input and output are its own: a reader of it must not wait for us. Stderr too,
+    /// since nobody reads a guard's words.
+    private func releaseStandardDescriptors() {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0 else { return }
+        for standard: Int32 in 0...2 { dup2(null, standard) }
+        if null > 2 { close(null) }
+    }
+
+    private func send(_ number: Int32) {
+        if invocation.group == 0 {
+            // The group outlives its leader only while it is swept; nobody else can have got its number meanwhile.
+            if group > 0 { kill(-group, number) }
+        } else if pid > 0 {
+            kill(pid, number)
+        }
+    }
+
+    private func tell(_ report: GuardReport) { Platform.writeAll(report.line.utf8, to: invocation.report) }
+}
+
+/// Where ``noteChild(_:)`` writes; a plain number, so that the handler touches nothing that is set up lazily.
+nonisolated(unsafe) private var childSignalWriter: Int32 = -1
+
+private func noteChild(_: Int32) {
+    let saved = errno
+    var byte: UInt8 = 0
+    _ = write(childSignalWriter, &byte, 1)
+    errno = saved
+}

@@ -1,0 +1,37 @@
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// The command's entry.
+@main
+enum Mqlock {
+    static let version = "0.1.0"
+
+    /// Not `async` on purpose: the guard must run before the concurrency runtime starts a thread, and signals must be
+    /// blocked before that too, so that every thread inherits it.
+    static func main() {
+        GuardProcess.runIfAsked()
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        do throws(CommandFailure) {
+            try dispatch(try Invocation.parse(arguments), Output.process)
+        } catch {
+            Output.process.standardError(error.text)
+            exit(error.status)
+        }
+    }
+
+    private static func dispatch(_ invocation: Invocation, _ output: Output) throws(CommandFailure) {
+        switch invocation {
+        case .help(let topic): output.standardOutput(HelpText.text(for: topic))
+        case .version: output.standardOutput("mqlock \(version)\n")
+        case .completion(let shell): output.standardOutput(Completion.script(for: shell))
+        case .run(let options): try RunCommand.run(options, output)
+        case .demo(let arguments, let source): try DemoDispatch.demo(arguments, source)
+        case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
+        }
+    }
+}

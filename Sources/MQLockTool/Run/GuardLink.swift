@@ -1,0 +1,170 @@
+import Foundation
+import MQLock
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// `mqlock`'s end of the pipes to its guard.
+///
+/// One thread of its own reads the guard's reports and writes it the deadlines: it must go on when every thread of
+/// the language's pool is busy, for the guard takes a late deadline for a dead `mqlock`.
+final class GuardLink: Sendable {
+    private struct State {
+        var record: LeaseRecord?
+        /// The deadline that the guard knows.
+        var deadline: Int64 = 0
+        /// The longest proof seen: what a fresh renewal is worth.
+        var span: Int64 = 0
+        var isLosing = false
+        var hasEnded = false
+    }
+
+    private let control: Int32
+    private let reports: Int32
+    private let notice: Duration
+    private let state = Locked(State())
+    private let onEvent: @Sendable (RunMachine.Event) -> Void
+
+    /// How long before the proof runs out the command is told, unless `-k` says otherwise.
+    private static let defaultNotice = Duration.seconds(1)
+    /// How long after its time a kill of the guard's may take before it counts as stuck.
+    private static let stuckAfter: Int64 = 500_000_000
+
+    /// Starts the guard, long before there is anything to guard: so a grant costs no start of a process, and the guard
+    /// and the command cannot inherit descriptors of the session, which is not there yet.
+    /// - Parameter executable: the file to start as the guard; by default the one that runs.
+    init(
+        executable: String? = nil, path: String, arguments: Spawn.CStrings, environment: Spawn.CStrings,
+        options: RunOptions, ignored: Set<Int32>, onEvent: @escaping @Sendable (RunMachine.Event) -> Void
+    ) throws(CommandFailure) {
+        guard let down = Spawn.pipe(), let up = Spawn.pipe() else {
+            throw Self.failure("no pipe", errno)
+        }
+        let words = [
+            "mqlock", CommandDescriptor.guardian.name, String(down.reading), String(up.writing),
+            String(options.foreground ? getpgrp() : 0), path,
+        ]
+        let own = if let executable { executable } else { try Self.executable() }
+        let spawn = Spawn(
+            path: own, arguments: Spawn.strings(words).dropLast() + arguments,
+            environment: environment, inherited: [down.reading, up.writing], ignored: ignored)
+        let result = spawn()
+        close(down.reading)
+        close(up.writing)
+        guard result > 0 else { throw Self.failure("cannot start the guard", -result) }
+        // A guard that does not read must not make us wait: it would be killing by its clock soon.
+        _ = fcntl(down.writing, F_SETFL, O_NONBLOCK)
+        control = down.writing
+        reports = up.reading
+        notice = options.killAfter ?? Self.defaultNotice
+        self.onEvent = onEvent
+        Thread.detachNewThread { [self] in watch() }
+    }
+
+    private static func failure(_ what: String, _ code: Int32) -> CommandFailure {
+        CommandFailure(status: ExitStatus.internalError, message: "\(what): \(Platform.message(code))")
+    }
+
+    private static func executable() throws(CommandFailure) -> String {
+        #if os(Linux)
+        // The very file that runs, also when an upgrade has replaced it on disk.
+        return "/proc/self/exe"
+        #else
+        guard let path = Bundle.main.executablePath else { throw failure("where am I", ENOENT) }
+        return path
+        #endif
+    }
+
+    // MARK: Telling
+
+    func tell(_ message: GuardMessage) {
+        // Under the lock, so that lines do not mix and a deadline cannot overtake the start.
+        state.withLock { state in
+            if case .lose = message { state.isLosing = true }
+            Platform.writeAll(message.line.utf8, to: control)
+        }
+    }
+
+    /// Runs the command under the lease. False when the proof has run out already; then nothing was started.
+    func start(_ record: LeaseRecord) -> Bool {
+        guard let until = record.validUntil else { return false }
+        let deadline = BootClock.nanoseconds(until)
+        state.withLock { state in
+            state.record = record
+            state.deadline = deadline
+            state.span = deadline - BootClock.now
+        }
+        tell(.start(fence: record.token.description, deadline: deadline))
+        return true
+    }
+
+    /// Until when the command may live after a loss: what is left of the proof that the guard knows of, or `-k`.
+    func killAt(after grace: Duration?) -> Int64 {
+        let deadline = state.withLock { $0.deadline }
+        return grace.map { min(deadline, BootClock.after($0)) } ?? deadline
+    }
+
+    /// The command has ended: no deadlines any more.
+    func end() { state.withLock { $0.hasEnded = true } }
+
+    // MARK: The thread
+
+    private func watch() {
+        var lines = LineBuffer()
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        while true {
+            var descriptor = pollfd(fd: reports, events: Int16(POLLIN), revents: 0)
+            guard Platform.retrying({ poll(&descriptor, 1, timeout()) }) != 0 else {
+                if !renew() { return onEvent(.guardGone) }
+                continue
+            }
+            let count = Platform.retrying { read(reports, &buffer, buffer.count) }
+            guard count > 0 else { return onEvent(.guardGone) }
+            for line in lines.append(buffer.prefix(count)) {
+                if let report = GuardReport(line: line) { onEvent(.report(report)) }
+            }
+            _ = renew()
+        }
+    }
+
+    private func timeout() -> Int32 {
+        let (deadline, isGuarding) = state.withLock { ($0.deadline, $0.record != nil && !$0.hasEnded) }
+        // Asleep until the guard's word that the command runs, which comes at once after the start.
+        guard isGuarding else { return -1 }
+        let left = (deadline - BootClock.now) / 1_000_000
+        return Int32(max(5, min(left / 20, 250)))
+    }
+
+    /// Passes a newer proof on, or sees that there will be none. False when the guard is stuck.
+    private func renew() -> Bool {
+        let event: RunMachine.Event? = state.withLock { state in
+            guard let record = state.record, !state.hasEnded else { return nil }
+            let now = BootClock.now
+            if state.isLosing { return now > state.deadline + Self.stuckAfter ? .guardGone : nil }
+            if let until = record.validUntil {
+                let deadline = BootClock.nanoseconds(until)
+                // The conversion wavers by microseconds; only a real renewal moves it by more.
+                if abs(deadline - state.deadline) > 1_000_000 {
+                    state.deadline = deadline
+                    state.span = max(state.span, deadline - now)
+                    Platform.writeAll(GuardMessage.deadline(deadline).line.utf8, to: control)
+                }
+            }
+            // Close to the end of the proof the command is told to end while there is time for it to do so; at the
+            // end itself there would be room for SIGKILL only.
+            guard state.deadline - now <= min(notice.wholeNanoseconds, state.span / 4) else { return nil }
+            let limited = record.limit.map { BootClock.nanoseconds($0) <= state.deadline + 1_000_000 } ?? false
+            let reason = LossReason(limited ? .holdLimit : .proofOverdue)
+            return .lost(reason: reason.description, killAt: state.deadline)
+        }
+        guard let event else { return true }
+        if event == .guardGone { return false }
+        onEvent(event)
+        return true
+    }
+}

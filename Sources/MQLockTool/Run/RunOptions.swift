@@ -1,0 +1,114 @@
+import MQLock
+import MQLockRabbitMQ
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// What `mqlock run` was asked to do.
+struct RunOptions: Equatable {
+    /// How long to wait for a lock that is taken.
+    enum Patience: Equatable {
+        case unlimited
+        case none
+        case within(Duration)
+    }
+
+    var name: LockName
+    var mutex: RabbitMQLocks.Mutex
+    var patience = Patience.unlimited
+    var conflictStatus = ExitStatus.conflict
+    var lossSignal = SIGTERM
+    var killAfter: Duration?
+    var foreground = false
+    var owner: String?
+    var json = false
+    var verbose = false
+    var broker = BrokerSource.environment
+    var command: [String]
+}
+
+extension RunOptions {
+    init(_ words: ReadArguments) throws(CommandFailure) {
+        let descriptor = CommandDescriptor.run
+        func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
+
+        guard let command = words.command, let program = command.first else {
+            let example =
+                words.operands.count > 1 ? ": mqlock run NAME -- \(words.operands[1].escapedForDisplay) …" : ""
+            throw usage("the command to run is needed, behind '--'\(example)")
+        }
+        guard !program.isEmpty else { throw usage("the command's name is empty") }
+        guard let operand = words.operands.first else { throw usage("the lock's name is needed, before '--'") }
+        guard words.operands.count == 1 else {
+            throw usage("one lock name is needed, not also '\(words.operands[1].escapedForDisplay)'")
+        }
+        do throws(LockError) {
+            name = try LockName(operand)
+        } catch {
+            throw usage(error.message)
+        }
+        mutex = try Self.mutex(words)
+        if let text = words.values[.wait] {
+            guard !words.has(.nonblock) else { throw usage("-n and -w exclude each other") }
+            let limit = try Self.duration(text, "-w")
+            // As in flock(1): no time to wait means not to wait.
+            patience = limit == .zero ? .none : .within(limit)
+        } else if words.has(.nonblock) {
+            patience = .none
+        }
+        if let text = words.values[.conflictStatus] {
+            guard let status = Int32(text), (0...255).contains(status) else {
+                throw usage("-E needs an exit status of 0 to 255, not '\(text.escapedForDisplay)'")
+            }
+            conflictStatus = status
+        }
+        if let text = words.values[.signal] {
+            guard let signal = SignalName.parse(text) else {
+                throw usage(
+                    "no signal is called '\(text.escapedForDisplay)'"
+                        + Suggestion.phrase(for: text, among: SignalName.all.map(\.name)))
+            }
+            lossSignal = signal
+        }
+        if let text = words.values[.killAfter] { killAfter = try Self.duration(text, "-k") }
+        if let text = words.values[.owner] {
+            guard !text.isEmpty, text.utf8.count <= 200 else { throw usage("--owner needs 1 to 200 bytes of text") }
+            owner = text
+        }
+        foreground = words.has(.foreground)
+        json = words.has(.json)
+        verbose = words.has(.verbose)
+        broker = try BrokerSource(words, descriptor)
+        self.command = command
+    }
+
+    private static func duration(_ text: String, _ option: String) throws(CommandFailure) -> Duration {
+        guard let duration = DurationText.parse(text) else {
+            throw .usage(
+                "\(option) needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'", "run")
+        }
+        return duration
+    }
+
+    /// There is no default yet on purpose: a default that changed later would let two versions of a cron job meet with
+    /// different kinds on one name.
+    private static func mutex(_ words: ReadArguments) throws(CommandFailure) -> RabbitMQLocks.Mutex {
+        switch words.values[.mutex] {
+        case "token": return .token
+        case nil:
+            throw .usage(
+                """
+                --mutex token has to be given: the kind that will be the default is not in this version, and all \
+                contenders of a name have to use the same one
+                """, "run")
+        case "sac", "exclusive": throw .usage("this kind of mutex comes later; in this version: --mutex token", "run")
+        case let other?:
+            throw .usage("no mutex is called '\(other.escapedForDisplay)'; in this version: --mutex token", "run")
+        }
+    }
+}

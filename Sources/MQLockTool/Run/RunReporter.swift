@@ -1,0 +1,92 @@
+import MQLock
+
+/// Tells on stderr what happens: as JSON, in words, or only what went wrong.
+struct RunReporter: Sendable {
+    private enum Style { case quiet, words, json }
+
+    private let style: Style
+    private let name: LockName
+    private let owner: String
+    private let output: Output
+
+    init(_ options: RunOptions, owner: String, output: Output) {
+        style = options.json ? .json : options.verbose ? .words : .quiet
+        name = options.name
+        self.owner = owner
+        self.output = output
+    }
+
+    /// Whether a person or a program wants to know more than failures.
+    var wantsEvents: Bool { style != .quiet }
+
+    func waiting() { tell("waiting", "waiting for the lock \(name)") }
+
+    func granted(_ token: FencingToken, waited: Duration) {
+        tell("granted", "got the lock \(name), fencing token \(token), after \(waited.readable)") {
+            // As text: most readers of JSON make a floating-point number of a number, and tokens need all 63 bits.
+            $0.add("fence", token.description)
+            $0.add("waited", waited)
+        }
+    }
+
+    func started(pid: Int32) { tell("started", "the command runs as process \(pid)") { $0.add("pid", pid) } }
+
+    func lost(_ reason: String) {
+        tell("lost", "the lock \(name) is lost: \(reason); ending the command", always: true) {
+            $0.add("reason", reason)
+        }
+    }
+
+    func exited(_ status: WaitStatus) {
+        let words = status.signal.map { "was ended by \(SignalName.text($0))" } ?? "ended with \(status.exitStatus)"
+        tell("exited", "the command \(words)") {
+            $0.add("status", status.exitStatus)
+            $0.add("signal", status.signal.map(SignalName.text))
+        }
+    }
+
+    func released(held: Duration) {
+        tell("released", "released the lock \(name) after \(held.readable)") { $0.add("held", held) }
+    }
+
+    func failed(_ message: String, status: Int32) {
+        tell("failed", message, always: true) {
+            $0.add("status", status)
+            $0.add("message", message)
+        }
+    }
+
+    /// What a provider tells that our own steps do not: how the session fares.
+    func observed(_ event: LockEvent) {
+        switch event.kind {
+        case .suspect, .connected, .disconnected, .stranger:
+            let reason = event.reason?.description
+            let words = [event.kind.description, reason, event.detail].compactMap { $0 }.joined(separator: ": ")
+            tell(event.kind.description, words) {
+                $0.add("reason", reason)
+                $0.add("message", event.detail)
+            }
+        default: break
+        }
+    }
+
+    private func tell(
+        _ event: String, _ words: String, always: Bool = false, _ details: (inout JSONLine) -> Void = { _ in }
+    ) {
+        switch style {
+        case .json:
+            var line = JSONLine()
+            line.add("event", event)
+            line.add("name", name.string)
+            line.add("owner", owner)
+            details(&line)
+            output.standardError(line.text)
+        case .words: output.standardError("mqlock: \(words)\n")
+        case .quiet: if always { output.standardError("mqlock: \(words)\n") }
+        }
+    }
+}
+
+extension RunReporter: LockObserver {
+    func observe(_ event: LockEvent) { observed(event) }
+}

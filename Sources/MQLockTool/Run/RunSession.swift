@@ -1,0 +1,154 @@
+import MQLock
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// The way of `mqlock run` through acquire, hold and release.
+struct RunSession: Sendable {
+    let options: RunOptions
+    let provider: any LockProvider
+    let link: GuardLink
+    let events: AsyncStream<RunMachine.Event>
+    let continuation: AsyncStream<RunMachine.Event>.Continuation
+    let desk: Locked<SignalDesk>
+    let reporter: RunReporter
+    let shutDown: @Sendable () async -> Void
+    /// Ends the process when the orderly way takes too long.
+    let leave: @Sendable (Int32) -> Void
+
+    /// When the command has ended nobody wants to wait for a broker that does not answer; our end frees the lock too.
+    private static let patienceAtEnd = Duration.seconds(5)
+
+    /// - Returns: the exit status.
+    func run() async -> Int32 {
+        let start = ContinuousClock.now
+        let status: Int32
+        do throws(LockError) {
+            switch options.patience {
+            case .none:
+                guard let held = try await provider.tryAcquire(options.name) else {
+                    reporter.failed("the lock \(options.name) is taken", status: options.conflictStatus)
+                    return await finish(options.conflictStatus)
+                }
+                status = await hold(held, since: start)
+            case .unlimited:
+                reporter.waiting()
+                status = await hold(try await provider.acquire(options.name, within: nil), since: start)
+            case .within(let limit):
+                reporter.waiting()
+                status = await hold(try await provider.acquire(options.name, within: limit), since: start)
+            }
+        } catch {
+            status = notObtained(error)
+        }
+        return await finish(status)
+    }
+
+    private func notObtained(_ error: LockError) -> Int32 {
+        let signal = desk.withLock { $0.cancelledBy }
+        let status = ExitStatus.of(error, conflict: options.conflictStatus, cancelledBy: signal)
+        let message = signal.map { "\(SignalName.text($0)) while waiting for the lock \(options.name)" }
+        reporter.failed(error.code == .cancelled ? message ?? error.message : error.message, status: status)
+        return status
+    }
+
+    private func finish(_ status: Int32) async -> Int32 {
+        hurry(status)
+        await shutDown()
+        return status
+    }
+
+    /// Exits with this status if what follows takes too long.
+    private func hurry(_ status: Int32) {
+        Task.detached { [leave] in
+            try? await Task.sleep(for: Self.patienceAtEnd)
+            leave(status)
+        }
+    }
+
+    // MARK: Holding
+
+    private func hold(_ held: consuming HeldLock, since start: ContinuousClock.Instant) async -> Int32 {
+        let record = held.lease.record
+        guard desk.withLock({ $0.begin() }) else {
+            try? await held.release()
+            return notObtained(.cancelled(options.name))
+        }
+        reporter.granted(record.token, waited: start.duration(to: record.grantedAt))
+        record.onLoss { [link, continuation, grace = options.killAfter] reason in
+            continuation.yield(.lost(reason: reason.description, killAt: link.killAt(after: grace)))
+        }
+        var machine = RunMachine(lossSignal: options.lossSignal)
+        let ending = link.start(record) ? await follow(&machine) : .expired
+        desk.withLock { $0.end() }
+        link.end()
+        note(ending)
+
+        hurry(ending.exitStatus(isLost: machine.isLost, lostAt: record.lostAt))
+        do throws(LockError) {
+            try await held.release()
+            reporter.released(held: record.heldFor)
+        } catch {
+            if error.code != .lost { reporter.failed(error.message, status: ExitStatus.internalError) }
+        }
+        let status = ending.exitStatus(isLost: machine.isLost, lostAt: record.lostAt)
+        if status == ExitStatus.lost, !machine.isLost {
+            reporter.lost("its proof ran out while nobody here could look")
+        }
+        return status
+    }
+
+    /// From the start of the command to its end.
+    private func follow(_ machine: inout RunMachine) async -> RunMachine.Ending {
+        for await event in events {
+            for action in machine.handle(event) {
+                switch action {
+                case .tell(let message): link.tell(message)
+                case .killCommand(let pid): await kill(pid)
+                case .noteStarted(let pid): reporter.started(pid: pid)
+                case .noteLost(let reason): reporter.lost(reason)
+                case .finish(let ending): return ending
+                }
+            }
+        }
+        return .guardLost
+    }
+
+    private func note(_ ending: RunMachine.Ending) {
+        switch ending {
+        case .ended(let status, _, _): reporter.exited(WaitStatus(status))
+        case .notExecuted(let code):
+            let failure = CommandLookup.failure(options.command[0], errno: code)
+            reporter.failed(failure.message, status: failure.status)
+        case .expired: reporter.failed("the lock was lost before the command started", status: ExitStatus.lost)
+        case .guardLost:
+            reporter.failed("the guard has gone; the command was killed", status: ExitStatus.internalError)
+        }
+    }
+
+    /// The guard is gone: kills the command, which is not our child, and sees that it is dead before the lock is
+    /// released. Bounded, because a container without an init keeps its dead for ever.
+    private func kill(_ pid: Int32) async {
+        let target = options.foreground ? pid : -pid
+        for _ in 0..<100 {
+            guard sendSignal(target, SIGKILL) == 0 else { return }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}
+
+/// kill(2), which inside the session is another's name.
+private func sendSignal(_ target: pid_t, _ signal: Int32) -> Int32 { kill(target, signal) }
+
+extension LeaseRecord {
+    /// When the lease was lost, if it was, on the guard's clock.
+    fileprivate var lostAt: Int64? {
+        guard case .lost = state else { return nil }
+        return endedAt.map(BootClock.nanoseconds)
+    }
+}

@@ -1,0 +1,49 @@
+/// What a signal that `mqlock run` gets means at this moment.
+struct SignalDesk: Equatable {
+    enum Phase: Equatable {
+        /// The lock is waited for. To `cancelling`, `running`.
+        case waiting
+        /// A signal ended the wait; the provider is putting back what it may have got.
+        case cancelling(Int32)
+        /// The command runs, or is about to. To `over`.
+        case running
+        /// The command has ended.
+        case over
+    }
+
+    enum Action: Equatable {
+        case none
+        case cancel
+        /// The second one: do not even wait for an orderly retreat.
+        case quit(Int32)
+        case forward(Int32)
+    }
+
+    private(set) var phase = Phase.waiting
+
+    mutating func received(_ signal: Int32) -> Action {
+        switch phase {
+        case .waiting:
+            guard Signals.terminating.contains(signal) else { return .none }
+            phase = .cancelling(signal)
+            return .cancel
+        case .cancelling: return Signals.terminating.contains(signal) ? .quit(signal) : .none
+        case .running: return .forward(signal)
+        case .over: return .none
+        }
+    }
+
+    /// The lock is granted. False when a signal came first: then nothing may be run any more.
+    mutating func begin() -> Bool {
+        guard phase == .waiting else { return false }
+        phase = .running
+        return true
+    }
+
+    mutating func end() { phase = .over }
+
+    /// The signal that ended the wait.
+    var cancelledBy: Int32? {
+        if case .cancelling(let signal) = phase { signal } else { nil }
+    }
+}

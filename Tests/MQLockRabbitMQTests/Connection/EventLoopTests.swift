@@ -1,0 +1,214 @@
+import Testing
+
+@testable import MQLockRabbitMQ
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// An actor on a loop, as the session will be.
+private actor Counter {
+    nonisolated let loop: EventLoop
+    private(set) var count = 0
+    private var log: [Int] = []
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init() throws {
+        loop = try EventLoop(name: "test-counter")
+    }
+
+    deinit { loop.stop() }
+
+    func increment() {
+        precondition(loop.isOnLoop)
+        loop.checkIsolated()
+        count += 1
+    }
+
+    /// Waits without blocking the loop: the timer's handler runs isolated.
+    func sleep(_ duration: Duration) async {
+        await withCheckedContinuation { continuation in
+            loop.schedule(at: .now + duration) {
+                self.count += 1
+                continuation.resume()
+            }
+        }
+    }
+
+    func timers(_ delays: [Int]) async -> [Int] {
+        log = []
+        await withCheckedContinuation { continuation in
+            for delay in delays {
+                loop.schedule(at: .now + .milliseconds(delay)) {
+                    self.log.append(delay)
+                    if self.log.count == delays.count { continuation.resume() }
+                }
+            }
+            let cancelled = loop.schedule(at: .now + .milliseconds(1)) { self.log.append(-1) }
+            loop.cancel(cancelled)
+        }
+        return log
+    }
+
+    func countTurns() {
+        loop.afterTurn = { self.count += 1 }
+    }
+
+    /// Whether a byte written to the descriptor's other end calls the handler.
+    func readsByte(from descriptor: Int32) async -> UInt8 {
+        await withCheckedContinuation { continuation in
+            loop.watch(descriptor, hasBuffered: { false }) {
+                var byte: UInt8 = 0
+                _ = read(descriptor, &byte, 1)
+                self.loop.unwatch()
+                continuation.resume(returning: byte)
+            }
+        }
+    }
+}
+
+@Suite("Event loop", .timeLimit(.minutes(1)))
+struct EventLoopTests {
+    @Test func runsAnActorAndLosesNoWakeUp() async throws {
+        let counter = try Counter()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<100 {
+                group.addTask { for _ in 0..<1000 { await counter.increment() } }
+            }
+        }
+        #expect(await counter.count == 100_000)
+    }
+
+    /// From plain threads, each call from a task of its own: bursts, and pauses in which the loop falls asleep.
+    @Test func enqueuesFromManyThreads() async throws {
+        let counter = try Counter()
+        let done = LoopLock(0)
+        await withCheckedContinuation { continuation in
+            for _ in 0..<8 {
+                let status = LoopThread.start(name: "test-caller") {
+                    for round in 0..<12_500 {
+                        if round % 500 == 0 { usleep(2000) }
+                        Task {
+                            await counter.increment()
+                            let isLast = done.withLock { done in
+                                done += 1
+                                return done == 100_000
+                            }
+                            if isLast { continuation.resume() }
+                        }
+                    }
+                }
+                #expect(status == 0)
+            }
+        }
+        #expect(await counter.count == 100_000)
+    }
+
+    /// One at a time, so that the loop sleeps before nearly every call: a lost wake-up would hang.
+    @Test func wakesUpForSingleCalls() async throws {
+        let counter = try Counter()
+        for _ in 0..<20_000 { await counter.increment() }
+        #expect(await counter.count == 20_000)
+    }
+
+    @Test func firesTimersInOrder() async throws {
+        let counter = try Counter()
+        #expect(await counter.timers([40, 10, 30, 10, 0, 20]) == [0, 10, 10, 20, 30, 40])
+    }
+
+    @Test func timersAreNeverEarly() async throws {
+        let counter = try Counter()
+        for _ in 0..<20 {
+            let start = ContinuousClock.now
+            await counter.sleep(.microseconds(2500))
+            let elapsed = ContinuousClock.now - start
+            #expect(elapsed >= .microseconds(2500))
+        }
+    }
+
+    @Test func callsAfterTurnOncePerTurn() async throws {
+        let counter = try Counter()
+        await counter.countTurns()
+        let before = await counter.count
+        for _ in 0..<100 { await counter.increment() }
+        // 100 jobs, and at least one turn for each because each waits for the one before; the idle loop sleeps.
+        let between = await counter.count
+        #expect(between >= before + 200 && between <= before + 320)
+        usleep(50_000)
+        #expect(await counter.count - between <= 3)
+    }
+
+    @Test func watchesADescriptor() async throws {
+        let counter = try Counter()
+        var ends: [Int32] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let readEnd = ends[0]
+        async let byte = counter.readsByte(from: readEnd)
+        usleep(20_000)
+        var written: UInt8 = 42
+        #expect(write(ends[1], &written, 1) == 1)
+        #expect(await byte == 42)
+    }
+
+    @Test func callsAfterStopStillRunIsolated() async throws {
+        let counter = try Counter()
+        await counter.increment()
+        counter.loop.stop()
+        counter.loop.stop()
+        for _ in 0..<1000 { await counter.increment() }
+        usleep(20_000)
+        for _ in 0..<100 {
+            await counter.increment()
+            usleep(100)
+        }
+        #expect(await counter.count == 1101)
+    }
+
+    @Test func stopWhileJobsArrive() async throws {
+        for _ in 0..<50 {
+            let counter = try Counter()
+            await withTaskGroup(of: Void.self) { group in
+                for worker in 0..<8 {
+                    group.addTask {
+                        for round in 0..<100 {
+                            if worker == 3, round == 20 { counter.loop.stop() }
+                            await counter.increment()
+                        }
+                    }
+                }
+            }
+            #expect(await counter.count == 800)
+        }
+    }
+
+    @Test func loopAndThreadGoWithTheActor() async throws {
+        weak var loop: EventLoop?
+        weak var actor: Counter?
+        do {
+            let counter = try Counter()
+            await counter.increment()
+            loop = counter.loop
+            actor = counter
+        }
+        for _ in 0..<500 where loop != nil { usleep(10_000) }
+        #expect(actor == nil)
+        #expect(loop == nil)
+    }
+
+    @Test func signalsAreBlockedOnTheThread() async throws {
+        let done = LoopLock<Bool?>(nil)
+        let status = LoopThread.start(name: "test-signals") {
+            var mask = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &mask)
+            let isBlocked = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].allSatisfy { sigismember(&mask, $0) == 1 }
+            done.withLock { $0 = isBlocked && sigismember(&mask, SIGSEGV) == 0 }
+        }
+        #expect(status == 0)
+        for _ in 0..<500 where done.withLock({ $0 == nil }) { usleep(10_000) }
+        #expect(done.withLock { $0 } == true)
+    }
+}

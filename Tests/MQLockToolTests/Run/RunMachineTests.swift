@@ -1,0 +1,108 @@
+import Testing
+
+@testable import MQLockTool
+
+@Suite("Run machine, signal desk, statuses")
+struct RunMachineTests {
+    private let ended = GuardReport.ended(status: 768, at: 50, cause: .own)
+
+    private func started() -> RunMachine {
+        var machine = RunMachine(lossSignal: 10)
+        #expect(machine.handle(.report(.started(pid: 42))) == [.noteStarted(pid: 42)])
+        return machine
+    }
+
+    @Test("the command ends by itself")
+    func normal() {
+        var machine = started()
+        #expect(machine.handle(.report(ended)) == [.finish(.ended(status: 768, at: 50, cause: .own))])
+        #expect(machine.handle(.lost(reason: "late", killAt: 1)) == [])
+        #expect(machine.handle(.guardGone) == [])
+        #expect(machine.handle(.signal(15)) == [])
+    }
+
+    @Test("a loss is passed on once, and the end waits for the guard, which sees to the group")
+    func loss() {
+        var machine = started()
+        #expect(
+            machine.handle(.lost(reason: "why", killAt: 90)) == [
+                .tell(.lose(signal: 10, killAt: 90)), .noteLost("why"),
+            ])
+        #expect(machine.handle(.lost(reason: "again", killAt: 95)) == [])
+        #expect(machine.handle(.signal(12)) == [.tell(.signal(12))])
+        let end = GuardReport.ended(status: 10, at: 80, cause: .lost)
+        #expect(machine.handle(.report(end)) == [])
+        #expect(machine.handle(.signal(12)) == [])
+        #expect(machine.handle(.guardGone) == [.finish(.ended(status: 10, at: 80, cause: .lost))])
+    }
+
+    @Test("without a guard the command is killed")
+    func guardGone() {
+        var machine = started()
+        #expect(machine.handle(.guardGone) == [.killCommand(pid: 42), .finish(.guardLost)])
+        var early = RunMachine(lossSignal: 15)
+        #expect(early.handle(.guardGone) == [.finish(.guardLost)])
+    }
+
+    @Test("a command that cannot be started")
+    func notStarted() {
+        var failing = RunMachine(lossSignal: 15)
+        #expect(failing.handle(.report(.failed(errno: 2))) == [.finish(.notExecuted(errno: 2))])
+        var late = RunMachine(lossSignal: 15)
+        #expect(late.handle(.report(.expired)) == [.finish(.expired)])
+    }
+
+    @Test("signals that end wake a stopped command too")
+    func signals() {
+        var machine = started()
+        #expect(machine.handle(.signal(15)) == [.tell(.signal(15)), .tell(.signal(18))])
+        #expect(machine.handle(.signal(10)) == [.tell(.signal(10))])
+    }
+
+    @Test("exit statuses: the command's own counts only if it ended under the lock")
+    func statuses() {
+        func status(_ ending: RunMachine.Ending, lost: Bool = false, at: Int64? = nil) -> Int32 {
+            ending.exitStatus(isLost: lost, lostAt: at)
+        }
+        let own = RunMachine.Ending.ended(status: 768, at: 50, cause: .own)
+        #expect(status(own) == 3)
+        #expect(status(own, lost: true, at: 51) == 3)
+        #expect(status(own, lost: true, at: 50) == 3)
+        #expect(status(own, at: 49) == 123)
+        #expect(status(.ended(status: 9, at: 50, cause: .own)) == 137)
+        for cause in [GuardReport.Cause.deadline, .lost, .orphaned] {
+            #expect(status(.ended(status: 0, at: 50, cause: cause)) == 123)
+        }
+        #expect(status(.expired) == 123)
+        #expect(status(.guardLost) == 70)
+        #expect(status(.guardLost, lost: true) == 123)
+        #expect(status(.notExecuted(errno: 2)) == 127)
+        #expect(status(.notExecuted(errno: 13)) == 126)
+        #expect(status(.notExecuted(errno: 8)) == 126)
+    }
+
+    @Test("while waiting a signal cancels, a second one quits, others mean nothing")
+    func waiting() {
+        for signal in [Int32(1), 2, 3, 15] {
+            var desk = SignalDesk()
+            #expect(desk.received(10) == .none)
+            #expect(desk.received(signal) == .cancel)
+            #expect(desk.cancelledBy == signal)
+            #expect(desk.received(12) == .none)
+            #expect(desk.received(15) == .quit(15))
+            let begun = desk.begin()
+            #expect(!begun)
+        }
+    }
+
+    @Test("while the command runs everything is passed on, and afterwards nothing")
+    func forwarding() {
+        var desk = SignalDesk()
+        let begun = desk.begin()
+        #expect(begun)
+        #expect(desk.cancelledBy == nil)
+        for signal in Signals.forwarded { #expect(desk.received(signal) == .forward(signal)) }
+        desk.end()
+        #expect(desk.received(15) == .none)
+    }
+}

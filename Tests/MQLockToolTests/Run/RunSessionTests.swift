@@ -1,0 +1,148 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockTool
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+@Suite("Run session", .timeLimit(.minutes(1)))
+struct RunSessionTests {
+    private static let loop = "echo ready >$OUT; while :; do sleep 0.05; done"
+
+    @Test("the command's status is ours, the fence is its, and the lock is released")
+    func normal() async throws {
+        let test = try SessionUnderTest("echo $MQLOCK_FENCE >$OUT; exit 3") { $0.json = true }
+        #expect(await test.session.run() == 3)
+        #expect(await test.line() == "42")
+        #expect(test.isReleased)
+        let events = test.told.split(separator: "\n").compactMap { $0.split(separator: "\"").dropFirst(3).first }
+        #expect(events == ["waiting", "granted", "started", "exited", "released"])
+        #expect(test.told.contains(#""fence":"42""#))
+    }
+
+    @Test("quiet by default")
+    func quiet() async throws {
+        let test = try SessionUnderTest("exit 0")
+        #expect(await test.session.run() == 0)
+        #expect(test.told == "")
+    }
+
+    @Test("a lock that is lost: the signal at once, 123, the command's own status does not count")
+    func lost() async throws {
+        let test = try SessionUnderTest("trap 'echo told >$OUT; exit 0' USR1; " + Self.loop) { $0.lossSignal = SIGUSR1 }
+        async let status = test.session.run()
+        #expect(await test.line() == "ready")
+        test.locks.record.lose(LossReason(.queueDeleted))
+        #expect(await status == 123)
+        #expect(await test.line() == "told")
+        #expect(test.told.contains("queue deleted"))
+    }
+
+    @Test("a command that ignores the loss is killed after -k")
+    func killAfter() async throws {
+        let test = try SessionUnderTest("trap '' TERM; " + Self.loop) { $0.killAfter = .milliseconds(300) }
+        async let status = test.session.run()
+        #expect(await test.line() == "ready")
+        let lost = ContinuousClock.now
+        test.locks.record.lose(LossReason(.connectionClosed))
+        #expect(await status == 123)
+        #expect(lost.duration(to: .now) >= .milliseconds(300))
+    }
+
+    @Test("near the end of a proof that is not renewed the command is told while it still has time")
+    func notice() async throws {
+        let locks = FakeLocks(proof: .seconds(2))
+        let test = try SessionUnderTest("trap 'echo told >$OUT; exit 0' TERM; " + Self.loop, locks)
+        #expect(await test.session.run() == 123)
+        // Before the end: the lock could still be released in good order.
+        #expect(locks.record.endedAt.map { $0 < ContinuousClock.now } ?? true)
+        #expect(locks.record.state == .released)
+        #expect(await test.line() == "ready")
+        #expect(await test.line() == "told")
+    }
+
+    @Test("a proof that is renewed keeps the command alive")
+    func renewed() async throws {
+        let locks = FakeLocks(proof: .seconds(1))
+        let test = try SessionUnderTest("sleep 2; exit 4", locks)
+        let renewing = Task {
+            while !Task.isCancelled {
+                locks.proof.extend(to: .now.advanced(by: .seconds(1)))
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        #expect(await test.session.run() == 4)
+        renewing.cancel()
+    }
+
+    @Test("signals reach the command")
+    func signals() async throws {
+        let test = try SessionUnderTest("trap 'exit 9' USR2; " + Self.loop)
+        async let status = test.session.run()
+        #expect(await test.line() == "ready")
+        test.send(.signal(SIGUSR2))
+        #expect(await status == 9)
+    }
+
+    @Test("the guard is killed: the command dies, 70")
+    func guardKilled() async throws {
+        let test = try SessionUnderTest("echo $PPID >$OUT; echo $$ >$OUT; while :; do sleep 0.05; done")
+        async let status = test.session.run()
+        let guardian = try required((await test.line()).flatMap { pid_t($0) })
+        let command = try required((await test.line()).flatMap { pid_t($0) })
+        kill(guardian, SIGKILL)
+        #expect(await status == 70)
+        #expect(test.isReleased)
+        // Dead, though nobody may have collected it yet.
+        let stat = try? String(contentsOfFile: "/proc/\(command)/stat", encoding: .utf8)
+        #expect(stat == nil || stat?.contains(") Z ") == true)
+    }
+
+    @Test("an executable that vanished while the lock was waited for")
+    func vanished() async throws {
+        let test = try SessionUnderTest("") { $0.command = ["/nonexistent/command"] }
+        #expect(await test.session.run() == 127)
+        #expect(test.isReleased)
+        #expect(test.told == "mqlock: command not found: /nonexistent/command\n")
+    }
+
+    @Test("not obtained: -n, -w, and what the provider says")
+    func notObtained() async throws {
+        let taken = try SessionUnderTest("", FakeLocks(.taken)) {
+            $0.patience = .none
+            $0.conflictStatus = 9
+        }
+        #expect(await taken.session.run() == 9)
+        #expect(taken.told == "mqlock: the lock job is taken\n")
+        let late = try SessionUnderTest("", FakeLocks(.taken)) { $0.patience = .within(.seconds(1)) }
+        #expect(await late.session.run() == 1)
+        let refused = try SessionUnderTest("", FakeLocks(.fail(.accessRefused)))
+        #expect(await refused.session.run() == 77)
+    }
+
+    @Test("a signal while waiting: 128 + n, and no command")
+    func cancelled() async throws {
+        let test = try SessionUnderTest("echo ran >$OUT", FakeLocks(.never))
+        let running = Task { await test.session.run() }
+        let action = test.session.desk.withLock { $0.received(SIGTERM) }
+        #expect(action == .cancel)
+        running.cancel()
+        #expect(await running.value == 143)
+        #expect(test.told == "mqlock: SIGTERM while waiting for the lock job\n")
+    }
+
+    @Test("a signal that came before the grant keeps the command from running")
+    func signalBeforeGrant() async throws {
+        let test = try SessionUnderTest("echo ran >$OUT")
+        _ = test.session.desk.withLock { $0.received(SIGHUP) }
+        #expect(await test.session.run() == 129)
+        #expect(test.isReleased)
+    }
+}

@@ -1,0 +1,51 @@
+import MQLock
+import MQLockRabbitMQ
+
+@testable import MQLockTool
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// `mqlock run` without the broker and without the main thread: a real guard and command, a lock of ours.
+final class SessionUnderTest: Sendable {
+    let session: RunSession
+    let locks: FakeLocks
+    private let continuation: AsyncStream<RunMachine.Event>.Continuation
+    private let errors = Locked("")
+    private let lines: PipeReader
+    private let writing: Int32
+
+    /// - Parameter script: for the shell; what it writes to `$OUT` are the lines that ``line()`` returns.
+    init(_ script: String, _ locks: FakeLocks = FakeLocks(), _ change: (inout RunOptions) -> Void = { _ in }) throws {
+        var options = RunOptions(name: "job", mutex: .token, command: ["/bin/sh", "-c", script])
+        change(&options)
+        let pipe = try required(Spawn.pipe())
+        (lines, writing) = (PipeReader(pipe.reading), pipe.writing)
+        let (events, continuation) = AsyncStream.makeStream(of: RunMachine.Event.self)
+        self.continuation = continuation
+        let link = try GuardLink(
+            executable: TestProcess.mqlock, path: options.command[0], arguments: Spawn.strings(options.command),
+            environment: Spawn.environment(overriding: ["OUT": "/proc/\(getpid())/fd/\(pipe.writing)"]),
+            options: options, ignored: [], onEvent: { continuation.yield($0) })
+        self.locks = locks
+        let output = Output(
+            standardOutput: { _ in }, standardError: { [errors] text in errors.withLock { $0 += text } })
+        session = RunSession(
+            options: options, provider: locks, link: link, events: events, continuation: continuation,
+            desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output), shutDown: {},
+            leave: { _ in })
+    }
+
+    deinit { close(writing) }
+
+    func line() async -> String? { await lines.line() }
+    func send(_ event: RunMachine.Event) { continuation.yield(event) }
+    /// What was said on stderr.
+    var told: String { errors.withLock { $0 } }
+    var isReleased: Bool { locks.released.withLock { $0 } }
+}
