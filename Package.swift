@@ -35,7 +35,7 @@ let package = Package(
             name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
             swiftSettings: settings),
 
-        .testTarget(name: "MQLockTests", dependencies: ["MQLock"], swiftSettings: settings),
+        .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],

@@ -1,2 +1,0 @@
-import MQLock
-import Testing
