@@ -69,14 +69,13 @@ package final class LocalArbiter: Sendable {
             await withCheckedContinuation { continuation in
                 // A cancellation handler that ran before this finds no waiter, so the flag is looked at here, under
                 // the same lock; the same goes for the deadline.
-                let late = deadline.map { $0 <= clock.now } ?? false
                 let at: Turn? = lines.withLock { lines in
                     guard lines.byName[name] != nil else {
                         lines.byName[name] = Line(head: ticket)
                         return .yours
                     }
                     if Task.isCancelled { return .cancelled }
-                    if late { return .timedOut }
+                    if let deadline, deadline <= clock.now { return .timedOut }
                     guard lines.waiters < maximumWaiters else {
                         overLimit = true
                         return .cancelled

@@ -17,9 +17,16 @@ package final class LeaseRecord: Sendable {
     private struct Storage {
         var state = LeaseState.held
         var endedAt: ContinuousClock.Instant?
-        var subscribers: [Int: AsyncStream<LeaseState>.Continuation] = [:]
-        var nextSubscriber = 0
+        var subscribers: [Subscriber] = []
         var onLoss: [@Sendable (LossReason) -> Void] = []
+    }
+
+    /// One iterator of the states.
+    private final class Subscriber: Sendable {
+        let continuation: AsyncStream<LeaseState>.Continuation
+        let isGone = Atomic(false)
+
+        init(_ continuation: AsyncStream<LeaseState>.Continuation) { self.continuation = continuation }
     }
 
     private let storage = Locked(Storage())
@@ -58,7 +65,8 @@ package final class LeaseRecord: Sendable {
 
     package func check(atLeast margin: Duration) throws(LockError) {
         let left = remaining
-        if left > margin || (left == margin && left > .zero) { return }
+        // A negative margin asks for no more than validity itself.
+        if left > .zero, left >= margin { return }
         switch state {
         case .lost(let reason): throw .lost(reason, name: name)
         case .released: throw LockError(.lost, "the lock \(name) was released; its lease is no longer valid")
@@ -86,26 +94,25 @@ package final class LeaseRecord: Sendable {
     package var heldFor: Duration { grantedAt.duration(to: endedAt ?? proof.clock.now) }
 
     package func subscribe() -> AsyncStream<LeaseState> {
-        let now = state
+        settleIfExpired()
         // Two states can alternate (held, suspect) and two can end: with four places nothing that matters is dropped,
         // and a reader that never reads costs four values.
         let (stream, continuation) = AsyncStream.makeStream(of: LeaseState.self, bufferingPolicy: .bufferingNewest(4))
-        let (current, key): (LeaseState, Int?) = storage.withLock { storage in
-            guard !storage.state.isFinal else { return (storage.state, nil) }
-            let key = storage.nextSubscriber
-            storage.nextSubscriber += 1
-            storage.subscribers[key] = continuation
+        let subscriber = Subscriber(continuation)
+        // This may run inside a task's cancellation, which holds the lock of that task that `change` needs to wake it
+        // while it holds the storage's. So it takes no lock, and those who hold the storage's sweep up.
+        continuation.onTermination = { [weak subscriber] _ in subscriber?.isGone.store(true, ordering: .relaxed) }
+        let ended: LeaseState? = storage.withLock { storage in
+            guard !storage.state.isFinal else { return storage.state }
+            storage.subscribers.removeAll { $0.isGone.load(ordering: .relaxed) }
+            storage.subscribers.append(subscriber)
             // Under the lock, so that no later state can overtake the current one.
             continuation.yield(storage.state)
-            return (storage.state, key)
+            return nil
         }
-        guard let key else {
-            continuation.yield(now.isFinal ? now : current)
+        if let ended {
+            continuation.yield(ended)
             continuation.finish()
-            return stream
-        }
-        continuation.onTermination = { [storage] _ in
-            storage.withLock { _ = $0.subscribers.removeValue(forKey: key) }
         }
         return stream
     }
@@ -182,16 +189,16 @@ package final class LeaseRecord: Sendable {
     /// Applies a transition under the lock and tells everybody after it.
     @discardableResult
     private func change(_ transition: (inout Storage) -> Bool) -> Bool {
-        var finished: [AsyncStream<LeaseState>.Continuation] = []
+        var finished: [Subscriber] = []
         var lossHandlers: [@Sendable (LossReason) -> Void] = []
         var reason: LossReason?
         let changed = storage.withLock { storage in
             guard transition(&storage) else { return false }
             // Yielding under the lock keeps the order; a stream's continuation runs no user code while it yields.
-            for subscriber in storage.subscribers.values { subscriber.yield(storage.state) }
+            for subscriber in storage.subscribers { subscriber.continuation.yield(storage.state) }
             guard storage.state.isFinal else { return true }
-            finished = Array(storage.subscribers.values)
-            storage.subscribers = [:]
+            finished = storage.subscribers
+            storage.subscribers = []
             if case .lost(let why) = storage.state {
                 reason = why
                 lossHandlers = storage.onLoss
@@ -199,8 +206,7 @@ package final class LeaseRecord: Sendable {
             storage.onLoss = []
             return true
         }
-        // Outside: finishing runs termination handlers, which take the lock.
-        for subscriber in finished { subscriber.finish() }
+        for subscriber in finished { subscriber.continuation.finish() }
         if let reason { for handler in lossHandlers { handler(reason) } }
         return changed
     }

@@ -1,0 +1,150 @@
+import MQLock
+
+/// The place where one check is made: its providers, and limits on how long anything takes.
+final class Bench<Provider: LockProvider>: Sendable {
+    let subject: ConformanceSubject<Provider>
+    private let made = Locked<[Provider]>([])
+
+    init(_ subject: ConformanceSubject<Provider>) { self.subject = subject }
+
+    /// A provider with its event log.
+    struct Seat: Sendable {
+        let provider: Provider
+        let log: EventLog
+
+        func acquire(_ name: LockName, within limit: Duration? = nil) -> TestContender {
+            TestContender(provider, name, within: limit, once: false)
+        }
+
+        func tryAcquire(_ name: LockName) -> TestContender { TestContender(provider, name, once: true) }
+    }
+
+    func seat(maximumWaiters: Int? = nil) async throws -> Seat {
+        let log = EventLog()
+        let provider = try await within("a provider") { [subject] in
+            try await subject.make(.init(observer: log, maximumWaiters: maximumWaiters))
+        }
+        made.withLock { $0.append(provider) }
+        return Seat(provider: provider, log: log)
+    }
+
+    func seats(_ count: Int) async throws -> [Seat] {
+        var seats: [Seat] = []
+        for _ in 0..<count { seats.append(try await seat()) }
+        return seats
+    }
+
+    func close() async {
+        for provider in made.withLock({ $0 }) { await subject.close(provider) }
+    }
+
+    // MARK: Time
+
+    /// Does what needs no clock to move. A limit in real time, for hanging only.
+    func within<Result: Sendable>(
+        _ what: String, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await race(what, body) { [patience = subject.patience] in try await Task.sleep(for: patience) }
+    }
+
+    /// Does what needs time to pass, at most `limit` of it.
+    func passing<Result: Sendable>(
+        _ what: String, upTo limit: Duration, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let subject = subject
+        return try await race(what, body) {
+            guard let pass = subject.pass else { return try await Task.sleep(for: limit + subject.patience) }
+            let step = subject.handOverLimit / 40
+            var passed = Duration.zero
+            while passed < limit {
+                for _ in 0..<20 { await Task.yield() }
+                try Task.checkCancellation()
+                await pass(step)
+                passed += step
+            }
+            try await Task.sleep(for: subject.patience)
+        }
+    }
+
+    /// Lets time pass in full; nothing is awaited but the clock.
+    func pass(_ duration: Duration) async throws {
+        let clock = subject.clock
+        let deadline = clock.now.advanced(by: duration)
+        try await passing("the clock", upTo: duration + subject.handOverLimit) {
+            try await clock.sleep(until: deadline)
+        }
+    }
+
+    private func race<Result: Sendable>(
+        _ what: String, _ body: @escaping @Sendable () async throws -> Result,
+        _ limit: @escaping @Sendable () async throws -> Void
+    ) async throws -> Result {
+        let outcomes = Replay<Swift.Result<Result, any Error>>()
+        let work = Task {
+            do {
+                outcomes.send(.success(try await body()))
+            } catch {
+                outcomes.send(.failure(error))
+            }
+        }
+        let watch = Task {
+            do { try await limit() } catch { return }
+            outcomes.send(.failure(Unmet("waited in vain for \(what)")))
+        }
+        defer {
+            work.cancel()
+            watch.cancel()
+        }
+        guard let outcome = await outcomes.first(where: { _ in true }) else { throw CancellationError() }
+        return try outcome.get()
+    }
+
+    // MARK: Steps
+
+    /// The lease of a contender that nothing has to be waited for.
+    func granted(_ contender: TestContender, _ what: String) async throws -> Lease {
+        try await within(what) { try await contender.lease() }
+    }
+
+    /// The lease of a contender that is granted when time passes.
+    func grantedInTime(_ contender: TestContender, _ what: String) async throws -> Lease {
+        try await passing(what, upTo: subject.handOverLimit * 3) { try await contender.lease() }
+    }
+
+    /// Releases a lock that is still held.
+    func release(_ contender: TestContender) async throws {
+        contender.beginRelease()
+        if let error = try await within("a release", contender.ended) { throw error }
+    }
+
+    /// Starts a contender and returns when it stands in line, as far as that can be seen from here.
+    func inLine(_ seat: Seat, _ name: LockName, within limit: Duration? = nil) async throws -> TestContender {
+        let before = try await contenders(name)
+        let contender = seat.acquire(name, within: limit)
+        _ = try await within("a contender to wait") {
+            await seat.log.events.first { $0.kind == .waiting && $0.name == name }
+        }
+        try await within("a contender to stand in line") { [self] in
+            repeat {
+                // Over the same session and after it: when this is answered, that has most likely been sent.
+                let other = seat.tryAcquire(subject.makeName())
+                _ = try await other.lease()
+                other.beginRelease()
+                _ = try await other.ended()
+                if let before, let after = try await contenders(name), after > before { return }
+            } while subject.faults.contenders != nil
+        }
+        return contender
+    }
+
+    private func contenders(_ name: LockName) async throws -> Int? { try await subject.faults.contenders?(name) }
+
+    func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+        guard condition else { throw Unmet(message()) }
+    }
+
+    func need<Value>(_ fault: Value?, _ name: String) throws -> Value {
+        guard let fault else { throw NotTried("this environment has no way to \(name)") }
+        return fault
+    }
+}

@@ -1,0 +1,94 @@
+import MQLock
+
+/// One contender in a task of its own, which takes the lock and keeps it until it is told what to do with it.
+final class TestContender: Sendable {
+    private enum Command { case release, drop }
+
+    private let outcomes = Replay<Result<Lease?, LockError>>()
+    private let endings = Replay<LockError?>()
+    private let commands: AsyncStream<Command>.Continuation
+    private let task: Task<Void, Never>
+
+    init<Provider: LockProvider>(_ provider: Provider, _ name: LockName, within limit: Duration? = nil, once: Bool) {
+        let (stream, commands) = AsyncStream.makeStream(of: Command.self)
+        self.commands = commands
+        task = Task { [outcomes, endings] in
+            do throws(LockError) {
+                guard let held = try await Self.take(provider, name, limit, once) else {
+                    outcomes.send(.success(nil))
+                    return
+                }
+                outcomes.send(.success(held.lease))
+                // Not in this task: the contender's cancellation is over when it holds.
+                let command = await Task { await stream.first { _ in true } }.value
+                if command == .release {
+                    let error = await Self.error(ofReleasing: held)
+                    endings.send(error)
+                } else {
+                    _ = consume held
+                    endings.send(nil)
+                }
+            } catch {
+                outcomes.send(.failure(error))
+            }
+        }
+    }
+
+    private static func take<Provider: LockProvider>(
+        _ provider: Provider, _ name: LockName, _ limit: Duration?, _ once: Bool
+    ) async throws(LockError) -> HeldLock? {
+        once ? try await provider.tryAcquire(name) : try await provider.acquire(name, within: limit)
+    }
+
+    private static func error(ofReleasing held: consuming HeldLock) async -> LockError? {
+        do throws(LockError) {
+            try await held.release()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    func cancel() { task.cancel() }
+
+    /// What the attempt came to, as far as it is known.
+    var outcome: Result<Lease?, LockError>? { outcomes.soFar.first }
+
+    /// What the attempt came to.
+    func result() async throws -> Result<Lease?, LockError> {
+        guard let outcome = await outcomes.first(where: { _ in true }) else { throw CancellationError() }
+        return outcome
+    }
+
+    /// The lease once granted; throws what the attempt threw.
+    func lease() async throws -> Lease {
+        guard let lease = try await result().get() else { throw Unmet("a try found the lock taken") }
+        return lease
+    }
+
+    /// Begins to give the lock back; ``ended()`` tells when that is done.
+    func beginRelease() { commands.yield(.release) }
+
+    /// Drops the held lock without a release.
+    func drop() { commands.yield(.drop) }
+
+    /// The error of the release, once it has been asked for and is done.
+    func ended() async throws -> LockError? {
+        guard let error = await endings.first(where: { _ in true }) else { throw CancellationError() }
+        return error
+    }
+}
+
+/// Why a check failed.
+struct Unmet: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Why a check cannot be made.
+struct NotTried: Error {
+    let reason: String
+
+    init(_ reason: String) { self.reason = reason }
+}

@@ -1,0 +1,26 @@
+import MQLock
+
+/// A call at an instant: made by ``ManualClock/advance(by:)`` itself when the clock is a manual one, so that it has
+/// happened when `advance` returns; by a sleeping task on any other clock.
+struct Alarm: Sendable {
+    let deadline: ContinuousClock.Instant
+    private let stop: @Sendable () -> Void
+
+    init(
+        at deadline: ContinuousClock.Instant, on clock: any LockClock, _ action: @escaping @Sendable () -> Void
+    ) {
+        self.deadline = deadline
+        if let manual = clock as? ManualClock {
+            let number = manual.schedule(at: deadline, action)
+            stop = { manual.cancel(number) }
+        } else {
+            let task = Task {
+                do { try await clock.sleep(until: deadline) } catch { return }
+                action()
+            }
+            stop = { task.cancel() }
+        }
+    }
+
+    func cancel() { stop() }
+}

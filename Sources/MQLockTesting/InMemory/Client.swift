@@ -1,0 +1,113 @@
+import MQLock
+
+/// A client as the world sees it: the pure state, its network, and those who wait for an outcome.
+struct Client {
+    typealias Wake = @Sendable () -> Void
+    typealias Caller = CheckedContinuation<Result<LeaseRecord?, LockError>, Never>
+
+    var state: ClientState
+    var link = Link()
+    /// To be called once the world's lock is free.
+    var wakes: [Wake] = []
+    private let owner: String
+    private let relay: ObserverRelay
+    private let clock: any LockClock
+    private var proof: ProofOfLife?
+    private var callers: [ContenderID: (name: LockName, caller: Caller)] = [:]
+    private var returning: [ContenderID: CheckedContinuation<Void, Never>] = [:]
+    private var records: [ContenderID: LeaseRecord] = [:]
+    private var contenders: [LeaseID: ContenderID] = [:]
+
+    init(state: ClientState, owner: String, relay: ObserverRelay, clock: any LockClock) {
+        self.state = state
+        self.owner = owner
+        self.relay = relay
+        self.clock = clock
+    }
+
+    mutating func start(
+        _ contender: ContenderID, _ name: LockName, once: Bool, at now: ContinuousClock.Instant, _ caller: Caller
+    ) {
+        callers[contender] = (name, caller)
+        handle(.start(contender, name, once: once), at: now)
+    }
+
+    mutating func giveBack(
+        _ id: LeaseID, at now: ContinuousClock.Instant, _ done: CheckedContinuation<Void, Never>
+    ) {
+        guard let contender = contenders.removeValue(forKey: id) else {
+            wakes.append { done.resume() }
+            return
+        }
+        records[contender] = nil
+        returning[contender] = done
+        handle(.release(contender), at: now)
+    }
+
+    mutating func forget(_ id: LeaseID) {
+        if let contender = contenders.removeValue(forKey: id) { records[contender] = nil }
+    }
+
+    mutating func handle(_ event: ClientState.Event, at now: ContinuousClock.Instant) {
+        guard !link.isPaused else {
+            if case .tick = event { return }
+            link.inbox.append(event)
+            return
+        }
+        for action in state.handle(event, at: now) { perform(action, at: now) }
+    }
+
+    mutating func resume(at now: ContinuousClock.Instant) {
+        link.isPaused = false
+        let inbox = link.inbox
+        link.inbox = []
+        for event in [.tick] + inbox { handle(event, at: now) }
+    }
+
+    private mutating func perform(_ action: ClientState.Action, at now: ContinuousClock.Instant) {
+        switch action {
+        case .send(let request): link.append(request)
+        case .connected(let until):
+            let isUnchecked = state.mutation.contains(.noProof)
+            proof = ProofOfLife(until: isUnchecked ? now.advanced(by: .seconds(1 << 30)) : until, clock: clock)
+            relay.send(LockEvent(.connected, at: now, owner: owner))
+        case .proven(let until): proof?.extend(to: until)
+        case .suspect(let isSuspect): suspect(isSuspect, at: now)
+        case .granted(let contender, let token): grant(contender, token, at: now)
+        case .refused(let contender): answer(contender, .success(nil))
+        case .failed(let contender, let error): answer(contender, .failure(error))
+        case .lost(let contender, let reason):
+            let record = records.removeValue(forKey: contender)
+            if !state.mutation.contains(.lossNotTold) { record?.lose(reason) }
+        case .returned(let contender):
+            if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
+        case .disconnected(let reason):
+            // After the losses, so that each is told with its own reason.
+            if !state.mutation.contains(.lossNotTold) { proof?.end() }
+            proof = nil
+            relay.send(LockEvent(.disconnected, at: now, owner: owner, reason: reason))
+        }
+    }
+
+    private mutating func answer(_ contender: ContenderID, _ outcome: Result<LeaseRecord?, LockError>) {
+        guard let (_, caller) = callers.removeValue(forKey: contender) else { return }
+        wakes.append { caller.resume(returning: outcome) }
+    }
+
+    private mutating func grant(_ contender: ContenderID, _ token: FencingToken, at now: ContinuousClock.Instant) {
+        guard let (name, _) = callers[contender], let proof else {
+            preconditionFailure("a grant without a caller or a session")
+        }
+        let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
+        records[contender] = record
+        contenders[record.id] = contender
+        answer(contender, .success(record))
+    }
+
+    private func suspect(_ isSuspect: Bool, at now: ContinuousClock.Instant) {
+        for (_, record) in records.sorted(by: { $0.key < $1.key })
+        where record.setSuspect(isSuspect) && isSuspect {
+            relay.send(LockEvent(.suspect, at: now, record: record, owner: owner))
+        }
+    }
+}

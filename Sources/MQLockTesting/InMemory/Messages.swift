@@ -1,0 +1,61 @@
+import MQLock
+
+/// One connection of one client; every reconnect is a new one.
+struct SessionID: Hashable, Sendable {
+    let client: Int
+    let attempt: Int
+}
+
+/// One wish for one lock; stays the same when its client stands in line again over another session.
+struct ContenderID: Hashable, Sendable, Comparable {
+    let number: UInt64
+
+    static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+}
+
+/// What clients send.
+struct Request: Sendable {
+    enum Body: Sendable {
+        case open
+        case renew
+        /// `once`: refused unless the lock can be granted at once.
+        case join(LockName, ContenderID, kind: String, once: Bool)
+        /// Leaves the line. A contender that has been granted the lock keeps it: the grant is on its way, and is
+        /// given back by a release.
+        case withdraw(LockName, ContenderID)
+        case release(LockName, ContenderID)
+        /// Only sent by a mutant: gives back whoever holds.
+        case releaseAnyone(LockName)
+        case close
+    }
+
+    let session: SessionID
+    /// Echoed by the answer.
+    let number: UInt64
+    let body: Body
+
+    var isRenewal: Bool { if case .renew = body { true } else { false } }
+}
+
+/// What the broker sends: answers, and grants whenever they come.
+struct Delivery: Sendable {
+    enum Body: Sendable {
+        case opened
+        case renewed
+        case joined(ContenderID)
+        case refused(ContenderID)
+        case incompatible(ContenderID, existing: String)
+        case granted(LockName, ContenderID, FencingToken)
+        case withdrawn(ContenderID)
+        case released(ContenderID?)
+        case queueDeleted(ContenderID)
+        case closed
+    }
+
+    let session: SessionID
+    /// Of the request that this answers; nil for what comes unasked.
+    let answers: UInt64?
+    let body: Body
+
+    var isRenewal: Bool { if case .renewed = body { true } else { false } }
+}
