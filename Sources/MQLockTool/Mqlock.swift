@@ -30,7 +30,7 @@ enum Mqlock {
         case .version: output.standardOutput("mqlock \(version)\n")
         case .completion(let shell): output.standardOutput(Completion.script(for: shell))
         case .run(let options): try RunCommand.run(options, output)
-        case .demo(let arguments, let source): try DemoDispatch.demo(arguments, source)
+        case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         }
     }

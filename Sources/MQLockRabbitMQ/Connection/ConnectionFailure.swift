@@ -47,7 +47,10 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         case .refusedCredentials(let text):
             "the broker refused the login: \(text); check user and password (RabbitMQ admits guest from its own host only)"
         case .vhostNotFound(let text):
-            "\(text); create the virtual host (rabbitmqctl add_vhost) or correct the last part of the URI, %2f for /"
+            """
+            \(text); create the virtual host (rabbitmqctl add_vhost) or correct the end of the URI: nothing after the \
+            port means /, %2f means /, and a bare / means the virtual host with the empty name
+            """
         case .vhostRefused(let text): "\(text); grant it with: rabbitmqctl set_permissions"
         case .brokerClosed(let code, let text):
             code == 0 ? text : "the broker closed the connection: \(code) \(text)"

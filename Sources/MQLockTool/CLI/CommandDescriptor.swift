@@ -63,10 +63,6 @@ extension CommandDescriptor {
               127  COMMAND is not found
             """)
 
-    static let demo = Self(
-        kind: .demo, summary: "see the locks at work on your broker", operands: "[ARG…]", options: .broker,
-        passesArguments: true)
-
     static let completion = Self(
         kind: .completion, summary: "print the completion script of a shell", operands: "bash|zsh|fish",
         operandWords: Completion.Shell.allCases.map(\.rawValue),

@@ -5,7 +5,7 @@ enum Invocation: Equatable {
     case help(CommandDescriptor.Kind?)
     case version
     case run(RunOptions)
-    case demo([String], BrokerSource)
+    case demo(DemoOptions, BrokerSource)
     case demoWorker([String], BrokerSource)
     case completion(Completion.Shell)
 
@@ -24,7 +24,7 @@ enum Invocation: Equatable {
         if words.has(.help) { return .help(descriptor.kind) }
         switch descriptor.kind {
         case .run: return .run(try RunOptions(words))
-        case .demo: return .demo(words.passed, try BrokerSource(words, descriptor))
+        case .demo: return .demo(try DemoOptions(words), try BrokerSource(words, descriptor))
         case .demoWorker: return .demoWorker(words.passed, try BrokerSource(words, descriptor))
         case .completion: return .completion(try shell(words))
         case .help: return try help(words)

@@ -3,6 +3,7 @@ struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
         case owner, json, verbose
+        case rounds, workers, lock, sabotage
     }
 
     /// What follows the option.

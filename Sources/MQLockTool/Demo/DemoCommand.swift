@@ -6,16 +6,10 @@ import MQLockTesting
 enum DemoCommand {
     /// Runs the demo to its end.
     /// - Parameters:
-    ///   - arguments: what follows `demo` on the command line.
     ///   - broker: the broker's URI.
-    /// - Returns: the exit status, as in ``DemoOptions/help``.
-    static func run(_ arguments: [String], broker: String) async -> Int32 {
+    /// - Returns: the exit status.
+    static func run(_ options: DemoOptions, broker: String) async -> Int32 {
         do {
-            let options = try DemoOptions(arguments)
-            guard !options.wantsHelp else {
-                print(DemoOptions.help, terminator: "")
-                return 0
-            }
             var director = try DemoDirector(options, broker: broker)
             return try await director.run()
         } catch {

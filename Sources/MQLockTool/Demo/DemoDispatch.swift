@@ -8,9 +8,9 @@
 
 /// Where the command line meets the demo.
 enum DemoDispatch {
-    static func demo(_ arguments: [String], _ source: BrokerSource) throws(CommandFailure) -> Never {
+    static func demo(_ options: DemoOptions, _ source: BrokerSource) throws(CommandFailure) -> Never {
         let broker = try source.resolve(environment: RunCommand.variable)
-        start { await DemoCommand.run(arguments, broker: broker) }
+        start { await DemoCommand.run(options, broker: broker) }
     }
 
     static func worker(_ arguments: [String]) -> Never {

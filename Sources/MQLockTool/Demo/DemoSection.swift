@@ -57,8 +57,6 @@ struct DemoFailure: Error, Equatable {
     var status: Int32
     var message: String
 
-    static func usage(_ message: String) -> Self { Self(status: 64, message: message) }
-
     static func system(_ call: String, _ path: String) -> Self {
         Self(status: 70, message: "\(call) of \(path.escapedForDisplay) failed: \(String(cString: strerror(errno)))")
     }

@@ -142,18 +142,20 @@ final class GuardLink: Sendable {
 
     /// Passes a newer proof on, or sees that there will be none. False when the guard is stuck.
     private func renew() -> Bool {
+        // Outside the lock: looking at a proof that has run out settles the lease as lost, which calls our own loss
+        // handler, which asks for the deadline.
+        let record = state.withLock { $0.hasEnded ? nil : $0.record }
+        guard let record else { return true }
+        let until = record.validUntil.map(BootClock.nanoseconds)
         let event: RunMachine.Event? = state.withLock { state in
-            guard let record = state.record, !state.hasEnded else { return nil }
+            guard !state.hasEnded else { return nil }
             let now = BootClock.now
             if state.isLosing { return now > state.deadline + Self.stuckAfter ? .guardGone : nil }
-            if let until = record.validUntil {
-                let deadline = BootClock.nanoseconds(until)
-                // The conversion wavers by microseconds; only a real renewal moves it by more.
-                if abs(deadline - state.deadline) > 1_000_000 {
-                    state.deadline = deadline
-                    state.span = max(state.span, deadline - now)
-                    Platform.writeAll(GuardMessage.deadline(deadline).line.utf8, to: control)
-                }
+            // The conversion wavers by microseconds; only a real renewal moves it by more.
+            if let until, abs(until - state.deadline) > 1_000_000 {
+                state.deadline = until
+                state.span = max(state.span, until - now)
+                Platform.writeAll(GuardMessage.deadline(until).line.utf8, to: control)
             }
             // Close to the end of the proof the command is told to end while there is time for it to do so; at the
             // end itself there would be room for SIGKILL only.

@@ -54,22 +54,25 @@ import Testing
 }
 
 @Suite("Demo options and messages") struct DemoOptionsTests {
+    private func parse(_ arguments: [String]) throws -> DemoOptions {
+        try DemoOptions(try ArgumentReader.read(arguments, .demo))
+    }
+
     @Test func options() throws {
-        #expect(try DemoOptions([]) == DemoOptions())
-        let options = try DemoOptions(["--rounds", "7", "--workers=9", "--lock", "x", "--json", "--sabotage"])
+        #expect(try parse([]) == DemoOptions())
+        let options = try parse(["--rounds", "7", "--workers=9", "--lock", "x", "--json", "--sabotage"])
         #expect(options.rounds == 7)
         #expect(options.workers == 9)
         #expect(options.lock == "x")
         #expect(options.isJSON)
         #expect(options.isSabotage)
-        #expect(try DemoOptions(["-h"]).wantsHelp)
     }
 
     @Test(arguments: [
         ["--rounds"], ["--rounds", "0"], ["--rounds", "x"], ["--workers", "1"], ["--workers", "65"], ["--lock", ""],
         ["--lock", String(repeating: "x", count: 201)], ["--bogus"], ["x"], ["--json=1"], ["--sabotage=1"],
     ]) func badOptions(_ arguments: [String]) {
-        let failure = #expect(throws: DemoFailure.self) { try DemoOptions(arguments) }
+        let failure = #expect(throws: CommandFailure.self) { try parse(arguments) }
         #expect(failure?.status == 64)
     }
 

@@ -68,6 +68,15 @@ struct RunSessionTests {
         #expect(await test.line() == "told")
     }
 
+    @Test("a proof that is found to have run out, by whoever looks first", arguments: 1...8)
+    func expired(attempt: Int) async throws {
+        // A proof that ends without a word, as after a stop of ours: the guard, the watching thread and the loss
+        // handler all meet here.
+        let locks = FakeLocks(proof: .milliseconds(300 + attempt))
+        let test = try SessionUnderTest("trap '' TERM; " + Self.loop, locks) { $0.killAfter = .zero }
+        #expect(await test.session.run() == 123)
+    }
+
     @Test("a proof that is renewed keeps the command alive")
     func renewed() async throws {
         let locks = FakeLocks(proof: .seconds(1))
@@ -93,10 +102,14 @@ struct RunSessionTests {
 
     @Test("the guard is killed: the command dies, 70")
     func guardKilled() async throws {
-        let test = try SessionUnderTest("echo $PPID >$OUT; echo $$ >$OUT; while :; do sleep 0.05; done")
+        let test = try SessionUnderTest(
+            "trap 'echo usr1 >$OUT' USR1; echo $PPID >$OUT; echo $$ >$OUT; while :; do sleep 0.05; done")
         async let status = test.session.run()
         let guardian = try required((await test.line()).flatMap { pid_t($0) })
         let command = try required((await test.line()).flatMap { pid_t($0) })
+        // Once around through the guard: by then it has told which process the command is.
+        test.send(.signal(SIGUSR1))
+        #expect(await test.line() == "usr1")
         kill(guardian, SIGKILL)
         #expect(await status == 70)
         #expect(test.isReleased)

@@ -24,6 +24,7 @@ final class SessionUnderTest: Sendable {
     init(_ script: String, _ locks: FakeLocks = FakeLocks(), _ change: (inout RunOptions) -> Void = { _ in }) throws {
         var options = RunOptions(name: "job", mutex: .token, command: ["/bin/sh", "-c", script])
         change(&options)
+        TestProcess.ignoreBrokenPipes
         let pipe = try required(Spawn.pipe())
         (lines, writing) = (PipeReader(pipe.reading), pipe.writing)
         let (events, continuation) = AsyncStream.makeStream(of: RunMachine.Event.self)

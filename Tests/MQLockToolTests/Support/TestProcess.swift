@@ -24,6 +24,7 @@ final class TestProcess: Sendable {
         _ path: String, _ arguments: [String], raw: Spawn.CStrings? = nil, environment: [String: String] = [:],
         inherited: [Int32] = []
     ) throws {
+        Self.ignoreBrokenPipes
         let output = try required(Spawn.pipe())
         let errors = try required(Spawn.pipe())
         let spawn = Spawn(
@@ -37,6 +38,9 @@ final class TestProcess: Sendable {
         self.output = PipeReader(output.reading)
         self.errors = PipeReader(errors.reading)
     }
+
+    /// As `mqlock run` itself: a guard may be gone when it is written to.
+    static let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
     /// The built command, in the folder of the test bundle.
     static let mqlock: String = {
