@@ -13,9 +13,9 @@ enum DemoCommand {
             var director = try DemoDirector(options, broker: broker)
             return try await director.run()
         } catch {
-            let message = (error as? DemoFailure)?.message ?? String(describing: error)
-            FileHandle.standardError.write(Data("mqlock: \(message.escapedForDisplay)\n".utf8))
-            return (error as? DemoFailure)?.status ?? 70
+            let failure = error as? CommandFailure
+            Output.process.standardError(failure?.text ?? "mqlock: \(String(describing: error).escapedForDisplay)\n")
+            return failure?.status ?? ExitStatus.internalError
         }
     }
 }
@@ -49,7 +49,7 @@ private struct DemoDirector: ~Copyable {
     private var meetings: [DemoMeeting] = []
     private var lastNews = ContinuousClock.now
 
-    init(_ options: DemoOptions, broker: String) throws(DemoFailure) {
+    init(_ options: DemoOptions, broker: String) throws(CommandFailure) {
         self.options = options
         self.broker = broker
         let parent = FileManager.default.temporaryDirectory.path
@@ -79,7 +79,7 @@ private struct DemoDirector: ~Copyable {
             case .output(let id, let output): try take(output, from: id)
             case .due(let id): processes[id]?.send("go")
             case .tick: try checkPatience()
-            case .signal(let number): return 128 + number
+            case .signal(let number): return ExitStatus.ended(bySignal: number)
             }
             screen.draw(view, now: HistoryClock.now, lock: options.lock)
             if processes.isEmpty { break }
@@ -90,24 +90,26 @@ private struct DemoDirector: ~Copyable {
         return report.exitStatus
     }
 
-    private mutating func take(_ output: DemoProcess.Output, from id: String) throws(DemoFailure) {
+    private mutating func take(_ output: DemoProcess.Output, from id: String) throws(CommandFailure) {
         lastNews = .now
         switch output {
         case .line(let line):
             guard let message = DemoMessage(line: line) else {
-                throw DemoFailure(
-                    status: 70, message: "\(id) said something that is no event: \(line.escapedForDisplay)")
+                throw CommandFailure(
+                    status: ExitStatus.internalError,
+                    message: "\(id) said something that is no event: \(line.escapedForDisplay)")
             }
             try take(message, from: id)
         case .ended(let status):
             processes.removeValue(forKey: id)?.close()
             view.ended(id)
             guard !killed.contains(id), status != 0 || !scenario.expectsEnd(of: id) else { return }
-            throw DemoFailure(status: 70, message: "\(id) ended unexpectedly, wait status \(status)")
+            throw CommandFailure(
+                status: ExitStatus.internalError, message: "\(id) ended unexpectedly, wait status \(status)")
         }
     }
 
-    private mutating func take(_ message: DemoMessage, from id: String) throws(DemoFailure) {
+    private mutating func take(_ message: DemoMessage, from id: String) throws(CommandFailure) {
         switch message {
         case .event(let event):
             record(event)
@@ -115,11 +117,11 @@ private struct DemoDirector: ~Copyable {
         case .note(.mayWrite): try act(scenario.asked(id), at: HistoryClock.now)
         case .note(.met(let meeting)):
             meetings.append(meeting)
-        case .note(.failed(let code, let message)): throw DemoFailure(code: code, message: message)
+        case .note(.failed(let code, let message)): throw CommandFailure(code: code, message: message)
         }
     }
 
-    private mutating func act(_ actions: [DemoScenario.Action], at: UInt64) throws(DemoFailure) {
+    private mutating func act(_ actions: [DemoScenario.Action], at: UInt64) throws(CommandFailure) {
         for action in actions {
             switch action {
             case .answer(let id):
@@ -148,7 +150,7 @@ private struct DemoDirector: ~Copyable {
         }
     }
 
-    private mutating func spawn() throws(DemoFailure) {
+    private mutating func spawn() throws(CommandFailure) {
         spawned += 1
         let id = "w\(spawned)"
         let sabotage = options.isSabotage ? ["--sabotage"] : []
@@ -168,10 +170,10 @@ private struct DemoDirector: ~Copyable {
         screen.show(view.take(event), of: view)
     }
 
-    private func checkPatience() throws(DemoFailure) {
+    private func checkPatience() throws(CommandFailure) {
         guard lastNews.duration(to: .now) > Self.patience else { return }
-        throw DemoFailure(
-            status: 70,
+        throw CommandFailure(
+            status: ExitStatus.internalError,
             message: """
                 no worker has done anything for \(Self.patience.readable) (\(scenario.phase)); does somebody else hold the \
                 lock \(options.lock.escapedForDisplay)? --lock takes another one

@@ -58,7 +58,8 @@ extension OptionDescriptor {
 
 extension CommandDescriptor {
     static let demo = Self(
-        kind: .demo, summary: "see the locks at work on your broker", options: OptionDescriptor.demo + OptionDescriptor.broker,
+        kind: .demo, summary: "see the locks at work on your broker",
+        options: OptionDescriptor.demo + OptionDescriptor.broker,
         notes: """
             Worker processes contend for one lock around a shared file. In each round one holder is killed (SIGKILL) and
             another one stopped (SIGSTOP) past its proof and continued: its write has to be refused for its stale token.

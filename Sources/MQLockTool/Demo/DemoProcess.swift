@@ -21,27 +21,28 @@ struct DemoProcess: Sendable {
     /// - Parameter deliver: takes the output; called on a thread of this worker's own.
     init(
         id: String, arguments: [String], broker: String, deliver: @escaping @Sendable (Output) -> Void
-    ) throws(DemoFailure) {
-        var input: [Int32] = [-1, -1]
-        var output: [Int32] = [-1, -1]
-        guard pipe(&input) == 0 else { throw .system("pipe", id) }
-        guard pipe(&output) == 0 else {
-            Self.close(input)
+    ) throws(CommandFailure) {
+        // Close-on-exec: only this worker may have the other ends, for its own end is known by theirs.
+        guard let input = Spawn.pipe() else { throw .system("pipe", id) }
+        guard let output = Spawn.pipe() else {
+            Self.close(input.reading, input.writing)
             throw .system("pipe", id)
         }
-        // Only this worker may have the other ends: its own end is known by theirs.
-        for descriptor in input + output { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        let pid = Self.spawn(arguments, broker: broker, input: input[0], output: output[1])
-        Self.close([input[0], output[1]])
+        let spawn = Spawn(
+            path: Self.executable, arguments: Spawn.strings(["mqlock", "demo-worker"] + arguments),
+            environment: Spawn.environment(overriding: [BrokerSource.variable: broker]),
+            standard: [0: input.reading, 1: output.writing])
+        let pid = spawn()
+        Self.close(input.reading, output.writing)
         guard pid > 0 else {
-            Self.close([input[1], output[0]])
+            Self.close(input.writing, output.reading)
             errno = -pid
             throw .system("start", Self.executable)
         }
         self.id = id
         self.pid = pid
-        toWorker = input[1]
-        let fromWorker = output[0]
+        toWorker = input.writing
+        let fromWorker = output.reading
         Thread.detachNewThread { [self] in
             guard let stream = fdopen(fromWorker, "r") else { return }
             var buffer: UnsafeMutablePointer<CChar>?
@@ -55,8 +56,7 @@ struct DemoProcess: Sendable {
 
     /// Sends a line; one to a worker that is dead is lost.
     func send(_ word: String) {
-        let line = word + "\n"
-        _ = line.withCString { write(toWorker, $0, line.utf8.count) }
+        Platform.writeAll("\(word)\n".utf8, to: toWorker)
     }
 
     func signal(_ number: Int32) {
@@ -90,9 +90,9 @@ struct DemoProcess: Sendable {
     }
 
     /// Closes our end, after the process has ended.
-    func close() { Self.close([toWorker]) }
+    func close() { Self.close(toWorker) }
 
-    private static func close(_ descriptors: [Int32]) {
+    private static func close(_ descriptors: Int32...) {
         for descriptor in descriptors { _ = Foundation.close(descriptor) }
     }
 
@@ -103,42 +103,5 @@ struct DemoProcess: Sendable {
         #else
         Bundle.main.executablePath ?? CommandLine.arguments[0]
         #endif
-    }
-
-    /// - Returns: the process id, or the error number negated.
-    private static func spawn(_ arguments: [String], broker: String, input: Int32, output: Int32) -> pid_t {
-        #if canImport(Darwin)
-        var actions: posix_spawn_file_actions_t?
-        var attributes: posix_spawnattr_t?
-        #else
-        var actions = posix_spawn_file_actions_t()
-        var attributes = posix_spawnattr_t()
-        #endif
-        posix_spawn_file_actions_init(&actions)
-        posix_spawnattr_init(&attributes)
-        defer {
-            posix_spawn_file_actions_destroy(&actions)
-            posix_spawnattr_destroy(&attributes)
-        }
-        posix_spawn_file_actions_adddup2(&actions, input, 0)
-        posix_spawn_file_actions_adddup2(&actions, output, 1)
-        // What we block or ignore must not be inherited: a worker whose parent is gone has to die of its pipe.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        for signal in [SIGPIPE, SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, signal) }
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-
-        var environment = ProcessInfo.processInfo.environment
-        environment["MQLOCK_BROKER"] = broker
-        let words = (["mqlock", "demo-worker"] + arguments).map { strdup($0) }
-        let variables = environment.map { strdup("\($0.key)=\($0.value)") }
-        defer { for string in words + variables { free(string) } }
-        var pid: pid_t = 0
-        let code = posix_spawn(&pid, executable, &actions, &attributes, words + [nil], variables + [nil])
-        return code == 0 ? pid : -code
     }
 }

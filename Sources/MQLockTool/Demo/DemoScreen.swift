@@ -70,14 +70,6 @@ struct DemoScreen {
         return (Int(size.ws_row), Int(size.ws_col))
     }
 
-    private func put(_ text: String) {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            // Whoever read us has gone; the demo still has processes to end in order.
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
+    /// When whoever read us has gone, the demo still has processes to end in order.
+    private func put(_ text: String) { Platform.writeAll(text.utf8, to: 1) }
 }

@@ -22,7 +22,7 @@ struct DemoSection {
         defer { unlink(own) }
         if link(own, mark) == 0 { return nil }
         let met = look()
-        guard rename(own, mark) == 0 else { throw DemoFailure.system("rename", mark) }
+        guard rename(own, mark) == 0 else { throw CommandFailure.system("rename", mark) }
         return met
     }
 
@@ -37,11 +37,11 @@ struct DemoSection {
     /// Appends a line to the resource.
     func write(_ token: UInt64) throws {
         let descriptor = open(resource, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw DemoFailure.system("open", resource) }
+        guard descriptor >= 0 else { throw CommandFailure.system("open", resource) }
         defer { close(descriptor) }
-        let line = "\(token) \(process)\n"
-        let written = line.withCString { Foundation.write(descriptor, $0, line.utf8.count) }
-        guard written == line.utf8.count else { throw DemoFailure.system("write", resource) }
+        guard Platform.writeAll("\(token) \(process)\n".utf8, to: descriptor) else {
+            throw CommandFailure.system("write", resource)
+        }
     }
 
     private func look() -> DemoMeeting? {
@@ -52,30 +52,22 @@ struct DemoSection {
     }
 }
 
-/// Why the demo ends without a verdict.
-struct DemoFailure: Error, Equatable {
-    var status: Int32
-    var message: String
-
+extension CommandFailure {
+    /// The failure of the system call just made.
     static func system(_ call: String, _ path: String) -> Self {
-        Self(status: 70, message: "\(call) of \(path.escapedForDisplay) failed: \(String(cString: strerror(errno)))")
+        Self(
+            status: ExitStatus.internalError,
+            message: "\(call) of \(path.escapedForDisplay) failed: \(Platform.message(errno))")
     }
 
-    /// The failure that a worker told of; the statuses are those of the other commands.
+    /// The failure that a worker told of, with the code's name.
     init(code: String, message: String) {
-        self.message = message
-        status =
-            switch code {
-            case LockError.Code.unreachable.description: 69
-            case LockError.Code.accessRefused.description: 77
-            case LockError.Code.incompatible.description: 78
-            case LockError.Code.invalidName.description, LockError.Code.invalidConfiguration.description: 64
-            default: 70
-            }
-    }
-
-    init(status: Int32, message: String) {
-        self.status = status
-        self.message = message
+        let statuses: [LockError.Code: Int32] = [
+            .unreachable: ExitStatus.unavailable, .accessRefused: ExitStatus.noPermission,
+            .incompatible: ExitStatus.incompatible, .invalidName: ExitStatus.usage,
+            .invalidConfiguration: ExitStatus.usage,
+        ]
+        self.init(
+            status: statuses.first { $0.key.description == code }?.value ?? ExitStatus.internalError, message: message)
     }
 }

@@ -11,24 +11,19 @@ private func handle(_ signal: Int32) {
     errno = saved
 }
 
-/// INT, TERM and HUP as values, so that the demo can end its workers and remove its files before it obeys.
+/// INT, TERM, HUP and QUIT as values, so that the demo can end its workers and remove its files before it obeys.
 enum DemoSignals {
     /// - Parameter deliver: called for each signal, on a thread of its own.
-    static func watch(_ deliver: @escaping @Sendable (Int32) -> Void) throws(DemoFailure) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw .system("pipe", "signals") }
-        for descriptor in ends { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        handlerPipe = ends[1]
-        let reading = ends[0]
+    static func watch(_ deliver: @escaping @Sendable (Int32) -> Void) throws(CommandFailure) {
+        guard let ends = Spawn.pipe() else { throw .system("pipe", "signals") }
+        handlerPipe = ends.writing
+        let reading = ends.reading
         // A worker that dies while we answer it is no reason to die.
         signal(SIGPIPE, SIG_IGN)
-        let watched = [SIGINT, SIGTERM, SIGHUP]
-        for number in watched { signal(number, handle) }
+        for number in Signals.terminating { signal(number, handle) }
         Thread.detachNewThread {
             // Whoever blocked them before us (the command does, to forward them) blocked them in all threads.
-            var set = sigset_t()
-            sigemptyset(&set)
-            for number in watched { sigaddset(&set, number) }
+            var set = Signals.set(Signals.terminating)
             pthread_sigmask(SIG_UNBLOCK, &set, nil)
             var number: UInt8 = 0
             while true {

@@ -15,8 +15,8 @@ enum DemoWorker {
         let isSabotage = arguments.contains("--sabotage")
         let operands = arguments.filter { $0 != "--sabotage" }
         guard operands.count == 3 else {
-            FileHandle.standardError.write(Data("mqlock: demo-worker is started by mqlock demo only\n".utf8))
-            return 64
+            Output.process.standardError("mqlock: demo-worker is started by mqlock demo only\n")
+            return ExitStatus.usage
         }
         let mailbox = DemoMailbox()
         mailbox.readStandardInput()
@@ -24,7 +24,8 @@ enum DemoWorker {
             var locks: RabbitMQLocks?
             if !isSabotage {
                 var configuration = RabbitMQLocks.Configuration(
-                    uri: ProcessInfo.processInfo.environment["MQLOCK_BROKER"] ?? "amqp://127.0.0.1:5672", mutex: .token)
+                    uri: ProcessInfo.processInfo.environment[BrokerSource.variable] ?? BrokerSource.defaultURI,
+                    mutex: .token)
                 configuration.heartbeat = heartbeat
                 configuration.startupTimeout = .seconds(5)
                 configuration.owner = "demo/\(operands[0])"
@@ -38,18 +39,18 @@ enum DemoWorker {
             mailbox.onQuit { work.cancel() }
             try await work.value
             await locks?.shutdown(within: .seconds(2))
-            return 0
+            return ExitStatus.success
         } catch let error as LockError {
             send(.failed(code: error.code.description, message: error.message))
         } catch {
             send(.failed(code: "", message: "\(error)"))
         }
-        return 70
+        return ExitStatus.internalError
     }
 
     fileprivate static func send(_ note: DemoNote) {
         // One write, like the recorder's lines, which come from other threads.
-        FileHandle.standardOutput.write(Data(note.line.utf8))
+        Platform.writeAll(note.line.utf8, to: 1)
     }
 }
 

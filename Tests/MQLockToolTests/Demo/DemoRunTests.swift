@@ -4,45 +4,42 @@ import Testing
 @testable import MQLockTool
 
 /// The whole demo, with the command that was built beside the tests.
-@Suite("Demo runs", .serialized) struct DemoRunTests {
-    static let command = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-        .deletingLastPathComponent().appendingPathComponent("mqlock").path
-
-    static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: command)
-        process.arguments = ["demo"] + arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+@Suite("Demo runs", .serialized, .timeLimit(.minutes(2))) struct DemoRunTests {
+    @Test func sabotageIsFound() async throws {
+        let result = try await TestProcess.run(["demo", "--sabotage"])
+        #expect(result.status == 1)
+        #expect(result.output.contains("VIOLATED"))
+        #expect(result.output.contains("overlap after"))
+        #expect(result.output.contains("SHOWED TWO AT ONCE"))
     }
 
-    static let isBuilt = (try? run(["--help"]))?.output.contains("--sabotage") == true
-    static let hasBroker = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ"] != nil
-
-    @Test(.enabled(if: isBuilt, "the mqlock beside the tests has no demo; build the package"))
-    func sabotageIsFound() throws {
-        let (status, output) = try Self.run(["--sabotage"])
-        #expect(status == 1)
-        #expect(output.contains("VIOLATED"))
-        #expect(output.contains("overlap after"))
-        #expect(output.contains("SHOWED TWO AT ONCE"))
+    @Test func helpTellsTheOptions() async throws {
+        let result = try await TestProcess.run(["demo", "--help"])
+        #expect(result.status == 0)
+        #expect(result.output.contains("--rounds"))
+        #expect(try await TestProcess.run(["demo", "--rounds", "x"]).status == 64)
     }
 
-    @Test(
-        .enabled(if: isBuilt, "the mqlock beside the tests has no demo; build the package"),
-        .enabled(if: hasBroker, "needs a broker: brokers/with -- swift test"))
-    func aRoundIsGood() throws {
+    @Test func unreachableBroker() async throws {
+        // Nothing listens on port 1.
+        let result = try await TestProcess.run(["demo", "--workers", "2", "--broker", "amqp://127.0.0.1:1"])
+        #expect(result.status == 69)
+        #expect(result.errors.contains("127.0.0.1:1"))
+    }
+
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func aRoundIsGood() async throws {
         let lock = "demo-test-\(UUID())"
-        let (status, output) = try Self.run(["--rounds", "1", "--workers", "3", "--lock", lock])
-        #expect(status == 0, "\(output)")
-        #expect(output.contains("SIGKILL "))
-        #expect(output.contains("SIGSTOP "))
-        #expect(output.contains("1 refused"))
-        #expect(output.contains("verdict      good"))
+        let result = try await TestProcess.run(
+            ["demo", "--rounds", "1", "--workers", "3", "--lock", lock, "--broker", try required(Broker.uri)])
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("SIGKILL "))
+        #expect(result.output.contains("SIGSTOP "))
+        #expect(result.output.contains("1 refused"))
+        #expect(result.output.contains("verdict      good"))
+    }
+
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func refusedCredentials() async throws {
+        let broker = try Broker.changed { $0.password = "wrong" }
+        #expect(try await TestProcess.run(["demo", "--workers", "2", "--broker", broker]).status == 77)
     }
 }

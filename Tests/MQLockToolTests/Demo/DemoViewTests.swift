@@ -93,7 +93,7 @@ import Testing
             .unreachable: 69, .accessRefused: 77, .incompatible: 78, .invalidConfiguration: 64, .internalError: 70,
         ]
         for (code, status) in statuses {
-            #expect(DemoFailure(code: code.description, message: "").status == status)
+            #expect(CommandFailure(code: code.description, message: "").status == status)
         }
     }
 
