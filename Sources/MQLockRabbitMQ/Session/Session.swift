@@ -49,6 +49,7 @@ actor Session {
         self.core = core
         self.names = names
         core.onSuspect = { [unowned names] in names.setSuspect($0) }
+        core.onEnding = { [unowned names] in names.lose($0) }
         core.onEnd = { [unowned self] end in assumeIsolated { $0.ended(end) } }
         let failure = await withCheckedContinuation { continuation in
             core.start { continuation.resume(returning: $0) }

@@ -46,6 +46,8 @@ final class SessionCore: @unchecked Sendable {
     /// Called when a session that had become ready ends.
     var onEnd: ((SessionEnd) -> Void)?
     var onSuspect: ((Bool) -> Void)?
+    /// Called first of all when the session ends: its leases are lost.
+    var onEnding: ((LossReason) -> Void)?
 
     private static let proofChannel: UInt16 = 1
 
@@ -200,6 +202,8 @@ final class SessionCore: @unchecked Sendable {
     func finish(_ end: SessionEnd) {
         guard self.end == nil else { return }
         self.end = end
+        // Leases first, with the reason: whoever looks at one after the proof has ended would call it overdue.
+        onEnding?(end.lossReason)
         proof.end()
         if let beat { loop.cancel(beat) }
         loop.unwatch()

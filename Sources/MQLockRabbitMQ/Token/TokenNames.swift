@@ -106,11 +106,14 @@ final class TokenNames: @unchecked Sendable {
         for entry in names.values { entry.setSuspect(suspect) }
     }
 
+    /// All leases are lost; before any waiter is answered, so that no next step comes before a holder has been told.
+    func lose(_ reason: LossReason) {
+        for entry in names.values { entry.lose(reason) }
+    }
+
     func sessionEnded(_ end: SessionEnd) {
         let entries = names.values
         names = [:]
-        // All leases first: no waiter's next step comes before a holder has been told.
-        for entry in entries { entry.lose(end.lossReason) }
         for entry in entries { entry.sessionEnded(end) }
         drainedIfSo()
     }
