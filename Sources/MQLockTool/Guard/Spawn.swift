@@ -28,7 +28,7 @@ struct Spawn {
 
     /// Held while a pipe is made and while a process is: pipe2(2) is not imported, and a child started between the
     /// making of a pipe and its marking as close-on-exec would keep it open for ever.
-    private static let forkLock = Locked(())
+    private static let forkLock = Locked(false)
 
     /// - Returns: the process id, or the error number negated.
     func callAsFunction() -> pid_t {

@@ -58,7 +58,7 @@ struct RunSessionTests {
 
     @Test("near the end of a proof that is not renewed the command is told while it still has time")
     func notice() async throws {
-        let locks = FakeLocks(proof: .seconds(2))
+        let locks = FakeLocks(proof: .seconds(4))
         let test = try SessionUnderTest("trap 'echo told >$OUT; exit 0' TERM; " + Self.loop, locks)
         #expect(await test.session.run() == 123)
         // Before the end: the lock could still be released in good order.
@@ -79,11 +79,11 @@ struct RunSessionTests {
 
     @Test("a proof that is renewed keeps the command alive")
     func renewed() async throws {
-        let locks = FakeLocks(proof: .seconds(1))
-        let test = try SessionUnderTest("sleep 2; exit 4", locks)
+        let locks = FakeLocks(proof: .seconds(3))
+        let test = try SessionUnderTest("sleep 4; exit 4", locks)
         let renewing = Task {
             while !Task.isCancelled {
-                locks.proof.extend(to: .now.advanced(by: .seconds(1)))
+                locks.proof.extend(to: .now.advanced(by: .seconds(3)))
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
