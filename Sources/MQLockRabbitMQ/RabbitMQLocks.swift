@@ -24,7 +24,7 @@ public final class RabbitMQLocks: LockProvider {
     private let drainTimeout: Duration
 
     /// Prepares a provider; no I/O happens before the first use or ``run()``.
-    /// - Throws: ``LockError`` with code `invalidConfiguration` when the URI or a value makes no sense.
+    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense.
     public init(_ configuration: Configuration, observer: (any LockObserver)? = nil) throws(LockError) {
         let settings = try SessionSettings(configuration)
         let relay = ObserverRelay(observer)
@@ -59,14 +59,14 @@ public final class RabbitMQLocks: LockProvider {
     }
 
     /// Waits for the lock and takes it; see the protocol for what cancellation and the deadline do.
-    /// - Throws: ``LockError``: `timedOut`, `cancelled`; `unreachable` when no session ever came up in time;
+    /// - Throws: `LockError`: `timedOut`, `cancelled`; `unreachable` when no session ever came up in time;
     ///   `accessRefused`, `incompatible`, `invalidName`, `limitExceeded`, `shutDown` and `tokenRegression` at once.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
     /// Takes the lock if it is free; waits for a session with the broker, but not for the lock.
-    /// - Throws: ``LockError`` as ``acquire(_:within:)``.
+    /// - Throws: `LockError` as ``acquire(_:within:)``.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
     }

@@ -31,14 +31,14 @@ public final class InMemoryLocks: LockProvider {
     }
 
     /// Waits for the lock and takes it.
-    /// - Throws: ``LockError``: `timedOut`, `cancelled`, `incompatible`, `limitExceeded`, `shutDown`. Cancelling
+    /// - Throws: `LockError`: `timedOut`, `cancelled`, `incompatible`, `limitExceeded`, `shutDown`. Cancelling
     ///   leaves nothing held.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
     /// Takes the lock if it is free.
-    /// - Throws: ``LockError``: `unreachable` when the session ends before the broker has answered, and as
+    /// - Throws: `LockError`: `unreachable` when the session ends before the broker has answered, and as
     ///   ``acquire(_:within:)``.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
