@@ -35,6 +35,11 @@ struct FenceFiles: Sendable {
 
     /// Waits until nobody else has the lock file locked.
     func lock(exclusively: Bool) throws(LockError) -> Lock {
+        // Before the lock file of an unnamed file appears somewhere.
+        guard let last = path.utf8.last, last != UInt8(ascii: "/") else {
+            throw LockError(
+                .storageFailed, "a fence gate needs the path of a file, and '\(path.escapedForDisplay)' is none")
+        }
         while true {
             try before(.openLock)
             // A descriptor of its own for each admission: flock belongs to the open file, so threads of one process
