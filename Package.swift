@@ -36,6 +36,12 @@ let package = Package(
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
+        .testTarget(
+            name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
+            path: "Tests/Torture/Tests", swiftSettings: settings),
+        .executableTarget(
+            name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ"], path: "Tests/Torture/Worker",
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
