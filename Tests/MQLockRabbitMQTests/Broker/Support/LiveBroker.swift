@@ -66,31 +66,6 @@ struct LiveBroker: Sendable {
         guard let control else {
             throw Overdue(what: "rabbitmqctl, which this broker does not come with", limit: .zero)
         }
-        return try await run(control, arguments)
+        return try await Program.run(control, arguments)
     }
-}
-
-/// Runs a program and returns what it wrote.
-@discardableResult
-func run(_ program: String, _ arguments: [String]) async throws -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: program)
-    process.arguments = arguments
-    let output = Pipe()
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    process.standardError = output
-    let ended = OneShot<Int32>()
-    process.terminationHandler = { ended.fulfil($0.terminationStatus) }
-    try process.run()
-    let text = OneShot<String>()
-    Thread.detachNewThread {
-        text.fulfil(String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self))
-    }
-    let status = try await ended.value(within: .seconds(90), program)
-    let written = try await text.value(within: .seconds(10), "the output of \(program)")
-    guard status == 0 else {
-        throw Overdue(what: "\(program) \(arguments): status \(status): \(written)", limit: .zero)
-    }
-    return written
 }

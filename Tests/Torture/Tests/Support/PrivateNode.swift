@@ -88,5 +88,5 @@ final class PrivateNode: Sendable {
     }
 
     /// Starts the node again, same ports and same data; stops it first if it runs.
-    func start() async throws { try await run(restartScript, []) }
+    func start() async throws { try await Program.run(restartScript, []) }
 }
