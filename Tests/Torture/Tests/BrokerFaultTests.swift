@@ -14,6 +14,10 @@ extension TortureTests.BrokerFaultTests {
         var testDescription: String { rawValue }
     }
 
+    /// RabbitMQ 3.10.8 forgets the log of a quorum queue that it declared less than a second or so before it is killed:
+    /// the queue comes back without a leader, and nothing about it is ever answered again. No event tells when it is safe.
+    private func outliveYoungQueues() async throws { try await Task.sleep(for: .seconds(2)) }
+
     @Test(arguments: Fault.allCases)
     func holdersAreToldAndWaitersSurvive(_ fault: Fault) async throws {
         let node = try await PrivateNode.shared()
@@ -34,7 +38,9 @@ extension TortureTests.BrokerFaultTests {
 
             switch fault {
             case .restart: try await node.stop()
-            case .crash: try await node.crash()
+            case .crash:
+                try await outliveYoungQueues()
+                try await node.crash()
             case .freeze: node.signal(SIGSTOP)
             }
             let told = try await lease.lossReason()
@@ -73,7 +79,12 @@ extension TortureTests.BrokerFaultTests {
         for contender in held { tokens[contender.name] = try await contender.lease().fencingToken }
         let waiting = names.map { Contender(waiters, $0) }
         for name in names { try await node.broker.waitForLine(of: name, 1) }
-        if fault == .crash { try await node.crash() } else { try await node.stop() }
+        if fault == .crash {
+            try await outliveYoungQueues()
+            try await node.crash()
+        } else {
+            try await node.stop()
+        }
         for contender in held { #expect(try await contender.release()?.code == .lost) }
         try await node.start()
         for contender in waiting {
@@ -104,6 +115,7 @@ extension TortureTests.BrokerFaultTests {
                 }
             }
             for _ in 1...5 {
+                try await outliveYoungQueues()
                 let before = seen.withLock { $0.count }
                 try await eventually("grants") { seen.withLock { $0.count } > before + 20 }
                 try await node.crash()
