@@ -58,6 +58,11 @@ struct RawClient {
         try answer { if case .queueDeleteOK = $0 { () } else { nil } }
     }
 
+    func purge(_ queue: String) throws {
+        try connection.queuePurge(1, queue)
+        try answer { if case .queuePurgeOK = $0 { () } else { nil } }
+    }
+
     /// Publishes and waits for the confirm.
     func publish(_ body: [UInt8], to queue: String, properties: MessageProperties = MessageProperties()) throws {
         try connection.basicPublish(
