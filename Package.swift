@@ -43,6 +43,12 @@ let package = Package(
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),
+        .testTarget(
+            name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
+            path: "Tests/Torture/Tests", swiftSettings: settings),
+        .executableTarget(
+            name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ"], path: "Tests/Torture/Worker",
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

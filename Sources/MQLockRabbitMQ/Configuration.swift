@@ -30,6 +30,8 @@ extension RabbitMQLocks {
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
         public var maximumWaiters: Int
+        /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
+        var mutantKeepsLateDeliveries = false
 
         /// A configuration for the broker at `uri`.
         public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .token) {

@@ -143,11 +143,13 @@ rabbitmq_start() {
     rabbitmq_wait_until_ready "$pid"
 }
 
-# In a session of its own, so that Ctrl-C and a hang-up do not reach it. The flag -mqlock means nothing to Erlang; it makes
+# In a session of its own, so that Ctrl-C and a hang-up do not reach it, and with no signal blocked: a caller that runs us
+# from a Swift task blocks TERM, which children inherit, and could then not be stopped in good order. The flag -mqlock means nothing to Erlang; it makes
 # the process known by its command line.
 run_detached_node() {
     # shellcheck disable=SC2016
-    rabbitmq_environment perl -MPOSIX=setsid -e 'setsid(); exec {$ARGV[0]} @ARGV' -- \
+    rabbitmq_environment perl -MPOSIX=setsid,sigprocmask,SIG_SETMASK -e '
+        setsid(); sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec {$ARGV[0]} @ARGV' -- \
         "$server_path/rabbitmq-server" -mqlock "$node"
 }
 

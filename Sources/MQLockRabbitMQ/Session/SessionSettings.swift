@@ -8,6 +8,7 @@ struct SessionSettings: Sendable {
     var connectTimeout: Duration
     var requestTimeout: Duration
     var acknowledgementTimeout: Duration
+    var mutantKeepsLateDeliveries: Bool
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         do throws(ConnectionFailure) {
@@ -32,6 +33,7 @@ struct SessionSettings: Sendable {
         connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
         requestTimeout = configuration.requestTimeout
         acknowledgementTimeout = configuration.acknowledgementTimeout
+        mutantKeepsLateDeliveries = configuration.mutantKeepsLateDeliveries
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
         }

@@ -30,6 +30,7 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         self.name = name
         self.objects = objects
         self.names = names
+        machine.mutantKeepsLateDeliveries = names.core.settings.mutantKeepsLateDeliveries
     }
 
     var isQuiet: Bool { machine.isQuiet && contender == nil && record == nil }

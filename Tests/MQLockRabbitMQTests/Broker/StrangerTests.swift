@@ -1,0 +1,103 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+extension LiveBrokerTests {
+    /// Messages in a lock's queue that do not belong there.
+    @Suite struct StrangerTests {}
+}
+
+extension LiveBrokerTests.StrangerTests {
+    private static var number: UInt64 { (try? TokenNumber.seed(at: Date(), above: nil)) ?? 0 }
+
+    private static let forgeries: [(String, [UInt8])] = [
+        ("empty", []), ("garbage", Array("hello".utf8)), ("bytes", [0, 255, 254, 0, 13, 10]),
+        ("huge number", Array("mqlock.v1 token 99999999999999999999999999 \(Nonce())".utf8)),
+        ("negative", Array("mqlock.v1 token -1 \(Nonce())".utf8)),
+        ("other version", Array("mqlock.v2 token 1 \(Nonce())".utf8)),
+        ("another nonce", TokenMessage(number: number, nonce: Nonce()).payload),
+        ("another nonce, far ahead", TokenMessage(number: .max, nonce: Nonce()).payload),
+        ("oversized", [UInt8](repeating: UInt8(ascii: "x"), count: 3_000_000)),
+    ]
+
+    /// Put there while the lock is free: behind the token.
+    @Test func behindTheToken() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let log = EventLog()
+            let (locks, others) = (try broker.locks(), try broker.locks(observer: log))
+            let queue = try broker.objects(name).queue
+            let first = try await locks.acquire(name, within: .seconds(20))
+            // While it is held they are all there is in the queue: the waiter meets them first.
+            try broker.raw { client in for (_, body) in Self.forgeries { try client.publish(body, to: queue) } }
+            let waiter = Contender(others, name)
+            for index in Self.forgeries.indices {
+                _ = try await log.first(.stranger, after: 0) { $0.name == name }
+                try await eventually("\(index + 1) strangers reported") {
+                    log.events.filter { $0.kind == .stranger }.count > index
+                }
+            }
+            #expect(log.events.filter { $0.kind == .stranger }.count == Self.forgeries.count)
+            #expect(waiter.outcome.current == nil, "nothing of that was a grant")
+            let token = first.lease.fencingToken
+            try await first.release()
+            #expect(try await waiter.lease().fencingToken > token)
+            #expect(try await waiter.release() == nil)
+            try await eventually("one message, the token") { try broker.raw { try $0.counts(queue)?.messages } == 1 }
+            await locks.shutdown()
+            await others.shutdown()
+        }
+    }
+
+    private static func tryOnce(_ locks: RabbitMQLocks, _ name: LockName) async throws -> FencingToken? {
+        guard let held = try await locks.tryAcquire(name) else { return nil }
+        let token = held.lease.fencingToken
+        try await held.release()
+        return token
+    }
+
+    /// Ahead of the token: a forgery that a try-acquire gets first is dropped, and the lock still granted.
+    @Test func aheadOfTheToken() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let log = EventLog()
+            let locks = try broker.locks(observer: log)
+            let queue = try broker.objects(name).queue
+            for (_, body) in Self.forgeries.prefix(3) {
+                let held = try await locks.acquire(name, within: .seconds(20))
+                try broker.raw { try $0.publish(body, to: queue) }
+                try await held.release()
+                let token = try await Self.tryOnce(locks, name)
+                #expect(token != nil)
+            }
+            await locks.shutdown()
+        }
+    }
+
+    /// The token's own nonce with a number from the far future: loud, and not dropped silently.
+    @Test func validNonceFarAhead() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let locks = try broker.locks()
+            let queue = try broker.objects(name).queue
+            let held = try await locks.acquire(name, within: .seconds(20))
+            let good = held.lease.fencingToken
+            try await held.release()
+            let body = try #require(try broker.raw { try $0.peek(queue) })
+            let token = try #require(TokenMessage(payload: body))
+            // Two days ahead, in milliseconds shifted left by 21 bits.
+            let ahead = good.rawValue + UInt64(2 * 24 * 60 * 60 * 1000) << 21
+            let forged = TokenMessage(number: ahead, nonce: token.nonce)
+            try broker.raw { client in
+                try client.purge(queue)
+                try client.publish(forged.payload, to: queue)
+            }
+            let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
+            #expect(error.code == .tokenRegression, "\(error)")
+            #expect(error.message.contains("more than a day ahead"), "\(error)")
+            await locks.shutdown()
+        }
+    }
+}

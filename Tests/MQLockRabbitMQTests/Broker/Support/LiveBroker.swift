@@ -1,0 +1,71 @@
+import Foundation
+import MQLock
+
+@testable import MQLockRabbitMQ
+
+/// A broker that runs, and what tests do with it beside locking.
+struct LiveBroker: Sendable {
+    /// Without a query.
+    let uri: String
+    /// rabbitmqctl for the node; nil for a broker that is not ours to administer.
+    let control: String?
+
+    static let howToStart: String = "needs a broker: brokers/with --rabbitmq -- swift test"
+
+    /// The broker that the environment names.
+    static let shared: LiveBroker? = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ"].map { uri in
+        LiveBroker(uri: uri, control: ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"])
+    }
+
+    /// Long tests too.
+    static let isFullRun = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1"
+
+    /// A provider with a short heartbeat, so that what takes heartbeats does not take long.
+    func locks(
+        _ query: String = "heartbeat=2", observer: (any LockObserver)? = nil,
+        _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+    ) throws -> RabbitMQLocks {
+        var configuration = RabbitMQLocks.Configuration(uri: query.isEmpty ? uri : "\(uri)?\(query)")
+        configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(500))
+        change(&configuration)
+        return try RabbitMQLocks(configuration, observer: observer)
+    }
+
+    func raw<Result>(_ body: (RawClient) throws -> Result) throws -> Result { try RawClient.run(uri, body) }
+
+    func objects(_ name: LockName) throws -> ObjectNames { try ObjectNames(name, vhost: "/") }
+
+    /// Returns when that many contenders stand in the lock's line on the broker.
+    func waitForLine(of name: LockName, _ count: Int) async throws {
+        let queue = try objects(name).queue
+        try await eventually("\(count) consumers of \(queue)") {
+            try raw { try $0.counts(queue)?.consumers ?? 0 } >= count
+        }
+    }
+
+    /// Deletes what these names left.
+    func clean(_ names: [LockName]) {
+        for name in names {
+            guard let objects = try? objects(name) else { continue }
+            for queue in [objects.queue, objects.register, objects.mend] { try? raw { try $0.delete(queue) } }
+        }
+    }
+
+    /// A name that nobody else uses, deleted from the broker when the body has ended.
+    func withName<Result>(
+        _ prefix: String = #function, _ body: (LockName) async throws -> Result
+    ) async throws -> Result {
+        let name = try LockName("test/\(prefix.prefix(60))/\(UInt64.random(in: 0 ... .max))")
+        defer { clean([name]) }
+        return try await body(name)
+    }
+
+    /// Runs rabbitmqctl; throws what it wrote when it fails.
+    @discardableResult
+    func ctl(_ arguments: String...) async throws -> String {
+        guard let control else {
+            throw Overdue(what: "rabbitmqctl, which this broker does not come with", limit: .zero)
+        }
+        return try await Program.run(control, arguments)
+    }
+}

@@ -1,0 +1,113 @@
+import MQLock
+
+@testable import MQLockRabbitMQ
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A plain AMQP client for what a lock library does not do: look at queues, delete them, publish forgeries.
+///
+/// Blocks its thread for the few round trips of one call; a connection lives for one call of `run`.
+struct RawClient {
+    /// The broker closed the channel or did not answer.
+    struct Refused: Error, CustomStringConvertible {
+        let description: String
+        var code: UInt16 = 0
+    }
+
+    private let connection: AMQPConnection
+
+    /// Runs `body` with a fresh connection, on one thread from beginning to end.
+    static func run<Result>(_ uri: String, _ body: (RawClient) throws -> Result) throws -> Result {
+        let connection = try AMQPConnection.open(AMQPURI.parse(uri))
+        defer { connection.close() }
+        let client = RawClient(connection: connection)
+        try connection.channelOpen(1)
+        try connection.confirmSelect(1)
+        return try body(client)
+    }
+
+    struct Counts: Equatable {
+        let messages: Int
+        let consumers: Int
+    }
+
+    /// Messages and consumers of a queue; nil when there is none. Closes the channel then, so ask last.
+    func counts(_ queue: String) throws -> Counts? {
+        try connection.queueDeclare(1, queue, passive: true)
+        return try answer { inbound in
+            switch inbound {
+            case .queueDeclareOK(_, _, let messages, let consumers):
+                .some(Counts(messages: Int(messages), consumers: Int(consumers)))
+            case .channelClosed(_, 404, _, _, _): .some(nil)
+            default: nil
+            }
+        }
+    }
+
+    func declare(_ queue: String, arguments: [String: FieldValue]) throws {
+        try connection.queueDeclare(1, queue, durable: true, arguments: arguments)
+        try answer { if case .queueDeclareOK = $0 { () } else { nil } }
+    }
+
+    func delete(_ queue: String) throws {
+        try connection.queueDelete(1, queue)
+        try answer { if case .queueDeleteOK = $0 { () } else { nil } }
+    }
+
+    func purge(_ queue: String) throws {
+        try connection.queuePurge(1, queue)
+        try answer { if case .queuePurgeOK = $0 { () } else { nil } }
+    }
+
+    /// Publishes and waits for the confirm.
+    func publish(_ body: [UInt8], to queue: String, properties: MessageProperties = MessageProperties()) throws {
+        try connection.basicPublish(
+            1, exchange: "", routingKey: queue, mandatory: true, properties: properties, body: body)
+        try answer { inbound in
+            switch inbound {
+            case .ack: ()
+            default: nil
+            }
+        }
+    }
+
+    /// Fetches a message and puts it back.
+    func peek(_ queue: String) throws -> [UInt8]? {
+        try connection.basicGet(1, queue)
+        let body: [UInt8]?? = try answer { inbound in
+            switch inbound {
+            case .gotMessage(_, let delivery): .some(.some(delivery.body))
+            case .getEmpty: .some(nil)
+            default: nil
+            }
+        }
+        return body ?? nil
+    }
+
+    @discardableResult
+    private func answer<Result>(_ pick: (Inbound) -> Result?) throws -> Result {
+        let deadline = ContinuousClock.now.advanced(by: .seconds(20))
+        var result: Result?
+        var refused: Refused?
+        while result == nil, refused == nil {
+            guard ContinuousClock.now < deadline else { throw Refused(description: "no answer") }
+            try connection.readAvailable { inbound in
+                if let picked = pick(inbound) {
+                    result = result ?? picked
+                } else if case .channelClosed(_, let code, let text, _, _) = inbound {
+                    refused = Refused(description: "\(code) \(text)", code: code)
+                }
+            }
+            if result == nil, refused == nil, !connection.hasBufferedInput {
+                var descriptor = pollfd(fd: connection.socketDescriptor, events: Int16(POLLIN), revents: 0)
+                _ = poll(&descriptor, 1, 200)
+            }
+        }
+        guard let result else { throw refused ?? Refused(description: "no answer") }
+        return result
+    }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+import Testing
+
+extension TortureTests {
+    /// A memory or disk alarm: the broker stops reading from connections that publish. Locks go on.
+    @Suite struct AlarmTests {}
+}
+
+extension TortureTests.AlarmTests {
+    enum Alarm: String, CaseIterable, CustomTestStringConvertible {
+        case memory, disk
+        var testDescription: String { rawValue }
+
+        func raise(_ broker: LiveBroker) async throws {
+            switch self {
+            case .memory: try await broker.ctl("set_vm_memory_high_watermark", "0.0000001")
+            case .disk: try await broker.ctl("set_disk_free_limit", "900000GB")
+            }
+            try await broker.waitForAlarms { !$0 }
+        }
+
+        func clear(_ broker: LiveBroker) async throws {
+            switch self {
+            case .memory: try await broker.ctl("set_vm_memory_high_watermark", "0.6")
+            case .disk: try await broker.ctl("set_disk_free_limit", "50MB")
+            }
+            try await broker.waitForAlarms { $0 }
+        }
+    }
+
+    @Test(arguments: Alarm.allCases) func locksGoOnUnderAnAlarm(_ alarm: Alarm) async throws {
+        let node = try await PrivateNode.shared()
+        let broker = node.broker
+        try await broker.withName { name in
+            let (first, second) = (try broker.locks("heartbeat=1"), try broker.locks("heartbeat=1"))
+            let holder = Contender(first, name)
+            let lease = try await holder.lease()
+            let waiter = Contender(second, name)
+            try await broker.waitForLine(of: name, 1)
+            do {
+                try await alarm.raise(broker)
+                // Longer than a proof lasts: the holder is not mistaken for a dead one, nor the broker.
+                try await Task.sleep(for: .seconds(4))
+                #expect(lease.isValid)
+                #expect(waiter.outcome.current == nil)
+
+                // Hand-over publishes nothing.
+                #expect(try await holder.release() == nil)
+                let next = try await waiter.lease(within: .seconds(5))
+                #expect(next.fencingToken > lease.fencingToken)
+                #expect(try await waiter.release() == nil)
+
+                // A new name cannot be seeded; the wait says why.
+                try await broker.withName("new") { fresh in
+                    let refused = Contender(first, fresh, within: .seconds(4))
+                    let error = try #require(try await refused.failure())
+                    #expect(error.code == .timedOut)
+                    #expect(error.message.contains("accepts no messages"), "\(error)")
+                    #expect(error.message.contains(alarm == .memory ? "memory" : "disk"), "\(error)")
+
+                    let patient = Contender(first, fresh)
+                    try await alarm.clear(broker)
+                    #expect(try await patient.lease().isValid, "works after the alarm has cleared")
+                    #expect(try await patient.release() == nil)
+                }
+            } catch {
+                try await alarm.clear(broker)
+                throw error
+            }
+            await first.shutdown()
+            await second.shutdown()
+        }
+    }
+}
+
+extension LiveBroker {
+    /// Waits until "no alarm is in effect" is as wanted; that a limit was set does not say that it has been looked at.
+    fileprivate func waitForAlarms(_ wanted: (Bool) -> Bool) async throws {
+        try await eventually(within: .seconds(30), "the alarm's change") {
+            let none = (try? await ctl("-q", "eval", "rabbit_alarm:get_alarms() =:= [].")) ?? ""
+            return wanted(none.contains("true"))
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+import Testing
+
+extension TortureTests {
+    /// Nothing grows with use: memory, descriptors, threads, and what there is on the broker.
+    @Suite(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1")) struct EnduranceTests {}
+}
+
+extension TortureTests.EnduranceTests {
+    private struct Cost: CustomStringConvertible {
+        var kilobytes: Int
+        var descriptors: Int
+        var threads: Int
+        var description: String { "\(kilobytes) kB, \(descriptors) descriptors, \(threads) threads" }
+    }
+
+    private func cycle(_ worker: WorkerProcess, _ count: Int) async throws -> Cost {
+        let before = worker.lines.count
+        worker.tell("\(count)")
+        let words = try await worker.line("cycled", after: before, within: .seconds(300))
+        let numbers = words.dropFirst().compactMap { Int($0) }
+        return Cost(kilobytes: numbers[0], descriptors: numbers[1], threads: numbers[2])
+    }
+
+    /// What the broker counts: connections, channels, queues, messages.
+    private func objects(_ broker: LiveBroker) async throws -> [Int] {
+        func lines(_ arguments: String...) async throws -> [Substring] {
+            try await Program.run(try #require(broker.control), ["-q", "--no-table-headers"] + arguments)
+                .split(separator: "\n").filter { $0.first?.isNumber == true }
+        }
+        let connections = try await lines("list_connections", "port").count
+        let channels = try await lines("list_channels", "number").count
+        let messages = try await lines("list_queues", "messages").compactMap { Int($0) }
+        return [connections, channels, messages.count, messages.reduce(0, +)]
+    }
+
+    @Test func tenThousandCyclesAndAHundredReconnects() async throws {
+        let node = try await PrivateNode.shared()
+        try await node.broker.withName { name in
+            let proxy = try FaultyProxy(to: node.port)
+            let worker = try WorkerProcess("churn", "amqp://guest:guest@127.0.0.1:\(proxy.port)", name)
+            _ = try await worker.line("ready")
+            // Buffers, pools and the runtime's own threads are there after this.
+            _ = try await cycle(worker, 1000)
+            let (start, startObjects) = (try await cycle(worker, 1), try await objects(node.broker))
+            let afterCycles = try await cycle(worker, 10_000)
+            print("before: \(start); after 10,000 cycles: \(afterCycles)")
+            #expect(afterCycles.kilobytes < start.kilobytes + 4096)
+            #expect(afterCycles.descriptors <= start.descriptors)
+            #expect(afterCycles.threads <= start.threads + 2)
+            #expect(try await objects(node.broker) == startObjects)
+
+            for _ in 1...10 {
+                proxy.change { $0.cut = true }
+                _ = try await cycle(worker, 3)
+            }
+            let warm = try await cycle(worker, 1)
+            for _ in 1...100 {
+                proxy.change { $0.cut = true }
+                _ = try await cycle(worker, 3)
+            }
+            let end = try await cycle(worker, 1)
+            print("before: \(warm); after 100 reconnects: \(end)")
+            #expect(end.kilobytes < warm.kilobytes + 4096)
+            #expect(end.descriptors <= warm.descriptors + 2)
+            #expect(end.threads <= warm.threads + 2)
+            // The lock connection is there; the publish connection only if there was something to publish.
+            try await eventually(within: .seconds(60), "the broker's objects of before") {
+                let now = try await objects(node.broker)
+                return now[0] <= startObjects[0] && now[1] <= startObjects[1] && now[2...] == startObjects[2...]
+            }
+        }
+    }
+}

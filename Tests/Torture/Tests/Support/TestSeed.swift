@@ -1,0 +1,1 @@
+../../../MQLockRabbitMQTests/Support/TestSeed.swift

@@ -1,0 +1,101 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
+/// output, and ends with its standard input, so that none outlives its test.
+///
+/// `TortureWorker hold|spin|churn|seed URI NAME`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+@main
+struct Worker {
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 4 else { return say("usage: TortureWorker hold|spin|churn|seed URI NAME") }
+        let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
+        let locks = try RabbitMQLocks(configuration(uri))
+        let commands = Commands()
+        do {
+            switch mode {
+            case "hold": try await hold(locks, LockName(name), commands)
+            case "spin": try await spin(locks, LockName(name), commands)
+            case "churn": try await churn(locks, LockName(name), commands)
+            case "seed": try await seed(locks, name)
+            default: say("unknown \(mode)")
+            }
+        } catch {
+            say("failed \(error)")
+        }
+        await locks.shutdown()
+    }
+
+    private static func configuration(_ uri: String) -> RabbitMQLocks.Configuration {
+        var configuration = RabbitMQLocks.Configuration(uri: uri)
+        configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(200))
+        return configuration
+    }
+
+    /// Holds until it is told to release.
+    private static func hold(_ locks: RabbitMQLocks, _ name: LockName, _ commands: Commands) async throws {
+        let held = try await locks.acquire(name)
+        say("granted \(held.lease.fencingToken) \(Boot.nanoseconds(held.lease.record.grantedAt))")
+        let lease = held.lease
+        let watching = Task {
+            for await state in lease.states {
+                if case .lost(let reason) = state {
+                    say("lost \(reason.kind) \(Boot.nanoseconds(lease.record.endedAt ?? .now))")
+                }
+            }
+        }
+        _ = await commands.next()
+        watching.cancel()
+        try await held.release()
+        say("released \(Boot.now)")
+    }
+
+    /// Holds and looks at its lease as fast as it can, on a thread of its own, until the lease has ended.
+    private static func spin(_ locks: RabbitMQLocks, _ name: LockName, _ commands: Commands) async throws {
+        let held = try await locks.acquire(name)
+        let lease = held.lease
+        say("granted \(lease.fencingToken) \(Boot.nanoseconds(lease.record.grantedAt))")
+        Thread.detachNewThread { Spinner(lease: lease).run() }
+        _ = await commands.next()
+        try await held.release()
+    }
+
+    /// Runs as many acquire-release cycles as each command says, and tells what they have cost.
+    private static func churn(_ locks: RabbitMQLocks, _ name: LockName, _ commands: Commands) async throws {
+        say("ready")
+        while let command = await commands.next() {
+            for _ in 0..<(Int(command) ?? 1) {
+                let held = try await locks.acquire(name)
+                // A loss, when the connection is cut just then, is no failure of the cycle.
+                try? await held.release()
+            }
+            let usage = Usage.now
+            say("cycled \(usage.residentKilobytes) \(usage.descriptors) \(usage.threads)")
+        }
+    }
+
+    /// The first acquire of one fresh name after the other.
+    private static func seed(_ locks: RabbitMQLocks, _ prefix: String) async throws {
+        for number in 0... {
+            let name = try LockName("\(prefix)/\(number)")
+            say("trying \(name)")
+            let held = try await locks.acquire(name)
+            say("granted \(name) \(held.lease.fencingToken)")
+            try await held.release()
+        }
+    }
+}
+
+/// Writes a line at once.
+func say(_ line: String) {
+    let bytes = Array("\(line)\n".utf8)
+    _ = write(1, bytes, bytes.count)
+}
