@@ -18,6 +18,8 @@ struct ChannelTable {
         self.last = last
     }
 
+    var isClosing: Bool { !closing.isEmpty }
+
     /// How many can be open at once.
     var capacity: Int { Int(last) }
 

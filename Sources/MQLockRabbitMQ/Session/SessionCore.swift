@@ -111,6 +111,9 @@ final class SessionCore: @unchecked Sendable {
         perform { connection throws(ConnectionFailure) in try connection.channelClose(channel) }
     }
 
+    /// Whether the broker has yet to confirm that a channel is closed, after which another can be opened.
+    var isClosingChannels: Bool { channels.isClosing }
+
     /// How many channels the broker allows.
     var channelCapacity: Int { channels.capacity }
 

@@ -32,6 +32,10 @@ extension TokenMachine {
         case .gotNothing: return gotNothing()
         case .cancelledByBroker(let tag): return cancelledByBroker(tag)
         case .channelClosed(let fault): return channelClosed(fault)
+        case .channelUnavailable:
+            state = .closed
+            forgetChannel()
+            return wanted == nil ? [] : pause()
         }
     }
 
@@ -54,9 +58,8 @@ extension TokenMachine {
     }
 
     mutating func contend(_ wanted: Wanted) -> [Action] {
-        let open: [Action] = state == .closed ? [.openChannel] : []
         state = .getting
-        return open + placePin() + [.get]
+        return openChannel() + placePin() + [.get]
     }
 
     private mutating func standInLine() -> [Action] {
@@ -273,11 +276,19 @@ extension TokenMachine {
 
     private mutating func dropChannel() -> [Action] {
         state = .closed
+        guard isChannelOpen else { return [] }
         forgetChannel()
         return [.closeChannel]
     }
 
+    mutating func openChannel() -> [Action] {
+        guard !isChannelOpen else { return [] }
+        isChannelOpen = true
+        return [.openChannel]
+    }
+
     private mutating func forgetChannel() {
+        isChannelOpen = false
         forgetPin()
         unconfirmed = []
         deferred = [:]

@@ -29,10 +29,8 @@ extension TokenMachine {
     }
 
     mutating func prepare() -> [Action] {
-        var actions: [Action] = []
-        if state == .closed { actions.append(.openChannel) }
         state = .preparing(.findingRegister)
-        return actions + [.request(.findRegister)]
+        return openChannel() + [.request(.findRegister)]
     }
 
     /// The broker said yes.
@@ -86,15 +84,14 @@ extension TokenMachine {
     /// Starts again a little later: something on the broker was in motion.
     mutating func pause() -> [Action] {
         lastPause += 1
-        let open: [Action] = state == .closed ? [.openChannel] : []
         state = .preparing(.pausing(lastPause))
-        return open + [.pause(lastPause)]
+        return [.pause(lastPause)]
     }
 
     /// Prepared: goes on with what is wanted now.
     mutating func proceed() -> [Action] {
         if let wanted { return contend(wanted) }
-        if state != .closed { state = .idle }
+        state = isChannelOpen ? .idle : .closed
         return []
     }
 
@@ -104,7 +101,7 @@ extension TokenMachine {
     }
 
     private mutating func reopened(_ step: Preparation, _ request: Request) -> [Action] {
-        [.openChannel] + go(step, request)
+        openChannel() + go(step, request)
     }
 }
 

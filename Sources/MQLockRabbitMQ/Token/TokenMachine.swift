@@ -48,6 +48,7 @@ struct TokenMachine: Sendable {
     }
 
     var state = State.closed
+    var isChannelOpen = false
     /// The contender that is to be answered.
     var wanted: Wanted?
     /// Our consumer on the register. It keeps the register from expiring, and the broker tells us of its deletion.
@@ -102,6 +103,8 @@ extension TokenMachine {
         case gotNothing
         case cancelledByBroker(Tag)
         case channelClosed(ChannelFault)
+        /// There is no channel to open at the moment; there will be one soon.
+        case channelUnavailable
         case pauseOver(UInt64)
     }
 

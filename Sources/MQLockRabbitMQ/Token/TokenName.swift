@@ -296,7 +296,8 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
 
     private func openChannel() {
         guard let channel = core.openChannel(for: self) else {
-            return feed(.channelClosed(.init(code: 0, text: outOfChannels)))
+            let isTemporary = names.makeRoom()
+            return feed(isTemporary ? .channelUnavailable : .channelClosed(.init(code: 0, text: outOfChannels)))
         }
         self.channel = channel
         write { connection, channel throws(ConnectionFailure) in try connection.basicQos(channel, prefetch: 1) }

@@ -69,7 +69,13 @@ final class TokenNames: @unchecked Sendable {
         return entry
     }
 
-    /// Forgets quiet names until half of the places are free.
+    /// Whether a channel will be free soon: gives up those of quiet names.
+    func makeRoom() -> Bool {
+        evict()
+        return core.isClosingChannels
+    }
+
+    /// Forgets some quiet names, with their channels.
     private func evict() {
         let quiet = names.values.filter(\.isQuiet).prefix(Self.maximumQuiet / 2)
         for entry in quiet {

@@ -157,6 +157,8 @@ struct TokenWorld {
         // Deleted at the very moment at which somebody makes first contact, the queue can be declared again without a
         // trace, and the register then names a token that is no more: the article says to delete the queue again.
         let isContacting = clients.contains { client in
+            // An abandoned question is still one.
+            if client.outbox.contains(where: { if case .verify = $0.action { true } else { false } }) { return true }
             switch client.machine.state {
             case .idle, .closed, .held, .preparing(.pausing): return false
             case .preparing, .pinning, .verifying: return true
