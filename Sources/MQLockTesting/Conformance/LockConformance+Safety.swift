@@ -134,7 +134,9 @@ extension LockConformance {
         try await fallSilent(seats[0].provider)
         // Nothing can extend it from now on. The remaining time is read first, so the sum errs to the early side by
         // what passes in between only in real time, where the margin is longer by far.
-        let validUntil = bench.subject.clock.now.advanced(by: lease.remaining)
+        // A lease that has run out meanwhile says when: whoever gave up early may be succeeded early.
+        let remaining = lease.remaining
+        let validUntil = lease.record.endedAt ?? bench.subject.clock.now.advanced(by: remaining)
         let states = Task {
             var seen: [LeaseState] = []
             for await state in lease.states { seen.append(state) }

@@ -11,8 +11,8 @@ extension LiveBrokerTests {
 extension LiveBrokerTests.ManyNamesTests {
     @Test func aThousandNamesHeldAtOnce() async throws {
         let broker = try LiveBrokerTests.broker()
-        // Seeding two thousand quorum queues takes the broker a while.
-        let locks = try broker.locks("heartbeat=10") { $0.requestTimeout = .seconds(60) }
+        let log = EventLog()
+        let locks = try broker.locks("heartbeat=2", observer: log)
         let run = UInt64.random(in: 0 ... .max)
         let names = try (0..<1000).map { try LockName("test/thousand/\(run)/\($0)") }
         let clock = ContinuousClock.now
@@ -21,6 +21,8 @@ extension LiveBrokerTests.ManyNamesTests {
         print("a thousand names held after \(clock.duration(to: .now).readable)")
         for contender in held { #expect(try await contender.lease().isValid) }
         for contender in held { #expect(try await contender.release() == nil) }
+        let lost = log.events.filter { $0.kind == .disconnected }
+        #expect(lost.isEmpty, "\(lost.compactMap(\.reason))")
         await locks.shutdown()
         try broker.raw { client in
             for name in names {

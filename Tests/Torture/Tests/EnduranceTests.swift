@@ -1,7 +1,8 @@
 import Foundation
 import MQLock
-import MQLockRabbitMQ
 import Testing
+
+@testable import MQLockRabbitMQ
 
 extension TortureTests {
     /// Nothing grows with use: memory, descriptors, threads, and what there is on the broker.
@@ -24,16 +25,19 @@ extension TortureTests.EnduranceTests {
         return Cost(kilobytes: numbers[0], descriptors: numbers[1], threads: numbers[2])
     }
 
-    /// What the broker counts: connections, channels, queues, messages.
-    private func objects(_ broker: LiveBroker) async throws -> [Int] {
+    /// What the broker counts: connections, channels, queues, and the messages of the one lock.
+    private func objects(_ broker: LiveBroker, _ name: LockName) async throws -> [Int] {
         func lines(_ arguments: String...) async throws -> [Substring] {
             try await Program.run(try #require(broker.control), ["-q", "--no-table-headers"] + arguments)
                 .split(separator: "\n").filter { $0.first?.isNumber == true }
         }
         let connections = try await lines("list_connections", "port").count
         let channels = try await lines("list_channels", "number").count
-        let messages = try await lines("list_queues", "messages").compactMap { Int($0) }
-        return [connections, channels, messages.count, messages.reduce(0, +)]
+        let queues = try await lines("list_queues", "messages").count
+        // rabbitmqctl's number of messages is some seconds old.
+        let queue = try broker.objects(name).queue
+        let messages = try broker.raw { try $0.counts(queue)?.messages ?? 0 }
+        return [connections, channels, queues, messages]
     }
 
     @Test func tenThousandCyclesAndAHundredReconnects() async throws {
@@ -44,13 +48,13 @@ extension TortureTests.EnduranceTests {
             _ = try await worker.line("ready")
             // Buffers, pools and the runtime's own threads are there after this.
             _ = try await cycle(worker, 1000)
-            let (start, startObjects) = (try await cycle(worker, 1), try await objects(node.broker))
+            let (start, startObjects) = (try await cycle(worker, 1), try await objects(node.broker, name))
             let afterCycles = try await cycle(worker, 10_000)
             print("before: \(start); after 10,000 cycles: \(afterCycles)")
             #expect(afterCycles.kilobytes < start.kilobytes + 4096)
             #expect(afterCycles.descriptors <= start.descriptors)
             #expect(afterCycles.threads <= start.threads + 2)
-            #expect(try await objects(node.broker) == startObjects)
+            #expect(try await objects(node.broker, name) == startObjects)
 
             for _ in 1...10 {
                 proxy.change { $0.cut = true }
@@ -68,7 +72,7 @@ extension TortureTests.EnduranceTests {
             #expect(end.threads <= warm.threads + 2)
             // The lock connection is there; the publish connection only if there was something to publish.
             try await eventually(within: .seconds(60), "the broker's objects of before") {
-                let now = try await objects(node.broker)
+                let now = try await objects(node.broker, name)
                 return now[0] <= startObjects[0] && now[1] <= startObjects[1] && now[2...] == startObjects[2...]
             }
         }
