@@ -36,6 +36,8 @@ final class SessionCore: @unchecked Sendable {
     private var channels: ChannelTable
     private var schedule: ProofSchedule
     private var requests: [UInt16: [ContinuousClock.Instant]] = [:]
+    /// Closed for an unanswered request, and the close not answered either.
+    private var hanging: Set<UInt16> = []
     private var beat: TimerID?
     private var isSuspect = false
     /// Set once; from then on nothing is sent and nothing is handed out.
@@ -50,6 +52,7 @@ final class SessionCore: @unchecked Sendable {
     var onEnding: ((LossReason) -> Void)?
 
     private static let proofChannel: UInt16 = 1
+    private static let maximumHanging = 64
 
     init(loop: EventLoop, connection: AMQPConnection, settings: SessionSettings) {
         self.loop = loop
@@ -142,7 +145,9 @@ final class SessionCore: @unchecked Sendable {
         case .qosOK(Self.proofChannel): proven()
         case .channelClosed(Self.proofChannel, let code, let text, _, _):
             finish(.failed(ConnectionFailure(.brokerClosed(code: code, text: text))))
-        case .channelCloseOK: channels.closeConfirmed(channel)
+        case .channelCloseOK:
+            channels.closeConfirmed(channel)
+            hanging.remove(channel)
         case .channelClosed:
             requests[channel] = nil
             channels.closedByBroker(channel)?.received(inbound)
@@ -162,9 +167,8 @@ final class SessionCore: @unchecked Sendable {
     private func pulse() {
         guard stillProven() else { return }
         let now = ContinuousClock.now
-        if requests.values.contains(where: { $0[0].advanced(by: settings.requestTimeout) <= now }) {
-            return finish(.requestUnanswered)
-        }
+        settleOverdueRequests(now)
+        guard end == nil else { return }
         if schedule.isOverdue(at: now) { setSuspect(true) }
         if schedule.nextRequest <= now {
             schedule.sending(at: now)
@@ -176,6 +180,24 @@ final class SessionCore: @unchecked Sendable {
         }
         guard end == nil, let until = proof.provenUntil else { return }
         beat = loop.schedule(at: min(schedule.nextRequest, until)) { [unowned self] in pulse() }
+    }
+
+    /// Rule 8: what became of an unanswered request is not guessed. Closing its channel settles it, because the broker
+    /// undoes what a channel did when it closes, whenever that is; the locks of other channels live on. (RabbitMQ 3.10.8
+    /// leaves requests to a quorum queue unanswered whose node was killed right after its declaration.)
+    private func settleOverdueRequests(_ now: ContinuousClock.Instant) {
+        for (channel, sent) in requests where sent[0].advanced(by: settings.requestTimeout) <= now {
+            // A broker on which more and more channels hang is not to be trusted with the rest.
+            hanging.insert(channel)
+            guard hanging.count <= Self.maximumHanging else { return finish(.requestUnanswered) }
+            let handler = channels.handler(of: channel)
+            closeChannel(channel)
+            handler?.received(
+                .channelClosed(
+                    channel: channel, code: TokenMachine.ChannelFault.unanswered,
+                    text: "the broker did not answer within \(settings.requestTimeout.readable)", classID: 0,
+                    methodID: 0))
+        }
     }
 
     private func proven() {

@@ -22,6 +22,7 @@ extension TokenMachine {
             return dropChannel() + refuse(fault, doing: "publishing the lock's token")
         case .pauseOver(let number):
             guard state == .preparing(.pausing(number)) else { return [] }
+            if mayHaveMend { return unlockMend() }
             return wanted == nil ? dropChannel() : prepare()
         case .verified(let number): return verified(number)
         case .refuted(let number): return refuted(number)
@@ -163,7 +164,9 @@ extension TokenMachine {
     private mutating func verificationFailed(_ number: UInt64, _ fault: ChannelFault) -> [Action] {
         guard case .verifying(let token) = state, number == lastVerification else { return [] }
         state = .idle
-        return giveBack(token) + refuse(fault, doing: "asking the lock's register")
+        let back = giveBack(token)
+        if fault.code == ChannelFault.unanswered { return back + [.trouble(Self.unanswered)] + pause() }
+        return back + refuse(fault, doing: "asking the lock's register")
     }
 
     private mutating func grant(_ token: Token) -> [Action] {
@@ -263,8 +266,11 @@ extension TokenMachine {
         case .consuming, .getting, .verifying, .pinning:
             // The broker has put back whatever was delivered here.
             state = .closed
-            if fault.code == ChannelFault.notFound { return pause() }
-            return refuse(fault, doing: "consuming from the lock's queue")
+            switch fault.code {
+            case ChannelFault.notFound: return pause()
+            case ChannelFault.unanswered: return [.trouble(Self.unanswered)] + pause()
+            default: return refuse(fault, doing: "consuming from the lock's queue")
+            }
         }
     }
 

@@ -44,7 +44,7 @@ extension TokenMachine {
         case .mending(.findingRegister): go(.mending(.findingQueue), .findQueue)
         // The queue exists after all: somebody else has mended.
         case .mending(.findingQueue), .mending(.deletingRegister): go(.mending(.unlocking), .unlockMend)
-        case .mending(.unlocking): pause()
+        case .mending(.unlocking): unlocked()
         case .seeding, .pausing: preconditionFailure("an answer without a request in \(state)")
         }
     }
@@ -52,9 +52,13 @@ extension TokenMachine {
     /// The broker closed the channel.
     mutating func retreat(_ step: Preparation, _ fault: ChannelFault) -> [Action] {
         switch (step, fault.code) {
+        case (_, ChannelFault.unanswered):
+            state = .closed
+            return [.trouble(Self.unanswered)] + pause()
         case (.findingRegister, ChannelFault.notFound):
             return reopened(.declaringQueue, .declareQueue)
         case (.findingQueue, ChannelFault.notFound):
+            mayHaveMend = true
             return reopened(.mending(.locking), .lockMend)
         case (.claiming, ChannelFault.preconditionFailed):
             // Somebody else's token is the valid one; ours is stale and will be dropped by whoever receives it.
@@ -64,15 +68,23 @@ extension TokenMachine {
             return reopened(.mending(.unlocking), .unlockMend)
         case (.mending(.findingQueue), ChannelFault.notFound):
             return reopened(.mending(.deletingRegister), .deleteRegister)
-        case (.mending(.locking), ChannelFault.resourceLocked), (.matchingQueue, ChannelFault.notFound),
+        case (.mending(.locking), ChannelFault.resourceLocked), (.mending(.unlocking), _):
+            // It is somebody else's, or gone.
+            state = .closed
+            return unlocked()
+        case (.matchingQueue, ChannelFault.notFound),
             (.seeding, _), (.pausing, _), (.claiming, ChannelFault.notFound):
             state = .closed
             return pause()
         default:
             state = .closed
-            return refuse(fault, doing: step.words)
+            return refuse(fault, doing: step.words) + (mayHaveMend ? pause() : [])
         }
     }
+
+    static let unanswered = """
+        the broker does not answer for the lock's queues; if that lasts, one of them has lost its leader: delete both
+        """
 
     mutating func seed() -> [Action] {
         state = .preparing(.seeding)
@@ -80,6 +92,16 @@ extension TokenMachine {
     }
 
     mutating func claim(_ nonce: Nonce) -> [Action] { go(.claiming, .claimRegister(nonce)) }
+
+    private mutating func unlocked() -> [Action] {
+        mayHaveMend = false
+        return pause()
+    }
+
+    mutating func unlockMend() -> [Action] {
+        state = .preparing(.mending(.unlocking))
+        return openChannel() + [.request(.unlockMend)]
+    }
 
     /// Starts again a little later: something on the broker was in motion.
     mutating func pause() -> [Action] {

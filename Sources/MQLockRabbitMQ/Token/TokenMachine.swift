@@ -59,6 +59,8 @@ struct TokenMachine: Sendable {
     var unconfirmed: Set<UInt64> = []
     /// What to do when it has: cancel the consumer, and put a delivery back that it brought.
     var deferred: [UInt64: UInt64?] = [:]
+    /// Whether the mending queue may be ours. Whoever may have it gives it back, wanted or not.
+    var mayHaveMend = false
     var lastTag: UInt64 = 0
     var lastVerification: UInt64 = 0
     var lastPause: UInt64 = 0
@@ -67,6 +69,15 @@ struct TokenMachine: Sendable {
     var mutantKeepsLateDeliveries = false
 
     init() {}
+
+    /// Whether what there is on the broker is being found out or made.
+    var isContacting: Bool {
+        switch state {
+        case .preparing(.pausing): false
+        case .preparing: true
+        default: false
+        }
+    }
 
     /// Whether the name could be forgotten without anybody noticing.
     var isQuiet: Bool {
@@ -124,6 +135,8 @@ extension TokenMachine {
         let code: UInt16
         let text: String
 
+        /// Ours, not AMQP's: the broker left a request unanswered, and the channel was closed for it.
+        static let unanswered: UInt16 = 1
         static let notFound: UInt16 = 404
         static let preconditionFailed: UInt16 = 406
         static let resourceLocked: UInt16 = 405
@@ -153,6 +166,8 @@ extension TokenMachine {
         case lose(LossReason)
         /// A message that is no valid token was dropped.
         case report(String)
+        /// The broker keeps the lock from working; for the message of a wait that times out.
+        case trouble(String)
     }
 
     /// A request on the name's channel whose answer is `done` or `channelClosed`.

@@ -21,10 +21,15 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
     private var core: SessionCore { names.core }
     private var machine = TokenMachine()
     private var channel: UInt16?
+    private var wants = TokenMachine.Event.release
     private var contender: (attempt: TokenMachine.Attempt, answer: (Answer) -> Void)?
     private var deadline: TimerID?
     private var holdTimer: TimerID?
     private var record: LeaseRecord?
+    /// What has kept contenders from being granted.
+    private var trouble: String?
+    /// Whether the contender waits for other names' first contact to be over.
+    private var isParked = false
 
     init(_ name: LockName, _ objects: ObjectNames, in names: TokenNames) {
         self.name = name
@@ -46,18 +51,29 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         if let deadline {
             self.deadline = core.loop.schedule(at: deadline) { [weak self] in
                 guard let self else { return }
-                abandon(attempt, .timedOut(names.obstacle()))
+                abandon(attempt, .timedOut(names.obstacle() ?? trouble))
             }
         }
         // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
         if let record, record.settleIfExpired() || record.state.isFinal { endHold() }
-        feed(waits ? .acquire(attempt) : .tryAcquire(attempt))
+        wants = waits ? .acquire(attempt) : .tryAcquire(attempt)
+        isParked = machine.state == .closed && !names.admit(self)
+        if !isParked { feed(wants) }
+    }
+
+    /// Its turn for a first contact has come; false when nobody wants it any more.
+    func unpark() -> Bool {
+        guard isParked, contender != nil else { return false }
+        isParked = false
+        feed(wants)
+        return true
     }
 
     func abandon(_ attempt: TokenMachine.Attempt, _ answer: Answer) {
         guard contender?.attempt == attempt else { return }
         self.answer(answer)
-        feed(.abandon(attempt))
+        if !isParked { feed(.abandon(attempt)) }
+        isParked = false
     }
 
     func release(_ record: LeaseRecord) {
@@ -149,6 +165,7 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
             guard core.end == nil else { return }
             perform(action)
         }
+        if !machine.isContacting { names.contactEnded(self) }
     }
 
     private func perform(_ action: TokenMachine.Action) {
@@ -183,10 +200,15 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
         case .contended: answer(.contended)
         case .fail(_, let fault, let doing): answer(.failed(refusal(fault, doing: doing)))
         case .lose(let reason): lose(reason)
-        case .report(let what):
-            names.relay.send(
-                LockEvent(.stranger, at: .now, name: name, owner: core.settings.owner, detail: "dropped \(what)"))
+        case .report(let what): report("dropped \(what)")
+        case .trouble(let what):
+            trouble = what
+            report(what)
         }
+    }
+
+    private func report(_ detail: String) {
+        names.relay.send(LockEvent(.stranger, at: .now, name: name, owner: core.settings.owner, detail: detail))
     }
 
     private func grant(_ token: TokenMachine.Token) {
@@ -212,6 +234,7 @@ final class TokenName: ChannelHandler, @unchecked Sendable {
             name: name, token: fence, owner: core.settings.owner, proof: core.proof, limit: limit,
             origin: names.session)
         self.record = record
+        trouble = nil
         holdTimer = core.loop.schedule(at: limit) { [weak self] in self?.reachedLimit(record) }
         answer(.granted(record))
     }

@@ -16,6 +16,8 @@ final class TokenNames: @unchecked Sendable {
     private var attempts: TokenMachine.Attempt = 0
     /// Channels opened for verifications and free again.
     private var spareChannels: [UInt16] = []
+    private var contacting: Set<LockName> = []
+    private var parked: [TokenName] = []
     private var isDraining = false
     var onDrained: (() -> Void)?
 
@@ -81,6 +83,31 @@ final class TokenNames: @unchecked Sendable {
         for entry in quiet {
             entry.close()
             names[entry.name] = nil
+        }
+    }
+
+    // MARK: First contacts
+
+    /// How many names are prepared at once. The broker makes quorum queues one after the other; with a thousand asked
+    /// for together the last answers would come after their deadline.
+    private static let maximumContacts = 64
+
+    /// Whether a name may make first contact now; else its turn comes.
+    func admit(_ entry: TokenName) -> Bool {
+        guard contacting.count < Self.maximumContacts else {
+            parked.append(entry)
+            return false
+        }
+        contacting.insert(entry.name)
+        return true
+    }
+
+    func contactEnded(_ entry: TokenName) {
+        guard contacting.remove(entry.name) != nil else { return }
+        while !parked.isEmpty, contacting.count < Self.maximumContacts {
+            let next = parked.removeFirst()
+            contacting.insert(next.name)
+            if !next.unpark() { contacting.remove(next.name) }
         }
     }
 

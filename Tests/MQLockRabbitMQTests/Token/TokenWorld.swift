@@ -14,7 +14,8 @@ struct TokenWorld {
         static let disconnects = Faults(rawValue: 1)
         static let lostPublishes = Faults(rawValue: 2)
         static let deletions = Faults(rawValue: 4)
-        static let all: Faults = [.disconnects, .lostPublishes, .deletions]
+        static let unanswered = Faults(rawValue: 8)
+        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered]
     }
 
     private struct Client {
@@ -90,13 +91,14 @@ struct TokenWorld {
             }
         case 21 where faults.contains(.disconnects): if Bool.random(using: &random) { disconnect(index) }
         case 22 where faults.contains(.deletions): delete()
+        case 23 where faults.contains(.unanswered): try giveUpChannel(index)
         default: carryToBroker(index)
         }
     }
 
     /// Carries everything until nothing moves.
     private mutating func settle() throws {
-        for _ in 0..<10_000 {
+        for _ in 0..<1_000 {
             var moved = false
             for index in clients.indices {
                 while !clients[index].outbox.isEmpty {
@@ -153,12 +155,35 @@ struct TokenWorld {
         collect()
     }
 
+    /// A request has gone unanswered for too long: the session closes the channel for it. The broker gets to what was
+    /// written before, and then to the close.
+    private mutating func giveUpChannel(_ index: Int) throws {
+        switch clients[index].machine.state {
+        case .preparing(.pausing), .preparing(.seeding), .closed, .idle, .held: return
+        case .verifying:
+            let number = clients[index].machine.lastVerification
+            return try feed(index, .verificationFailed(number, .init(code: Self.unanswered, text: "")))
+        default: break
+        }
+        write(.closeChannel, index)
+        clients[index].epoch += 1
+        try feed(index, .channelClosed(.init(code: Self.unanswered, text: "")))
+    }
+
+    private static let unanswered = TokenMachine.ChannelFault.unanswered
+
     private mutating func delete() {
         // Deleted at the very moment at which somebody makes first contact, the queue can be declared again without a
         // trace, and the register then names a token that is no more: the article says to delete the queue again.
         let isContacting = clients.contains { client in
-            // An abandoned question is still one.
-            if client.outbox.contains(where: { if case .verify = $0.action { true } else { false } }) { return true }
+            // A question or a request that its client has given up on is still under way.
+            let isAsking = client.outbox.contains {
+                switch $0.action {
+                case .verify, .request: true
+                default: false
+                }
+            }
+            if isAsking { return true }
             switch client.machine.state {
             case .idle, .closed, .held, .preparing(.pausing): return false
             case .preparing, .pinning, .verifying: return true
@@ -267,7 +292,7 @@ struct TokenWorld {
             guard clients[index].attempt == attempt else { throw Violation(description: "an answer to nobody") }
             clients[index].attempt = nil
         case .lose: clients[index].held = nil
-        case .report: break
+        case .report, .trouble: break
         }
     }
 
