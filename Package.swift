@@ -43,6 +43,13 @@ let package = Package(
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),
+
+        .target(
+            name: "ExamplesShared", dependencies: ["CRabbitMQ"], path: "examples/Shared", exclude: ["run.bash"],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "NightlyReport", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/NightlyReport", exclude: ["README.md", "run"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
