@@ -50,6 +50,12 @@ let package = Package(
         .executableTarget(
             name: "NightlyReport", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/NightlyReport", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OrderProducer", dependencies: ["ExamplesShared"], path: "examples/OrderProducer",
+            exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
