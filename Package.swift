@@ -56,6 +56,13 @@ let package = Package(
         .executableTarget(
             name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
+        .testTarget(
+            name: "ExamplesTests",
+            dependencies: [
+                "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
+                "OrderWorker",
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
