@@ -42,7 +42,7 @@ struct Worker: Sendable {
 
     /// Handles an order. Whatever happens on the way, it is in the ledger before the broker is told to forget it: a crash
     /// in between brings it again, and the ledger knows it.
-    private func verdict(on delivery: Delivery) async throws -> Consumer.Verdict {
+    func verdict(on delivery: Delivery) async throws -> Consumer.Verdict {
         guard let order = Order(message: delivery.body) else {
             Program.say("\(name): threw away a message that is no order")
             return .throwAway
