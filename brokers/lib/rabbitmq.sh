@@ -203,6 +203,18 @@ rabbitmq_greets() {
 rabbitmq_stop() {
     rabbitmq_stop_node "$1"
     stop_pid_in "$run/epmd.pid" epmd 0
+    rabbitmq_sweep
+}
+
+# A node that is killed while it starts leaves helpers behind, each in a session of its own, and one of them may yet start
+# another epmd. They have the node's environment, which names the run folder.
+rabbitmq_sweep() {
+    local pids
+    while pids=$(grep -lszxF "TMPDIR=$run" /proc/[0-9]*/environ | cut -d / -f 3) && [ -n "$pids" ]; do
+        # shellcheck disable=SC2086  # one word each
+        kill -KILL $pids 2>/dev/null
+        sleep 0.02
+    done
 }
 
 rabbitmq_stop_node() {
