@@ -126,7 +126,7 @@ private struct TokenContender: BrokerContender {
     }
 
     /// The grant; nil to go back in line over the next session.
-    private static func record(_ answer: TokenName.Answer, _ name: LockName) throws(LockError) -> LeaseRecord? {
+    private static func record(_ answer: NameEntry.Answer, _ name: LockName) throws(LockError) -> LeaseRecord? {
         switch answer {
         case .granted(let record): return record
         case .sessionEnded(.shutdown): throw .shutDown

@@ -21,8 +21,18 @@ struct Nonce: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+/// What a mutex publishes to its queue: told from every other by its nonce.
+protocol LockMessage: Sendable {
+    var nonce: Nonce { get }
+    var payload: [UInt8] { get }
+    /// The message's type property; for people who look at queues.
+    static var type: String { get }
+}
+
 /// The payload of a token: `mqlock.v1 token NUMBER NONCE`, in ASCII.
-struct TokenMessage: Hashable, Sendable {
+struct TokenMessage: LockMessage, Hashable {
+    static let type = "mqlock.v1.token"
+
     /// The number at its seeding; the broker's count of hand-overs is added to it.
     let number: UInt64
     let nonce: Nonce
