@@ -36,15 +36,37 @@ extension NameEntry {
                 on queues that begin with mqlock.v1, and write permission on amq.default
                 """)
         case ChannelFault.preconditionFailed, ChannelFault.resourceLocked:
+            let mine = core.settings.mutex
             return LockError(
                 .incompatible,
                 """
-                the broker has another kind of queue than the token mutex needs for \(name): \(text); another \
-                program uses the name with another mutex or version, or made a queue of that name by hand: let both \
-                use the same, or delete the queue when no lock is held
+                this program uses the \(mine.title) for \(name), and \(fault.otherKind(than: mine)) (\(text)); let all \
+                programs use the same mutex and version for a name, or delete the queue when no lock is held
                 """)
         default:
             return LockError(.internalError, "the broker failed \(doing) for \(name): \(fault.code) \(text)")
+        }
+    }
+}
+
+extension ChannelFault {
+    /// What has to be in the lock's queue's place, as far as the broker's words tell.
+    fileprivate func otherKind(than mine: RabbitMQLocks.Mutex) -> String {
+        guard text.contains(QueueArguments.singleActiveConsumerFlag) else {
+            return "the broker has another kind of queue than that needs, of another version or made by hand"
+        }
+        // The two differ in this flag, and the broker names the first argument that differs.
+        let other: RabbitMQLocks.Mutex = mine == .token ? .singleActiveConsumer : .token
+        return "the broker's queue was made for the \(other.title)"
+    }
+}
+
+extension RabbitMQLocks.Mutex {
+    /// How messages call it.
+    fileprivate var title: String {
+        switch self {
+        case .token: "token mutex (token)"
+        default: "single active consumer mutex (sac)"
         }
     }
 }

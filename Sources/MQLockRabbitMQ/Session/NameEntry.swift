@@ -32,7 +32,11 @@ final class NameEntry: @unchecked Sendable {
         self.name = name
         self.objects = objects
         self.names = names
-        driver = TokenDriver(self)
+        driver =
+            switch names.core.settings.mutex {
+            case .token: TokenDriver(self)
+            default: SACDriver(self)
+            }
     }
 
     var isQuiet: Bool { driver.isQuiet && contender == nil && record == nil }
