@@ -11,8 +11,11 @@ extension TortureTests {
 }
 
 extension TortureTests.ConformanceTests {
-    @Test(arguments: [RabbitMQLocks.Mutex.token, .singleActiveConsumer])
-    func everyMutexConforms(_ mutex: RabbitMQLocks.Mutex) async throws {
+    @Test func theTokenMutexConforms() async throws { try await check(.token) }
+
+    @Test func theSingleActiveConsumerConforms() async throws { try await check(.singleActiveConsumer) }
+
+    private func check(_ mutex: RabbitMQLocks.Mutex) async throws {
         let node = try await PrivateNode.shared()
         let report = await checkConformance(of: subject(mutex, on: node))
         print(report)
