@@ -7,9 +7,10 @@ import Testing
 @Suite struct SACInterleavingTests {
     private static let rounds = 10_000
 
-    @Test(arguments: [
-        ([], 3), (.disconnects, 3), (.all, 3), ([.all, .cuts], 3), (.lostPublishes, 2),
-    ] as [(SACWorld.Faults, Int)])
+    @Test(
+        arguments: [
+            ([], 3), (.disconnects, 3), (.all, 3), ([.all, .cuts], 3), (.lostPublishes, 2),
+        ] as [(SACWorld.Faults, Int)])
     func numbersGrowAndTheLockIsNeverLost(faults: SACWorld.Faults, clients: Int) {
         let seed = TestSeed.next()
         var (grants, renewals, abandoned) = (0, 0, 0)

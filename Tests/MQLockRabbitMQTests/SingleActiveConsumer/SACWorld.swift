@@ -181,7 +181,7 @@ struct SACWorld {
     }
 
     private mutating func cutOff() {
-        guard let client = broker.line.first else { return }
+        guard broker.line.count > 1, let client = broker.line.first else { return }
         broker.cutOff()
         // What was on its way to the client is lost with the link.
         clients[client].inbox.removeAll { if case .delivered = $0.event { true } else { false } }

@@ -65,7 +65,9 @@ struct SimulatedSACBroker {
             send(client, .consuming)
             line.append(client)
             serve()
-        case .acknowledge(let tag): channels[client]?.unacknowledged.removeAll { $0.tag == tag }
+        case .acknowledge(let tag):
+            channels[client]?.unacknowledged.removeAll { $0.tag == tag }
+            serve()
         case .close: disconnect(client)
         case .cancel:
             line.removeAll { $0 == client }

@@ -11,13 +11,13 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME [sac]`, else with the token mutex. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed URI NAME [sac|token]`, else `token`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
         let arguments = CommandLine.arguments
         guard (4...5).contains(arguments.count) else {
-            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac]")
+            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac|token]")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
         let locks = try RabbitMQLocks(configuration(uri, arguments.last == "sac" ? .singleActiveConsumer : .token))
