@@ -41,10 +41,8 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
             var waiters: [Contender] = []
             for locks in providers.dropFirst() {
                 waiters.append(Contender(locks, name))
-                // A quorum queue counts the active consumer only, so the line's length is asked of the node.
                 try await eventually("\(waiters.count) waiters in line") {
-                    try await broker.ctl("-q", "list_consumers", "queue_name")
-                        .split(separator: "\n").filter { $0 == queue }.count == waiters.count + 1
+                    try await broker.consumers(of: queue) == waiters.count + 1
                 }
             }
             #expect(try await holder.release() == nil)

@@ -73,7 +73,8 @@ extension TortureTests.ConformanceTests {
         }
         subject.faults.contenders = { name in
             let queue = try node.broker.objects(name).queue
-            return try node.broker.raw { try $0.counts(queue)?.consumers ?? 0 }
+            if mutex == .token { return try node.broker.raw { try $0.counts(queue)?.consumers ?? 0 } }
+            return try await node.broker.consumers(of: queue)
         }
         return subject
     }
