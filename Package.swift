@@ -49,6 +49,26 @@ let package = Package(
         .executableTarget(
             name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ"], path: "Tests/Torture/Worker",
             swiftSettings: settings),
+
+        .target(
+            name: "ExamplesShared", dependencies: ["CRabbitMQ"], path: "examples/Shared", exclude: ["run.bash"],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "NightlyReport", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/NightlyReport", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OrderProducer", dependencies: ["ExamplesShared"], path: "examples/OrderProducer",
+            exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
+        .testTarget(
+            name: "ExamplesTests",
+            dependencies: [
+                "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
+                "OrderWorker",
+            ],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -17,7 +17,7 @@ extension RabbitMQLocks {
         public var margin: Duration?
         /// How long one attempt to connect and log in may take.
         public var connectTimeout: Duration
-        /// How long the broker may take to answer one request before the session is dropped as broken.
+        /// How long the broker may take to answer one request before its channel is closed and it is tried again.
         public var requestTimeout: Duration
         /// How long to try for the first session before waiting contenders are told that the broker is unreachable;
         /// `nil` keeps trying until their own deadlines.

@@ -62,8 +62,8 @@ find_swift() {
     local candidate
     if command -v swift; then return 0; fi
     for candidate in "${SWIFTLY_BIN_DIR:-${HOME:-}/.local/share/swiftly/bin}"/swift "${HOME:-}/.swiftly/bin/swift" \
-        /opt/swift/usr/bin/swift /usr/local/swift/usr/bin/swift /usr/share/swift/usr/bin/swift /usr/libexec/swift/bin/swift \
-        /opt/swift*/usr/bin/swift; do
+        /usr/local/swift/usr/bin/swift /usr/share/swift/usr/bin/swift /usr/libexec/swift/bin/swift \
+        /opt/*/usr/bin/swift; do
         if [ -x "$candidate" ]; then
             echo "$candidate"
             return 0

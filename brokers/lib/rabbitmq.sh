@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# One private RabbitMQ node. Sourced, never run, after common.sh.
+# One private RabbitMQ node. Sourced, never run, after common.sh and tls.sh.
 #
 # A node has two folders:
 #   home  what survives: node name, Erlang cookie, data, log (--data, or in the run folder)
-#   run   what one start of brokers/with needs: ports, configuration, pids, the two scripts for tests
+#   run   what one start of brokers/with needs: ports, configuration, certificates, pids, the two scripts for tests
 # `$run/settings` holds the shell variables that describe the node,
 # these, all set by rabbitmq_prepare:
-home='' run='' node='' amqp_port='' dist_port='' epmd_port='' server_path=''
+home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' server_path=''
 
 readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
 
@@ -48,6 +48,12 @@ rabbitmq_prepare() {
     : >"$run/conf/env"
     echo '[].' >"$run/conf/advanced.config"
     echo '[].' >"$run/conf/enabled_plugins"
+    # Without certificates there is no TLS listener, and all else works.
+    if tls_make_certificates "$run/tls"; then
+        echo '[rabbitmq_auth_mechanism_ssl].' >"$run/conf/enabled_plugins"
+    else
+        rm -rf "$run/tls"
+    fi
     rabbitmq_choose_ports "$config"
     rabbitmq_write_ctl
     rabbitmq_write_restart
@@ -71,11 +77,12 @@ random_word() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 # rabbitmq_choose_ports CONFIG: (again) picks free ports and writes what depends on them.
 rabbitmq_choose_ports() {
     local name
-    for name in amqp_port dist_port epmd_port; do
+    for name in amqp_port tls_port dist_port epmd_port; do
         printf -v "$name" '%s' "$(free_port)"
         [ -n "${!name}" ] || die "$EX_UNAVAILABLE" "found no free port between 20000 and 32000"
     done
-    for name in home run node amqp_port dist_port epmd_port server_path; do
+    [ -d "$run/tls" ] || tls_port=
+    for name in home run node amqp_port tls_port dist_port epmd_port server_path; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$run/settings"
     rabbitmq_configuration "$1" >"$run/conf/rabbitmq.conf"
@@ -88,7 +95,13 @@ rabbitmq_configuration() {
     while IFS= read -r line; do
         [ -n "$1" ] && grep -q "^[[:space:]]*${line%% *}[[:space:]]*=" "$1" && continue
         echo "$line"
-    done <<END
+    done < <(rabbitmq_our_settings)
+    # Connections and channels: a refused declare and a killed client are daily bread here, and each writes an error.
+    [ -z "$1" ] || cat "$1"
+}
+
+rabbitmq_our_settings() {
+    cat <<END
 vm_memory_high_watermark.relative = 0.6
 disk_free_limit.absolute = 50MB
 raft.wal_max_size_bytes = 33554432
@@ -96,8 +109,21 @@ log.default.level = warning
 log.connection.level = critical
 log.channel.level = critical
 END
-    # Connections and channels: a refused declare and a killed client are daily bread here, and each writes an error.
-    [ -z "$1" ] || cat "$1"
+    # A client's certificate is verified if there is one; its common name is the user of SASL EXTERNAL.
+    [ -z "$tls_port" ] || cat <<END
+listeners.ssl.1 = 127.0.0.1:$tls_port
+ssl_options.cacertfile = $run/tls/ca.pem
+ssl_options.certfile = $run/tls/server.pem
+ssl_options.keyfile = $run/tls/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
+END
 }
 
 # rabbitmq_environment COMMAND…: becomes COMMAND in the node's environment, which nothing of the caller's gets into.
@@ -162,13 +188,14 @@ rabbitmq_wait_until_ready() {
     done
 }
 
-# The listener opens last in the node's start, and a broker that serves answers the greeting with connection.start,
-# whose frame begins with the byte 1.
+# The listeners open last in the node's start, that for TLS after the other, and a broker that serves answers the greeting
+# with connection.start, whose frame begins with the byte 1.
 rabbitmq_greets() {
     (
         exec 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
         printf 'AMQP\0\0\11\1' >&3
-        IFS= read -r -n 1 -t 2 byte <&3 && [ "$byte" = $'\1' ]
+        IFS= read -r -n 1 -t 2 byte <&3 && [ "$byte" = $'\1' ] || exit 1
+        [ -z "$tls_port" ] || exec 3<>"/dev/tcp/127.0.0.1/$tls_port"
     ) 2>/dev/null
 }
 
@@ -219,7 +246,7 @@ rabbitmq_write_ctl() {
     {
         echo '#!/usr/bin/env bash'
         echo '# rabbitmqctl for the node of this folder.'
-        printf '. %q\n. %q\n. %q\n' "$BROKERS/lib/common.sh" "$BROKERS/lib/rabbitmq.sh" "$run/settings"
+        printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
         # shellcheck disable=SC2016
         echo 'rabbitmq_environment "$server_path/rabbitmqctl" "$@"'
     } >"$run/rabbitmqctl"
@@ -230,7 +257,7 @@ rabbitmq_write_restart() {
     {
         echo '#!/usr/bin/env bash'
         echo '# Starts the node of this folder again, with the same ports and data; a running one is stopped first.'
-        printf '. %q\n. %q\n. %q\n' "$BROKERS/lib/common.sh" "$BROKERS/lib/rabbitmq.sh" "$run/settings"
+        printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
         cat <<'END'
 rabbitmq_stop_node clean
 rabbitmq_start || {

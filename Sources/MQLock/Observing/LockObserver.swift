@@ -28,7 +28,7 @@ public struct LockEvent: Sendable {
     public let held: Duration?
     /// Why: on `lost` and `disconnected`.
     public let reason: LossReason?
-    /// What a person should know: on `stranger` and `failed`.
+    /// What a person should know: on `stranger`, `warning`, `failed` and `connected`.
     public let detail: String?
     /// How many events were dropped before this one because the observer was too slow.
     public internal(set) var droppedBefore = 0
@@ -37,7 +37,7 @@ public struct LockEvent: Sendable {
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case waiting, contended, granted, suspect, lost, released, leaked, timedOut, cancelled, failed, stranger
-            case connected, disconnected, stopped
+            case connected, warning, disconnected, stopped
         }
         private let value: Value
 
@@ -65,6 +65,8 @@ public struct LockEvent: Sendable {
         public static let stranger = Self(value: .stranger)
         /// A session with the broker came up.
         public static let connected = Self(value: .connected)
+        /// The session works, but not as it should: others on the network can read it, or pose as the broker.
+        public static let warning = Self(value: .warning)
         /// The session ended; another is tried unless the provider is shutting down.
         public static let disconnected = Self(value: .disconnected)
         /// The provider has stopped.

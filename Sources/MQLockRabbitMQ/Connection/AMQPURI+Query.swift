@@ -1,5 +1,6 @@
 extension AMQPURI {
-    /// The query parameters of https://www.rabbitmq.com/docs/uri-query-parameters, plus `frame_max`.
+    /// The query parameters of https://www.rabbitmq.com/docs/uri-query-parameters, plus `frame_max`; but who wants no
+    /// verification has to say `insecure=true` in the place of `verify=verify_none`.
     static func parseQuery(_ query: Substring, into endpoint: inout Endpoint) throws(ConnectionFailure) {
         var seen: Set<String> = []
         var tls = endpoint.tls ?? Endpoint.TLS()
@@ -32,16 +33,27 @@ extension AMQPURI {
             case "keyfile": (tls.keyFile, tlsKey) = (try file(value, key), key)
             case "server_name_indication": (tls.serverName, tlsKey) = (try file(value, key), key)
             case "verify":
+                guard value != "verify_none" else {
+                    throw failure(
+                        "verify=verify_none is not taken; name the CA with cacertfile=, or write insecure=true "
+                            + "to talk to whoever answers")
+                }
+                guard value == "verify_peer" else { throw failure("verify can be verify_peer only") }
+                tlsKey = key
+            case "insecure":
                 switch value {
-                case "verify_peer": tls.verifiesPeer = true
-                case "verify_none": tls.verifiesPeer = false
-                default: throw failure("verify can be verify_peer or verify_none")
+                case "true": tls.verifiesPeer = false
+                case "false": tls.verifiesPeer = true
+                default: throw failure("insecure can be true or false")
                 }
                 tlsKey = key
             default: endpoint.extra[key] = value
             }
         }
         if let tlsKey, endpoint.tls == nil { throw failure("\(tlsKey) makes sense with amqps:// only") }
+        guard tls.verifiesPeer || !seen.contains("verify") else {
+            throw failure("verify=verify_peer and insecure=true contradict each other")
+        }
         guard (tls.certificateFile == nil) == (tls.keyFile == nil) else {
             throw failure("certfile and keyfile belong together; they may name the same file")
         }

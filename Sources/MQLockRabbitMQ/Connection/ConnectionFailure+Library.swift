@@ -29,6 +29,10 @@ extension ConnectionFailure {
         case AMQP_STATUS_CONNECTION_CLOSED, AMQP_STATUS_SOCKET_ERROR, AMQP_STATUS_SOCKET_CLOSED:
             let hint = endpoint.tls == nil ? "; does the port want TLS (amqps)?" : ""
             self.init(.transport(status: status, text: "\(endpoint.address) hung up during the login\(hint)"))
+        // With TLS 1.3 a broker refuses the client's certificate only after the client has ended the handshake.
+        case AMQP_STATUS_SSL_ERROR where endpoint.tls?.certificateFile != nil:
+            self.init(
+                .tls("\(endpoint.address) ended it during the login; does the broker trust the client certificate?"))
         default: self.init(library: status)
         }
     }
@@ -51,7 +55,9 @@ extension ConnectionFailure {
         case AMQP_STATUS_HEARTBEAT_TIMEOUT: self.init(.heartbeatTimeout)
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
             self.init(
-                .tls("the broker's certificate is not trusted or has expired; name its CA with cacertfile= in the URI"))
+                .tls(
+                    "the broker's certificate has expired or is not trusted: if it is not signed by a CA of this system, "
+                        + "name its CA with cacertfile= in the URI"))
         case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED:
             self.init(
                 .tls("the broker's certificate is not for this host; use the name in it (an IP address never matches)"))

@@ -14,7 +14,7 @@ struct Endpoint: Sendable, Equatable {
         var caCertificateFile: String?
         var certificateFile: String?
         var keyFile: String?
-        /// Both the certificate's chain and the host name in it.
+        /// Both the certificate's chain and the host name in it. `insecure=true` in the URI turns it off.
         var verifiesPeer = true
         /// nil: the host.
         var serverName: String?

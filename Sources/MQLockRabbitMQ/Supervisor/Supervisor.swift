@@ -136,6 +136,9 @@ actor Supervisor {
                 answerContenders(.success(session))
             }
             relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: settings.endpoint.description))
+            if let exposure = settings.endpoint.exposure {
+                relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: exposure))
+            }
         case .failContenders:
             let failure = lastFailure ?? ConnectionFailure(.unreachable(settings.endpoint.address))
             answerContenders(.failure(LockError(failure)))

@@ -47,7 +47,7 @@ extension CommandDescriptor {
             mqlock itself is killed or stopped. When COMMAND ends normally, what it left in the background is let be.
 
             --json writes objects with "event": waiting, granted, started, lost, exited, released, failed, and of the session
-            connected, disconnected, suspect, stranger;
+            connected, warning, disconnected, suspect, stranger;
             with "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
             "signal", "reason", "message". COMMAND's own output is not touched.
 

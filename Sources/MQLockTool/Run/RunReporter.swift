@@ -59,7 +59,7 @@ struct RunReporter: Sendable {
     /// What a provider tells that our own steps do not: how the session fares.
     func observed(_ event: LockEvent) {
         switch event.kind {
-        case .suspect, .connected, .disconnected, .stranger:
+        case .suspect, .connected, .warning, .disconnected, .stranger:
             let reason = event.reason?.description
             let words = [event.kind.description, reason, event.detail].compactMap { $0 }.joined(separator: ": ")
             tell(event.kind.description, words) {

@@ -1,5 +1,6 @@
 import Foundation
 import MQLock
+import MQLockTesting
 import Testing
 
 @testable import MQLockRabbitMQ
@@ -28,7 +29,7 @@ extension LiveBrokerTests.LiveInterleavingTests {
             let waiters = try broker.locks { $0.mutantKeepsLateDeliveries = mutant }
             let seed = TestSeed.next()
             print("interleavings\(mutant ? " with the mutant" : ""): MQLOCK_SEED=\(seed)")
-            var generator = SplitMix64(seed: seed)
+            var generator = SeededGenerator(seed)
             var tally = Tally()
             // Both sessions are up and the name is prepared in both before it begins.
             for locks in [holders, waiters] {

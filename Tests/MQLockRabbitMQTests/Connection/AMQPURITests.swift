@@ -60,7 +60,8 @@ struct AMQPURITests {
         Row("amqp://h?auth_mechanism=PLAIN") { $0.host = "h" },
         Row("amqp://h?proof=quorum&x=a%26b%3D") { ($0.host, $0.extra) = ("h", ["proof": "quorum", "x": "a&b="]) },
         Row("amqp://h?flag") { ($0.host, $0.extra) = ("h", ["flag": ""]) },
-        Row("amqps://h?verify=verify_none") {
+        Row("amqps://h?insecure=false") { ($0.host, $0.port, $0.tls) = ("h", 5671, Endpoint.TLS()) },
+        Row("amqps://h?insecure=true") {
             ($0.host, $0.port, $0.tls) = ("h", 5671, Endpoint.TLS(verifiesPeer: false))
         },
         Row("amqps://h?verify=verify_peer&cacertfile=/a%20b/ca.pem&certfile=/c&keyfile=/k&server_name_indication=n") {
@@ -99,8 +100,12 @@ struct AMQPURITests {
         ("amqp://h?connection_timeout=0", "connection_timeout"), ("amqp://h?channel_max=65536", "channel_max"),
         ("amqp://h?frame_max=4095", "frame_max"), ("amqp://h?auth_mechanism=amqplain", "auth_mechanism"),
         ("amqp://h?heartbeat=3&heartbeat=4", "twice"), ("amqp://h?x=1&x=1", "twice"), ("amqp://h?=1", "name"),
-        ("amqp://h?cacertfile=/x", "amqps"), ("amqp://h?verify=verify_none", "amqps"),
-        ("amqps://h?verify=none", "verify"), ("amqps://h?certfile=/x", "keyfile"), ("amqps://h?keyfile=/x", "certfile"),
+        ("amqp://h?cacertfile=/x", "amqps"), ("amqp://h?insecure=true", "amqps"),
+        ("amqp://h?verify=verify_peer", "amqps"),
+        ("amqps://u:secret@h?verify=verify_none", "insecure=true"), ("amqps://h?verify=none", "verify_peer only"),
+        ("amqps://h?insecure", "true or false"), ("amqps://h?insecure=1", "true or false"),
+        ("amqps://h?verify=verify_peer&insecure=true", "contradict"),
+        ("amqps://h?certfile=/x", "keyfile"), ("amqps://h?keyfile=/x", "certfile"),
         ("amqps://h?cacertfile=", "cacertfile"),
         ("amqp://\(String(repeating: "u", count: 256)):secret@h", "255"),
         ("amqp://h/\(String(repeating: "v", count: 256))", "255"),

@@ -8,16 +8,6 @@ import Glibc
 import Darwin
 #endif
 
-private func openFailure(_ endpoint: Endpoint, timeout: Duration = .seconds(5)) -> ConnectionFailure? {
-    do {
-        let connection = try AMQPConnection.open(endpoint, timeout: timeout)
-        connection.close()
-        return nil
-    } catch {
-        return error
-    }
-}
-
 @Suite("Login without a broker", .serialized)
 struct LoginWithoutBrokerTests {
     /// What might listen at the port that somebody got wrong.
@@ -76,7 +66,7 @@ struct LoginWithoutBrokerTests {
     }
 
     @Test func tlsFilesThatCannotBeRead() throws {
-        for query in ["cacertfile=/nowhere/ca.pem", "verify=verify_none&certfile=/nowhere/c&keyfile=/nowhere/k"] {
+        for query in ["cacertfile=/nowhere/ca.pem", "insecure=true&certfile=/nowhere/c&keyfile=/nowhere/k"] {
             let failure = try #require(openFailure(AMQPURI.parse("amqps://127.0.0.1:1?\(query)")))
             guard case .configuration(let text) = failure.kind else { throw failure }
             #expect(text.contains("/nowhere/"))
@@ -86,7 +76,7 @@ struct LoginWithoutBrokerTests {
 
     @Test func tlsToOneThatDoesNotSpeakIt() throws {
         let server = try FakeServer(saying: Array("hello, I am no TLS server\r\n".utf8))
-        let failure = try #require(openFailure(AMQPURI.parse("amqps://localhost:\(server.port)?verify=verify_none")))
+        let failure = try #require(openFailure(AMQPURI.parse("amqps://localhost:\(server.port)?insecure=true")))
         guard case .tls = failure.kind else { throw failure }
     }
 
@@ -187,48 +177,5 @@ extension BrokerConnectionTests {
             // Other suites open and close files at the same time.
             #expect(next() <= before + 8)
         }
-    }
-}
-
-/// The URI of a TLS listener of the test broker, in a variable of its own.
-@Suite(
-    "TLS", .serialized,
-    .enabled(
-        if: getenv("MQLOCK_RABBITMQ_TLS") != nil,
-        "needs MQLOCK_RABBITMQ_TLS, an amqps URI at localhost with cacertfile"))
-struct TLSTests {
-    private func endpoint() throws -> Endpoint {
-        try AMQPURI.parse(String(cString: try #require(getenv("MQLOCK_RABBITMQ_TLS"))))
-    }
-
-    @Test func verifiesAndTalks() throws {
-        let wire = try Wire(try endpoint())
-        let queue = Wire.uniqueName()
-        try wire.declare(queue)
-        let body = [UInt8](repeating: 9, count: 400_000)
-        for _ in 0..<20 { try wire.connection.basicPublish(1, exchange: "", routingKey: queue, body: body) }
-        try wire.connection.basicConsume(1, queue, tag: "c", noAck: true)
-        try wire.expect(.consumeOK(channel: 1, tag: "c"))
-        for _ in 0..<20 { #expect(try wire.expectDelivery().body == body) }
-        try wire.delete(queue)
-        wire.connection.close()
-    }
-
-    @Test func refusesAnUnknownAuthority() throws {
-        var endpoint = try endpoint()
-        endpoint.tls?.caCertificateFile = nil
-        let failure = try #require(openFailure(endpoint))
-        guard case .tls(let text) = failure.kind else { throw failure }
-        #expect(text.contains("trusted"))
-    }
-
-    @Test func refusesAnotherHost() throws {
-        var endpoint = try endpoint()
-        endpoint.host = "127.0.0.1"
-        let failure = try #require(openFailure(endpoint))
-        guard case .tls(let text) = failure.kind else { throw failure }
-        #expect(text.contains("host"))
-        endpoint.tls?.verifiesPeer = false
-        #expect(openFailure(endpoint) == nil)
     }
 }

@@ -16,6 +16,17 @@ enum TestBroker {
     static func endpoint() throws -> Endpoint { try AMQPURI.parse(try #require(uri)) }
 }
 
+/// Why there is no connection to be had there.
+func openFailure(_ endpoint: Endpoint, timeout: Duration = .seconds(5)) -> ConnectionFailure? {
+    do {
+        let connection = try AMQPConnection.open(endpoint, timeout: timeout)
+        connection.close()
+        return nil
+    } catch {
+        return error
+    }
+}
+
 /// A parent for everything that talks to the broker: one suite at a time.
 @Suite("RabbitMQ connection", .serialized, .enabled(if: TestBroker.uri != nil, TestBroker.reason))
 enum BrokerConnectionTests {}

@@ -1,4 +1,5 @@
 import MQLock
+import MQLockTesting
 
 @testable import MQLockRabbitMQ
 
@@ -51,7 +52,7 @@ struct SACWorld {
     private var clients: [Client]
     private var sessions: [Int]
     private var publishes: [Publish] = []
-    private var random: SplitMix64
+    private var random: SeededGenerator
     private let faults: Faults
     private let machineMutant: SACMachine.Mutant?
     private let mutant: Mutant?
@@ -64,7 +65,7 @@ struct SACWorld {
     init(
         seed: UInt64, clients count: Int, faults: Faults, machine: SACMachine.Mutant? = nil, mutant: Mutant? = nil
     ) {
-        random = SplitMix64(seed: seed)
+        random = SeededGenerator(seed)
         clients = Array(repeating: Client(), count: count)
         sessions = Array(repeating: 0, count: count)
         self.faults = faults

@@ -1,4 +1,5 @@
 import MQLock
+import MQLockTesting
 
 @testable import MQLockRabbitMQ
 
@@ -41,7 +42,7 @@ struct TokenWorld {
     private var clients: [Client]
     private var sessions: [Int]
     private var publishes: [Publish] = []
-    private var random: SplitMix64
+    private var random: SeededGenerator
     private let faults: Faults
     private let mutant: Bool
     private var clock: UInt64 = 1
@@ -51,7 +52,7 @@ struct TokenWorld {
     private(set) var abandonedInFlight = 0
 
     init(seed: UInt64, clients count: Int, faults: Faults, mutant: Bool = false) {
-        random = SplitMix64(seed: seed)
+        random = SeededGenerator(seed)
         clients = Array(repeating: Client(), count: count)
         sessions = Array(repeating: 0, count: count)
         self.faults = faults

@@ -194,7 +194,7 @@ import Testing
 
     @Test func orderOfTheFilesDoesNotMatter() {
         for seed in UInt64(0)..<50 {
-            var random = SplitMix(state: seed)
+            var random = SeededGenerator(seed)
             let events = HistoryGenerator.good(seed: seed)
             // One file per process, in any order, as they are collected.
             let files = Dictionary(grouping: events, by: \.process).sorted { $0.key < $1.key }.map(\.value)
@@ -206,7 +206,7 @@ import Testing
     @Test(arguments: HistoryMutation.allCases) func mutatedOnesAreFound(_ mutation: HistoryMutation) {
         var tried = 0
         for seed in UInt64(0)..<200 {
-            var random = SplitMix(state: seed)
+            var random = SeededGenerator(seed)
             guard let bad = mutation.apply(to: HistoryGenerator.good(seed: seed), using: &random) else { continue }
             tried += 1
             #expect(!checker.check(bad).isGood, "\(mutation.rawValue), seed \(seed)")

@@ -1,24 +1,11 @@
 import MQLockTesting
 
-/// Numbers that depend on the seed only.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// Makes histories of a lock service that keeps its promises, with kills, stops, outages and losses.
 struct HistoryGenerator {
     /// No lock stays free longer than this in what is generated, while it is wanted and the broker serves.
     static let bound = UInt64(1_000_000)
 
-    private var random: SplitMix
+    private var random: SeededGenerator
     private var events: [History.Event] = []
     private var now: UInt64 = 1_000_000
     private var token: UInt64 = 0
@@ -28,7 +15,7 @@ struct HistoryGenerator {
     private let name: String
 
     private init(seed: UInt64, name: String) {
-        random = SplitMix(state: seed)
+        random = SeededGenerator(seed)
         self.name = name
     }
 

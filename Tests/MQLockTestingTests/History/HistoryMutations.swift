@@ -6,7 +6,7 @@ enum HistoryMutation: String, CaseIterable, Sendable {
     case refusalTurned, writeMovedBack, grantDelayed, deathMovedBack
 
     /// The history after one such change at a place that the generator picks; nil when it offers none.
-    func apply(to good: [History.Event], using random: inout SplitMix) -> [History.Event]? {
+    func apply(to good: [History.Event], using random: inout SeededGenerator) -> [History.Event]? {
         let events = good.sorted { $0.at < $1.at }
         let changed = events.indices.compactMap { index in change(events, index).map { (index, $0) } }
         return changed.randomElement(using: &random)?.1

@@ -1,6 +1,7 @@
 import Foundation
 import MQLock
 import MQLockRabbitMQ
+import MQLockTesting
 import Testing
 
 extension TortureTests {
@@ -14,7 +15,7 @@ extension TortureTests.SeedingCrashTests {
         let run = UInt64.random(in: 0 ... .max)
         let seed = TestSeed.next()
         print("seeding crashes: MQLOCK_SEED=\(seed)")
-        var generator = SplitMix64(seed: seed)
+        var generator = SeededGenerator(seed)
         let (first, second) = (try node.broker.locks(), try node.broker.locks())
         var (unfinished, names) = (0, [LockName]())
         for round in 0..<(LiveBroker.isFullRun ? 200 : 25) {

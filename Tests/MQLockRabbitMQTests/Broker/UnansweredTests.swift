@@ -1,0 +1,49 @@
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+extension LiveBrokerTests {
+    /// Rule 8 where it is hard: one queue of the broker answers nothing any more.
+    @Suite struct UnansweredTests {}
+}
+
+extension LiveBrokerTests.UnansweredTests {
+    /// Stops and continues the process behind a quorum queue: what RabbitMQ does to one that has lost its leader.
+    private func queue(_ name: LockName, of broker: LiveBroker, _ verb: String) async throws {
+        let process = "%2F_" + (try broker.objects(name).queue)
+        _ = try await broker.ctl("eval", "sys:\(verb)(whereis('\(process)')).")
+    }
+
+    @Test(.enabled(if: LiveBroker.shared?.control != nil, "needs rabbitmqctl: brokers/with --rabbitmq -- swift test"))
+    func aDeadQueueCostsItsOwnLockOnly() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { alive in
+            try await broker.withName { dead in
+                let log = EventLog()
+                let locks = try broker.locks("heartbeat=2", observer: log) { $0.requestTimeout = .seconds(1) }
+                let held = try await locks.acquire(alive, within: .seconds(20))
+                try await locks.acquire(dead, within: .seconds(20)).release()
+
+                try await queue(dead, of: broker, "suspend")
+                let error = await #expect(throws: LockError.self) {
+                    try await locks.acquire(dead, within: .seconds(6)).release()
+                }
+                #expect(error?.code == .timedOut)
+                #expect(error?.message.contains("does not answer") == true, "\(String(describing: error))")
+                #expect(held.lease.isValid, "the session lives on")
+                #expect(!log.events.contains { $0.kind == .disconnected })
+                // Other names are served meanwhile.
+                let other = try LockName("test/unanswered/\(UInt64.random(in: 0 ... .max))")
+                try await locks.acquire(other, within: .seconds(20)).release()
+                broker.clean([other])
+
+                try await queue(dead, of: broker, "resume")
+                // What the given-up requests bring comes back as their channels close.
+                try await locks.acquire(dead, within: .seconds(60)).release()
+                try await held.release()
+                await locks.shutdown()
+            }
+        }
+    }
+}

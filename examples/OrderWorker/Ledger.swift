@@ -1,0 +1,90 @@
+import ExamplesShared
+import Foundation
+import MQLock
+
+/// The output: what was done, a file of lines per slot, each line stamped with the token under which it was written.
+///
+/// Everything goes through the slot's fence gate, so a worker that was stopped and comes back late writes nothing once
+/// its successor has looked at the ledger. On one machine a `FileFenceGate` is that gate. A ledger in a database has
+/// the token as a column instead and compares in the same transaction: `UPDATE slots SET fence = :token WHERE slot =
+/// :slot AND fence <= :token`, one row or roll back; and a unique index on customer and number.
+struct Ledger: Sendable {
+    let directory: String
+
+    struct Line: Equatable {
+        var token: FencingToken
+        var order: Order
+        var worker: String
+    }
+
+    /// What the ledger says about an order that came from the queue.
+    enum Standing: Equatable {
+        /// The next one of its customer.
+        case due
+        /// Done before: the broker delivered it again, or the producer published it again.
+        case done
+        /// One of the same customer has to come first.
+        case early(next: Int)
+    }
+
+    /// Looks whether the order may be worked on.
+    ///
+    /// The token is admitted before the file is read. From then on no earlier holder can write, so what is read here
+    /// stays true until we lose the lock and somebody else is admitted; and then our own ``enter(_:by:under:)`` fails.
+    func standing(of order: Order, in slot: Slots.Slot, under lease: Lease) throws -> Standing {
+        try gate(slot.number).withAdmission(lease.fencingToken, for: lease.name) {
+            let last = try lines(ofSlot: slot.number).last { $0.order.customer == order.customer }?.order.number ?? 0
+            if order.number <= last { return .done }
+            return order.number == last + 1 ? .due : .early(next: last + 1)
+        }
+    }
+
+    /// Writes the order down; it is on the disk when this returns.
+    /// - Throws: `LockError` with code `staleToken` when a later holder of the slot was here: nothing is written then.
+    func enter(_ order: Order, by worker: String, in slot: Slots.Slot, under lease: Lease) throws {
+        try gate(slot.number).withAdmission(lease.fencingToken, for: lease.name) {
+            let url = URL(fileURLWithPath: path(slot.number))
+            if !FileManager.default.fileExists(atPath: url.path) { try Data().write(to: url) }
+            let file = try FileHandle(forUpdating: url)
+            defer { try? file.close() }
+            // A worker that died in the middle of a line left a piece of it: the next line takes its place.
+            let old = try file.readToEnd() ?? Data()
+            let whole = old.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+            try file.truncate(atOffset: UInt64(whole))
+            let line = Line(token: lease.fencingToken, order: order, worker: worker)
+            try file.write(contentsOf: Data((line.text + "\n").utf8))
+            try file.synchronize()
+        }
+    }
+
+    /// The whole lines of a slot, oldest first.
+    func lines(ofSlot slot: Int) throws -> [Line] {
+        guard let data = FileManager.default.contents(atPath: path(slot)) else { return [] }
+        return try data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast().map { bytes in
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard let line = Line(text: text) else {
+                throw ExampleError("the ledger of slot \(slot) has a line '\(text)'")
+            }
+            return line
+        }
+    }
+
+    /// One gate per resource, since the writes of a gate run one after the other. A new token costs two `fsync`s.
+    private func gate(_ slot: Int) -> FileFenceGate { FileFenceGate(path: "\(directory)/slot-\(slot).fence") }
+
+    private func path(_ slot: Int) -> String { "\(directory)/slot-\(slot).ledger" }
+}
+
+extension Ledger.Line {
+    var text: String { "\(token) \(order.customer) \(order.number) \(order.amount) \(worker)" }
+
+    init?(text: String) {
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 5, let token = FencingToken(words[0]), let number = Int(words[2]),
+            let amount = Int(words[3])
+        else { return nil }
+        self.init(
+            token: token, order: Order(customer: String(words[1]), number: number, amount: amount),
+            worker: String(words[4]))
+    }
+}

@@ -1,0 +1,85 @@
+import ExamplesShared
+import MQLock
+
+/// Takes orders from the queue and handles each under the lock of its customer's slot.
+struct Worker: Sendable {
+    let name: String
+    let locks: any LockProvider
+    let slots: Slots
+    let ledger: Ledger
+    /// How long an order takes.
+    let work: Duration
+    /// Whether to stand still before each entry; for the tests.
+    let standsStill: Bool
+
+    /// An order waits this long for its customer's lock before another worker may try. A stopped holder's lock is handed
+    /// on after two to three heartbeats, so it takes more than that for a wait to be in vain.
+    private static let patience = Duration.seconds(60)
+    /// How long an order that came too early stays here. It goes back to its old place in the queue, behind the one that
+    /// it waits for as soon as that one is there again.
+    private static let pause = Duration.milliseconds(100)
+
+    /// Runs until cancelled; what is in hand then goes to another worker.
+    func run(_ address: BrokerAddress, queue: String) async throws {
+        var failures = 0
+        while !Task.isCancelled {
+            let consumer = Consumer(address, queue: queue)
+            defer { consumer.close() }
+            do {
+                for try await delivery in consumer.deliveries {
+                    failures = 0
+                    consumer.settle(delivery, try await verdict(on: delivery))
+                }
+            } catch let error as ExampleError {
+                // Somebody watches over services; this one doesn't try for ever.
+                failures += 1
+                guard failures < 10 else { throw error }
+                Program.say("\(name): no orders, trying again: \(error)")
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
+    /// Handles an order. Whatever happens on the way, it is in the ledger before the broker is told to forget it: a crash
+    /// in between brings it again, and the ledger knows it.
+    func verdict(on delivery: Delivery) async throws -> Consumer.Verdict {
+        guard let order = Order(message: delivery.body) else {
+            Program.say("\(name): threw away a message that is no order")
+            return .throwAway
+        }
+        do {
+            let slot = try slots.slot(of: order.customer)
+            let standing = try await locks.withLock(slot.lock, within: Self.patience) { lease in
+                let standing = try ledger.standing(of: order, in: slot, under: lease)
+                if standing == .due { try await handle(order, in: slot, under: lease) }
+                return standing
+            }
+            switch standing {
+            case .due: return .done
+            case .done:
+                Program.say("\(name): \(order) was done before")
+                return .done
+            case .early(let next):
+                Program.say("\(name): \(order) is early, \(next) comes first")
+                // Without the lock, which the worker with the earlier order needs.
+                try await Task.sleep(for: Self.pause)
+                return .putBack
+            }
+        } catch let error as LockError where [.lost, .timedOut, .unreachable].contains(error.code) {
+            // Lost: a successor may be at it, or has done it. Ours is to let go; the ledger settles the rest.
+            Program.say("\(name): gave \(order) up: \(error)")
+            return .putBack
+        }
+    }
+
+    private func handle(_ order: Order, in slot: Slots.Slot, under lease: Lease) async throws {
+        Program.say("\(name): handles \(order), token \(lease.fencingToken)")
+        // The work itself. `withLock` cancels it when the lock is lost.
+        try await Task.sleep(for: work)
+        // A step that has no gate of its own, a payment, would have `lease.check(atLeast:)` before it and the order as
+        // its idempotency key: no check can rule out a pause right behind it. The ledger needs none, its gate is inside.
+        if standsStill { Program.standStill(name) }
+        try ledger.enter(order, by: name, in: slot, under: lease)
+        Program.say("\(name): entered \(order), token \(lease.fencingToken)")
+    }
+}
