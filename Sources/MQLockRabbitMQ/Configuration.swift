@@ -24,17 +24,20 @@ extension RabbitMQLocks {
         public var startupTimeout: Duration?
         /// Delays between attempts to reconnect.
         public var backoff: Backoff
-        /// The broker's delivery-acknowledgement timeout (`consumer_timeout`), which bounds a hold of the token mutex.
+        /// The broker's delivery-acknowledgement timeout (`consumer_timeout`). It bounds a hold of the token mutex; the
+        /// single active consumer renews its holds in time for it.
         public var acknowledgementTimeout: Duration
         /// How long a shutdown waits for holders to release.
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
         public var maximumWaiters: Int
+        /// A test switch: how often the single active consumer renews; nil for half of the acknowledgement timeout.
+        var renewalInterval: Duration?
         /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
         var mutantKeepsLateDeliveries = false
 
         /// A configuration for the broker at `uri`.
-        public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .token) {
+        public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .singleActiveConsumer) {
             self.uri = uri
             self.mutex = mutex
             owner = Self.defaultOwner
@@ -55,7 +58,11 @@ extension RabbitMQLocks {
         /// The mutex's name, as the command takes it.
         public let description: String
 
-        /// A single token message: delivery acquires, requeue releases.
+        /// The broker's own line of consumers, of which it serves one: the default. Unlimited holds, first come first
+        /// served, the safest.
+        public static let singleActiveConsumer = Self(description: "sac")
+        /// A single token message: delivery acquires, requeue releases. The fastest, for short critical
+        /// sections: the broker bounds a hold (30 minutes unless configured otherwise).
         public static let token = Self(description: "token")
     }
 

@@ -13,8 +13,8 @@ public import MQLock
 /// await locks.shutdown()
 /// ```
 ///
-/// A service calls ``run()`` in a task group instead of ``shutdown(within:)``. What the mutex does on the broker is
-/// described in the article *The token mutex*.
+/// A service calls ``run()`` in a task group instead of ``shutdown(within:)``. What the mutexes do on the broker is
+/// described in the articles *The single active consumer* and *The token mutex*.
 public final class RabbitMQLocks: LockProvider {
     /// What the chosen mutex can do and promise.
     public let capabilities: LockCapabilities
@@ -29,10 +29,11 @@ public final class RabbitMQLocks: LockProvider {
         let settings = try SessionSettings(configuration)
         let relay = ObserverRelay(observer)
         capabilities = LockCapabilities(
-            mutex: configuration.mutex.description, maximumHold: settings.maximumHold)
+            mutex: configuration.mutex.description,
+            maximumHold: configuration.mutex == .token ? settings.maximumHold : nil)
         supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
         front = LockFront(
-            contender: TokenContender(
+            contender: SessionContender(
                 Lifetime(supervisor), patience: settings.connectTimeout + settings.requestTimeout),
             owner: configuration.owner, relay: relay,
             maximumWaiters: configuration.maximumWaiters)
@@ -84,7 +85,7 @@ private final class Lifetime: Sendable {
 }
 
 /// Contends for names over whatever session stands, and goes back in line over the next when one ends.
-private struct TokenContender: BrokerContender {
+private struct SessionContender: BrokerContender {
     private let lifetime: Lifetime
     /// How long a try waits for a session.
     private let patience: Duration
@@ -126,7 +127,7 @@ private struct TokenContender: BrokerContender {
     }
 
     /// The grant; nil to go back in line over the next session.
-    private static func record(_ answer: TokenName.Answer, _ name: LockName) throws(LockError) -> LeaseRecord? {
+    private static func record(_ answer: NameEntry.Answer, _ name: LockName) throws(LockError) -> LeaseRecord? {
         switch answer {
         case .granted(let record): return record
         case .sessionEnded(.shutdown): throw .shutDown

@@ -26,7 +26,7 @@ enum Benchmarks {
     private static func uncontended(uri: String, run: String, cycles: Int) async throws {
         var raw = try RawToken(uri: uri, queue: "benchmark-raw-\(run)")
         try raw.seed()
-        let locks = try RabbitMQLocks(.init(uri: uri))
+        let locks = try RabbitMQLocks(.init(uri: uri, mutex: .token))
         let name = try LockName("benchmark-\(run)")
         try await locks.acquire(name).release()
         var rawTimes = Sample()

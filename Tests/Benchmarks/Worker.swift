@@ -20,7 +20,7 @@ enum Worker {
                 raw.release()
             }
         } else {
-            let locks = try RabbitMQLocks(.init(uri: uri))
+            let locks = try RabbitMQLocks(.init(uri: uri, mutex: .token))
             let name = try LockName(lock)
             for _ in 0..<count {
                 let held = try await locks.acquire(name)

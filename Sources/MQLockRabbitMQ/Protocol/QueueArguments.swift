@@ -19,6 +19,13 @@ struct QueueArguments: Sendable, Equatable {
         return QueueArguments(pairs: pairs)
     }
 
+    /// The single active consumer's queue. By the flag the two kinds of queue, which have the same name, refuse each other.
+    static func singleActiveConsumer(_ version: BrokerVersion) -> QueueArguments {
+        QueueArguments(pairs: token(version).pairs.merging([singleActiveConsumerFlag: true]) { $1 })
+    }
+
+    static let singleActiveConsumerFlag = "x-single-active-consumer"
+
     /// The write-once register: the first declarer's nonce stands, for another's answers 406.
     static func register(_ nonce: Nonce) -> QueueArguments {
         QueueArguments(pairs: [

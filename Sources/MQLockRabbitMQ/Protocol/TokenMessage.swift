@@ -21,17 +21,56 @@ struct Nonce: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The payload of a token: `mqlock.v1 token NUMBER NONCE`, in ASCII.
-struct TokenMessage: Hashable, Sendable {
+/// What a mutex publishes to its queue: told from every other by its nonce.
+protocol LockMessage: Sendable {
+    var nonce: Nonce { get }
+    var payload: [UInt8] { get }
+    /// The message's type property; for people who look at queues.
+    static var type: String { get }
+}
+
+/// The text of every payload of `mqlock.v1`: the version, a word, a decimal number and a nonce, in ASCII, with one space
+/// between.
+struct MessageText: Hashable, Sendable {
+    let word: String
+    let number: UInt64
+    let nonce: Nonce
+
+    private static let version = "mqlock.v1"
+    /// The longest payload: longer messages need not be looked at.
+    static let maximumLength = 80
+
+    init(_ word: String, _ number: UInt64, _ nonce: Nonce) {
+        (self.word, self.number, self.nonce) = (word, number, nonce)
+    }
+
+    var payload: [UInt8] { Array("\(Self.version) \(word) \(number) \(nonce)".utf8) }
+
+    /// Reads a payload; nil for whatever is not exactly a text of this version.
+    init?(payload: [UInt8]) {
+        guard payload.count <= Self.maximumLength, let text = String(validating: payload, as: UTF8.self) else {
+            return nil
+        }
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 4, words[0] == Self.version,
+            words[2].utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let number = UInt64(words[2]), String(number) == words[2], let nonce = Nonce(words[3])
+        else { return nil }
+        self.init(String(words[1]), number, nonce)
+    }
+}
+
+/// The payload of the token mutex: `mqlock.v1 token NUMBER NONCE`.
+struct TokenMessage: LockMessage, Hashable {
+    static let type = "mqlock.v1.token"
+
     /// The number at its seeding; the broker's count of hand-overs is added to it.
     let number: UInt64
     let nonce: Nonce
 
-    private static let prefix = "mqlock.v1 token"
-    /// The longest payload: longer messages need not be looked at.
-    static let maximumLength = 80
+    private static let word = "token"
 
-    var payload: [UInt8] { Array("\(Self.prefix) \(number) \(nonce)".utf8) }
+    var payload: [UInt8] { MessageText(Self.word, number, nonce).payload }
 
     init(number: UInt64, nonce: Nonce) {
         self.number = number
@@ -40,14 +79,31 @@ struct TokenMessage: Hashable, Sendable {
 
     /// Reads a payload; nil for whatever is not exactly a token of this version.
     init?(payload: [UInt8]) {
-        guard payload.count <= Self.maximumLength, let text = String(validating: payload, as: UTF8.self) else {
-            return nil
-        }
-        let words = text.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 4, words[0] == "mqlock.v1", words[1] == "token",
-            words[2].utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-            let number = UInt64(words[2]), String(number) == words[2], let nonce = Nonce(words[3])
-        else { return nil }
-        self.init(number: number, nonce: nonce)
+        guard let text = MessageText(payload: payload), text.word == Self.word else { return nil }
+        self.init(number: text.number, nonce: text.nonce)
+    }
+}
+
+/// The payloads of the single active consumer mutex: `mqlock.v1 sac NUMBER NONCE` for a token, by which a contender takes
+/// or renews its hold, and `mqlock.v1 seed NUMBER NONCE` for what a contender puts into a queue that may be without one.
+struct SACMessage: LockMessage, Hashable {
+    static let type = "mqlock.v1.sac"
+
+    let isSeed: Bool
+    let number: UInt64
+    let nonce: Nonce
+
+    private static let (token, seed) = ("sac", "seed")
+
+    var payload: [UInt8] { MessageText(isSeed ? Self.seed : Self.token, number, nonce).payload }
+
+    init(isSeed: Bool, number: UInt64, nonce: Nonce) {
+        (self.isSeed, self.number, self.nonce) = (isSeed, number, nonce)
+    }
+
+    /// Reads a payload; nil for whatever is not exactly one of the two.
+    init?(payload: [UInt8]) {
+        guard let text = MessageText(payload: payload), [Self.token, Self.seed].contains(text.word) else { return nil }
+        self.init(isSeed: text.word == Self.seed, number: text.number, nonce: text.nonce)
     }
 }

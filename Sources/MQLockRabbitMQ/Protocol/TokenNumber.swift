@@ -25,6 +25,11 @@ enum TokenNumber {
         return max(clock, next)
     }
 
+    /// The number of the next hand-over: one step above the largest seen, and at most a day ahead of the clock.
+    static func next(above largest: UInt64, at now: Date) throws(LockError) -> UInt64 {
+        try fence(number: largest, count: 1, at: now).rawValue
+    }
+
     /// The fencing token of a delivery: the number in the message and the broker's own count of hand-overs.
     static func fence(number: UInt64, count: Int64, at now: Date) throws(LockError) -> FencingToken {
         guard let limit = self.number(at: now.addingTimeInterval(tolerance)) else { throw wrongClock(now) }

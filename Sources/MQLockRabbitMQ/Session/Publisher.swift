@@ -51,7 +51,7 @@ actor Publisher {
     }
 
     /// Publishes and waits for the broker's word.
-    func publish(_ message: TokenMessage, to queue: String) async -> Outcome {
+    func publish(_ message: any LockMessage, to queue: String) async -> Outcome {
         guard !isClosed, connect() else { return .unknown }
         return await withCheckedContinuation { continuation in
             nextDeliveryTag += 1
@@ -62,7 +62,7 @@ actor Publisher {
             properties.contentType = "text/plain"
             properties.deliveryMode = 2
             properties.messageID = message.nonce.description
-            properties.type = "mqlock.v1.token"
+            properties.type = type(of: message).type
             properties.appID = "mqlock"
             // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
             // user is the certificate's, whose name we do not know.

@@ -9,7 +9,7 @@ actor Session {
     private let largest: LargestTokens
     private let relay: ObserverRelay
     private var core: SessionCore?
-    private var names: TokenNames?
+    private var names: LockNames?
     private let onEnd: @Sendable (Session, SessionEnd) -> Void
     /// How the session ended, as soon as it has.
     nonisolated let ending = Locked<SessionEnd?>(nil)
@@ -37,7 +37,7 @@ actor Session {
             settings.endpoint, timeout: settings.connectTimeout,
             clientProperties: ["connection_name": "mqlock \(settings.owner) locks"])
         let core = SessionCore(loop: loop, connection: connection, settings: settings)
-        let names = TokenNames(
+        let names = LockNames(
             core: core, session: self, largest: largest, relay: relay,
             publish: { [publisher, weak self] queue, message, done in
                 Task {
@@ -76,9 +76,9 @@ actor Session {
 
     // MARK: Contending
 
-    /// Stands in line at the broker until there is an answer; see `TokenName.Answer`.
-    func contend(_ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?) async -> TokenName.Answer {
-        let attempt = Locked<TokenMachine.Attempt?>(nil)
+    /// Stands in line at the broker until there is an answer; see `NameEntry.Answer`.
+    func contend(_ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?) async -> NameEntry.Answer {
+        let attempt = Locked<Attempt?>(nil)
         return await withTaskCancellationHandler {
             await stand(in: name, waits: waits, deadline: deadline, attempt)
         } onCancel: {
@@ -89,8 +89,8 @@ actor Session {
 
     /// A method and not a closure, so that it certainly runs on the loop.
     private func stand(
-        in name: LockName, waits: Bool, deadline: ContinuousClock.Instant?, _ attempt: Locked<TokenMachine.Attempt?>
-    ) async -> TokenName.Answer {
+        in name: LockName, waits: Bool, deadline: ContinuousClock.Instant?, _ attempt: Locked<Attempt?>
+    ) async -> NameEntry.Answer {
         guard let names else { return .sessionEnded(.shutdown) }
         return await withCheckedContinuation { continuation in
             let number = names.contend(name, waits: waits, deadline: deadline) { continuation.resume(returning: $0) }
@@ -100,7 +100,7 @@ actor Session {
         }
     }
 
-    private func abandon(_ name: LockName, _ attempt: TokenMachine.Attempt) {
+    private func abandon(_ name: LockName, _ attempt: Attempt) {
         names?.abandon(name, attempt, .cancelled)
     }
 

@@ -194,7 +194,7 @@ final class SessionCore: @unchecked Sendable {
             closeChannel(channel)
             handler?.received(
                 .channelClosed(
-                    channel: channel, code: TokenMachine.ChannelFault.unanswered,
+                    channel: channel, code: ChannelFault.unanswered,
                     text: "the broker did not answer within \(settings.requestTimeout.readable)", classID: 0,
                     methodID: 0))
         }

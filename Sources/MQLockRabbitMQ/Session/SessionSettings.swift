@@ -3,11 +3,14 @@ import MQLock
 /// What a session needs to know of the configuration, checked.
 struct SessionSettings: Sendable {
     var endpoint: Endpoint
+    var mutex: RabbitMQLocks.Mutex
     var owner: String
     var margin: Duration?
     var connectTimeout: Duration
     var requestTimeout: Duration
     var acknowledgementTimeout: Duration
+    /// Nil for half of what the broker allows.
+    private var chosenRenewalInterval: Duration?
     var mutantKeepsLateDeliveries: Bool
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
@@ -28,11 +31,13 @@ struct SessionSettings: Sendable {
             }
             endpoint.heartbeat = Int(heartbeat.components.seconds)
         }
+        mutex = configuration.mutex
         owner = configuration.owner
         margin = configuration.margin
         connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
         requestTimeout = configuration.requestTimeout
         acknowledgementTimeout = configuration.acknowledgementTimeout
+        chosenRenewalInterval = configuration.renewalInterval
         mutantKeepsLateDeliveries = configuration.mutantKeepsLateDeliveries
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
@@ -60,7 +65,10 @@ struct SessionSettings: Sendable {
         heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
-    /// The longest hold: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
+    /// When the single active consumer renews its hold: early enough that it can fail for as long again.
+    var renewalInterval: Duration { chosenRenewalInterval ?? maximumHold / 2 }
+
+    /// The longest hold of one delivery: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
     /// that may have waited unread for as long as a proof lasts.
     var maximumHold: Duration {
         acknowledgementTimeout - heartbeat * 2 - marginFor(heartbeat: heartbeat)

@@ -6,9 +6,6 @@ import MQLock
 /// the name's channel and performs its actions in order. It serves one contender at a time (local arbitration sees to
 /// that) but may still be cleaning up after the last one. The protocol is described in the article *The token mutex*.
 struct TokenMachine: Sendable {
-    /// A contender's number, unique in the session.
-    typealias Attempt = UInt64
-
     /// Where the name stands. Each case says where it can go.
     enum State: Equatable, Sendable {
         /// No channel. To `preparing`.
@@ -128,19 +125,6 @@ extension TokenMachine {
     enum Content: Equatable, Sendable {
         case token(TokenMessage, count: Int64)
         case stranger
-    }
-
-    /// Why the broker closed a channel.
-    struct ChannelFault: Equatable, Sendable, Error {
-        let code: UInt16
-        let text: String
-
-        /// Ours, not AMQP's: the broker left a request unanswered, and the channel was closed for it.
-        static let unanswered: UInt16 = 1
-        static let notFound: UInt16 = 404
-        static let preconditionFailed: UInt16 = 406
-        static let resourceLocked: UInt16 = 405
-        static let accessRefused: UInt16 = 403
     }
 
     /// What the session does, in this order.

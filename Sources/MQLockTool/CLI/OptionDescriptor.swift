@@ -52,9 +52,9 @@ extension OptionDescriptor {
 
     static let run = [
         Self(
-            key: .mutex, long: "mutex", value: .oneOf("KIND", ["token"]),
-            summary: "what the lock is made of, the same for all contenders of a name; has to be given, for the only "
-                + "kind of this version, token, is not to become the default"),
+            key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token"]),
+            summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
+                + "active consumer, unlimited holds) or token (one message, fastest, 30 minutes at most)"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(

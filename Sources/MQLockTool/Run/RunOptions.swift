@@ -19,7 +19,7 @@ struct RunOptions: Equatable {
     }
 
     var name: LockName
-    var mutex: RabbitMQLocks.Mutex
+    var mutex = RabbitMQLocks.Mutex.singleActiveConsumer
     var patience = Patience.unlimited
     var conflictStatus = ExitStatus.conflict
     var lossSignal = SIGTERM
@@ -95,20 +95,15 @@ extension RunOptions {
         return duration
     }
 
-    /// There is no default yet on purpose: a default that changed later would let two versions of a cron job meet with
-    /// different kinds on one name.
     private static func mutex(_ words: ReadArguments) throws(CommandFailure) -> RabbitMQLocks.Mutex {
         switch words.values[.mutex] {
+        case nil, "sac": return .singleActiveConsumer
         case "token": return .token
-        case nil:
-            throw .usage(
-                """
-                --mutex token has to be given: the kind that will be the default is not in this version, and all \
-                contenders of a name have to use the same one
-                """, "run")
-        case "sac", "exclusive": throw .usage("this kind of mutex comes later; in this version: --mutex token", "run")
+        case "exclusive":
+            throw .usage("this kind of mutex comes later; in this version: --mutex sac or --mutex token", "run")
         case let other?:
-            throw .usage("no mutex is called '\(other.escapedForDisplay)'; in this version: --mutex token", "run")
+            throw .usage(
+                "no mutex is called '\(other.escapedForDisplay)'; in this version: --mutex sac or --mutex token", "run")
         }
     }
 }

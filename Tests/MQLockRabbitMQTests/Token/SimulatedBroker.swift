@@ -6,7 +6,7 @@
 /// Everything is in flight until a test says otherwise, so that a seed decides every interleaving.
 struct SimulatedBroker {
     typealias Event = TokenMachine.Event
-    typealias Fault = TokenMachine.ChannelFault
+    typealias Fault = ChannelFault
 
     struct Message: Equatable {
         let token: TokenMessage

@@ -171,7 +171,7 @@ struct TokenWorld {
         try feed(index, .channelClosed(.init(code: Self.unanswered, text: "")))
     }
 
-    private static let unanswered = TokenMachine.ChannelFault.unanswered
+    private static let unanswered = ChannelFault.unanswered
 
     private mutating func delete() {
         // Deleted at the very moment at which somebody makes first contact, the queue can be declared again without a

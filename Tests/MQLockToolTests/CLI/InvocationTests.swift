@@ -20,6 +20,8 @@ struct InvocationTests {
         "run",
         arguments: [
             ("run job --mutex token -- true", options()),
+            ("run job -- true", options { $0.mutex = .singleActiveConsumer }),
+            ("run job --mutex sac -- true", options { $0.mutex = .singleActiveConsumer }),
             ("run --mutex=token job -- true", options()),
             ("run job --mutex token -n -- true", options { $0.patience = .none }),
             ("run job --mutex token -w 0 -- true", options { $0.patience = .none }),
@@ -66,8 +68,6 @@ struct InvocationTests {
             ("run job true", "mqlock run NAME -- true"),
             ("run --mutex token -- true", "the lock's name is needed"),
             ("run job other --mutex token -- true", "not also 'other'"),
-            ("run job -- true", "--mutex token has to be given"),
-            ("run job --mutex sac -- true", "comes later"),
             ("run job --mutex exclusive -- true", "comes later"),
             ("run job --mutex tokn -- true", "no mutex is called 'tokn'"),
             ("run job --mutex token -n -w 1 -- true", "exclude each other"),

@@ -56,6 +56,18 @@ struct RunBrokerTests {
         #expect(result.errors.isEmpty)
     }
 
+    @Test("another mutex for the same name is refused with status 78, both named")
+    func anotherMutex() async throws {
+        #expect(try await run([], ["true"]).status == 0)
+        let environment = ["MQLOCK_BROKER": try required(Broker.uri)]
+        let result = try await TestProcess(
+            TestProcess.mqlock, ["mqlock", "run", name, "--", "true"], environment: environment
+        ).result()
+        #expect(result.status == 78)
+        #expect(result.errors.contains("token mutex (token)"), "\(result.errors)")
+        #expect(result.errors.contains("single active consumer mutex (sac)"), "\(result.errors)")
+    }
+
     @Test("its environment overrides an outer one, its output is its own, and the fence grows")
     func environment() async throws {
         let outer = ["MQLOCK_FENCE": "outer", "MQLOCK_NAME": "outer", "MQLOCK_OWNER": "outer", "MQLOCK_MODE": "outer"]

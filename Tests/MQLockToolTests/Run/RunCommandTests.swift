@@ -19,7 +19,7 @@ struct RunCommandTests {
     @Test(
         "bad usage is 64, told on stderr, and nothing runs",
         arguments: [
-            ["run"], ["run", "x", "--", "true"], ["run", "", "--mutex", "token", "--", "true"],
+            ["run"], ["run", "", "--mutex", "token", "--", "true"],
             ["run", String(repeating: "x", count: 201), "--mutex", "token", "--", "true"],
             ["run", "x", "--mutex", "token", "-w", "nonsense", "--", "true"],
             ["run", "x", "--mutex", "token", "--broker", "kafka://h", "--", "true"],

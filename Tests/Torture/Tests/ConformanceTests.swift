@@ -6,14 +6,18 @@ import Testing
 @testable import MQLockRabbitMQ
 
 extension TortureTests {
-    /// The rules of the lock protocol, put to the token mutex on a real broker.
+    /// The rules of the lock protocol, put to each mutex on a real broker.
     @Suite struct ConformanceTests {}
 }
 
 extension TortureTests.ConformanceTests {
-    @Test func theTokenMutexConforms() async throws {
+    @Test func theTokenMutexConforms() async throws { try await check(.token) }
+
+    @Test func theSingleActiveConsumerConforms() async throws { try await check(.singleActiveConsumer) }
+
+    private func check(_ mutex: RabbitMQLocks.Mutex) async throws {
         let node = try await PrivateNode.shared()
-        let report = await checkConformance(of: subject(on: node))
+        let report = await checkConformance(of: subject(mutex, on: node))
         print(report)
         #expect(report.hasPassed, "\(report)")
         let leftOut = report.entries.compactMap { entry in
@@ -25,14 +29,14 @@ extension TortureTests.ConformanceTests {
     }
 
     /// Every provider has a proxy of its own between it and the broker.
-    private func subject(on node: PrivateNode) -> ConformanceSubject<RabbitMQLocks> {
+    private func subject(_ mutex: RabbitMQLocks.Mutex, on node: PrivateNode) -> ConformanceSubject<RabbitMQLocks> {
         let proxies = Locked<[ObjectIdentifier: FaultyProxy]>([:])
         // The broker hands on two to three heartbeats after the last byte. Less than three, because parts of it have to be
         // shorter than a proof (1.8 heartbeats); where it is a limit for a wait, the suite doubles it.
         var subject = ConformanceSubject<RabbitMQLocks>(handOverLimit: .seconds(5)) { options in
             let proxy = try FaultyProxy(to: node.port)
             let behind = LiveBroker(uri: "amqp://guest:guest@127.0.0.1:\(proxy.port)", control: nil)
-            let locks = try behind.locks("heartbeat=2", observer: options.observer) { configuration in
+            let locks = try behind.locks("heartbeat=2", mutex: mutex, observer: options.observer) { configuration in
                 configuration.maximumWaiters = options.maximumWaiters ?? configuration.maximumWaiters
             }
             proxies.withLock { $0[ObjectIdentifier(locks)] = proxy }
@@ -60,7 +64,7 @@ extension TortureTests.ConformanceTests {
             let objects = try node.broker.objects(name)
             try node.broker.raw { client in
                 try client.delete(objects.queue)
-                try client.delete(objects.register)
+                if mutex == .token { try client.delete(objects.register) }
             }
         }
         subject.faults.occupy = { name in
@@ -69,7 +73,8 @@ extension TortureTests.ConformanceTests {
         }
         subject.faults.contenders = { name in
             let queue = try node.broker.objects(name).queue
-            return try node.broker.raw { try $0.counts(queue)?.consumers ?? 0 }
+            if mutex == .token { return try node.broker.raw { try $0.counts(queue)?.consumers ?? 0 } }
+            return try await node.broker.consumers(of: queue)
         }
         return subject
     }

@@ -11,14 +11,16 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed URI NAME [sac|token]`, else `token`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 4 else { return say("usage: TortureWorker hold|spin|churn|seed URI NAME") }
+        guard (4...5).contains(arguments.count) else {
+            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac|token]")
+        }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
-        let locks = try RabbitMQLocks(configuration(uri))
+        let locks = try RabbitMQLocks(configuration(uri, arguments.last == "sac" ? .singleActiveConsumer : .token))
         let commands = Commands()
         do {
             switch mode {
@@ -34,8 +36,12 @@ struct Worker {
         await locks.shutdown()
     }
 
-    private static func configuration(_ uri: String) -> RabbitMQLocks.Configuration {
-        var configuration = RabbitMQLocks.Configuration(uri: uri)
+    private static func configuration(
+        _ uri: String, _ mutex: RabbitMQLocks.Mutex
+    )
+        -> RabbitMQLocks.Configuration
+    {
+        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
         configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(200))
         return configuration
     }

@@ -22,10 +22,11 @@ struct LiveBroker: Sendable {
 
     /// A provider with a short heartbeat, so that what takes heartbeats does not take long.
     func locks(
-        _ query: String = "heartbeat=2", observer: (any LockObserver)? = nil,
+        _ query: String = "heartbeat=2", mutex: RabbitMQLocks.Mutex = .token, observer: (any LockObserver)? = nil,
         _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
     ) throws -> RabbitMQLocks {
         var configuration = RabbitMQLocks.Configuration(uri: query.isEmpty ? uri : "\(uri)?\(query)")
+        configuration.mutex = mutex
         configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(500))
         change(&configuration)
         return try RabbitMQLocks(configuration, observer: observer)
@@ -41,6 +42,11 @@ struct LiveBroker: Sendable {
         try await eventually("\(count) consumers of \(queue)") {
             try raw { try $0.counts(queue)?.consumers ?? 0 } >= count
         }
+    }
+
+    /// How many consumers a queue has. A queue with a single active consumer counts no other, so it is not asked.
+    func consumers(of queue: String) async throws -> Int {
+        try await ctl("-q", "list_consumers", "queue_name").split(separator: "\n").filter { $0 == queue }.count
     }
 
     /// Deletes what these names left.

@@ -88,6 +88,30 @@ struct RawClient {
         return body ?? nil
     }
 
+    /// Stands in the queue's line; acknowledges nothing.
+    func consume(_ queue: String, prefetch: UInt16) throws {
+        try connection.basicQos(1, prefetch: prefetch)
+        try connection.basicConsume(1, queue)
+        try answer { if case .consumeOK = $0 { () } else { nil } }
+    }
+
+    /// The bodies of the next so many deliveries.
+    func deliveries(_ count: Int) throws -> [[UInt8]] {
+        var bodies: [[UInt8]] = []
+        return try answer { inbound in
+            if case .delivery(_, let delivery) = inbound { bodies.append(delivery.body) }
+            return bodies.count == count ? bodies : nil
+        }
+    }
+
+    func closeChannel() throws {
+        try connection.channelClose(1)
+        try answer { if case .channelCloseOK = $0 { () } else { nil } }
+    }
+
+    /// Closes the socket without a word.
+    func abort() { connection.abort() }
+
     @discardableResult
     private func answer<Result>(_ pick: (Inbound) -> Result?) throws -> Result {
         let deadline = ContinuousClock.now.advanced(by: .seconds(20))

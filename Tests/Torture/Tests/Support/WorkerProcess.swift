@@ -14,10 +14,10 @@ final class WorkerProcess: Sendable {
             .deletingLastPathComponent().appendingPathComponent("TortureWorker")
     }
 
-    init(_ mode: String, _ uri: String, _ name: some CustomStringConvertible) throws {
+    init(_ mode: String, _ uri: String, _ name: some CustomStringConvertible, _ mutex: String = "token") throws {
         process = Process()
         process.executableURL = Self.program
-        process.arguments = [mode, uri, "\(name)"]
+        process.arguments = [mode, uri, "\(name)", mutex]
         let (standardInput, standardOutput) = (Pipe(), Pipe())
         input = standardInput.fileHandleForWriting
         keepFromChildren(input)

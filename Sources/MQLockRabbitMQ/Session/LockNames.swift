@@ -1,29 +1,29 @@
 import MQLock
 
-/// The names of the token mutex in one session, on its loop's thread.
-final class TokenNames: @unchecked Sendable {
+/// The names that one session contends for, on its loop's thread; the same for every mutex.
+final class LockNames: @unchecked Sendable {
     let core: SessionCore
     /// Whom a lease is given back to.
     private(set) weak var session: Session?
     /// Publishes over the publish connection; tells, on this thread, what became of the message.
-    let publish: @Sendable (_ queue: String, TokenMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void
+    let publish: @Sendable (_ queue: String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
     let obstacle: () -> String?
     /// The largest fencing token seen of each name, over all sessions of the provider.
     let largest: LargestTokens
     let relay: ObserverRelay
-    private var names: [LockName: TokenName] = [:]
-    private var attempts: TokenMachine.Attempt = 0
+    private var names: [LockName: NameEntry] = [:]
+    private var attempts: Attempt = 0
     /// Channels opened for verifications and free again.
     private var spareChannels: [UInt16] = []
     private var contacting: Set<LockName> = []
-    private var parked: [TokenName] = []
+    private var parked: [NameEntry] = []
     private var isDraining = false
     var onDrained: (() -> Void)?
 
     init(
         core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
-        publish: @escaping @Sendable (String, TokenMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
+        publish: @escaping @Sendable (String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
         obstacle: @escaping () -> String?
     ) {
         self.core = core
@@ -39,8 +39,8 @@ final class TokenNames: @unchecked Sendable {
 
     func contend(
         _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?,
-        answer: @escaping (TokenName.Answer) -> Void
-    ) -> TokenMachine.Attempt {
+        answer: @escaping (NameEntry.Answer) -> Void
+    ) -> Attempt {
         attempts += 1
         let attempt = attempts
         if let end = core.end {
@@ -56,17 +56,17 @@ final class TokenNames: @unchecked Sendable {
         return attempt
     }
 
-    func abandon(_ name: LockName, _ attempt: TokenMachine.Attempt, _ answer: TokenName.Answer) {
+    func abandon(_ name: LockName, _ attempt: Attempt, _ answer: NameEntry.Answer) {
         names[name]?.abandon(attempt, answer)
     }
 
     func release(_ record: LeaseRecord) { names[record.name]?.release(record) }
 
-    private func entry(_ name: LockName) throws(LockError) -> TokenName {
+    private func entry(_ name: LockName) throws(LockError) -> NameEntry {
         if let entry = names[name] { return entry }
         if names.count >= Self.maximumQuiet { evict() }
         let objects = try ObjectNames(name, vhost: core.settings.endpoint.vhost)
-        let entry = TokenName(name, objects, in: self)
+        let entry = NameEntry(name, objects, in: self)
         names[name] = entry
         return entry
     }
@@ -93,7 +93,7 @@ final class TokenNames: @unchecked Sendable {
     private static let maximumContacts = 64
 
     /// Whether a name may make first contact now; else its turn comes.
-    func admit(_ entry: TokenName) -> Bool {
+    func admit(_ entry: NameEntry) -> Bool {
         guard contacting.count < Self.maximumContacts else {
             parked.append(entry)
             return false
@@ -102,7 +102,7 @@ final class TokenNames: @unchecked Sendable {
         return true
     }
 
-    func contactEnded(_ entry: TokenName) {
+    func contactEnded(_ entry: NameEntry) {
         guard contacting.remove(entry.name) != nil else { return }
         while !parked.isEmpty, contacting.count < Self.maximumContacts {
             let next = parked.removeFirst()
@@ -168,25 +168,4 @@ final class TokenNames: @unchecked Sendable {
 
 extension LockError {
     static var shutDown: LockError { LockError(.shutDown, "this lock provider was shut down") }
-}
-
-/// The largest fencing token that this process has seen of each name.
-///
-/// A provider keeps it over its sessions: seeds start above it, and a grant that is not above it is refused loudly.
-final class LargestTokens: Sendable {
-    private let tokens = Locked<[LockName: FencingToken]>([:])
-    private static let capacity = 100_000
-
-    subscript(name: LockName) -> FencingToken? { tokens.withLock { $0[name] } }
-
-    /// Notes a token; false when it is not above the largest.
-    func raise(_ name: LockName, to token: FencingToken) -> Bool {
-        tokens.withLock { tokens in
-            if let largest = tokens[name], token <= largest { return false }
-            // Bounded: forgetting costs only the check, never the order, which the broker keeps.
-            if tokens.count >= Self.capacity { tokens.removeAll() }
-            tokens[name] = token
-            return true
-        }
-    }
 }
