@@ -11,6 +11,12 @@ extension LockConformance {
                 var generator = SeededGenerator(effort.seed)
                 let seats = try await bench.seats(3)
                 let name = bench.subject.makeName()
+                // A wait that ends before a provider has ever reached its broker is told so, and not that it timed out.
+                for seat in seats {
+                    let first = seat.acquire(name)
+                    _ = try await bench.granted(first, "the first grant of a provider")
+                    try await bench.release(first)
+                }
                 for index in 0..<effort.interleavings {
                     let holder = seats[0].acquire(name)
                     _ = try await bench.granted(holder, "the holder of interleaving \(index), seed \(effort.seed)")
