@@ -10,7 +10,9 @@ public protocol LockProvider: Sendable {
     ///
     /// Contenders of one process stand in a first-come-first-served line of which only the head contends at the
     /// broker. A lost connection does not end the wait: the contender goes back in line after the reconnect.
-    /// - Parameter limit: how long to wait at most; `nil` waits until granted.
+    /// - Parameters:
+    ///   - name: what to lock.
+    ///   - limit: how long to wait at most; `nil` waits until granted.
     /// - Throws: ``LockError``: `timedOut` at the deadline and `cancelled` when the task is cancelled, and then
     ///   nothing is held, also when a grant was on its way; other codes when waiting makes no sense.
     func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock

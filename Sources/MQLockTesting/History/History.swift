@@ -42,7 +42,7 @@ extension History {
         /// The contender left the line without the lock: cancelled, timed out, or an error.
         case gaveUp
         /// The contender tried to write to a resource, which accepted or refused its token. Record it while nobody
-        /// else can write (inside ``FenceGate/withAdmission(_:for:_:)``): the order of accepted writes is judged.
+        /// else can write (inside `withAdmission` of a `FenceGate`): the order of accepted writes is judged.
         case wrote(token: UInt64, accepted: Bool, resource: String)
         /// The process can act no more. Record the instant just before the kill: a broker may hand the lock on before
         /// the parent hears of the death.

@@ -47,7 +47,11 @@ public final class HistoryRecorder: Sendable {
     public var writeFailure: Int32? { storage.withLock { $0.failure } }
 
     /// Records an event of this process.
-    /// - Parameter at: when, in nanoseconds of ``HistoryClock``; by default now.
+    /// - Parameters:
+    ///   - kind: what happened.
+    ///   - name: the lock's name, for what concerns one.
+    ///   - contender: who, within this process; empty for what concerns the whole process.
+    ///   - at: when, in nanoseconds of ``HistoryClock``; by default now.
     public func record(_ kind: History.Kind, name: String = "", contender: String = "", at: UInt64? = nil) {
         storage.withLock { storage in
             // Read under the lock, so that the order of lines is the order of instants.

@@ -30,9 +30,11 @@ extension Verdict {
             handOvers = ledger.holds.values.flatMap(Self.handOvers).sorted { $0.at < $1.at }
         }
 
-        /// How long it took from the end of a hold to the next grant, at the given share (0.5 is the median) of the
-        /// hand-overs, by the nearest rank; `nil` when there were none.
-        /// - Parameter cause: counts only hand-overs after such an end; `nil` counts all.
+        /// How long it took from the end of a hold to the next grant, by the nearest rank; `nil` when there were no
+        /// hand-overs.
+        /// - Parameters:
+        ///   - share: which share of the hand-overs was at most as long; 0.5 is the median.
+        ///   - cause: counts only hand-overs after such an end; `nil` counts all.
         public func gap(at share: Double, after cause: HandOver.Cause? = nil) -> Duration? {
             let gaps = handOvers.filter { cause == nil || $0.cause == cause }.map(\.gap).sorted()
             guard !gaps.isEmpty else { return nil }
