@@ -8,7 +8,8 @@ import Testing
 
 @Suite("the ledger of the order example") final class LedgerTests {
     private let ledger = Ledger(directory: NSTemporaryDirectory() + "ledger-\(UUID().uuidString)")
-    private let locks = InMemoryLocks(InMemoryBroker())
+    // On a clock that stands still: these tests are about files, not about proofs.
+    private let locks = InMemoryLocks(InMemoryBroker(clock: ManualClock()))
     private let slot: Slots.Slot
 
     init() throws {
