@@ -45,7 +45,8 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             switch Consumer(rawValue: tag) {
             case .line: feed(.standing)
             case .register: feed(.reading)
-            case .queue, nil: break
+            case .queue: feed(.watching)
+            case nil: break
             }
         case .delivery(_, let delivery): deliver(delivery)
         case .cancelledByBroker(_, let tag):

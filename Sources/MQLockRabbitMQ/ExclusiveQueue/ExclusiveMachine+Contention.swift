@@ -21,6 +21,12 @@ extension ExclusiveMachine {
         case .standing: return standing()
         case .lineDelivered(let delivery, let isTurn): return lineDelivered(delivery, isTurn)
         case .claimed: return claimed()
+        case .watching:
+            isWatching = true
+            guard case .registering(var candidate?) = state else { return [] }
+            let steps = candidate.letWin()
+            state = .registering(candidate)
+            return follow(steps)
         case .registerDeclared(let messages, let consumers):
             guard state == .registering(nil), messages == 0, consumers == 0 else { return [] }
             return seed(.register)
@@ -160,6 +166,7 @@ extension ExclusiveMachine {
         switch state {
         case .claiming:
             state = .registering(nil)
+            isWatching = false
             return [.watch]
         case .leaving(.claiming): return delete()
         default: return []
@@ -204,7 +211,8 @@ extension ExclusiveMachine {
         let token = Candidate.Token(delivery: delivery, number: message.number)
         guard var candidate = current else {
             timers[.seed] = nil
-            let candidate = Candidate(token, mutant: mutant?.ofCandidate)
+            let mayWin = isWatching || mutant == .grantsUnwatched
+            let candidate = Candidate(token, mayWin: mayWin, mutant: mutant?.ofCandidate)
             state = .registering(candidate)
             return follow(candidate.firstSteps)
         }

@@ -64,6 +64,8 @@ struct ExclusiveMachine: Sendable {
     var open: Set<Channel> = []
     /// The delivery that makes us the first in line; kept as long as we are.
     var turn: UInt64?
+    /// Whether the broker will tell us of the queue's end. Nothing is granted before †.
+    var isWatching = false
     /// Whether a wait that has to begin anew does so a little later.
     var mindsTrouble = false
     /// Whether nobody seems to have used the name before.
@@ -110,6 +112,8 @@ extension ExclusiveMachine {
         case lineDelivered(UInt64, isTurn: Bool)
         /// The queue is ours.
         case claimed
+        /// The queue was still there, and the broker will tell us of its end.
+        case watching
         /// The register is there.
         case registerDeclared(messages: UInt32, consumers: UInt32)
         case reading
@@ -205,6 +209,8 @@ extension ExclusiveMachine {
     enum Mutant: Sendable, CaseIterable {
         /// Leaves the line before the queue is deleted.
         case leavesLineFirst
+        /// Grants before it would be told of the queue's end.
+        case grantsUnwatched
         /// Contends again while its own deletion is under way.
         case ignoresOwnDeletion
         /// Gives up while its declaration is under way, and does not wait for the answer.

@@ -49,11 +49,15 @@ struct Candidate: Equatable, Sendable {
     private(set) var kept: Token
     /// Nil until it is published, and while a failed publish waits to be repeated.
     private(set) var own: Publication?
+    private var mayWin: Bool
     private let mutant: Mutant?
 
-    /// The first token that was delivered.
-    init(_ first: Token, mutant: Mutant? = nil) {
+    /// - Parameters:
+    ///   - first: the first token that was delivered.
+    ///   - mayWin: whether nothing else has to happen before; see `letWin`.
+    init(_ first: Token, mayWin: Bool = true, mutant: Mutant? = nil) {
         kept = first
+        self.mayWin = mayWin
         self.mutant = mutant
     }
 
@@ -82,6 +86,11 @@ struct Candidate: Equatable, Sendable {
     /// earlier one.
     mutating func unconfirmed(_ nonce: Nonce) -> [Step]? { own?.nonce == nonce ? disown() : nil }
 
+    mutating func letWin() -> [Step] {
+        mayWin = true
+        return settle()
+    }
+
     /// Publishes again what did not arrive.
     var retry: [Step] { own == nil ? [.publish(above: kept.number)] : [] }
 
@@ -91,7 +100,7 @@ struct Candidate: Equatable, Sendable {
         guard let own else { return [] }
         let least = mutant == .grantsOnTie ? kept.number : kept.number + 1
         guard own.number >= least else { return disown() + [.publish(above: kept.number)] }
-        guard let token = own.settled else { return [] }
+        guard mayWin, let token = own.settled else { return [] }
         let rest: [Step] = mutant == .keepsNothing ? [] : [.acknowledge(kept.delivery)]
         return rest + [.won(token)]
     }
