@@ -148,7 +148,8 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         // A dead holder's queue goes some milliseconds after its place in line. Every refusal is an error in the broker's
         // log, so whatever lasts longer is asked for less and less often.
         case .claim:
-            min(.milliseconds(10) * (1 << min(machine.refusals - 1, 10)), .seconds(8)) * Double.random(in: 0.75...1.25)
+            // 10 ms, 30 ms, …
+            min(.milliseconds(10 * pow(3, Double(machine.refusals - 1))), .seconds(8)) * Double.random(in: 0.75...1.25)
         // From the line's answer to the turn it takes no round trip at all, if we are the first.
         case .answer: max(.milliseconds(25), joinedAt.duration(to: .now) * 4)
         case .limit: .seconds(2)

@@ -109,7 +109,8 @@ extension ExclusiveMachine {
         // The declaration may still be carried out, at any time †.
         case (.claiming, ChannelFault.unanswered), (.leaving(.claiming), ChannelFault.unanswered): return [.endSession]
         case (.leaving(.claiming), _): return left()
-        case (.claiming, ChannelFault.resourceLocked): return ask()
+        // Every question is an error in the broker's log, too; what the name is used for seldom changes.
+        case (.claiming, ChannelFault.resourceLocked): return refusals.isMultiple(of: 4) ? ask() : taken()
         case (.claiming, _):
             // It is not ours.
             state = .refused
