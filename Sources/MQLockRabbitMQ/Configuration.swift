@@ -64,6 +64,9 @@ extension RabbitMQLocks {
         /// A single token message: delivery acquires, requeue releases. The fastest, for short critical
         /// sections: the broker bounds a hold (30 minutes unless configured otherwise).
         public static let token = Self(description: "token")
+        /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, and nothing
+        /// to renew over the publish connection.
+        public static let exclusiveQueue = Self(description: "exclusive")
     }
 
     /// Capped exponential delays with jitter.

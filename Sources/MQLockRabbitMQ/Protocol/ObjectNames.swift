@@ -12,6 +12,10 @@ struct ObjectNames: Sendable, Equatable {
     let register: String
     /// The exclusive queue that lets one contender at a time mend a lock whose queue was deleted.
     let mend: String
+    /// The line of those who wait for an exclusive queue.
+    let line: String
+    /// The fencing register of an exclusive queue: the largest number that was granted.
+    let fence: String
 
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
@@ -22,6 +26,8 @@ struct ObjectNames: Sendable, Equatable {
         queue = "\(Self.prefix)/\(encoded)"
         register = "\(Self.prefix).seeded/\(encoded)"
         mend = "\(Self.prefix).mend/\(encoded)"
+        line = "\(Self.prefix).line/\(encoded)"
+        fence = "\(Self.prefix).fence/\(encoded)"
         // A quorum queue is a Raft cluster whose id is made of virtual host and queue name: both count.
         let room = Self.maximumLength - vhost.utf8.count - 1
         let longest = max(queue.utf8.count, register.utf8.count)

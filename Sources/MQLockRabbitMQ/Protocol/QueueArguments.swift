@@ -34,6 +34,18 @@ struct QueueArguments: Sendable, Equatable {
         ])
     }
 
+    /// The exclusive queue that is a lock. The broker compares owners before anything else, so a queue of another kind
+    /// refuses its declaration with 405, too.
+    static let exclusive = QueueArguments(pairs: ["x-queue-type": .string("classic")])
+
+    /// The line and the register of an exclusive queue: one message each, for the first in the broker's line.
+    static func helper(_ version: BrokerVersion) -> QueueArguments { singleActiveConsumer(version) }
+
+    /// With these no queue can be made, and where there is one the refusal says of which kind.
+    static func whichKind(_ version: BrokerVersion) -> QueueArguments {
+        QueueArguments(pairs: token(version).pairs.merging([singleActiveConsumerFlag: "which"]) { $1 })
+    }
+
     /// The exclusive queue that lets one contender at a time mend a lock. It frees itself should a mender forget it.
     static let mend = QueueArguments(pairs: ["x-expires": .int64(60_000)])
 }

@@ -52,12 +52,24 @@ extension NameEntry {
 extension ChannelFault {
     /// What has to be in the lock's queue's place, as far as the broker's words tell.
     fileprivate func otherKind(than mine: RabbitMQLocks.Mutex) -> String {
-        guard text.contains(QueueArguments.singleActiveConsumerFlag) else {
+        guard let other = otherMutex(than: mine) else {
             return "the broker has another kind of queue than that needs, of another version or made by hand"
         }
-        // The two differ in this flag, and the broker names the first argument that differs.
-        let other: RabbitMQLocks.Mutex = mine == .token ? .singleActiveConsumer : .token
         return "the broker's queue was made for the \(other.title)"
+    }
+
+    private func otherMutex(than mine: RabbitMQLocks.Mutex) -> RabbitMQLocks.Mutex? {
+        // The queues of the two durable kinds differ in this flag, and the broker names the first argument that differs.
+        let namesFlag = code == Self.preconditionFailed && text.contains(QueueArguments.singleActiveConsumerFlag)
+        switch mine {
+        case .exclusiveQueue where namesFlag: return text.hasSuffix("is none") ? .token : .singleActiveConsumer
+        case .exclusiveQueue: return nil
+        // Only the exclusive queue of another connection may not be looked at.
+        case _ where code == Self.resourceLocked: return .exclusiveQueue
+        case .token where namesFlag: return .singleActiveConsumer
+        case .singleActiveConsumer where namesFlag: return .token
+        default: return nil
+        }
     }
 }
 
@@ -66,6 +78,7 @@ extension RabbitMQLocks.Mutex {
     fileprivate var title: String {
         switch self {
         case .token: "token mutex (token)"
+        case .exclusiveQueue: "exclusive queue mutex (exclusive)"
         default: "single active consumer mutex (sac)"
         }
     }

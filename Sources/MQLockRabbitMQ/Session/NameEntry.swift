@@ -35,6 +35,7 @@ final class NameEntry: @unchecked Sendable {
         driver =
             switch names.core.settings.mutex {
             case .token: TokenDriver(self)
+            case .exclusiveQueue: ExclusiveDriver(self)
             default: SACDriver(self)
             }
     }

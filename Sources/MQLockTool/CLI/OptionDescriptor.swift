@@ -52,9 +52,10 @@ extension OptionDescriptor {
 
     static let run = [
         Self(
-            key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token"]),
+            key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token", "exclusive"]),
             summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
-                + "active consumer, unlimited holds) or token (one message, fastest, 30 minutes at most)"),
+                + "active consumer, unlimited holds), token (one message, fastest, 30 minutes at most) or exclusive (an "
+                + "exclusive queue, unlimited holds)"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(

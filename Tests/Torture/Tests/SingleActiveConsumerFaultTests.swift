@@ -4,19 +4,20 @@ import MQLockRabbitMQ
 import Testing
 
 extension TortureTests {
-    /// The single active consumer when its holder's process or its broker goes.
+    /// The mutexes whose waiters stand in a line of consumers, when the holder's process or the broker goes.
     @Suite struct SingleActiveConsumerFaultTests {}
 }
 
 extension TortureTests.SingleActiveConsumerFaultTests {
-    @Test func aKilledHolderIsSucceededAtOnce() async throws {
+    @Test(arguments: [RabbitMQLocks.Mutex.singleActiveConsumer, .exclusiveQueue])
+    func aKilledHolderIsSucceededAtOnce(_ mutex: RabbitMQLocks.Mutex) async throws {
         let node = try await PrivateNode.shared()
         var measured: [Duration] = []
         for _ in 1...3 {
             try await node.broker.withName { name in
-                let holder = try WorkerProcess("hold", node.broker.uri, name, "sac")
+                let holder = try WorkerProcess("hold", node.broker.uri, name, mutex.description)
                 let first = try await holder.line("granted")
-                let waiter = try WorkerProcess("hold", node.broker.uri, name, "sac")
+                let waiter = try WorkerProcess("hold", node.broker.uri, name, mutex.description)
                 // A quorum queue does not count those who wait behind its active consumer.
                 try await Task.sleep(for: .milliseconds(500))
                 let killed = try await holder.killNow()
@@ -26,15 +27,16 @@ extension TortureTests.SingleActiveConsumerFaultTests {
                 try await waiter.killNow()
             }
         }
-        print("single active consumer, hand-over after SIGKILL: \(measured.map(\.readable).joined(separator: ", "))")
+        print("\(mutex), hand-over after SIGKILL: \(measured.map(\.readable).joined(separator: ", "))")
         #expect(try #require(measured.min()) <= .milliseconds(100))
     }
 
-    @Test(arguments: [false, true]) func holdersAreToldAndWaitersSurviveARestart(_ crash: Bool) async throws {
+    @Test(arguments: [false, true], [RabbitMQLocks.Mutex.singleActiveConsumer, .exclusiveQueue])
+    func holdersAreToldAndWaitersSurviveARestart(_ crash: Bool, _ mutex: RabbitMQLocks.Mutex) async throws {
         let node = try await PrivateNode.shared()
         try await node.broker.withName { name in
             let providers = try (0..<3).map { _ in
-                try node.broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
+                try node.broker.locks("heartbeat=1", mutex: mutex)
             }
             let holder = Contender(providers[0], name)
             let lease = try await holder.lease()

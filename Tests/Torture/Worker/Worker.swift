@@ -11,16 +11,22 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME [sac|token]`, else `token`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed URI NAME [sac|token|exclusive]`, else `token`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
         let arguments = CommandLine.arguments
         guard (4...5).contains(arguments.count) else {
-            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac|token]")
+            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac|token|exclusive]")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
-        let locks = try RabbitMQLocks(configuration(uri, arguments.last == "sac" ? .singleActiveConsumer : .token))
+        let mutex: RabbitMQLocks.Mutex =
+            switch arguments.last {
+            case "sac": .singleActiveConsumer
+            case "exclusive": .exclusiveQueue
+            default: .token
+            }
+        let locks = try RabbitMQLocks(configuration(uri, mutex))
         let commands = Commands()
         do {
             switch mode {

@@ -53,6 +53,11 @@ struct RawClient {
         try answer { if case .queueDeclareOK = $0 { () } else { nil } }
     }
 
+    func declareExclusive(_ queue: String) throws {
+        try connection.queueDeclare(1, queue, exclusive: true)
+        try answer { if case .queueDeclareOK = $0 { () } else { nil } }
+    }
+
     func delete(_ queue: String) throws {
         try connection.queueDelete(1, queue)
         try answer { if case .queueDeleteOK = $0 { () } else { nil } }

@@ -1,0 +1,115 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+extension LiveBrokerTests {
+    /// Rule 10: those who wait for an exclusive queue do not fill the broker's log with refused declarations.
+    @Suite struct FiftyWaitersTests {}
+}
+
+/// How often the broker was asked for a name's queue and refused, by its own log.
+struct Refusals {
+    private let files: [String]
+
+    init(_ broker: LiveBroker) throws {
+        let text = try broker.logLocations()
+        files = text.split(whereSeparator: { "[]\", \n".contains($0) }).map(String.init).filter { $0.hasPrefix("/") }
+        guard !files.isEmpty else { throw Overdue(what: "the place of the broker's log in \(text)", limit: .zero) }
+    }
+
+    func count(of name: LockName) throws -> Int {
+        let needle = "locked queue 'mqlock.v1/\(name)'"
+        return try files.map { file in
+            try String(contentsOfFile: file, encoding: .utf8).components(separatedBy: needle).count - 1
+        }.reduce(0, +)
+    }
+}
+
+extension LiveBroker {
+    fileprivate func logLocations() throws -> String {
+        guard let control else { throw Overdue(what: "rabbitmqctl", limit: .zero) }
+        let (process, pipe) = (Process(), Pipe())
+        process.executableURL = URL(fileURLWithPath: control)
+        process.arguments = ["-q", "eval", "io:format(\"~p~n\", [rabbit:log_locations()])."]
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = pipe
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+extension LiveBrokerTests.FiftyWaitersTests {
+    /// Long enough for a rate.
+    private static let window = Duration.seconds(LiveBroker.isFullRun ? 120 : 10)
+
+    private func waiters(_ broker: LiveBroker, for name: LockName) async throws -> [(RabbitMQLocks, Contender)] {
+        let waiters = try (0..<50).map { _ in
+            let locks = try broker.locks("heartbeat=10", mutex: .exclusiveQueue)
+            return (locks, Contender(locks, name))
+        }
+        let line = try broker.objects(name).line
+        try await eventually("fifty waiters in line") { try await broker.consumers(of: line) >= 50 }
+        return waiters
+    }
+
+    /// One after the other gets it, and the broker has refused nothing to anybody.
+    @Test func behindAHolderNothingIsRefused() async throws {
+        let broker = try LiveBrokerTests.broker()
+        let refusals = try Refusals(broker)
+        try await broker.withName { name in
+            let locks = try broker.locks(mutex: .exclusiveQueue)
+            let holder = Contender(locks, name)
+            let lease = try await holder.lease()
+            var waiting = try await waiters(broker, for: name)
+            try await Task.sleep(for: Self.window)
+            #expect(lease.isValid)
+            #expect(try await holder.release() == nil)
+            while !waiting.isEmpty {
+                try await eventually("a waiter's grant") { waiting.contains { $0.1.outcome.current != nil } }
+                let granted = waiting.filter { $0.1.outcome.current != nil }
+                #expect(granted.count == 1, "one holder at a time")
+                #expect(try await granted[0].1.release() == nil)
+                waiting.removeAll { $0.1 === granted[0].1 }
+                await granted[0].0.shutdown()
+            }
+            await locks.shutdown()
+            #expect(try refusals.count(of: name) == 0)
+        }
+    }
+
+    /// A stranger has the queue, who stands in no line and wakes nobody: only then there is an interval.
+    @Test func behindAStrangerFewerThanOneASecond() async throws {
+        let broker = try LiveBrokerTests.broker()
+        let refusals = try Refusals(broker)
+        try await broker.withName { name in
+            let queue = try broker.objects(name).queue
+            let (taken, mayGo) = (OneShot<Void>(), DispatchSemaphore(value: 0))
+            Thread.detachNewThread {
+                try? RawClient.run(broker.uri) { client in
+                    try client.declareExclusive(queue)
+                    taken.fulfil(())
+                    mayGo.wait()
+                }
+            }
+            try await taken.value()
+            let start = ContinuousClock.now
+            let waiting = try await waiters(broker, for: name)
+            try await Task.sleep(for: Self.window)
+            let count = try refusals.count(of: name)
+            let seconds = start.duration(to: .now) / .seconds(1)
+            print("fifty waiters behind a stranger: \(count) refusals in \(seconds) s")
+            #expect(count > 0, "the stranger was there")
+            #expect(Double(count) < seconds)
+            mayGo.signal()
+            try await eventually("a grant") { waiting.contains { $0.1.outcome.current != nil } }
+            for (locks, contender) in waiting {
+                contender.cancel()
+                await locks.shutdown(within: .zero)
+            }
+        }
+    }
+}
