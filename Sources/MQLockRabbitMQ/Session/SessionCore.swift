@@ -29,7 +29,8 @@ enum SessionEnd: Sendable {
 final class SessionCore: @unchecked Sendable {
     let settings: SessionSettings
     let loop: EventLoop
-    let version: BrokerVersion
+    /// What this broker does with the locks of this session.
+    let behaviour: BrokerBehaviour
     let proof: ProofOfLife
     /// How long a request may go unanswered.
     private let connection: AMQPConnection
@@ -59,7 +60,8 @@ final class SessionCore: @unchecked Sendable {
         self.connection = connection
         self.settings = settings
         // A broker that hides its version is taken for a recent one: there the delivery limit has to be set.
-        version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
+        let version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
+        behaviour = BrokerBehaviour(version, settings.durability)
         let window = settings.proofWindow(heartbeat: connection.heartbeat)
         let now = ContinuousClock.now
         schedule = ProofSchedule(window: window, heartbeat: connection.heartbeat, start: now)

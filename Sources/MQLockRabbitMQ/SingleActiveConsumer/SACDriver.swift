@@ -21,6 +21,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     init(_ entry: NameEntry) {
         self.entry = entry
         channel = NameChannel(entry.core)
+        machine.cancelled = entry.core.behaviour.cancelled
     }
 
     var isQuiet: Bool { machine.isQuiet }
@@ -188,7 +189,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func join() {
         joinedAt = .now
-        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.version))
+        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         // Declared every time, though it is there: on a queue of another kind, made meanwhile, to consume would be to hold.
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)

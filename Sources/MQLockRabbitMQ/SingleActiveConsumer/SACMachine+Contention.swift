@@ -212,7 +212,7 @@ extension SACMachine {
             // The queue is gone, and what was delivered with it.
             return restart()
         }
-        return [.lose(LossReason(.queueDeleted))] + leave()
+        return [.lose(cancelled)] + leave()
     }
 
     private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {

@@ -73,6 +73,9 @@ struct SACMachine: Sendable {
     var timers: [Timer: UInt64] = [:]
     var lastTimer: UInt64 = 0
 
+    /// What a holder is told when the broker cancels its consumer.
+    var cancelled = LossReason(.queueDeleted)
+
     /// A test switch: which sentence of the protocol to break.
     var mutant: Mutant?
 
