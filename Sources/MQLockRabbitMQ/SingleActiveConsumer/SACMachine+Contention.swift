@@ -158,7 +158,7 @@ extension SACMachine {
         timers = [:]
         state = .held(Hold(token: token))
         let rest: [Action] = mutant == .keepsNothing ? [] : [.acknowledge(candidate.kept.delivery)]
-        return rest + [.grant(wanted.attempt, number: token.number)]
+        return rest + [.grant(wanted.attempt, number: token.number, own.nonce)]
     }
 
     private mutating func outdo(_ candidate: inout Candidate) -> [Action] {

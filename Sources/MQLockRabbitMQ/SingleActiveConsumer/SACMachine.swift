@@ -150,9 +150,9 @@ extension SACMachine {
         case publish(above: UInt64)
         case acknowledge(UInt64)
         case start(Timer, UInt64)
-        case grant(Attempt, number: UInt64)
-        /// The hold stands on a new delivery.
-        case renewed
+        case grant(Attempt, number: UInt64, Nonce)
+        /// The hold stands on a new delivery, of the token with this nonce.
+        case renewed(Nonce)
         case contended(Attempt)
         case fail(Attempt, ChannelFault, doing: String)
         /// A token's number is too far ahead to go on from.

@@ -1,0 +1,88 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+extension TortureTests {
+    /// Locks in classic queues (`durability=fast`), whose broker counts less and forgets more.
+    @Suite struct ClassicQueueTests {}
+}
+
+extension TortureTests.ClassicQueueTests {
+    private static let query = "heartbeat=1&durability=fast"
+
+    /// Whose holder died comes back redelivered, with a count that says nothing: it is minted anew.
+    @Test func aDeadHoldersTokenIsMintedAnew() async throws {
+        let node = try await PrivateNode.shared()
+        var measured: [Duration] = []
+        for _ in 1...3 {
+            try await node.broker.withName { name in
+                let uri = "\(node.broker.uri)?\(Self.query)"
+                let holder = try WorkerProcess("hold", uri, name, "token")
+                let first = try await holder.line("granted")
+                let waiter = try WorkerProcess("hold", uri, name, "token")
+                try await node.broker.waitForLine(of: name, 1)
+                let before = try nonce(node.broker, name)
+                let killed = try await holder.killNow()
+                let second = try await waiter.line("granted")
+                measured.append(.nanoseconds(try #require(Int64(second[2])) - killed))
+                #expect(try #require(UInt64(second[1])) > #require(UInt64(first[1])), "tokens grow")
+                #expect(try nonce(node.broker, name) != before, "the register names another token")
+                try await waiter.killNow()
+            }
+        }
+        print("token in classic queues, hand-over after SIGKILL: \(measured.map(\.readable).joined(separator: ", "))")
+    }
+
+    /// The register's nonce, as the broker says it to whoever declares another one.
+    private func nonce(_ broker: LiveBroker, _ name: LockName) throws -> String {
+        let register = try broker.objects(name).register
+        do {
+            try broker.raw { try $0.declare(register, arguments: QueueArguments.register(Nonce(), .fast).pairs) }
+        } catch let error as RawClient.Refused {
+            return error.description.components(separatedBy: "but current is ").last ?? ""
+        }
+        throw Overdue(what: "a register that refuses", limit: .zero)
+    }
+
+    /// kill -9 takes the count of a classic queue back (3.10.8: 367 to 0). What would repeat numbers is minted anew from
+    /// the clock.
+    @Test(arguments: [false, true]) func aKillOfTheBrokerTakesNothingBack(_ isHeld: Bool) async throws {
+        let node = try await PrivateNode.shared()
+        try await node.broker.withName { name in
+            let providers = try (0..<2).map { _ in try node.broker.locks(Self.query) }
+            var last = FencingToken.first
+            for round in 0..<60 {
+                let contender = Contender(providers[round % 2], name)
+                let token = try await contender.lease().fencingToken
+                #expect(token > last)
+                last = token
+                #expect(try await contender.release() == nil)
+            }
+            var holder: Contender?
+            if isHeld {
+                holder = Contender(providers[0], name)
+                last = try await #require(holder).lease().fencingToken
+            }
+            try await node.crash()
+            if let holder { #expect(try await holder.lease().lossReason()?.kind == .connectionClosed) }
+            try await node.start()
+            // Programs that have seen nothing of it: nobody's memory helps.
+            for _ in 0..<3 {
+                let stranger = try node.broker.locks(Self.query)
+                let contender = Contender(stranger, name)
+                let token = try await contender.lease().fencingToken
+                #expect(token > last, "\(token) after \(last)")
+                last = token
+                #expect(try await contender.release() == nil)
+                await stranger.shutdown()
+            }
+            for locks in providers { await locks.shutdown() }
+        }
+    }
+}
+
+extension FencingToken {
+    fileprivate static let first = FencingToken(rawValue: 1)!
+}
