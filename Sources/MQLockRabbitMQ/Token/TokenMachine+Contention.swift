@@ -150,7 +150,8 @@ extension TokenMachine {
     /// Asks the register, but only with our consumer on it: what it answers then stands until that is cancelled. The
     /// other way round, a register deleted and made anew between answer and consumer would go unnoticed.
     private mutating func verify(_ token: Token) -> [Action] {
-        guard pin == .placed else {
+        // While somebody mints anew there is no register to consume from. The question makes it, and is asked again.
+        guard pin == .placed || durability == .fast && pin == .none else {
             state = .pinning(token)
             return placePin()
         }
@@ -182,6 +183,10 @@ extension TokenMachine {
         if isClaimingMint(number) { return mintSettled() }
         guard case .verifying(let token) = state, number == lastVerification else { return [] }
         if mustBeMinted(token) { return mint(token) }
+        guard pin == .placed else {
+            state = .pinning(token)
+            return placePin()
+        }
         validNonce = token.message.nonce
         return grant(token)
     }

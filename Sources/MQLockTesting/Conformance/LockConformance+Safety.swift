@@ -63,6 +63,14 @@ extension LockConformance {
                 // Once while it is free and once while it is held.
                 try await growing(bench, seats, rounds: 3) { _ in try await restart() }
             },
+            Check(.tokens, "over a crash of the broker") { bench in
+                let crash = try bench.need(bench.subject.faults.crashBroker, "crash the broker")
+                let seats = try await bench.seats(2)
+                guard seats[0].provider.capabilities.tokensSurviveBrokerCrash else {
+                    throw NotTried("by its capabilities its tokens may go back when the broker crashes")
+                }
+                try await growing(bench, seats, rounds: 2) { _ in try await crash() }
+            },
             Check(.tokens, "over deletion of the name's objects") { bench in
                 let delete = try bench.need(bench.subject.faults.deleteObjects, "delete objects on the broker")
                 let seats = try await bench.seats(2)

@@ -44,8 +44,11 @@ extension TortureTests.ConformanceTests {
             if case .leftOut(let why) = entry.outcome { "\(entry.check): \(why)" } else { nil }
         }
         // A frame cannot get lost within a TCP stream that goes on; a provider in the tests' own process cannot be
-        // stopped alone (HolderFaultTests stops one in another); and the broker counts no requests.
-        #expect(leftOut.count == 3, "\(leftOut)")
+        // stopped alone (HolderFaultTests stops one in another); and the broker counts no requests. Beside that only what
+        // the capabilities except.
+        let exempt = leftOut.count { $0.contains("by its capabilities") }
+        #expect(leftOut.count == 3 + exempt, "\(leftOut)")
+        #expect(exempt == (kind == LockKind(.token, .fast) ? 1 : 0), "\(leftOut)")
     }
 
     private static func runAll() async throws -> [LockKind: ConformanceReport] {
@@ -112,6 +115,7 @@ extension TortureTests.ConformanceTests {
         subject.faults.passAnswers = { change($0) { $0.silentToClient = false } }
         subject.faults.holdRequests = { change($0) { $0.silentToBroker = true } }
         subject.faults.restartBroker = { try await restart.meet() }
+        subject.faults.crashBroker = { try await restart.meet(crash: true) }
         subject.faults.deleteObjects = { name in
             let objects = try node.broker.objects(name)
             try node.broker.raw { client in
@@ -137,16 +141,21 @@ extension TortureTests.ConformanceTests {
 
 /// Restarts one node for several suites at once: when all that still take part have come to ask for it.
 private actor JointRestart {
+    private struct Visitor {
+        let wantsCrash: Bool
+        let continuation: CheckedContinuation<Result<Void, any Error>, Never>
+    }
+
     private let node: PrivateNode
     private var parties: Int
-    private var waiting: [CheckedContinuation<Result<Void, any Error>, Never>] = []
+    private var waiting: [Visitor] = []
 
     init(of node: PrivateNode, parties: Int) { (self.node, self.parties) = (node, parties) }
 
-    /// Returns when the node has been restarted.
-    func meet() async throws {
+    /// Returns when the node has been stopped, or killed when that is what all want, and started again.
+    func meet(crash: Bool = false) async throws {
         try await withCheckedContinuation { continuation in
-            waiting.append(continuation)
+            waiting.append(Visitor(wantsCrash: crash, continuation: continuation))
             restartIfAllWait()
         }.get()
     }
@@ -159,18 +168,25 @@ private actor JointRestart {
 
     private func restartIfAllWait() {
         guard !waiting.isEmpty, waiting.count >= parties else { return }
-        let waiting = waiting
-        self.waiting = []
+        let visitors = waiting
+        waiting = []
         Task {
             let result: Result<Void, any Error>
             do {
-                try await node.stop()
+                try await end(byCrash: visitors.allSatisfy(\.wantsCrash))
                 try await node.start()
                 result = .success(())
             } catch {
                 result = .failure(error)
             }
-            for suite in waiting { suite.resume(returning: result) }
+            for visitor in visitors { visitor.continuation.resume(returning: result) }
         }
+    }
+
+    private func end(byCrash: Bool) async throws {
+        guard byCrash else { return try await node.stop() }
+        // A quorum queue younger than that may come back without a leader (3.10.8); no event tells when it is safe.
+        try await Task.sleep(for: .seconds(2))
+        try await node.crash()
     }
 }
