@@ -8,6 +8,11 @@ extension RabbitMQLocks {
         public var uri: String
         /// Which mutex the names of this provider use. All programs must use the same one for one name.
         public var mutex: Mutex
+        /// Whether the names' queues are replicated; `nil` takes what the URI says (`durability=fast`), else
+        /// ``Durability/replicated``. All programs must use the same for one name.
+        public var durability: Durability?
+        /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``Proof/session``.
+        public var proof: Proof?
         /// Who we are, shown to operators and other contenders; by default host and process id.
         public var owner: String
         /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. Whole seconds, 1 s
@@ -40,6 +45,8 @@ extension RabbitMQLocks {
         public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .singleActiveConsumer) {
             self.uri = uri
             self.mutex = mutex
+            durability = nil
+            proof = nil
             owner = Self.defaultOwner
             heartbeat = nil
             margin = nil
@@ -67,6 +74,30 @@ extension RabbitMQLocks {
         /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, and nothing
         /// to renew over the publish connection.
         public static let exclusiveQueue = Self(description: "exclusive")
+    }
+
+    /// Where the broker keeps what a lock is made of.
+    public struct Durability: Hashable, Sendable, CustomStringConvertible {
+        /// The choice's name, as the URI takes it.
+        public let description: String
+
+        /// Quorum queues: on a majority of the cluster's nodes, and on disk before anybody is told. The default.
+        public static let replicated = Self(description: "replicated")
+        /// Classic queues: on one node, so a lock is gone for as long as that node is down; quicker. The token mutex's
+        /// tokens then grow over a crash of the broker only as far as the clocks of the hosts agree.
+        public static let fast = Self(description: "fast")
+    }
+
+    /// What proves that a hold stands.
+    public struct Proof: Hashable, Sendable, CustomStringConvertible {
+        /// The choice's name, as the URI takes it.
+        public let description: String
+
+        /// The session: the node that we are connected to answers. Costs nothing per lock. The default.
+        public static let session = Self(description: "session")
+        /// Also the lock's queue: it has to confirm a message for each held lock every half heartbeat, which a node that
+        /// is cut off from its cluster cannot have it do. For the single active consumer.
+        public static let quorum = Self(description: "quorum")
     }
 
     /// Capped exponential delays with jitter.

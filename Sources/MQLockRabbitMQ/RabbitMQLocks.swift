@@ -30,7 +30,8 @@ public final class RabbitMQLocks: LockProvider {
         let relay = ObserverRelay(observer)
         capabilities = LockCapabilities(
             mutex: configuration.mutex.description,
-            maximumHold: configuration.mutex == .token ? settings.maximumHold : nil)
+            maximumHold: configuration.mutex == .token ? settings.maximumHold : nil,
+            tokensSurviveBrokerCrash: !(configuration.mutex == .token && settings.durability == .fast))
         supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
         front = LockFront(
             contender: SessionContender(

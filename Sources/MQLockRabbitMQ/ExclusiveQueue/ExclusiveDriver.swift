@@ -271,7 +271,7 @@ extension ExclusiveDriver {
     }
 
     private func declareHelper(_ channel: NameChannel, _ queue: String) {
-        let arguments = QueueArguments.helper(core.version)
+        let arguments = QueueArguments.helper(core.behaviour)
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)
         }
@@ -292,7 +292,7 @@ extension ExclusiveDriver {
     }
 
     private func askWhich() {
-        let (queue, arguments) = (entry.objects.queue, QueueArguments.whichKind(core.version))
+        let (queue, arguments) = (entry.objects.queue, QueueArguments.whichKind(core.behaviour))
         question.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)
         }

@@ -208,7 +208,7 @@ extension ExclusiveMachine {
             self.wanted = nil
             return leave() + [.failFarAhead(wanted.attempt, number: message.number)]
         }
-        let token = Candidate.Token(delivery: delivery, number: message.number)
+        let token = Candidate.Token(delivery: delivery, number: message.number, nonce: message.nonce)
         guard var candidate = current else {
             timers[.seed] = nil
             let mayWin = isWatching || mutant == .grantsUnwatched
@@ -216,7 +216,7 @@ extension ExclusiveMachine {
             state = .registering(candidate)
             return follow(candidate.firstSteps)
         }
-        let steps = candidate.received(token, nonce: message.nonce, redelivered: redelivered)
+        let steps = candidate.received(token, redelivered: redelivered)
         state = .registering(candidate)
         return follow(steps)
     }

@@ -8,6 +8,13 @@ struct Candidate: Equatable, Sendable {
     struct Token: Equatable, Sendable {
         let delivery: UInt64
         let number: UInt64
+        let nonce: Nonce
+
+        /// Of two of the same number all contenders have to prefer the same †: of two that each keep the one which the other
+        /// acknowledges, neither would be left.
+        func isAbove(_ other: Token) -> Bool {
+            number == other.number ? nonce.description > other.nonce.description : number > other.number
+        }
     }
 
     /// The latest token that we have published on this channel.
@@ -20,7 +27,7 @@ struct Candidate: Equatable, Sendable {
         /// The token, once it is confirmed and delivered: until then it may be on the way or lost.
         var settled: Token? {
             guard isConfirmed, let delivery else { return nil }
-            return Token(delivery: delivery, number: number)
+            return Token(delivery: delivery, number: number, nonce: nonce)
         }
     }
 
@@ -29,7 +36,8 @@ struct Candidate: Equatable, Sendable {
         case acknowledge(UInt64)
         /// Publishes a token above this number with a fresh nonce.
         case publish(above: UInt64)
-        /// Our own token came a second time: in between we were not the active consumer.
+        /// A token that we have came a second time: in between we were not the active consumer, and nothing that we think we
+        /// have is ours.
         case displaced
         /// Our own token is the largest, and stays unacknowledged.
         case won(Token)
@@ -67,8 +75,10 @@ struct Candidate: Equatable, Sendable {
         return early + [.publish(above: kept.number)]
     }
 
-    mutating func received(_ token: Token, nonce: Nonce, redelivered: Bool) -> [Step] {
-        guard own?.nonce == nonce else { return compare(token) + settle() }
+    mutating func received(_ token: Token, redelivered: Bool) -> [Step] {
+        // To acknowledge it would leave the queue without the largest number †.
+        if token.nonce == kept.nonce { return [.displaced] }
+        guard own?.nonce == token.nonce else { return compare(token) + settle() }
         if redelivered, mutant != .grantsRedelivered { return [.displaced] }
         own?.delivery = token.delivery
         return settle()
@@ -109,7 +119,7 @@ struct Candidate: Equatable, Sendable {
     /// would fill up with them and never let our own token in †.
     private mutating func compare(_ token: Token) -> [Step] {
         if token.number == kept.number, mutant == .keepsTies { return [] }
-        guard token.number > kept.number else { return [.acknowledge(token.delivery)] }
+        guard token.isAbove(kept) else { return [.acknowledge(token.delivery)] }
         let smaller = kept
         kept = token
         return mutant == .keepsNothing ? [.acknowledge(token.delivery)] : [.acknowledge(smaller.delivery)]
@@ -120,6 +130,6 @@ struct Candidate: Equatable, Sendable {
         guard let own else { return [] }
         self.own = nil
         guard let delivery = own.delivery else { return [] }
-        return compare(Token(delivery: delivery, number: own.number))
+        return compare(Token(delivery: delivery, number: own.number, nonce: own.nonce))
     }
 }

@@ -48,6 +48,7 @@ final class LockNames: @unchecked Sendable {
         } else {
             do throws(LockError) {
                 guard !isDraining else { throw .shutDown }
+                try core.behaviour.check()
                 try entry(name).contend(attempt, waits: waits, deadline: deadline, answer: answer)
             } catch {
                 answer(.failed(error))

@@ -131,7 +131,8 @@ final class NameEntry: @unchecked Sendable {
     /// - Parameters:
     ///   - fence: the number; an error is what the contender gets.
     ///   - maximum: how long the hold may last; nil for a mutex without a limit.
-    func grant(_ fence: Result<FencingToken, LockError>, for maximum: Duration?) {
+    ///   - ownProof: what else has to prove the hold.
+    func grant(_ fence: Result<FencingToken, LockError>, for maximum: Duration?, ownProof: ProofOfLife? = nil) {
         let token: FencingToken
         do throws(LockError) {
             token = try fence.get()
@@ -152,7 +153,7 @@ final class NameEntry: @unchecked Sendable {
         let limit = maximum.map { ContinuousClock.now.advanced(by: $0) }
         let record = LeaseRecord(
             name: name, token: token, owner: core.settings.owner, proof: core.proof, limit: limit,
-            origin: names.session)
+            ownProof: ownProof, origin: names.session)
         self.record = record
         trouble = nil
         if let limit, let maximum {

@@ -13,6 +13,10 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private var joinedAt = ContinuousClock.now
     /// The next renewal, and the instant by which one has to have succeeded.
     private var renewal: (due: TimerID, limit: TimerID)?
+    /// What the queue's confirms prove; only looked at with `proof=quorum`.
+    private var schedule: QueueProof
+    /// The hold's own proof, with `proof=quorum`.
+    private var proof: ProofOfLife?
 
     /// Room for a kept token, our own, and a few that come at once after a holder's death.
     private static let prefetch: UInt16 = 8
@@ -21,6 +25,8 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     init(_ entry: NameEntry) {
         self.entry = entry
         channel = NameChannel(entry.core)
+        schedule = QueueProof(window: entry.core.proofWindow)
+        machine.cancelled = entry.core.behaviour.cancelled
     }
 
     var isQuiet: Bool { machine.isQuiet }
@@ -83,11 +89,8 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .acknowledge(let delivery): channel.acknowledge(delivery)
         case .start(let timer, let number):
             core.loop.schedule(at: .now.advanced(by: delay(timer))) { [weak self] in self?.feed(.timer(timer, number)) }
-        case .grant(_, let number):
-            // No limit: the hold is renewed.
-            entry.grant(fence(number), for: nil)
-            if case .held = machine.state { scheduleRenewal() }
-        case .renewed: scheduleRenewal()
+        case .grant(_, let number, let nonce): grant(number, nonce)
+        case .renewed(let nonce): renewed(nonce)
         case .contended: entry.answer(.contended)
         case .fail(_, let fault, let doing): entry.answer(.failed(entry.refusal(fault, doing: doing)))
         case .failFarAhead(_, let number):
@@ -109,17 +112,43 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         }
     }
 
-    // MARK: Renewal
+    // MARK: Holding
+
+    private func grant(_ number: UInt64, _ nonce: Nonce) {
+        proof = nil
+        let proven = schedule.completed(nonce)
+        if provesByQueue {
+            let proof = ProofOfLife(until: proven ?? .now)
+            guard proof.isAlive else {
+                // Delivered too late for a grant: back in line.
+                feed(.release)
+                return entry.answer(.contended)
+            }
+            self.proof = proof
+        }
+        // No limit: the hold is renewed.
+        entry.grant(fence(number), for: nil, ownProof: proof)
+        if case .held = machine.state { scheduleRenewal() }
+    }
+
+    private func renewed(_ nonce: Nonce) {
+        let proven = schedule.completed(nonce)
+        // Too late by the clock is too late for good.
+        if let proof, let proven, !proof.extend(to: proven) { return reachedLimit() }
+        scheduleRenewal()
+    }
+
+    private var provesByQueue: Bool { core.settings.proof == .quorum }
 
     /// The broker takes a delivery back that is not acknowledged in time, without asking: a new one has to have come by
     /// then, or the lease ends before.
     private func scheduleRenewal() {
         cancelRenewal()
         let now = ContinuousClock.now
-        let due = core.loop.schedule(at: now.advanced(by: core.settings.renewalInterval)) { [weak self] in
-            self?.feed(.renewalDue)
-        }
-        let limit = core.loop.schedule(at: now.advanced(by: core.settings.maximumHold)) { [weak self] in
+        let interval = provesByQueue ? core.heartbeat / 2 : core.settings.renewalInterval
+        let due = core.loop.schedule(at: now.advanced(by: interval)) { [weak self] in self?.feed(.renewalDue) }
+        let maximum = now.advanced(by: core.settings.maximumHold)
+        let limit = core.loop.schedule(at: min(maximum, proof?.endsAt ?? maximum)) { [weak self] in
             self?.reachedLimit()
         }
         renewal = (due, limit)
@@ -134,7 +163,11 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func reachedLimit() {
         let obstacle = names.obstacle().map { ": \($0)" } ?? ""
-        entry.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker\(obstacle)"))
+        if let proof, !proof.isAlive {
+            entry.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent + obstacle))
+        } else {
+            entry.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker\(obstacle)"))
+        }
         feed(.release)
     }
 
@@ -170,13 +203,20 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         }
         feed(.publishing(message))
         let nonce = message.nonce
+        schedule.sending(nonce, at: .now)
         names.publish(entry.objects.queue, message) { [weak self] outcome in
             switch outcome {
-            case .arrived: self?.feed(.confirmed(nonce))
+            case .arrived: self?.confirmed(nonce)
             case .unknown: self?.feed(.unconfirmed(nonce))
             case .refused(let code, let text): self?.feed(.publishRefused(nonce, .init(code: code, text: text)))
             }
         }
+    }
+
+    private func confirmed(_ nonce: Nonce) {
+        // With a confirm that comes too late the token is as good as not confirmed: another has to be.
+        let isLate = provesByQueue && schedule.isLate(nonce, at: .now)
+        feed(isLate ? .unconfirmed(nonce) : .confirmed(nonce))
     }
 
     // MARK: Frames
@@ -188,7 +228,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func join() {
         joinedAt = .now
-        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.version))
+        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         // Declared every time, though it is there: on a queue of another kind, made meanwhile, to consume would be to hold.
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)

@@ -128,14 +128,14 @@ extension SACMachine {
             return [.acknowledge(delivery), .report("a message that is no token of mqlock.v1")]
         }
         if isFarAhead { return leave() + failFarAhead(message.number) }
-        let token = Token(delivery: delivery, number: message.number)
+        let token = Token(delivery: delivery, number: message.number, nonce: message.nonce)
         guard case .candidate(var candidate) = state else {
             // Only the active consumer is delivered anything: we are it.
             let candidate = Candidate(token, mutant: mutant?.ofCandidate)
             state = .candidate(candidate)
             return follow(candidate.firstSteps)
         }
-        let steps = candidate.received(token, nonce: message.nonce, redelivered: redelivered)
+        let steps = candidate.received(token, redelivered: redelivered)
         state = .candidate(candidate)
         return follow(steps)
     }
@@ -145,7 +145,6 @@ extension SACMachine {
             switch step {
             case .acknowledge(let delivery): [.acknowledge(delivery)]
             case .publish(let number): [.publish(above: number)]
-            // A token of ours that comes a second time: in between we were not the active consumer †.
             case .displaced: restart()
             case .won(let token): grant(token)
             }
@@ -157,7 +156,7 @@ extension SACMachine {
         self.wanted = nil
         timers = [:]
         state = .held(Hold(token: token))
-        return [.grant(wanted.attempt, number: token.number)]
+        return [.grant(wanted.attempt, number: token.number, token.nonce)]
     }
 
     private mutating func publishing(_ message: SACMessage) -> [Action] {
@@ -204,7 +203,7 @@ extension SACMachine {
             // The queue is gone, and what was delivered with it.
             return restart()
         }
-        return [.lose(LossReason(.queueDeleted))] + leave()
+        return [.lose(cancelled)] + leave()
     }
 
     private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {

@@ -49,6 +49,9 @@ struct SACMachine: Sendable {
     var timers: [Timer: UInt64] = [:]
     var lastTimer: UInt64 = 0
 
+    /// What a holder is told when the broker cancels its consumer.
+    var cancelled = LossReason(.queueDeleted)
+
     /// A test switch: which sentence of the protocol to break.
     var mutant: Mutant?
 
@@ -123,9 +126,9 @@ extension SACMachine {
         case publish(above: UInt64)
         case acknowledge(UInt64)
         case start(Timer, UInt64)
-        case grant(Attempt, number: UInt64)
-        /// The hold stands on a new delivery.
-        case renewed
+        case grant(Attempt, number: UInt64, Nonce)
+        /// The hold stands on a new delivery, of the token with this nonce.
+        case renewed(Nonce)
         case contended(Attempt)
         case fail(Attempt, ChannelFault, doing: String)
         /// A token's number is too far ahead to go on from.
@@ -146,7 +149,6 @@ extension SACMachine {
         case grantsOnTie
         case grantsRedelivered
         case holderIgnoresRedelivered
-        case holderIgnoresLarger
 
         /// The same for the part of the protocol that is the candidate's.
         var ofCandidate: Candidate.Mutant? {
@@ -155,7 +157,7 @@ extension SACMachine {
             case .keepsNothing: .keepsNothing
             case .grantsOnTie: .grantsOnTie
             case .grantsRedelivered: .grantsRedelivered
-            case .holderIgnoresRedelivered, .holderIgnoresLarger: nil
+            case .holderIgnoresRedelivered: nil
             }
         }
     }

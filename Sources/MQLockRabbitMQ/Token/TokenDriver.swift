@@ -7,12 +7,14 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private var names: LockNames { entry.names }
     private var core: SessionCore { entry.core }
     private var objects: ObjectNames { entry.objects }
-    private var machine = TokenMachine()
+    private var machine: TokenMachine
     private var channel: NameChannel
 
     init(_ entry: NameEntry) {
         self.entry = entry
         channel = NameChannel(entry.core)
+        machine = TokenMachine(entry.core.settings.durability)
+        machine.cancelled = entry.core.behaviour.cancelled
         machine.mutantKeepsLateDeliveries = entry.core.settings.mutantKeepsLateDeliveries
     }
 
@@ -45,10 +47,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private func deliver(_ delivery: Delivery) {
         let content: TokenMachine.Content
         if !delivery.isOversize, let message = TokenMessage(payload: delivery.body) {
-            // 4.3 counts every hand-over in x-acquired-count; before, x-delivery-count does.
-            let count =
-                delivery.properties.headers["x-acquired-count"] ?? delivery.properties.headers["x-delivery-count"]
-            content = .token(message, count: count?.integer ?? 0)
+            content = .token(message, count: core.behaviour.handOvers(of: delivery.properties, in: objects.queue))
         } else {
             content = .stranger
         }
@@ -58,7 +57,9 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             guard case .token(let known)? = Tag(tag) else { return }
             number = known
         }
-        feed(.delivered(consumerTag: number, deliveryTag: delivery.deliveryTag, content))
+        feed(
+            .delivered(
+                consumerTag: number, deliveryTag: delivery.deliveryTag, isRedelivered: delivery.redelivered, content))
     }
 
     func feed(_ event: TokenMachine.Event) {
@@ -82,14 +83,17 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             channel.request { [objects = self.objects] connection, channel throws(ConnectionFailure) in
                 try connection.basicGet(channel, objects.queue, noAck: false)
             }
-        case .cancel(let tag):
-            channel.write { connection, channel throws(ConnectionFailure) in
-                try connection.basicCancel(channel, tag: Tag.token(tag).text, nowait: true)
-            }
+        case .mint(let number, let token): mint(number, above: token)
+        case .withdrawPin: cancel(.pin)
+        case .cancel(let tag): cancel(.token(tag))
         case .acknowledge(let tag): channel.acknowledge(tag)
         case .putBack(let tag):
             channel.write { connection, channel throws(ConnectionFailure) in
                 try connection.basicNack(channel, deliveryTag: tag, requeue: true, multiple: false)
+            }
+        case .handOn(let tag):
+            channel.write { connection, channel throws(ConnectionFailure) in
+                try connection.basicReject(channel, deliveryTag: tag, requeue: false)
             }
         case .pause(let number):
             let delay = Duration.milliseconds(Int64.random(in: 250...500))
@@ -128,6 +132,25 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         }
     }
 
+    private func mint(_ number: UInt64, above token: TokenMachine.Token) {
+        let message: TokenMessage
+        do throws(LockError) {
+            let granted = try TokenNumber.fence(number: token.message.number, count: token.count, at: Date())
+            let largest = max(granted.rawValue, names.largest[entry.name]?.rawValue ?? 0)
+            message = TokenMessage(number: try TokenNumber.seed(at: Date(), above: largest), nonce: Nonce())
+        } catch {
+            entry.turnAway(error)
+            return feed(.mintFailed(number))
+        }
+        names.publish(objects.queue, message) { [weak self] outcome in
+            switch outcome {
+            case .arrived: self?.feed(.minted(number, message.nonce))
+            case .unknown: self?.feed(.mintFailed(number))
+            case .refused(let code, let text): self?.feed(.mintRefused(number, .init(code: code, text: text)))
+            }
+        }
+    }
+
     private func verify(_ number: UInt64, _ nonce: Nonce) {
         let call = VerificationCall(number: number, for: self)
         guard let channel = names.verificationChannel(for: call) else {
@@ -145,7 +168,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     // MARK: Frames
 
     private func send(_ request: TokenMachine.Request) {
-        let (objects, version) = (objects, core.version)
+        let (objects, behaviour) = (objects, core.behaviour)
         if case .claimRegister(let nonce) = request {
             if let channel = channel.number { declareRegister(nonce, on: channel) }
             return
@@ -156,7 +179,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             case .findQueue: try connection.queueDeclare(channel, objects.queue, passive: true)
             case .declareQueue:
                 try connection.queueDeclare(
-                    channel, objects.queue, durable: true, arguments: QueueArguments.token(version).pairs)
+                    channel, objects.queue, durable: true, arguments: QueueArguments.token(objects, behaviour).pairs)
             case .lockMend:
                 try connection.queueDeclare(
                     channel, objects.mend, exclusive: true, arguments: QueueArguments.mend.pairs)
@@ -168,15 +191,21 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     }
 
     private func declareRegister(_ nonce: Nonce, on channel: UInt16) {
+        let arguments = QueueArguments.register(nonce, core.settings.durability)
         core.request(on: channel) { [objects] connection throws(ConnectionFailure) in
-            try connection.queueDeclare(
-                channel, objects.register, durable: true, arguments: QueueArguments.register(nonce).pairs)
+            try connection.queueDeclare(channel, objects.register, durable: true, arguments: arguments.pairs)
         }
     }
 
     private func consume(_ queue: String, tag: String, noAck: Bool) {
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
+        }
+    }
+
+    private func cancel(_ tag: Tag) {
+        channel.write { connection, channel throws(ConnectionFailure) in
+            try connection.basicCancel(channel, tag: tag.text, nowait: true)
         }
     }
 

@@ -44,7 +44,8 @@ extension OptionDescriptor {
             key: .broker, long: "broker", value: .text("URI"),
             summary:
                 "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5; else that of --broker-file, else "
-                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672"),
+                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; durability=fast takes classic queues, on one node and "
+                + "quicker (the same for all contenders of a name), proof=quorum has sac's queue confirm each hold"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
             summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),

@@ -18,7 +18,7 @@ extension LiveBrokerTests.RequeueOrderTests {
         for _ in 0..<10 {
             try await broker.withName { name in
                 let queue = try broker.objects(name).queue
-                let arguments = QueueArguments.singleActiveConsumer(BrokerVersion(3, 10, 8))
+                let arguments = QueueArguments.singleActiveConsumer(.init(BrokerVersion(3, 10, 8), .replicated))
                 try broker.raw { next in
                     try next.declare(queue, arguments: arguments.pairs)
                     try RawClient.run(broker.uri) { holder in

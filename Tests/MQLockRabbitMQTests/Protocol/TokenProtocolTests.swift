@@ -97,34 +97,3 @@ import Testing
         #expect(throws: LockError.self) { try TokenNumber.fence(number: number, count: count, at: now) }
     }
 }
-
-@Suite struct QueueArgumentsTests {
-    /// -1 is required from 4.0 and destroys the token before.
-    @Test(arguments: [
-        ("3.8.0", false), ("3.10.8", false), ("3.13.7", false), ("4.0.0", true), ("4.2.9", true), ("4.3.5", true),
-        ("5.0.0", true),
-    ])
-    func theDeliveryLimitFollowsTheVersion(version: String, limited: Bool) throws {
-        let arguments = QueueArguments.token(try #require(BrokerVersion(version)))
-        #expect(arguments.pairs["x-delivery-limit"] == (limited ? .int64(-1) : nil))
-        #expect(arguments.pairs["x-queue-type"] == .string("quorum"))
-    }
-
-    /// A token must not expire before its register, which would then name a token that is no more.
-    @Test func theRegisterExpiresFirst() throws {
-        let token = try #require(QueueArguments.token(BrokerVersion(3, 10, 8)).pairs["x-expires"]?.integer)
-        let register = try #require(QueueArguments.register(Nonce()).pairs["x-expires"]?.integer)
-        #expect(register >= 7 * 24 * 60 * 60 * 1000)
-        #expect(token >= 2 * register)
-    }
-
-    @Test(
-        arguments: [
-            ("3.10.8", BrokerVersion(3, 10, 8)), ("4.0.0-rc.1", BrokerVersion(4, 0, 0)),
-            ("3.13.7+12.gabc", BrokerVersion(3, 13, 7)), ("4.1", BrokerVersion(4, 1, 0)), ("", nil), ("four", nil),
-            ("4", nil),
-        ] as [(String, BrokerVersion?)])
-    func readsVersions(text: String, version: BrokerVersion?) {
-        #expect(BrokerVersion(text) == version)
-    }
-}

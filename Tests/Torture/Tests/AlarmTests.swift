@@ -75,6 +75,46 @@ extension TortureTests.AlarmTests {
     }
 }
 
+extension TortureTests.AlarmTests {
+    /// With `proof=quorum` the queue has to confirm: a holder whose renewals cannot complete gives up by its own clock,
+    /// though its session is as alive as ever. (An alarm stops them as a cut in a cluster does.)
+    @Test func whatTheQueueDoesNotConfirmIsLost() async throws {
+        let node = try await PrivateNode.shared()
+        try await node.broker.withName { name in
+            let query = "heartbeat=1&proof=quorum"
+            let locks = try node.broker.locks(query, mutex: .singleActiveConsumer)
+            let session = try node.broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
+            let (holder, other) = (Contender(locks, name), Contender(session, try LockName("\(name)/other")))
+            let lease = try await holder.lease()
+            let free = try await other.lease()
+            // Longer than one completed publish proves: it is renewed.
+            try await Task.sleep(for: .seconds(4))
+            #expect(lease.isValid)
+            #expect(lease.remaining <= .milliseconds(1800), "no further than from the last renewal's sending")
+            do {
+                try await Alarm.disk.raise(node.broker)
+                let reason = try #require(try await lease.lossReason(within: .seconds(10)))
+                #expect(reason.kind == .proofOverdue)
+                #expect(reason.detail.contains("confirmed nothing"), "\(reason)")
+                #expect(!lease.isValid)
+                #expect(free.isValid, "a session's proof is enough for the other")
+                try await Alarm.disk.clear(node.broker)
+            } catch {
+                try await Alarm.disk.clear(node.broker)
+                throw error
+            }
+            #expect(try await holder.release()?.code == .lost)
+            let again = Contender(locks, name)
+            #expect(
+                try await again.lease().fencingToken > lease.fencingToken, "what was confirmed late revived nothing")
+            #expect(try await again.release() == nil)
+            #expect(try await other.release() == nil)
+            for provider in [locks, session] { await provider.shutdown() }
+            node.broker.clean([other.name])
+        }
+    }
+}
+
 extension LiveBroker {
     /// Waits until "no alarm is in effect" is as wanted; that a limit was set does not say that it has been looked at.
     fileprivate func waitForAlarms(_ wanted: (Bool) -> Bool) async throws {

@@ -101,11 +101,13 @@ extension TortureTests.BrokerFaultTests {
     }
 
     /// Crashes while locks change hands all the time: nobody is ever granted a number twice, or a smaller one.
-    @Test(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"))
-    func tokensGrowOverCrashesInFullSwing() async throws {
+    @Test(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"), arguments: ["replicated", "fast"])
+    func tokensGrowOverCrashesInFullSwing(_ durability: String) async throws {
         let node = try await PrivateNode.shared()
         try await node.broker.withName { name in
-            let providers = try (1...3).map { _ in try node.broker.locks("heartbeat=1") }
+            let providers = try (1...3).map { _ in
+                try node.broker.locks("heartbeat=1&durability=\(durability)")
+            }
             let seen = Locked<[FencingToken]>([])
             let workers = providers.map { locks in
                 Task {
