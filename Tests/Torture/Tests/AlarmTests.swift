@@ -39,6 +39,14 @@ extension TortureTests.AlarmTests {
             let lease = try await holder.lease()
             let waiter = Contender(second, name)
             try await broker.waitForLine(of: name, 1)
+            // The same in classic queues, where a release goes through the dead-letter loop.
+            let classic = try (0..<2).map { _ in try broker.locks("heartbeat=1&durability=fast") }
+            let classicName = try LockName("\(name)/classic")
+            defer { broker.clean([classicName]) }
+            let classicHolder = Contender(classic[0], classicName)
+            let classicLease = try await classicHolder.lease()
+            let classicWaiter = Contender(classic[1], classicName)
+            try await broker.waitForLine(of: classicName, 1)
             do {
                 try await alarm.raise(broker)
                 // Longer than a proof lasts: the holder is not mistaken for a dead one, nor the broker.
@@ -51,6 +59,10 @@ extension TortureTests.AlarmTests {
                 let next = try await waiter.lease(within: .seconds(5))
                 #expect(next.fencingToken > lease.fencingToken)
                 #expect(try await waiter.release() == nil)
+                #expect(try await classicHolder.release() == nil)
+                #expect(
+                    try await classicWaiter.lease(within: .seconds(5)).fencingToken > classicLease.fencingToken)
+                #expect(try await classicWaiter.release() == nil)
 
                 // A new name cannot be seeded; the wait says why.
                 try await broker.withName("new") { fresh in
@@ -69,8 +81,7 @@ extension TortureTests.AlarmTests {
                 try await alarm.clear(broker)
                 throw error
             }
-            await first.shutdown()
-            await second.shutdown()
+            for locks in [first, second] + classic { await locks.shutdown() }
         }
     }
 }

@@ -101,12 +101,19 @@ extension TortureTests.BrokerFaultTests {
     }
 
     /// Crashes while locks change hands all the time: nobody is ever granted a number twice, or a smaller one.
-    @Test(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"), arguments: ["replicated", "fast"])
-    func tokensGrowOverCrashesInFullSwing(_ durability: String) async throws {
+    @Test(
+        .enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"),
+        arguments: [(.token, .replicated), (.token, .fast), (.singleActiveConsumer, .fast)]
+            as [(RabbitMQLocks.Mutex, RabbitMQLocks.Durability)])
+    func tokensGrowOverCrashesInFullSwing(
+        _ mutex: RabbitMQLocks.Mutex, _ durability: RabbitMQLocks.Durability
+    )
+        async throws
+    {
         let node = try await PrivateNode.shared()
         try await node.broker.withName { name in
             let providers = try (1...3).map { _ in
-                try node.broker.locks("heartbeat=1&durability=\(durability)")
+                try node.broker.locks("heartbeat=1&durability=\(durability)", mutex: mutex)
             }
             let seen = Locked<[FencingToken]>([])
             let workers = providers.map { locks in
@@ -133,7 +140,7 @@ extension TortureTests.BrokerFaultTests {
             for worker in workers { await worker.value }
             let tokens = seen.withLock { $0 }
             #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<))
-            print("\(tokens.count) grants over five crashes of the broker")
+            print("\(mutex), \(durability): \(tokens.count) grants over five crashes of the broker")
             for locks in providers { await locks.shutdown() }
         }
     }
