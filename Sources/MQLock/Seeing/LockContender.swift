@@ -82,6 +82,8 @@ public struct LockView: Hashable, Sendable {
         case exclusive
         /// So many messages that nobody has, and so many consumers.
         case counted(messages: Int, consumers: Int)
+        /// The lock is one message, and nobody else can have it now.
+        case taken
         /// The broker did not answer, or does not let us ask.
         case unknown
     }
@@ -95,7 +97,7 @@ public struct LockView: Hashable, Sendable {
         case silent
         /// Nobody holds it, as far as anybody can see.
         case free
-        /// Nobody has answered, and the broker's counts fit both.
+        /// No holder has answered, and what the broker says does not tell.
         case unclear
     }
 
@@ -103,13 +105,10 @@ public struct LockView: Hashable, Sendable {
     public var state: State {
         if !holders.isEmpty { return .held }
         switch queue {
-        case .missing: return waiters.isEmpty ? .free : .unclear
-        case .exclusive: return .silent
-        case .counted(let messages, let consumers):
-            // A ready message that a consumer is there for is on its way to it.
-            if consumers > 0 || !waiters.isEmpty { return .silent }
-            // A message that nobody has is a token that is free. None at all: held, or purged, or a queue that is new.
-            return messages > 0 ? .free : .unclear
+        case .exclusive, .taken: return .silent
+        // A message that a consumer is there for is on its way to it.
+        case .counted(_, let consumers) where consumers > 0: return .silent
+        case .missing, .counted: return waiters.isEmpty ? .free : .unclear
         case .unknown: return .unclear
         }
     }

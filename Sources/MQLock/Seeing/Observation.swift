@@ -118,9 +118,8 @@ package struct Observation: Sendable {
         if let ended, token <= ended { return [] }
         if let current = holder?.contender.fencingToken, token < current { return [] }
         var changes: [LockChange] = []
-        if let before = holder?.contender, before.fencingToken != token {
-            changes = successor == nil ? [Self.unsaid(before)] : settle()
-        }
+        if let next = successor?.contender.fencingToken, next <= token { changes = settle() }
+        if let before = holder?.contender, before.fencingToken != token { changes.append(Self.unsaid(before)) }
         ended = token
         holder = nil
         changes.append(change)

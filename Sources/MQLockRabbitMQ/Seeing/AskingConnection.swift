@@ -22,7 +22,10 @@ actor AskingConnection {
     private var beat: TimerID?
     private var deadline: TimerID?
 
-    private static let (channel, countingChannel): (UInt16, UInt16) = (1, 2)
+    /// The latest; the broker closes the channel of who asks for a queue that is not there.
+    private var countingChannel = AskingConnection.channel
+
+    private static let channel: UInt16 = 1
     private static let tag = "reply"
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -127,21 +130,32 @@ actor AskingConnection {
         return question
     }
 
-    /// What the broker itself says about the lock's queue. To be asked once, and last: the broker closes the channel of
-    /// who asks for a queue that is not there.
+    /// What the broker itself says about the lock's queue.
     func queueView(of objects: ObjectNames) async -> LockView.QueueView {
+        let view = await counts(of: objects.queue)
+        guard view == .counted(messages: 0, consumers: 0) else { return view }
+        // A lock that is one message has a register beside its queue, and the message is not in the queue. Any other
+        // has an empty queue when it is new.
+        return await counts(of: objects.register) == .missing ? view : .taken
+    }
+
+    private func counts(of queue: String) async -> LockView.QueueView {
         guard connection != nil, counting == nil else { return .unknown }
+        countingChannel += 1
+        let channel = countingChannel
         return await withCheckedContinuation { continuation in
             counting = continuation
             perform { connection throws(ConnectionFailure) in
-                try connection.channelOpen(Self.countingChannel)
-                try connection.queueDeclare(Self.countingChannel, objects.queue, passive: true)
+                try connection.channelOpen(channel)
+                try connection.queueDeclare(channel, queue, passive: true)
             }
             loop.schedule(at: .now.advanced(by: settings.requestTimeout)) { [weak self] in
-                self?.assumeIsolated { $0.counted(.unknown) }
+                self?.assumeIsolated { $0.overdue(channel) }
             }
         }
     }
+
+    private func overdue(_ channel: UInt16) { if channel == countingChannel { counted(.unknown) } }
 
     private func counted(_ view: LockView.QueueView) {
         counting?.resume(returning: view)
@@ -171,9 +185,9 @@ actor AskingConnection {
             settle(nil)
         case .delivery(_, let delivery): deliver(delivery)
         case .returned: events.yield(.unheard)
-        case .queueDeclareOK(Self.countingChannel, _, let messages, let consumers):
+        case .queueDeclareOK(let channel, _, let messages, let consumers) where channel != Self.channel:
             counted(.counted(messages: Int(messages), consumers: Int(consumers)))
-        case .channelClosed(Self.countingChannel, let code, _, _, _):
+        case .channelClosed(let channel, let code, _, _, _) where channel != Self.channel:
             switch code {
             case ChannelFault.notFound: counted(.missing)
             case ChannelFault.resourceLocked: counted(.exclusive)

@@ -113,11 +113,13 @@ final class ControlListener: @unchecked Sendable {
         guard state == .off, retry == nil else { return }
         failures += 1
         let delay = min(Duration.seconds(1) * (1 << min(failures, 6) - 1), .seconds(30))
-        retry = loop.schedule(at: .now.advanced(by: delay)) { [unowned self] in
-            retry = nil
-            start()
-            pump()
-        }
+        retry = loop.schedule(at: .now.advanced(by: delay)) { [weak self] in self?.startAgain() }
+    }
+
+    private func startAgain() {
+        retry = nil
+        start()
+        pump()
     }
 
     func close() {

@@ -45,6 +45,7 @@ extension NameEntry {
         guard presence.yielding != nil else { return }
         presence.endYielding(core.loop)
         driver.release()
+        _ = unpark()
         names.drainedIfSo()
     }
 }

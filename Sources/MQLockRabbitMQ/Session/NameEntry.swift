@@ -27,7 +27,7 @@ final class NameEntry: @unchecked Sendable {
     var presence = EntryPresence()
     /// What has kept contenders from being granted.
     private var trouble: String?
-    /// Whether the contender waits for other names' first contact to be over.
+    /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
     private var isParked = false
 
     init(_ name: LockName, _ objects: ObjectNames, in names: LockNames) {
@@ -59,10 +59,9 @@ final class NameEntry: @unchecked Sendable {
         }
         // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
         if let record, record.settleIfExpired() || record.state.isFinal { endHold() }
-        // A local contender comes when its predecessor has been told of the loss.
-        handOn()
         names.presence.contending(self)
-        isParked = driver.needsContact && !names.admit(self)
+        // One that was asked to yield stops first.
+        isParked = presence.yielding != nil || driver.needsContact && !names.admit(self)
         if !isParked { driver.contend(attempt, waits: waits) }
     }
 
@@ -123,8 +122,6 @@ final class NameEntry: @unchecked Sendable {
     func lose(_ reason: LossReason) {
         record?.lose(reason)
         endHold()
-        // What it was to be handed on by is gone.
-        presence.endYielding(core.loop)
         names.drainedIfSo()
     }
 

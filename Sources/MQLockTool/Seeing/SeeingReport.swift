@@ -31,7 +31,7 @@ struct SeeingReport: Sendable {
         case .silent:
             "in use, and its holder does not answer: it is stopped or cut off, has just begun, or does not listen"
         case .free: "free"
-        case .unclear: "free or held: nobody answers, and the broker's counts fit both"
+        case .unclear: "free or held: no holder answers, and what the broker says does not tell"
         }
     }
 
@@ -39,6 +39,7 @@ struct SeeingReport: Sendable {
         switch queue {
         case .missing: "has no queue of that name"
         case .exclusive: "has the queue as another connection's own"
+        case .taken: "has handed out the lock's one message"
         case .counted(let messages, let consumers): "messages free \(messages), consumers \(consumers)"
         case .unknown: "does not say"
         }
@@ -63,6 +64,7 @@ struct SeeingReport: Sendable {
         switch view.queue {
         case .missing: line.add("queue", "missing")
         case .exclusive: line.add("queue", "exclusive")
+        case .taken: line.add("queue", "taken")
         case .unknown: line.add("queue", "unknown")
         case .counted(let messages, let consumers):
             line.add("queue", "counted")
