@@ -4,7 +4,7 @@
 /// moment may not be seen.
 public protocol LockInspector: Sendable {
     /// Asks all contenders of a name who they are.
-    /// - Parameter limit: how long to wait for answers at most. Returns soon after the last one, so only silence takes
+    /// - Parameter limit: how long to wait for the holder's answer at most. Returns soon after it, so only silence takes
     ///   that long.
     func view(_ name: LockName, within limit: Duration) async throws(LockError) -> LockView
 

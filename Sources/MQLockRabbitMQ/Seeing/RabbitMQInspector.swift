@@ -22,7 +22,7 @@ public final class RabbitMQInspector: LockInspector {
     }
 
     /// Asks all contenders of a name who they are, and the broker about the lock's queue.
-    /// - Parameter limit: how long to wait for answers at most; with answers it takes a quarter of a second.
+    /// - Parameter limit: how long to wait for the holder's answer at most; from then on it takes a quarter of a second.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `invalidName`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> LockView {
         let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
@@ -32,7 +32,8 @@ public final class RabbitMQInspector: LockInspector {
             if case .here(let contender) = answer, sessions.insert(contender.session).inserted {
                 contenders.append(contender)
             }
-            return .more
+            // Until the holder answers there is something to wait for.
+            return contenders.contains { $0.role == .holder } ? .nearly : .more
         }
         return LockView(name: name, contenders: contenders, queue: queue)
     }
@@ -70,7 +71,8 @@ public final class RabbitMQInspector: LockInspector {
         return Credentials(user: endpoint.user, password: endpoint.password, vhost: endpoint.vhost)
     }
 
-    private enum Progress { case more, enough }
+    /// What one wants of further answers: all there are, those that come soon, none.
+    private enum Progress { case more, nearly, enough }
 
     /// Asks once and hands the answers out: until one is enough, nobody listens, or the time is over.
     private func asking(
@@ -93,8 +95,9 @@ public final class RabbitMQInspector: LockInspector {
             loop: for await event in events {
                 switch event {
                 case .answered(question, let answer)?:
-                    if case .enough = take(answer) { break loop }
-                    guard request == .who else { continue }
+                    let progress = take(answer)
+                    if progress == .enough { break loop }
+                    guard progress == .nearly else { continue }
                     alarm.cancel()
                     alarm = Self.alarm(min(Self.quiet, ContinuousClock.now.duration(to: deadline)), continuation)
                 case .ended(let error)?: throw error

@@ -4,8 +4,8 @@ extension CommandDescriptor {
         options: OptionDescriptor.show + OptionDescriptor.broker,
         notes: """
             Asks all contenders of the lock NAME, and the broker about its queue. A contender is seen when it has held or
-            waited for a tenth of a second. Takes a quarter of a second when there are answers, -w when there are none.
-            DUR is \(DurationText.accepted).
+            waited for a tenth of a second. Takes a quarter of a second when the holder answers, at most -w when it does
+            not. DUR is \(DurationText.accepted).
 
             --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
             and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
@@ -39,8 +39,9 @@ extension CommandDescriptor {
             of its list only: its own, unless configured otherwise.
 
             A holder that does not answer (stopped, or cut off from the broker) is dealt with by the broker's management
-            API, if there is one: its connection is closed, and all its locks are handed on. Without it, mqlock says which
-            rabbitmqctl commands do the same.
+            API, if there is one: its connection is closed, and all its locks are handed on, though it may not have
+            noticed: until it does, fencing tokens are what stops it. Without the API, mqlock says which rabbitmqctl
+            commands do the same.
 
             Exit status:
               0    the holder has lost the lock

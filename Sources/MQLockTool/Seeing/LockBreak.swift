@@ -53,7 +53,12 @@ struct LockBreak: Sendable {
         switch try await silent.find(management) {
         case .found(let connection):
             try await management.close(connection.name, reason: "the lock \(name) was broken by an operator")
-            report.tell("closed", "closed the connection \(connection.shown): its locks are handed on")
+            report.tell(
+                "closed",
+                """
+                closed the connection \(connection.shown): its locks are handed on. Should that program go on before it \
+                notices, fencing tokens are what stops it
+                """)
             return ExitStatus.success
         case .unknown(let why):
             let advice = """

@@ -14,7 +14,19 @@ struct SilentHolder: Sendable {
     /// Sessions that are alive and do not hold the lock.
     let answered: Set<String>
 
+    /// How long the management API may take to learn of a connection: it collects every 5 s.
+    private static let patience = Duration.seconds(12)
+
     func find(_ api: ManagementAPI) async throws(LockError) -> Finding {
+        let deadline = ContinuousClock.now.advanced(by: Self.patience)
+        while true {
+            let finding = try await look(api)
+            guard case .unknown = finding, ContinuousClock.now < deadline, !Task.isCancelled else { return finding }
+            try? await Task.sleep(for: .milliseconds(500), clock: .continuous)
+        }
+    }
+
+    private func look(_ api: ManagementAPI) async throws(LockError) -> Finding {
         let connections = try await api.connections()
         if let session { return Self.choose([session], connections, active: nil) }
         let listening = try await api.listening(for: name, vhost: vhost)

@@ -45,7 +45,9 @@ private final class Story: Sendable {
     private let task = Locked<Task<Void, any Error>?>(nil)
 
     init(_ inspector: RabbitMQInspector, _ name: LockName) {
-        let task = Task { for try await change in inspector.changes(of: name) { changes.withLock { $0.append(change) } } }
+        let task = Task {
+            for try await change in inspector.changes(of: name) { changes.withLock { $0.append(change) } }
+        }
         self.task.withLock { $0 = task }
     }
 
@@ -205,7 +207,8 @@ extension LiveBrokerTests.SeeingTests {
         let broker = try LiveBrokerTests.broker()
         try await broker.ctl("add_user", "mqlock-modest", "secret")
         let queues = "^mqlock\\.v1(/|\\.seeded/|\\.mend/).*"
-        try await broker.ctl("set_permissions", "-p", "/", "mqlock-modest", queues, "^(amq\\.default|mqlock.*)$", queues)
+        try await broker.ctl(
+            "set_permissions", "-p", "/", "mqlock-modest", queues, "^(amq\\.default|mqlock.*)$", queues)
         let result = await Result { () async throws in
             try await broker.withName { name in
                 let log = EventLog()
