@@ -10,6 +10,8 @@ actor AskingConnection {
         /// Nobody at all listens for the name.
         case unheard
         case ended(LockError)
+        /// The broker takes no questions at the moment, and says why; nil: it does again.
+        case blocked(String?)
     }
 
     private let loop: EventLoop
@@ -73,7 +75,7 @@ actor AskingConnection {
                     Self.channel, queue, exclusive: true, autoDelete: true, arguments: ControlNames.queueArguments)
                 if let name {
                     try connection.queueBind(
-                        Self.channel, queue, exchange: ControlNames.exchange, routingKey: ObjectNames.encode(name))
+                        Self.channel, queue, exchange: ControlNames.exchange, routingKey: ControlNames.helloKey(name))
                 }
                 try connection.basicConsume(Self.channel, queue, tag: Self.tag, noAck: true)
             }
@@ -124,7 +126,7 @@ actor AskingConnection {
         properties.replyTo = replyQueue
         perform { connection throws(ConnectionFailure) in
             try connection.basicPublish(
-                Self.channel, exchange: ControlNames.exchange, routingKey: ObjectNames.encode(name), mandatory: true,
+                Self.channel, exchange: ControlNames.exchange, routingKey: ControlNames.key(name), mandatory: true,
                 properties: properties, body: request.text(question).payload)
         }
         return question
@@ -194,6 +196,8 @@ actor AskingConnection {
             default: counted(.unknown)
             }
         case .channelClosed(_, let code, let text, _, _): refused(code, text)
+        case .blocked(let reason): events.yield(.blocked(reason.escapedForDisplay))
+        case .unblocked: events.yield(.blocked(nil))
         case .cancelledByBroker: end(LockError(.unreachable, "the queue for answers was deleted"))
         default: break
         }

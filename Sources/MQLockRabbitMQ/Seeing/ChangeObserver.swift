@@ -26,6 +26,7 @@ struct ChangeObserver: Sendable {
 
     /// Returns when the task is cancelled.
     func run(_ tell: (LockChange) -> Void) async throws(LockError) {
+        _ = try ObjectNames(name, vhost: settings.endpoint.vhost)
         var observation = Observation()
         let start = ContinuousClock.now
         var wasConnected = false
@@ -63,20 +64,24 @@ struct ChangeObserver: Sendable {
         var rounds = 0
         var asked = ContinuousClock.now
         var willAsk = false
+        // Under an alarm the broker does not read what we ask: no answer means nothing then.
+        var isBlocked = false
+        func ask() async {
+            asked = .now
+            if !isBlocked { _ = await connection.ask(.watch(seconds: Self.watch), of: name) }
+        }
         continuation.yield(.round(0))
         for await event in events {
             var changes: [LockChange] = []
             switch event {
             case .round(let number):
-                if number > 0 { changes = observation.endRound() }
+                if number > 0, !isBlocked { changes = observation.endRound() }
                 rounds += 1
-                asked = .now
-                _ = await connection.ask(.watch(seconds: Self.watch), of: name)
+                await ask()
                 Self.later(Self.round, .round(rounds), continuation)
             case .newcomers:
                 willAsk = false
-                asked = .now
-                _ = await connection.ask(.watch(seconds: Self.watch), of: name)
+                await ask()
             case .settle: changes = observation.settle()
             case .told(.answered(_, .here(let contender))): changes = observation.answered(contender)
             case .told(.answered(_, .changed(let change))): changes = observation.announced(change)
@@ -85,6 +90,7 @@ struct ChangeObserver: Sendable {
                 willAsk = true
                 let due = asked.advanced(by: Self.spacing)
                 Self.later(max(.zero, ContinuousClock.now.duration(to: due)), .newcomers, continuation)
+            case .told(.blocked(let reason)): isBlocked = reason != nil
             case .told(.ended(let error)): throw error
             case .told(.answered), .told(.unheard): break
             }

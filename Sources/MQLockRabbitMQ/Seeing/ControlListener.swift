@@ -134,7 +134,7 @@ final class ControlListener: @unchecked Sendable {
     private func pump() {
         guard state == .listening, !isBlocked else { return }
         while unanswered.count < Self.maximumUnanswered, let name = changes.popLast() {
-            let key = ObjectNames.encode(name)
+            let key = ControlNames.key(name)
             let queue = queue
             switch (wanted.contains(name), bound.contains(name)) {
             case (true, false):
@@ -162,7 +162,7 @@ final class ControlListener: @unchecked Sendable {
         if wanted.contains(name), bound.contains(name) {
             publish(
                 ControlRequest.hello.text(link.session.description), exchange: ControlNames.exchange,
-                key: ObjectNames.encode(name))
+                key: ControlNames.helloKey(name))
         }
         pump()
     }
@@ -207,7 +207,7 @@ final class ControlListener: @unchecked Sendable {
     private func deliver(_ delivery: Delivery) {
         let now = ContinuousClock.now
         if let question = ControlQuestion(delivery) {
-            // Our own hellos and those of others are for observers.
+            // A hello is for observers.
             if question.request != .hello, questions.admit(at: now) { link.ask(question) }
         }
         write { connection throws(ConnectionFailure) in

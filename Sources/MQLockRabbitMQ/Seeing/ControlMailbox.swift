@@ -7,6 +7,10 @@ final class ControlMailbox: Sendable {
         case listen(LockName)
         case ignore(LockName)
         case answer(ControlText, to: String)
+
+        fileprivate var isAnswer: Bool {
+            if case .answer = self { true } else { false }
+        }
     }
 
     private struct Storage {
@@ -15,11 +19,14 @@ final class ControlMailbox: Sendable {
     }
 
     private let storage = Locked(Storage())
+    /// Beyond it answers are dropped: the other side may be busy with a connection that does not come up.
+    private static let maximumAnswers = 10_000
 
     /// True when the other side has to be told that there is something to `take`.
     func put(_ commands: some Sequence<Command>) -> Bool {
         storage.withLock { storage in
-            storage.commands += commands
+            let isFull = storage.commands.count >= Self.maximumAnswers
+            storage.commands += commands.filter { !isFull || !$0.isAnswer }
             defer { storage.isAnnounced = true }
             return !storage.isAnnounced
         }

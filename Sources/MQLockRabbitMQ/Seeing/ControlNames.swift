@@ -5,6 +5,13 @@ enum ControlNames {
     /// Direct, durable; the routing key is the lock's name, encoded as in queue names.
     static let exchange = "mqlock.v1.control"
 
+    /// Where the contenders of a name are asked.
+    static func key(_ name: LockName) -> String { ObjectNames.encode(name) }
+
+    /// Where those who begin to listen say so, to observers only. No name is encoded like that: of a `%` two digits
+    /// follow there.
+    static func helloKey(_ name: LockName) -> String { "%hello/\(key(name))" }
+
     /// Where the contenders of one session are asked.
     static func controlQueue(_ session: Nonce) -> String { "\(exchange)/\(session)" }
 

@@ -145,30 +145,34 @@ final class PresenceRegistry: @unchecked Sendable {
     // MARK: Questions
 
     func asked(_ question: ControlQuestion) {
-        guard core.end == nil, let entry = names?.names[question.name], let replyTo = question.replyTo else { return }
+        guard core.end == nil, let replyTo = question.replyTo else { return }
+        let entry = names?.names[question.name]
         switch question.request {
         case .hello: break
         case .who: tell(entry, question, replyTo)
         case .watch(let seconds):
-            watch(entry, question, replyTo, seconds)
+            // Also when nobody is here: a contender may come while we are still listening.
+            watch(question, replyTo, seconds)
             tell(entry, question, replyTo)
-        case .yield(let token): yield(entry, token, question, replyTo)
+        case .yield(let token): if let entry { yield(entry, token, question, replyTo) }
         }
     }
 
-    private func tell(_ entry: NameEntry, _ question: ControlQuestion, _ replyTo: String) {
-        if let contender = contender(entry) { answer(.here(contender), question.question, replyTo) }
+    private func tell(_ entry: NameEntry?, _ question: ControlQuestion, _ replyTo: String) {
+        if let entry, let contender = contender(entry) { answer(.here(contender), question.question, replyTo) }
     }
 
-    private func watch(_ entry: NameEntry, _ question: ControlQuestion, _ replyTo: String, _ seconds: Int) {
-        var watchers = watched[entry.name] ?? []
+    private func watch(_ question: ControlQuestion, _ replyTo: String, _ seconds: Int) {
+        // What is not listened for any more would never be swept up.
+        guard visible.contains(question.name) else { return }
+        var watchers = watched[question.name] ?? []
         let now = ContinuousClock.now
         watchers.removeAll { $0.replyTo == replyTo || $0.until <= now }
         // An observer that comes too late still sees what answers its rounds.
         guard watchers.count < Self.maximumWatchers else { return }
         watchers.append(
             Watcher(question: question.question, replyTo: replyTo, until: now.advanced(by: .seconds(seconds))))
-        watched[entry.name] = watchers
+        watched[question.name] = watchers
     }
 
     private func yield(_ entry: NameEntry, _ token: FencingToken, _ question: ControlQuestion, _ replyTo: String) {

@@ -102,7 +102,11 @@ public final class RabbitMQInspector: LockInspector {
                     alarm = Self.alarm(min(Self.quiet, ContinuousClock.now.duration(to: deadline)), continuation)
                 case .ended(let error)?: throw error
                 case .unheard?, nil: break loop
-                case .answered?, .hello?: continue
+                case .blocked(let reason?)?:
+                    throw LockError(
+                        .unreachable,
+                        "the broker takes no questions (\(reason)): free memory or disk space there, and ask again")
+                case .answered?, .hello?, .blocked(nil)?: continue
                 }
             }
             guard !Task.isCancelled else { throw .cancelled(name) }
