@@ -4,8 +4,8 @@ extension CommandDescriptor {
         options: OptionDescriptor.show + OptionDescriptor.broker,
         notes: """
             Asks all contenders of the lock NAME, and the broker about its queue. A contender is seen when it has held or
-            waited for a tenth of a second. Takes a quarter of a second when the holder answers, at most -w when it does
-            not. DUR is \(DurationText.accepted).
+            waited for a tenth of a second. Takes a quarter of a second when the holder answers or the lock is free,
+            and -w when the holder is silent. DUR is \(DurationText.accepted).
 
             --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
             and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
