@@ -36,6 +36,12 @@ extension RabbitMQLocks {
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
         public var maximumWaiters: Int
+        /// Whether others may see who holds and waits here (`mqlock show`), and ask holders to yield. It costs a second
+        /// connection as soon as a lock is held or waited for longer than a moment.
+        public var answersQuestions: Bool
+        /// Users of the broker whose requests to yield are obeyed (`mqlock break`), as the broker has validated them;
+        /// `nil` for the URI's own user only. With SASL EXTERNAL there is no user in the URI, so `nil` means nobody.
+        public var yieldUsers: Set<String>?
         /// A test switch: how often the single active consumer renews; nil for half of the acknowledgement timeout.
         var renewalInterval: Duration?
         /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
@@ -57,6 +63,8 @@ extension RabbitMQLocks {
             acknowledgementTimeout = .seconds(30 * 60)
             drainTimeout = .seconds(5)
             maximumWaiters = 100_000
+            answersQuestions = true
+            yieldUsers = nil
         }
     }
 

@@ -255,14 +255,17 @@ rabbitmq_show_log() {
 }
 
 rabbitmq_write_ctl() {
-    {
-        echo '#!/usr/bin/env bash'
-        echo '# rabbitmqctl for the node of this folder.'
-        printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
-        # shellcheck disable=SC2016
-        echo 'rabbitmq_environment "$server_path/rabbitmqctl" "$@"'
-    } >"$run/rabbitmqctl"
-    chmod +x "$run/rabbitmqctl"
+    local tool
+    for tool in rabbitmqctl rabbitmq-plugins; do
+        {
+            echo '#!/usr/bin/env bash'
+            echo "# $tool for the node of this folder."
+            printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
+            # shellcheck disable=SC2016
+            echo 'rabbitmq_environment "$server_path/'"$tool"'" "$@"'
+        } >"$run/$tool"
+        chmod +x "$run/$tool"
+    done
 }
 
 rabbitmq_write_restart() {

@@ -41,17 +41,6 @@ struct ObjectNames: Sendable, Equatable {
         }
     }
 
-    private static func encode(_ name: LockName) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(name.utf8.count)
-        for byte in name.utf8 {
-            if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "%") {
-                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    /// As names stand in queue names and routing keys.
+    static func encode(_ name: LockName) -> String { name.string.percentEncoded }
 }

@@ -12,7 +12,9 @@ final class LockNames: @unchecked Sendable {
     /// The largest fencing token seen of each name, over all sessions of the provider.
     let largest: LargestTokens
     let relay: ObserverRelay
-    private var names: [LockName: NameEntry] = [:]
+    /// Who here holds or waits, for those who ask.
+    let presence: PresenceRegistry
+    private(set) var names: [LockName: NameEntry] = [:]
     private var attempts: Attempt = 0
     /// Channels opened for verifications and free again.
     private var spareChannels: [UInt16] = []
@@ -24,7 +26,7 @@ final class LockNames: @unchecked Sendable {
     init(
         core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
         publish: @escaping @Sendable (String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
-        obstacle: @escaping () -> String?
+        obstacle: @escaping () -> String?, presence: PresenceRegistry
     ) {
         self.core = core
         self.session = session
@@ -32,6 +34,8 @@ final class LockNames: @unchecked Sendable {
         self.relay = relay
         self.publish = publish
         self.obstacle = obstacle
+        self.presence = presence
+        presence.names = self
     }
 
     /// How many quiet names keep their channel, so that the next acquire costs one round trip.

@@ -18,14 +18,16 @@ final class NameEntry: @unchecked Sendable {
     let objects: ObjectNames
     unowned let names: LockNames
     var core: SessionCore { names.core }
-    private var driver: (any NameDriver)!
-    private var contender: (attempt: Attempt, waits: Bool, answer: (Answer) -> Void)?
+    private(set) var driver: (any NameDriver)!
+    private(set) var contender: (attempt: Attempt, waits: Bool, answer: (Answer) -> Void)?
     private var deadline: TimerID?
     private var holdTimer: TimerID?
-    private var record: LeaseRecord?
+    private(set) var record: LeaseRecord?
+    /// What is to be seen of it from outside.
+    var presence = EntryPresence()
     /// What has kept contenders from being granted.
     private var trouble: String?
-    /// Whether the contender waits for other names' first contact to be over.
+    /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
     private var isParked = false
 
     init(_ name: LockName, _ objects: ObjectNames, in names: LockNames) {
@@ -41,7 +43,7 @@ final class NameEntry: @unchecked Sendable {
     }
 
     var isQuiet: Bool { driver.isQuiet && contender == nil && record == nil }
-    var isHeld: Bool { record != nil }
+    var isHeld: Bool { record != nil || presence.yielding != nil }
 
     // MARK: Contenders
 
@@ -58,7 +60,9 @@ final class NameEntry: @unchecked Sendable {
         }
         // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
         if let record, record.settleIfExpired() || record.state.isFinal { endHold() }
-        isParked = driver.needsContact && !names.admit(self)
+        names.presence.contending(self)
+        // One that was asked to yield stops first.
+        isParked = presence.yielding != nil || driver.needsContact && !names.admit(self)
         if !isParked { driver.contend(attempt, waits: waits) }
     }
 
@@ -78,6 +82,7 @@ final class NameEntry: @unchecked Sendable {
     }
 
     func release(_ record: LeaseRecord) {
+        if presence.yielding === record { return handOn() }
         guard self.record === record else { return }
         endHold()
         driver.release()
@@ -97,10 +102,12 @@ final class NameEntry: @unchecked Sendable {
         deadline = nil
         let contender = self.contender
         self.contender = nil
+        if let contender { names.presence.answered(self, answer, waited: contender.waits) }
         contender?.answer(answer)
     }
 
-    private func endHold() {
+    func endHold() {
+        if let record { names.presence.ended(self, record) }
         if let holdTimer { core.loop.cancel(holdTimer) }
         holdTimer = nil
         record = nil
@@ -114,9 +121,8 @@ final class NameEntry: @unchecked Sendable {
     }
 
     func lose(_ reason: LossReason) {
-        let record = self.record
-        endHold()
         record?.lose(reason)
+        endHold()
         names.drainedIfSo()
     }
 

@@ -14,6 +14,8 @@ actor Publisher {
     private var beat: TimerID?
     private let blocked = Locked<String?>(nil)
     private let unreachable = Locked<String?>(nil)
+    /// Listens for those who ask who holds what; there from the first time that there is something to be seen.
+    private var listener: ControlListener?
 
     private struct Pending {
         let messageID: String
@@ -66,7 +68,7 @@ actor Publisher {
             properties.appID = "mqlock"
             // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
             // user is the certificate's, whose name we do not know.
-            if settings.endpoint.mechanism == .plain { properties.userID = settings.endpoint.user }
+            properties.userID = settings.endpoint.provenUser
             perform { connection throws(ConnectionFailure) in
                 try connection.basicPublish(
                     Self.channel, exchange: "", routingKey: queue, mandatory: true, properties: properties,
@@ -75,8 +77,22 @@ actor Publisher {
         }
     }
 
+    /// Has the control channel do what the session wants of it.
+    func serve(_ link: ControlLink) {
+        guard !isClosed else { return }
+        let listener =
+            self.listener
+            ?? ControlListener(
+                loop: loop, link: link, user: settings.endpoint.provenUser,
+                connect: { [unowned self] in connect() ? connection : nil },
+                disconnect: { [unowned self] in disconnect(.unknown) })
+        self.listener = listener
+        listener.serve()
+    }
+
     func close() {
         isClosed = true
+        listener?.close()
         disconnect(.unknown)
         loop.stop()
     }
@@ -121,6 +137,7 @@ actor Publisher {
         let lost = pending.values
         pending = [:]
         for publish in lost { publish.done(outcome) }
+        listener?.disconnected()
     }
 
     private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
@@ -138,6 +155,10 @@ actor Publisher {
     }
 
     private func handle(_ inbound: Inbound) {
+        if inbound.channel == ControlListener.channel { listener?.received(inbound) } else { handlePublishing(inbound) }
+    }
+
+    private func handlePublishing(_ inbound: Inbound) {
         switch inbound {
         case .returned(_, let message):
             // Before the confirm, by the protocol's order.
@@ -145,8 +166,12 @@ actor Publisher {
             if let found { pending[found.key]?.returned = true }
         case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unknown : .arrived }
         case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in .unknown }
-        case .blocked(let reason): blocked.withLock { $0 = reason.escapedForDisplay }
-        case .unblocked: blocked.withLock { $0 = nil }
+        case .blocked(let reason):
+            blocked.withLock { $0 = reason.escapedForDisplay }
+            listener?.blocked(true)
+        case .unblocked:
+            blocked.withLock { $0 = nil }
+            listener?.blocked(false)
         case .channelClosed(_, let code, let text, _, _): disconnect(.refused(code: code, text: text))
         case .connectionClosed: disconnect(.unknown)
         default: break

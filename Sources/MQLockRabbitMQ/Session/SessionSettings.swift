@@ -14,6 +14,8 @@ struct SessionSettings: Sendable {
     /// Nil for half of what the broker allows.
     private var chosenRenewalInterval: Duration?
     var mutantKeepsLateDeliveries: Bool
+    /// Whom to answer, and whom to obey.
+    let seeing: SeeingSettings
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         do throws(ConnectionFailure) {
@@ -49,6 +51,7 @@ struct SessionSettings: Sendable {
         acknowledgementTimeout = configuration.acknowledgementTimeout
         chosenRenewalInterval = configuration.renewalInterval
         mutantKeepsLateDeliveries = configuration.mutantKeepsLateDeliveries
+        seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
         }

@@ -1,7 +1,9 @@
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
-        case run, demo, completion, help
+        case run, show, observe
+        case breaking = "break"
+        case demo, completion, help
         case demoWorker = "demo-worker"
         case guardian = "guard"
     }
@@ -26,7 +28,7 @@ struct CommandDescriptor: Sendable {
 }
 
 extension CommandDescriptor {
-    static let all = [run, demo, completion, help, demoWorker, guardian]
+    static let all = [run, show, observe, breaking, demo, completion, help, demoWorker, guardian]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 
     static func named(_ name: String) -> Self? { all.first { $0.name == name } }

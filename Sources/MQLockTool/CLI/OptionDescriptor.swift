@@ -3,6 +3,7 @@ struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
         case owner, json, verbose
+        case yes, management
         case rounds, workers, lock, sabotage
     }
 
@@ -79,5 +80,27 @@ extension OptionDescriptor {
             summary: "who we are, shown to others (default host/pid)"),
         Self(key: .json, long: "json", summary: "tell what happens as JSON on stderr, one object a line"),
         Self(key: .verbose, long: "verbose", short: "v", summary: "tell what happens on stderr"),
+    ]
+}
+
+extension OptionDescriptor {
+    private static func answers(_ standard: String) -> Self {
+        Self(
+            key: .wait, long: "wait", short: "w", value: .text("DUR"),
+            summary: "wait for answers for DUR at most (default \(standard))")
+    }
+
+    private static let objects = Self(key: .json, long: "json", summary: "write JSON, one object a line")
+
+    static let show = [answers("2s"), objects]
+    static let observe = [objects]
+    static let breaking = [
+        Self(key: .yes, long: "yes", short: "y", summary: "really take the lock from its holder"),
+        answers("5s"),
+        Self(
+            key: .management, long: "management", value: .text("URL"),
+            summary: "the broker's management API, http://user:password@host:15672, to close the connection of a "
+                + "holder that does not answer; else $MQLOCK_MANAGEMENT. Without a user it is the broker URI's"),
+        objects,
     ]
 }

@@ -70,8 +70,12 @@ struct RawClient {
 
     /// Publishes and waits for the confirm.
     func publish(_ body: [UInt8], to queue: String, properties: MessageProperties = MessageProperties()) throws {
+        try publish(body, exchange: "", key: queue, properties: properties)
+    }
+
+    func publish(_ body: [UInt8], exchange: String, key: String, properties: MessageProperties) throws {
         try connection.basicPublish(
-            1, exchange: "", routingKey: queue, mandatory: true, properties: properties, body: body)
+            1, exchange: exchange, routingKey: key, mandatory: true, properties: properties, body: body)
         try answer { inbound in
             switch inbound {
             case .ack: ()
