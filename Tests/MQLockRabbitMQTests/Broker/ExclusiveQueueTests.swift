@@ -100,7 +100,7 @@ extension LiveBrokerTests.ExclusiveQueueTests {
             let waiting = try locks(broker)
             let holder = Contender(holding, name)
             let lease = try await holder.lease()
-            let refusals = try Refusals(broker)
+            let refusals = try await Refusals(broker)
             let waiter = Contender(waiting, name)
             try await Task.sleep(for: .seconds(1))
             #expect(lease.isValid)
