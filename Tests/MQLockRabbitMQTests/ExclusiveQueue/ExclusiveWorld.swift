@@ -338,7 +338,9 @@ struct ExclusiveWorld {
     private mutating func perform(_ action: ExclusiveMachine.Action, _ index: Int) throws {
         switch action {
         case .join: write([.open, .join], .line, index, opens: true)
-        case .claim: write([.open, .declareQueue, .readRegister], .claim, index, opens: true)
+        case .claim:
+            write([.open, .declareQueue], .claim, index, opens: true)
+            write([.open, .readRegister], .register, index, opens: true)
         case .watch: write([.watch], .line, index)
         case .ask: write([.open, .ask], .question, index, opens: true)
         case .askWhich: write([.askWhich], .question, index)
