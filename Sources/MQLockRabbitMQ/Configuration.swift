@@ -31,7 +31,7 @@ extension RabbitMQLocks {
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
         public var maximumWaiters: Int
-        /// A test switch: how often the single active consumer renews; nil for half of the acknowledgement timeout.
+        /// A test switch: how often a hold without limit is renewed; nil for half of the acknowledgement timeout.
         var renewalInterval: Duration?
         /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
         var mutantKeepsLateDeliveries = false

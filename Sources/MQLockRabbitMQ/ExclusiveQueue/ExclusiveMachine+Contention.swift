@@ -190,8 +190,15 @@ extension ExclusiveMachine {
     mutating func claimLater() -> [Action] {
         state = .refused
         refusals += 1
-        return closeRegister() + [start(.claim)]
+        // Not after a crash, of which the broker makes an end within milliseconds.
+        let trouble: [Action] = refusals == 6 ? [.trouble(Self.ownedByStranger)] : []
+        return closeRegister() + trouble + [start(.claim)]
     }
+
+    private static let ownedByStranger = """
+        this is the first in line, and the lock's queue belongs to a connection that stands in no line: another program's, \
+        or a holder's whose broker node is cut off
+        """
 
     // MARK: The register
 

@@ -39,7 +39,7 @@ struct Refusals {
 }
 
 extension LiveBrokerTests.FiftyWaitersTests {
-    /// Long enough for a rate.
+    /// Long enough for a rate: the first second has the most.
     private static let window = Duration.seconds(LiveBroker.isFullRun ? 120 : 12)
 
     private func waiters(_ broker: LiveBroker, for name: LockName) async throws -> [(RabbitMQLocks, Contender)] {
@@ -61,7 +61,8 @@ extension LiveBrokerTests.FiftyWaitersTests {
             let holder = Contender(locks, name)
             let lease = try await holder.lease()
             var waiting = try await waiters(broker, for: name)
-            try await Task.sleep(for: Self.window)
+            // Their first seeds come within it.
+            try await Task.sleep(for: .seconds(4))
             #expect(lease.isValid)
             #expect(try await holder.release() == nil)
             while !waiting.isEmpty {
@@ -106,6 +107,7 @@ extension LiveBrokerTests.FiftyWaitersTests {
             #expect(count > 0, "the stranger was there")
             #expect(Double(count) < seconds)
             mayGo.signal()
+            // At the next try, within ten seconds.
             try await eventually("a grant") { waiting.contains { $0.1.outcome.current != nil } }
             for (locks, contender) in waiting {
                 contender.cancel()
