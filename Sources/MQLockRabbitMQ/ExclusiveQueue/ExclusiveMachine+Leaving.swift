@@ -5,7 +5,8 @@ extension ExclusiveMachine {
     /// Gives up whatever we have: the queue first, and the place in line when the broker has deleted it. So the next in
     /// line finds it free †.
     mutating func leave() -> [Action] {
-        timers = timers.filter { $0.key == .limit && wanted != nil }
+        // The limit is the contender's, and a deletion has to be made, wanted or not.
+        timers = timers.filter { $0.key == .delete || $0.key == .limit && wanted != nil }
         switch state {
         case .closed, .pausing, .waiting, .asking, .refused: return left()
         case .claiming:

@@ -9,7 +9,7 @@ import Testing
 
     @Test(
         arguments: [
-            ([], 3), (.disconnects, 3), (.all, 3), ([.lostPublishes, .unanswered], 2),
+            ([], 3), (.disconnects, 3), (.all, 3), ([.lostPublishes, .unanswered, .channels], 2),
         ] as [(ExclusiveWorld.Faults, Int)])
     func numbersGrowAndTheLockIsNeverLost(faults: ExclusiveWorld.Faults, clients: Int) {
         let seed = TestSeed.next()

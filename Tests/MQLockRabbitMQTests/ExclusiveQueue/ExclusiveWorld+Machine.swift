@@ -14,17 +14,17 @@ extension ExclusiveWorld {
 
     private mutating func perform(_ action: ExclusiveMachine.Action, _ index: Int) throws {
         switch action {
-        case .join: write([.open, .join], .line, index, opens: true)
+        case .join: try open(.line, index, [.join])
         case .claim:
-            write([.open, .declareQueue], .claim, index, opens: true)
-            write([.open, .readRegister], .register, index, opens: true)
+            if try open(.claim, index, [.declareQueue]) { try open(.register, index, [.readRegister]) }
         case .watch: write([.watch], .line, index)
-        case .ask: write([.open, .ask], .question, index, opens: true)
+        case .ask: try open(.question, index, [.ask])
         case .askWhich: write([.askWhich], .question, index)
         case .close(let kind):
             write([.close], kind, index)
             clients[index].channels[kind] = nil
-        case .delete(let kind, let opens): write((opens ? [.open] : []) + [.delete], kind, index, opens: opens)
+        case .delete(let kind, opens: true): try open(kind, index, [.delete])
+        case .delete(let kind, opens: false): write([.delete], kind, index)
         case .acknowledge(let kind, let delivery): write([.acknowledge(delivery)], kind, index)
         case .renewTurn(let delivery):
             renewals += 1
@@ -55,12 +55,20 @@ extension ExclusiveWorld {
             Publish(client: index, connection: clients[index].connection, queue: queue, content: content))
     }
 
-    private mutating func write(_ frames: [Broker.Frame], _ kind: Broker.Kind, _ index: Int, opens: Bool = false) {
-        if opens {
-            lastChannel += 1
-            clients[index].channels[kind] = ChannelID(
-                connection: clients[index].connection, kind: kind, number: lastChannel)
+    @discardableResult
+    private mutating func open(_ kind: Broker.Kind, _ index: Int, _ frames: [Broker.Frame]) throws -> Bool {
+        if faults.contains(.channels), !isSettling, Int.random(in: 0..<10, using: &random) == 0 {
+            try feed(index, .channelUnavailable(kind))
+            return false
         }
+        lastChannel += 1
+        clients[index].channels[kind] = ChannelID(
+            connection: clients[index].connection, kind: kind, number: lastChannel)
+        write([.open] + frames, kind, index)
+        return true
+    }
+
+    private mutating func write(_ frames: [Broker.Frame], _ kind: Broker.Kind, _ index: Int) {
         guard let id = clients[index].channels[kind] else { return }
         toBroker[id, default: []] += frames
     }

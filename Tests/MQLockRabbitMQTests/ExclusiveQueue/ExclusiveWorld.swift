@@ -18,7 +18,9 @@ struct ExclusiveWorld {
         static let deletions = Faults(rawValue: 4)
         /// Requests that are not answered in time and may be carried out at any time.
         static let unanswered = Faults(rawValue: 8)
-        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered]
+        /// There is no channel to be had at the moment.
+        static let channels = Faults(rawValue: 16)
+        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered, .channels]
     }
 
     /// A sentence of the protocol that is broken outside the machine.
@@ -65,10 +67,12 @@ struct ExclusiveWorld {
     private var endings: [Ending] = []
     var toBroker: [ChannelID: [Broker.Frame]] = [:]
     var toClient: [ChannelID: [Broker.Event]] = [:]
-    private var random: SeededGenerator
+    var random: SeededGenerator
     let faults: Faults
     private let machineMutant: ExclusiveMachine.Mutant?
     private let mutant: Mutant?
+    /// From here on no faults are made.
+    var isSettling = false
     private var lastConnection = 0
     var lastChannel = 0
     private var lastAttempt: UInt64 = 0
@@ -92,6 +96,7 @@ struct ExclusiveWorld {
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
     mutating func run(steps: Int) throws {
         for _ in 0..<steps { try step() }
+        isSettling = true
         try settle()
         for index in clients.indices { try leave(index, forGood: true) }
         try settle()
@@ -137,7 +142,7 @@ struct ExclusiveWorld {
         for _ in 0..<300 {
             if try carryAll() { continue }
             // A waiter seeds for ever, so it is no sign of unrest that its timer is running.
-            let waiting = clients.indices.filter { clients[$0].attempt != nil && !clients[$0].timers.isEmpty }
+            let waiting = clients.indices.filter { !clients[$0].machine.isQuiet && !clients[$0].timers.isEmpty }
             guard !waiting.isEmpty, clients.allSatisfy({ $0.held == nil }) else { return try checkHeld() }
             if faults.isEmpty, broker.hasBeenSeeded, clients.contains(where: { $0.attempt?.waits == true }) {
                 throw Violation(description: "nobody crashed, and a waiter is not woken")
