@@ -42,7 +42,7 @@ extension RabbitMQLocks {
         /// Users of the broker whose requests to yield are obeyed (`mqlock break`), as the broker has validated them;
         /// `nil` for the URI's own user only. With SASL EXTERNAL there is no user in the URI, so `nil` means nobody.
         public var yieldUsers: Set<String>?
-        /// A test switch: how often the single active consumer renews; nil for half of the acknowledgement timeout.
+        /// A test switch: how often a hold without limit is renewed; nil for half of the acknowledgement timeout.
         var renewalInterval: Duration?
         /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
         var mutantKeepsLateDeliveries = false

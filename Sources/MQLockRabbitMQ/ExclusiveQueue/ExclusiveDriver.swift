@@ -9,6 +9,7 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private var machine = ExclusiveMachine()
     private var line: NameChannel
     private var claim: NameChannel
+    private var register: NameChannel
     private var question: NameChannel
     /// Whether this session has found or made the queues before.
     private var hasMadeContact = false
@@ -22,6 +23,7 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         self.entry = entry
         line = NameChannel(entry.core)
         claim = NameChannel(entry.core)
+        register = NameChannel(entry.core)
         question = NameChannel(entry.core)
     }
 
@@ -38,8 +40,8 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     func received(_ inbound: Inbound) {
         guard let channel = channel(inbound.channel) else { return }
         switch inbound {
-        case .queueDeclareOK(_, let queue, let messages, let consumers):
-            declared(queue, on: channel, messages, consumers)
+        case .queueDeclareOK(_, _, let messages, let consumers):
+            declared(on: channel, messages, consumers)
         case .queueDeleteOK: feed(.deleted)
         case .consumeOK(_, let tag):
             switch Consumer(rawValue: tag) {
@@ -61,14 +63,13 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private typealias Channel = ExclusiveMachine.Channel
     private typealias Consumer = ExclusiveMachine.Consumer
 
-    private func declared(_ queue: String, on channel: Channel, _ messages: UInt32, _ consumers: UInt32) {
+    private func declared(on channel: Channel, _ messages: UInt32, _ consumers: UInt32) {
         switch channel {
         case .line:
             hasMadeContact = true
             feed(.lineDeclared(messages: messages, consumers: consumers))
-        case .claim where queue == entry.objects.fence:
-            feed(.registerDeclared(messages: messages, consumers: consumers))
         case .claim: feed(.claimed)
+        case .register: feed(.registerDeclared(messages: messages, consumers: consumers))
         case .question: feed(.exists)
         }
     }
@@ -118,7 +119,7 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .seed(let what): seed(what)
         case .publish(let number): publish(above: number)
         case .acknowledge(.line, let delivery): line.acknowledge(delivery)
-        case .acknowledge(_, let delivery): claim.acknowledge(delivery)
+        case .acknowledge(_, let delivery): register.acknowledge(delivery)
         case .renewTurn(let delivery):
             line.write { connection, channel throws(ConnectionFailure) in
                 try connection.basicNack(channel, deliveryTag: delivery, requeue: true)
@@ -218,6 +219,7 @@ extension ExclusiveDriver {
         switch number {
         case line.number: .line
         case claim.number: .claim
+        case register.number: .register
         case question.number: .question
         default: nil
         }
@@ -227,6 +229,7 @@ extension ExclusiveDriver {
         switch channel {
         case .line: line.forget()
         case .claim: claim.forget()
+        case .register: register.forget()
         case .question: question.forget()
         }
     }
@@ -235,6 +238,7 @@ extension ExclusiveDriver {
         switch channel {
         case .line: line.close()
         case .claim: claim.close()
+        case .register: register.close()
         case .question: question.close()
         }
     }
@@ -245,6 +249,7 @@ extension ExclusiveDriver {
             switch channel {
             case .line: line.open(for: self, prefetch: Self.prefetch)
             case .claim: claim.open(for: self, prefetch: Self.prefetch)
+            case .register: register.open(for: self, prefetch: Self.prefetch)
             case .question: question.open(for: self, prefetch: Self.prefetch)
             }
         if isOpen { return true }
@@ -266,8 +271,10 @@ extension ExclusiveDriver {
         claim.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, exclusive: true, arguments: QueueArguments.exclusive.pairs)
         }
-        declareHelper(claim, entry.objects.fence)
-        consume(claim, entry.objects.fence, .register)
+        // Reading begins before the answer, which takes longer: whoever is served alone, may raise the number.
+        guard open(.register) else { return }
+        declareHelper(register, entry.objects.fence)
+        consume(register, entry.objects.fence, .register)
     }
 
     private func declareHelper(_ channel: NameChannel, _ queue: String) {

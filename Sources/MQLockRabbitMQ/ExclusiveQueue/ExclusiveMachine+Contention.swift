@@ -23,34 +23,32 @@ extension ExclusiveMachine {
         case .claimed: return claimed()
         case .watching:
             isWatching = true
-            guard case .registering(var candidate?) = state else { return [] }
-            let steps = candidate.letWin()
-            state = .registering(candidate)
-            return follow(steps)
+            return letWin()
         case .registerDeclared(let messages, let consumers):
-            guard state == .registering(nil), messages == 0, consumers == 0 else { return [] }
+            guard isRegistering, messages == 0, consumers == 0 else { return [] }
             return seed(.register)
         case .reading:
-            guard state == .registering(nil) else { return [] }
+            guard isRegistering, candidate == nil else { return [] }
             seedRound = 0
             return [start(.seed)]
         case .registerDelivered(let delivery, let redelivered, let content):
             return registerDelivered(delivery, redelivered, content)
         case .publishing(let message):
-            guard case .registering(var candidate?) = state else { return [] }
-            candidate.published(message.number, message.nonce)
-            state = .registering(candidate)
+            candidate?.published(message.number, message.nonce)
             return []
-        case .confirmed(let nonce): return confirmed(nonce)
-        case .unconfirmed(let nonce): return unconfirmed(nonce)
+        case .confirmed(let nonce): return follow(candidate?.confirmed(nonce))
+        case .unconfirmed(let nonce):
+            guard let steps = candidate?.unconfirmed(nonce) else { return [] }
+            return follow(steps) + [start(.publish)]
         case .publishRefused(let nonce, let fault):
-            guard case .registering(let candidate?) = state, candidate.own?.nonce == nonce else { return [] }
+            guard candidate?.own?.nonce == nonce else { return [] }
             return refuse(fault, doing: "publishing a fencing token")
         case .seeded(let what): return seeded(what)
         case .seedRefused(let what, let fault):
             seeding.remove(what)
             switch (what, state) {
-            case (.line, .waiting), (.register, .registering): return refuse(fault, doing: "publishing a first message")
+            case (.line, .waiting), (.register, .claiming), (.register, .registering):
+                return refuse(fault, doing: "publishing a first message")
             default: return []
             }
         case .exists:
@@ -134,13 +132,14 @@ extension ExclusiveMachine {
         case (.seed, .waiting):
             seedRound += 1
             return seed(.line) + [start(.seed)]
-        case (.seed, .registering(nil)):
+        case (.seed, .claiming), (.seed, .registering):
+            guard candidate == nil else { return [] }
             seedRound += 1
             return seed(.register) + [start(.seed)]
         case (.claim, .refused): return claim()
         case (.answer, .waiting): return contended()
         case (.limit, _): return contended()
-        case (.publish, .registering(let candidate?)): return follow(candidate.retry)
+        case (.publish, _): return follow(candidate?.retry)
         case (.delete, .leaving(.pausing)): return delete()
         default: return []
         }
@@ -158,16 +157,16 @@ extension ExclusiveMachine {
         state = .claiming
         timers[.seed] = nil
         timers[.answer] = nil
-        open.insert(.claim)
+        isWatching = false
+        open.formUnion([.claim, .register])
         return [.claim]
     }
 
     private mutating func claimed() -> [Action] {
         switch state {
         case .claiming:
-            state = .registering(nil)
-            isWatching = false
-            return [.watch]
+            state = .registering
+            return close(.claim) + [.watch] + (mutant == .grantsUnwatched ? letWin() : [])
         case .leaving(.claiming): return delete()
         default: return []
         }
@@ -178,7 +177,7 @@ extension ExclusiveMachine {
     mutating func ask() -> [Action] {
         state = .asking(.whether)
         open.insert(.question)
-        return [.ask]
+        return closeRegister() + [.ask]
     }
 
     /// Somebody has it who is not before us in the line: a holder whose connection has just gone, and the broker is on its
@@ -191,17 +190,24 @@ extension ExclusiveMachine {
     mutating func claimLater() -> [Action] {
         state = .refused
         refusals += 1
-        return [start(.claim)]
+        // Not after a crash, of which the broker makes an end within milliseconds.
+        let trouble: [Action] = refusals == 6 ? [.trouble(Self.ownedByStranger)] : []
+        return closeRegister() + trouble + [start(.claim)]
     }
+
+    private static let ownedByStranger = """
+        this is the first in line, and the lock's queue belongs to a connection that stands in no line: another program's, \
+        or a holder's whose broker node is cut off
+        """
 
     // MARK: The register
 
     private mutating func registerDelivered(
         _ delivery: UInt64, _ redelivered: Bool, _ content: Content
     ) -> [Action] {
-        guard case .registering(let current) = state else { return [] }
+        guard isRegistering else { return [] }
         guard case .number(let message, let isFarAhead) = content else {
-            return [.acknowledge(.claim, delivery), .report("a message that is no number of mqlock.v1")]
+            return [.acknowledge(.register, delivery), .report("a message that is no number of mqlock.v1")]
         }
         if isFarAhead {
             guard let wanted else { return [] }
@@ -209,35 +215,23 @@ extension ExclusiveMachine {
             return leave() + [.failFarAhead(wanted.attempt, number: message.number)]
         }
         let token = Candidate.Token(delivery: delivery, number: message.number, nonce: message.nonce)
-        guard var candidate = current else {
-            timers[.seed] = nil
-            let mayWin = isWatching || mutant == .grantsUnwatched
-            let candidate = Candidate(token, mayWin: mayWin, mutant: mutant?.ofCandidate)
-            state = .registering(candidate)
-            return follow(candidate.firstSteps)
+        guard candidate == nil else {
+            return follow(candidate?.received(token, redelivered: redelivered))
         }
-        let steps = candidate.received(token, redelivered: redelivered)
-        state = .registering(candidate)
-        return follow(steps)
+        timers[.seed] = nil
+        candidate = Candidate(token, mayWin: isWatching, mutant: mutant?.ofCandidate)
+        return follow(candidate?.firstSteps)
     }
 
-    private mutating func confirmed(_ nonce: Nonce) -> [Action] {
-        guard case .registering(var candidate?) = state else { return [] }
-        let steps = candidate.confirmed(nonce)
-        state = .registering(candidate)
-        return follow(steps)
+    /// The queue is ours: what is missing now is the number.
+    private mutating func letWin() -> [Action] {
+        state == .registering ? follow(candidate?.letWin()) : []
     }
 
-    private mutating func unconfirmed(_ nonce: Nonce) -> [Action] {
-        guard case .registering(var candidate?) = state, let steps = candidate.unconfirmed(nonce) else { return [] }
-        state = .registering(candidate)
-        return follow(steps) + [start(.publish)]
-    }
-
-    private mutating func follow(_ steps: [Candidate.Step]) -> [Action] {
-        steps.flatMap { step -> [Action] in
+    private mutating func follow(_ steps: [Candidate.Step]?) -> [Action] {
+        (steps ?? []).flatMap { step -> [Action] in
             switch step {
-            case .acknowledge(let delivery): [.acknowledge(.claim, delivery)]
+            case .acknowledge(let delivery): [.acknowledge(.register, delivery)]
             case .publish(let number): [.publish(above: number)]
             case .displaced: restart()
             case .won(let token): grant(token.number)
@@ -250,7 +244,7 @@ extension ExclusiveMachine {
         self.wanted = nil
         timers = [:]
         state = .held
-        var actions = close(.claim)
+        var actions = closeRegister()
         if mutant == .consumesTurn, let turn { actions.append(.acknowledge(.line, turn)) }
         return actions + [.grant(wanted.attempt, number: number)]
     }

@@ -5,14 +5,15 @@ extension ExclusiveMachine {
     /// Gives up whatever we have: the queue first, and the place in line when the broker has deleted it. So the next in
     /// line finds it free †.
     mutating func leave() -> [Action] {
-        timers = timers.filter { $0.key == .limit && wanted != nil }
+        // The limit is the contender's, and a deletion has to be made, wanted or not.
+        timers = timers.filter { $0.key == .delete || $0.key == .limit && wanted != nil }
         switch state {
         case .closed, .pausing, .waiting, .asking, .refused: return left()
         case .claiming:
             if mutant == .forgetsOwnClaim { return left() }
             // The answer decides whether there is something to delete †.
             state = .leaving(.claiming)
-            return []
+            return closeRegister()
         case .registering, .held: return delete()
         case .leaving: return []
         }
@@ -25,7 +26,7 @@ extension ExclusiveMachine {
     }
 
     mutating func delete() -> [Action] {
-        var actions = close(.claim)
+        var actions = closeRegister() + close(.claim)
         if mutant == .leavesLineFirst { actions += close(.line) }
         let channel = open.contains(.line) ? Channel.line : .claim
         state = .leaving(.deleting(channel))
@@ -53,7 +54,12 @@ extension ExclusiveMachine {
 
     mutating func closeAll() -> [Action] {
         turn = nil
-        return close(.question) + close(.claim) + close(.line)
+        return close(.question) + closeRegister() + close(.claim) + close(.line)
+    }
+
+    mutating func closeRegister() -> [Action] {
+        candidate = nil
+        return close(.register)
     }
 
     mutating func close(_ channel: Channel) -> [Action] {
@@ -75,7 +81,7 @@ extension ExclusiveMachine {
         // Without a place in line nobody would be woken by our end.
         case (.line, .held): return [.lose(LossReason(.queueDeleted, "the lock's line was deleted"))] + leave()
         case (.line, .waiting), (.line, .claiming), (.line, .asking), (.line, .refused), (.line, .registering),
-            (.queue, .registering), (.register, .registering):
+            (.queue, .registering), (.register, .claiming), (.register, .registering):
             return restart()
         default: return []
         }
@@ -87,6 +93,7 @@ extension ExclusiveMachine {
         return switch channel {
         case .line: lineClosed(fault)
         case .claim: claimClosed(fault)
+        case .register: registerClosed(fault)
         case .question: questionClosed(fault)
         }
     }
@@ -115,10 +122,16 @@ extension ExclusiveMachine {
             // It is not ours.
             state = .refused
             return refuse(fault, doing: "declaring the lock's queue")
-        case (.registering, ChannelFault.unanswered), (.registering, ChannelFault.notFound):
-            return troubled(fault) + restart()
-        case (.registering, _): return refuse(fault, doing: "reading the lock's fencing register")
         default: return []
+        }
+    }
+
+    private mutating func registerClosed(_ fault: ChannelFault) -> [Action] {
+        candidate = nil
+        guard isRegistering else { return [] }
+        switch fault.code {
+        case ChannelFault.unanswered, ChannelFault.notFound: return troubled(fault) + restart()
+        default: return refuse(fault, doing: "reading the lock's fencing register")
         }
     }
 
@@ -152,7 +165,7 @@ extension ExclusiveMachine {
         switch (channel, state) {
         case (.line, .waiting): return pause()
         case (.claim, .claiming), (.question, .asking): return claimLater()
-        case (.claim, .leaving(.claiming)): return left()
+        case (.register, .claiming): return restart()
         case (.claim, .leaving(.deleting)): return deletionFailed(.outOfChannels)
         default: return []
         }

@@ -14,14 +14,15 @@ struct ExclusiveMachine: Sendable {
         case pausing
         /// In line, or on the way there. To `claiming`, `pausing`, `closed`.
         case waiting(isConfirmed: Bool)
-        /// First in line, and the queue is being declared. To `registering`, `asking`, `leaving`, `closed`.
+        /// First in line; the queue is being declared, and the register raised. To `registering`, `asking`, `refused`,
+        /// `leaving`, `closed`.
         case claiming
         /// First in line and refused: what is in the way? To `refused`, `closed`.
         case asking(Question)
         /// First in line, and somebody has the queue all the same. To `claiming`, `pausing`, `closed`.
         case refused
         /// The queue is ours, and the register is being raised. To `held`, `leaving`.
-        case registering(Candidate?)
+        case registering
         /// Granted. To `leaving`.
         case held
         /// The queue is being given back. To `closed`, `pausing`, `waiting`.
@@ -52,8 +53,10 @@ struct ExclusiveMachine: Sendable {
     enum Channel: Hashable, Sendable {
         /// Stands in line; watches the queue and deletes it.
         case line
-        /// Declares the queue, and reads the register: open between turn and grant only. A deletion when `line` is gone.
+        /// Declares the queue; a refusal closes it. Deletes the queue when `line` is gone.
         case claim
+        /// Reads the register: open between turn and grant only.
+        case register
         /// Asks what is in the way.
         case question
     }
@@ -64,6 +67,8 @@ struct ExclusiveMachine: Sendable {
     var open: Set<Channel> = []
     /// The delivery that makes us the first in line; kept as long as we are.
     var turn: UInt64?
+    /// Our candidacy in the register, once it has delivered a number.
+    var candidate: Candidate?
     /// Whether the broker will tell us of the queue's end. Nothing is granted before †.
     var isWatching = false
     /// Whether a wait that has to begin anew does so a little later.
@@ -87,6 +92,9 @@ struct ExclusiveMachine: Sendable {
 
     /// Whether the name could be forgotten without anybody noticing.
     var isQuiet: Bool { wanted == nil && state == .closed }
+
+    /// Whether the register is being read.
+    var isRegistering: Bool { state == .claiming || state == .registering }
 
     /// Whether queues that may be new to the broker are being declared.
     var isContacting: Bool {
@@ -171,8 +179,8 @@ extension ExclusiveMachine {
     enum Action: Equatable, Sendable {
         /// Opens the channel, declares the line and consumes from it, in one write.
         case join
-        /// Opens the channel, declares the queue and the register and consumes from it, in one write. If the queue is
-        /// refused the broker closes the channel and takes no notice of the rest.
+        /// Opens two channels and in one write declares the queue on one, and on the other declares the register and
+        /// consumes from it.
         case claim
         /// Consumes the queue, on the line's channel: to be told of its end.
         case watch

@@ -9,7 +9,7 @@ import Testing
 
     @Test(
         arguments: [
-            ([], 3), (.disconnects, 3), (.all, 3), (.lostPublishes, 2), ([.disconnects, .unanswered], 2),
+            ([], 3), (.disconnects, 3), (.all, 3), ([.lostPublishes, .unanswered, .channels], 2),
         ] as [(ExclusiveWorld.Faults, Int)])
     func numbersGrowAndTheLockIsNeverLost(faults: ExclusiveWorld.Faults, clients: Int) {
         let seed = TestSeed.next()
@@ -17,7 +17,7 @@ import Testing
         for round in 0..<UInt64(Self.rounds) {
             var world = ExclusiveWorld(seed: seed &+ round, clients: clients, faults: faults)
             do {
-                try world.run(steps: 200)
+                try world.run(steps: 160)
             } catch {
                 Issue.record("MQLOCK_SEED=\(seed &+ round): \(error)")
                 return

@@ -18,7 +18,9 @@ struct ExclusiveWorld {
         static let deletions = Faults(rawValue: 4)
         /// Requests that are not answered in time and may be carried out at any time.
         static let unanswered = Faults(rawValue: 8)
-        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered]
+        /// There is no channel to be had at the moment.
+        static let channels = Faults(rawValue: 16)
+        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered, .channels]
     }
 
     /// A sentence of the protocol that is broken outside the machine.
@@ -27,10 +29,10 @@ struct ExclusiveWorld {
         case guessesAboutUnanswered
     }
 
-    private typealias Broker = SimulatedExclusiveBroker
-    private typealias ChannelID = Broker.ChannelID
+    typealias Broker = SimulatedExclusiveBroker
+    typealias ChannelID = Broker.ChannelID
 
-    private struct Client {
+    struct Client {
         var machine = ExclusiveMachine()
         var connection: Int
         var channels: [Broker.Kind: ChannelID] = [:]
@@ -39,7 +41,7 @@ struct ExclusiveWorld {
         var timers: [(ExclusiveMachine.Timer, UInt64)] = []
     }
 
-    private struct Publish {
+    struct Publish {
         /// Nil when nobody waits for the outcome any more.
         var client: Int?
         let connection: Int
@@ -59,22 +61,24 @@ struct ExclusiveWorld {
         case queue(connection: Int)
     }
 
-    private var broker = Broker()
-    private var clients: [Client] = []
-    private var publishes: [Publish] = []
+    var broker = Broker()
+    var clients: [Client] = []
+    var publishes: [Publish] = []
     private var endings: [Ending] = []
-    private var toBroker: [ChannelID: [Broker.Frame]] = [:]
-    private var toClient: [ChannelID: [Broker.Event]] = [:]
-    private var random: SeededGenerator
-    private let faults: Faults
+    var toBroker: [ChannelID: [Broker.Frame]] = [:]
+    var toClient: [ChannelID: [Broker.Event]] = [:]
+    var random: SeededGenerator
+    let faults: Faults
     private let machineMutant: ExclusiveMachine.Mutant?
     private let mutant: Mutant?
+    /// From here on no faults are made.
+    var isSettling = false
     private var lastConnection = 0
-    private var lastChannel = 0
+    var lastChannel = 0
     private var lastAttempt: UInt64 = 0
-    private var lastNumber: UInt64 = 0
-    private(set) var grants = 0
-    private(set) var renewals = 0
+    var lastNumber: UInt64 = 0
+    var grants = 0
+    var renewals = 0
     private(set) var abandonedInFlight = 0
     var refusals: Int { broker.refusals }
 
@@ -92,6 +96,7 @@ struct ExclusiveWorld {
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
     mutating func run(steps: Int) throws {
         for _ in 0..<steps { try step() }
+        isSettling = true
         try settle()
         for index in clients.indices { try leave(index, forGood: true) }
         try settle()
@@ -137,7 +142,7 @@ struct ExclusiveWorld {
         for _ in 0..<300 {
             if try carryAll() { continue }
             // A waiter seeds for ever, so it is no sign of unrest that its timer is running.
-            let waiting = clients.indices.filter { clients[$0].attempt != nil && !clients[$0].timers.isEmpty }
+            let waiting = clients.indices.filter { !clients[$0].machine.isQuiet && !clients[$0].timers.isEmpty }
             guard !waiting.isEmpty, clients.allSatisfy({ $0.held == nil }) else { return try checkHeld() }
             if faults.isEmpty, broker.hasBeenSeeded, clients.contains(where: { $0.attempt?.waits == true }) {
                 throw Violation(description: "nobody crashed, and a waiter is not woken")
@@ -206,7 +211,7 @@ struct ExclusiveWorld {
         return client
     }
 
-    private mutating func disconnect(_ index: Int) {
+    mutating func disconnect(_ index: Int) {
         let client = clients[index]
         // What was written may have arrived or not; what the broker sends does not arrive.
         for id in Set(toBroker.keys).union(client.channels.values).sorted(by: { $0.number < $1.number })
@@ -323,109 +328,6 @@ struct ExclusiveWorld {
         guard !clients[index].timers.isEmpty else { return }
         let (timer, number) = clients[index].timers.removeFirst()
         try feed(index, .timer(timer, number))
-    }
-
-    // MARK: The machine
-
-    private mutating func feed(_ index: Int, _ event: ExclusiveMachine.Event) throws {
-        let connection = clients[index].connection
-        for action in clients[index].machine.handle(event) {
-            guard clients[index].connection == connection else { return }
-            try perform(action, index)
-        }
-    }
-
-    private mutating func perform(_ action: ExclusiveMachine.Action, _ index: Int) throws {
-        switch action {
-        case .join: write([.open, .join], .line, index, opens: true)
-        case .claim: write([.open, .declareQueue, .readRegister], .claim, index, opens: true)
-        case .watch: write([.watch], .line, index)
-        case .ask: write([.open, .ask], .question, index, opens: true)
-        case .askWhich: write([.askWhich], .question, index)
-        case .close(let kind):
-            write([.close], kind, index)
-            clients[index].channels[kind] = nil
-        case .delete(let kind, let opens): write((opens ? [.open] : []) + [.delete], kind, index, opens: opens)
-        case .acknowledge(let kind, let delivery): write([.acknowledge(delivery)], kind, index)
-        case .renewTurn(let delivery):
-            renewals += 1
-            write([.renew(delivery)], .line, index)
-        case .seed(.line): publish(.turn, .line, index)
-        case .seed(.register):
-            // As small as can be: the order of grants must not hang on the clocks of seeders, but for deletions.
-            publish(.number(FenceMessage(number: 1 + seedBase, nonce: Nonce())), .register, index)
-        case .publish(let number):
-            let message = FenceMessage(number: number + TokenNumber.step, nonce: Nonce())
-            try feed(index, .publishing(message))
-            publish(.number(message), .register, index)
-        case .start(let timer, let number): clients[index].timers.append((timer, number))
-        case .grant(let attempt, let number): try grant(attempt, number, index)
-        case .contended(let attempt), .fail(let attempt, _, _), .failFarAhead(let attempt, _):
-            guard clients[index].attempt?.number == attempt else { throw Violation(description: "an answer to nobody") }
-            clients[index].attempt = nil
-        case .lose: try lose(index)
-        case .endSession: disconnect(index)
-        case .report, .trouble: break
-        }
-    }
-
-    private var seedBase: UInt64 { UInt64(broker.registerDeletions) << 32 }
-
-    private mutating func publish(_ content: Broker.Content, _ queue: ExclusiveMachine.Seeded, _ index: Int) {
-        publishes.append(
-            Publish(client: index, connection: clients[index].connection, queue: queue, content: content))
-    }
-
-    private mutating func write(_ frames: [Broker.Frame], _ kind: Broker.Kind, _ index: Int, opens: Bool = false) {
-        if opens {
-            lastChannel += 1
-            clients[index].channels[kind] = ChannelID(
-                connection: clients[index].connection, kind: kind, number: lastChannel)
-        }
-        guard let id = clients[index].channels[kind] else { return }
-        toBroker[id, default: []] += frames
-    }
-
-    private mutating func lose(_ index: Int) throws {
-        guard let held = clients[index].held else { throw Violation(description: "a loss without a hold") }
-        clients[index].held = nil
-        if faults.isDisjoint(with: [.disconnects, .deletions, .unanswered]), held.deletions == broker.deletions {
-            throw Violation(description: "client \(index) lost the lock for nothing")
-        }
-    }
-
-    /// Whether the broker has closed something of the client's, and the news are on their way.
-    private func isBeingTold(_ client: Client) -> Bool {
-        client.channels.values.contains { id in
-            toClient[id]?.contains { event in
-                switch event {
-                case .channelClosed, .cancelledByBroker: true
-                default: false
-                }
-            } ?? false
-        }
-    }
-
-    private mutating func grant(_ attempt: UInt64, _ number: UInt64, _ index: Int) throws {
-        guard clients[index].attempt?.number == attempt else { throw Violation(description: "a grant to nobody") }
-        clients[index].attempt = nil
-        // Told late of a deletion, a contender may be granted what is gone; it is told right after.
-        let isCurrent = number >> 32 == UInt64(broker.registerDeletions) && !isBeingTold(clients[index])
-        if isCurrent {
-            guard number > lastNumber else {
-                throw Violation(description: "fencing token \(number) after \(lastNumber)")
-            }
-            lastNumber = number
-            guard broker.owner == clients[index].connection else {
-                throw Violation(description: "client \(index) is granted a lock whose queue it does not own")
-            }
-            for (other, client) in clients.enumerated() where other != index {
-                guard client.held != nil, !isBeingTold(client) else { continue }
-                throw Violation(description: "two holders, clients \(other) and \(index)")
-            }
-        }
-        clients[index].held = (number, broker.deletions)
-        grants += 1
     }
 }
 
