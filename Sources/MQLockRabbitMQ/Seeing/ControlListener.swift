@@ -30,7 +30,8 @@ final class ControlListener: @unchecked Sendable {
     /// Names to listen for, and those that the broker has been told of.
     private var wanted: Set<LockName> = []
     private var bound: Set<LockName> = []
-    private var changes: [LockName] = []
+    /// Names whose binding may have to change, the oldest first.
+    private var changes: ArraySlice<LockName> = []
     /// Binds and unbinds that are not answered yet, the oldest first.
     private var unanswered: [LockName] = []
     private var retry: TimerID?
@@ -88,7 +89,7 @@ final class ControlListener: @unchecked Sendable {
     private func reset() {
         bound = []
         unanswered = []
-        changes = Array(wanted)
+        changes = Array(wanted)[...]
     }
 
     private func start() {
@@ -133,7 +134,7 @@ final class ControlListener: @unchecked Sendable {
 
     private func pump() {
         guard state == .listening, !isBlocked else { return }
-        while unanswered.count < Self.maximumUnanswered, let name = changes.popLast() {
+        while unanswered.count < Self.maximumUnanswered, let name = changes.popFirst() {
             let key = ControlNames.key(name)
             let queue = queue
             switch (wanted.contains(name), bound.contains(name)) {

@@ -185,7 +185,7 @@ struct ControlMessageTests {
         var generator = SeededGenerator(seed)
         let whole = Array(Self.here.utf8)
         var read = 0
-        for _ in 0..<20_000 {
+        for _ in 0..<5000 {
             var bytes = whole
             for _ in 0..<Int.random(in: 1...3, using: &generator) {
                 let index = Int.random(in: 0..<bytes.count, using: &generator)
@@ -201,6 +201,6 @@ struct ControlMessageTests {
             if ControlAnswer(text) != nil { read += 1 }
         }
         // Most changes are within the text of some field.
-        #expect(read > 100, "MQLOCK_SEED=\(seed)")
+        #expect(read > 50, "MQLOCK_SEED=\(seed)")
     }
 }
