@@ -10,13 +10,13 @@ extension LockConformance {
             Check(.cancellationLeaksNothing, "generated interleavings") { [effort] bench in
                 var generator = SeededGenerator(effort.seed)
                 let seats = try await bench.seats(3)
-                // A wait of milliseconds is about the lock, not about the first connection.
+                let name = bench.subject.makeName()
+                // A wait that ends before a provider has ever reached its broker is told so, and not that it timed out.
                 for seat in seats {
-                    let first = seat.acquire(bench.subject.makeName())
-                    _ = try await bench.granted(first, "a first grant")
+                    let first = seat.acquire(name)
+                    _ = try await bench.granted(first, "the first grant of a provider")
                     try await bench.release(first)
                 }
-                let name = bench.subject.makeName()
                 for index in 0..<effort.interleavings {
                     let holder = seats[0].acquire(name)
                     _ = try await bench.granted(holder, "the holder of interleaving \(index), seed \(effort.seed)")
