@@ -9,9 +9,9 @@ extension RabbitMQLocks {
         /// Which mutex the names of this provider use. All programs must use the same one for one name.
         public var mutex: Mutex
         /// Whether the names' queues are replicated; `nil` takes what the URI says (`durability=fast`), else
-        /// ``Durability/replicated``. All programs must use the same for one name.
+        /// ``RabbitMQLocks/Durability/replicated``. All programs must use the same for one name.
         public var durability: Durability?
-        /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``Proof/session``.
+        /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``RabbitMQLocks/Proof/session``.
         public var proof: Proof?
         /// Who we are, shown to operators and other contenders; by default host and process id.
         public var owner: String

@@ -77,7 +77,10 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
     /// The checks in the order in which they ran.
     public let entries: [Entry]
 
-    /// A report of these checks, as one that several runs have made in part.
+    /// A report of checks, such as several runs have made in part.
+    /// - Parameters:
+    ///   - mutex: the mutex's name, from its capabilities.
+    ///   - entries: the checks in the order in which they are to be shown.
     public init(mutex: String, entries: [Entry]) {
         self.mutex = mutex
         self.entries = entries
