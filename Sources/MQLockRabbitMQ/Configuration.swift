@@ -54,7 +54,7 @@ extension RabbitMQLocks {
     }
 
     /// Which protocol on the broker makes the mutex.
-    public struct Mutex: Hashable, Sendable, CustomStringConvertible {
+    public struct Mutex: Hashable, Sendable, CustomStringConvertible, CaseIterable {
         /// The mutex's name, as the command takes it.
         public let description: String
 
@@ -64,6 +64,9 @@ extension RabbitMQLocks {
         /// A single token message: delivery acquires, requeue releases. The fastest, for short critical
         /// sections: the broker bounds a hold (30 minutes unless configured otherwise).
         public static let token = Self(description: "token")
+
+        /// Every mutex, the default first. Documentation, benchmarks and the command's options are made from it.
+        public static let allCases = [singleActiveConsumer, token]
     }
 
     /// Capped exponential delays with jitter.

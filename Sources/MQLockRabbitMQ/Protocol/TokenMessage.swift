@@ -29,6 +29,16 @@ protocol LockMessage: Sendable {
     static var type: String { get }
 }
 
+extension LockMessage {
+    /// The properties of its publish. Receivers look at the payload only.
+    /// - Parameter user: the login's name; nil when we do not know it.
+    func properties(user: String?) -> MessageProperties {
+        MessageProperties(
+            contentType: "text/plain", deliveryMode: 2, messageID: nonce.description, type: Self.type, userID: user,
+            appID: "mqlock")
+    }
+}
+
 /// The text of every payload of `mqlock.v1`: the version, a word, a decimal number and a nonce, in ASCII, with one space
 /// between.
 struct MessageText: Hashable, Sendable {
@@ -81,6 +91,12 @@ struct TokenMessage: LockMessage, Hashable {
     init?(payload: [UInt8]) {
         guard let text = MessageText(payload: payload), text.word == Self.word else { return nil }
         self.init(number: text.number, nonce: text.nonce)
+    }
+
+    /// How often the broker has handed a message with these headers over: from 4.3 it counts that in
+    /// `x-acquired-count`, before in `x-delivery-count`; neither is there the first time.
+    static func handOvers(in headers: [String: FieldValue]) -> Int64 {
+        (headers["x-acquired-count"] ?? headers["x-delivery-count"])?.integer ?? 0
     }
 }
 

@@ -58,15 +58,10 @@ actor Publisher {
             pending[nextDeliveryTag] = Pending(
                 messageID: message.nonce.description, deadline: .now.advanced(by: settings.requestTimeout),
                 done: { continuation.resume(returning: $0) })
-            var properties = MessageProperties()
-            properties.contentType = "text/plain"
-            properties.deliveryMode = 2
-            properties.messageID = message.nonce.description
-            properties.type = type(of: message).type
-            properties.appID = "mqlock"
             // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
             // user is the certificate's, whose name we do not know.
-            if settings.endpoint.mechanism == .plain { properties.userID = settings.endpoint.user }
+            let user = settings.endpoint.mechanism == .plain ? settings.endpoint.user : nil
+            let properties = message.properties(user: user)
             perform { connection throws(ConnectionFailure) in
                 try connection.basicPublish(
                     Self.channel, exchange: "", routingKey: queue, mandatory: true, properties: properties,

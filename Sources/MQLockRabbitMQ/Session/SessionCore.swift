@@ -58,8 +58,7 @@ final class SessionCore: @unchecked Sendable {
         self.loop = loop
         self.connection = connection
         self.settings = settings
-        // A broker that hides its version is taken for a recent one: there the delivery limit has to be set.
-        version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
+        version = BrokerVersion(announced: connection.server.version)
         let window = settings.proofWindow(heartbeat: connection.heartbeat)
         let now = ContinuousClock.now
         schedule = ProofSchedule(window: window, heartbeat: connection.heartbeat, start: now)

@@ -45,10 +45,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private func deliver(_ delivery: Delivery) {
         let content: TokenMachine.Content
         if !delivery.isOversize, let message = TokenMessage(payload: delivery.body) {
-            // 4.3 counts every hand-over in x-acquired-count; before, x-delivery-count does.
-            let count =
-                delivery.properties.headers["x-acquired-count"] ?? delivery.properties.headers["x-delivery-count"]
-            content = .token(message, count: count?.integer ?? 0)
+            content = .token(message, count: TokenMessage.handOvers(in: delivery.properties.headers))
         } else {
             content = .stranger
         }
