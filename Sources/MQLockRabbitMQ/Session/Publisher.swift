@@ -12,6 +12,7 @@ actor Publisher {
     private var nextDeliveryTag: UInt64 = 0
     private var pending: [UInt64: Pending] = [:]
     private var beat: TimerID?
+    private let isConnected = Locked(false)
     private let blocked = Locked<String?>(nil)
     private let unreachable = Locked<String?>(nil)
 
@@ -48,6 +49,16 @@ actor Publisher {
             return "the broker accepts no messages (\(alarm)): free memory or disk space there"
         }
         return unreachable.withLock { $0 }.map { "a second connection, for publishing, does not come up: \($0)" }
+    }
+
+    /// Connects, should there be no connection, and waits for nothing; a failure is the next publish's to meet.
+    nonisolated func prepare() {
+        guard !isConnected.withLock({ $0 }) else { return }
+        Task { await bringUp() }
+    }
+
+    private func bringUp() {
+        if !isClosed { _ = connect() }
     }
 
     /// Publishes and waits for the broker's word.
@@ -99,6 +110,7 @@ actor Publisher {
             }
             pulse()
             unreachable.withLock { $0 = nil }
+            isConnected.withLock { $0 = self.connection != nil }
         } catch {
             unreachable.withLock { $0 = error.message.escapedForDisplay }
         }
@@ -108,6 +120,7 @@ actor Publisher {
     private func disconnect(_ outcome: Outcome) {
         guard let connection else { return }
         self.connection = nil
+        isConnected.withLock { $0 = false }
         if let beat { loop.cancel(beat) }
         loop.unwatch()
         loop.afterTurn = nil

@@ -45,6 +45,7 @@ actor Session {
                     await self?.run { done(outcome) }
                 }
             },
+            prepareToPublish: { [publisher] in publisher.prepare() },
             obstacle: { [publisher] in publisher.obstacle })
         self.core = core
         self.names = names
