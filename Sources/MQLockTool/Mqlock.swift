@@ -32,6 +32,10 @@ enum Mqlock {
         case .run(let options): try RunCommand.run(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
+        case .bench(let options, let source):
+            let broker = try source.resolve(environment: RunCommand.variable)
+            DemoDispatch.start { await BenchCommand.run(options, broker: broker, output) }
+        case .benchWorker(let arguments): DemoDispatch.start { await BenchWorker.run(arguments) }
         }
     }
 }

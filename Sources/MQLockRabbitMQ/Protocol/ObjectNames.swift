@@ -13,6 +13,9 @@ struct ObjectNames: Sendable, Equatable {
     /// The exclusive queue that lets one contender at a time mend a lock whose queue was deleted.
     let mend: String
 
+    /// Every queue that there may be of the name, whatever the mutex.
+    var all: [String] { [queue, register, mend] }
+
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
     private static let prefix = "mqlock.v1"

@@ -7,6 +7,8 @@ enum Invocation: Equatable {
     case run(RunOptions)
     case demo(DemoOptions, BrokerSource)
     case demoWorker([String], BrokerSource)
+    case bench(BenchOptions, BrokerSource)
+    case benchWorker([String])
     case completion(Completion.Shell)
 
     /// - Parameter arguments: the words behind the program's name.
@@ -26,6 +28,8 @@ enum Invocation: Equatable {
         case .run: return .run(try RunOptions(words))
         case .demo: return .demo(try DemoOptions(words), try BrokerSource(words, descriptor))
         case .demoWorker: return .demoWorker(words.passed, try BrokerSource(words, descriptor))
+        case .bench: return .bench(try BenchOptions(words), try BrokerSource(words, descriptor))
+        case .benchWorker: return .benchWorker(words.passed)
         case .completion: return .completion(try shell(words))
         case .help: return try help(words)
         case .guardian: throw .usage("'guard' is started by 'mqlock run', never by hand")

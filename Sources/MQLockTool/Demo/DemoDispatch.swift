@@ -18,7 +18,7 @@ enum DemoDispatch {
     }
 
     /// Runs to the end and exits; the main thread only waits.
-    private static func start(_ body: @escaping @Sendable () async -> Int32) -> Never {
+    static func start(_ body: @escaping @Sendable () async -> Int32) -> Never {
         Task.detached { exit(await body()) }
         while true { pause() }
     }
