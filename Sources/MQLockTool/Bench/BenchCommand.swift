@@ -16,7 +16,13 @@ enum BenchCommand {
             let result = await Result { try await measure(options, broker, stage, output) }
             // The signal's thread tidies up and exits.
             while stage.isOver { pause() }
-            try stage.end(isInterrupted: false)
+            do throws(LockError) {
+                try stage.end(isInterrupted: false)
+            } catch {
+                // Where the run has failed too, that is what to tell.
+                _ = try result.get()
+                throw error
+            }
             try result.get()
             return ExitStatus.success
         } catch let error as CommandFailure {

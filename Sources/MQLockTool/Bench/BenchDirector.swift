@@ -136,32 +136,43 @@ struct BenchDirector {
 
     private func recovery() async throws(CommandFailure) -> BenchResult {
         var samples: [BenchOrder.Program: BenchSample] = [:]
-        for program in programs {
-            var holder = try await worker()
-            try await hold(holder, program)
-            for _ in 0..<options.kills {
-                let next = try await worker()
-                next.send(.hold(program))
-                try? await Task.sleep(for: Self.settling)
-                let killed = HistoryClock.now
-                holder.die()
-                let granted = try await grant(of: next)
-                guard granted > killed else {
-                    throw CommandFailure(
-                        status: ExitStatus.internalError, message: "a lock was granted before its holder was killed")
-                }
-                samples[program, default: .init()].add([granted - killed])
-                stage.kill(holder)
-                holder = next
+        var holders: [BenchOrder.Program: BenchProcess] = [:]
+        for _ in 0..<options.kills {
+            for program in programs {
+                let holder: BenchProcess
+                if let last = holders[program] { holder = last } else { holder = try await self.holder(program) }
+                let (next, duration) = try await handOver(of: holder, program)
+                samples[program, default: .init()].add([duration])
+                holders[program] = next
             }
-            stage.kill(holder)
         }
+        for holder in holders.values { stage.kill(holder) }
         return try result(.recovery, 2) { program in samples[program].flatMap { BenchFigures($0) } }
     }
 
-    private func hold(_ worker: BenchProcess, _ program: BenchOrder.Program) async throws(CommandFailure) {
+    /// Kills the holder, and returns the next one and how long it took to become it.
+    private func handOver(
+        of holder: BenchProcess, _ program: BenchOrder.Program
+    ) async throws(CommandFailure) -> (BenchProcess, UInt64) {
+        let next = try await worker()
+        next.send(.hold(program))
+        try? await Task.sleep(for: Self.settling)
+        let killed = HistoryClock.now
+        holder.die()
+        let granted = try await grant(of: next)
+        guard granted > killed else {
+            throw CommandFailure(
+                status: ExitStatus.internalError, message: "a lock was granted before its holder was killed")
+        }
+        stage.kill(holder)
+        return (next, granted - killed)
+    }
+
+    private func holder(_ program: BenchOrder.Program) async throws(CommandFailure) -> BenchProcess {
+        let worker = try await worker()
         worker.send(.hold(program))
         _ = try await grant(of: worker)
+        return worker
     }
 
     private func grant(of worker: BenchProcess) async throws(CommandFailure) -> UInt64 {

@@ -28,8 +28,9 @@ struct BenchFigures: Codable, Equatable {
     init?(_ sample: BenchSample, perSecond: Double? = nil) {
         guard let p50 = sample.percentile(0.5), let p90 = sample.percentile(0.9), let p99 = sample.percentile(0.99)
         else { return nil }
-        (count, self.p50, self.p90, self.p99) = (sample.durations.count, p50, p90, p99)
-        self.perSecond = perSecond
+        count = sample.durations.count
+        (self.p50, self.p90, self.p99) = (p50.rounded(to: 1), p90.rounded(to: 1), p99.rounded(to: 1))
+        self.perSecond = perSecond?.rounded(to: 1)
     }
 }
 
@@ -63,9 +64,18 @@ struct BenchResult: Codable, Equatable {
         (self.mqlock, self.raw) = (mqlock, raw)
         ratio = raw.map { raw in
             var perSecond: Double?
-            if let ours = mqlock.perSecond, let theirs = raw.perSecond { perSecond = ours / theirs }
+            if let ours = mqlock.perSecond, let theirs = raw.perSecond { perSecond = (ours / theirs).rounded(to: 3) }
             return Ratio(
-                p50: mqlock.p50 / raw.p50, p90: mqlock.p90 / raw.p90, p99: mqlock.p99 / raw.p99, perSecond: perSecond)
+                p50: (mqlock.p50 / raw.p50).rounded(to: 3), p90: (mqlock.p90 / raw.p90).rounded(to: 3),
+                p99: (mqlock.p99 / raw.p99).rounded(to: 3), perSecond: perSecond)
         }
+    }
+}
+
+extension Double {
+    /// To so many digits behind the point: more would be noise.
+    fileprivate func rounded(to digits: Int) -> Double {
+        let scale = pow(10, Double(digits))
+        return (self * scale).rounded() / scale
     }
 }

@@ -55,7 +55,8 @@ extension OptionDescriptor {
         Self(
             key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token"]),
             summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
-                + "active consumer, unlimited holds) or token (one message, fastest, 30 minutes at most)"),
+                + "active consumer, unlimited holds) or token (one message, fastest, 30 minutes at most); compared in "
+                + "the article 'Choosing a mutex' of the documentation"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(
