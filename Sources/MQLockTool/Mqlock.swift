@@ -34,8 +34,8 @@ enum Mqlock {
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         case .bench(let options, let source):
             let broker = try source.resolve(environment: RunCommand.variable)
-            DemoDispatch.start { await BenchCommand.run(options, broker: broker, output) }
-        case .benchWorker(let arguments): DemoDispatch.start { await BenchWorker.run(arguments) }
+            AsyncMain.run { await BenchCommand.run(options, broker: broker, output) }
+        case .benchWorker(let arguments): AsyncMain.run { await BenchWorker.run(arguments) }
         }
     }
 }

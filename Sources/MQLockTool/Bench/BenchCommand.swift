@@ -44,14 +44,14 @@ enum BenchCommand {
         let administration = try BrokerAdministration(uri: broker)
         let header = BenchReport.Header(
             version: Mqlock.version, broker: administration.version, address: administration.address,
-            mutexes: options.mutexes.map(\.description), cycles: options.cycles, handOvers: options.handOvers,
+            mutexes: options.mutexes, cycles: options.cycles, handOvers: options.handOvers,
             kills: options.kills, processes: options.processes)
         output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
         let withRaw = !broker.lowercased().hasPrefix("amqps:")
         let run = String(UInt64.random(in: 0 ... .max), radix: 16)
-        for contestant in BenchContestant.all where options.mutexes.contains(contestant.mutex) {
-            let lock = try LockName("mqlock-bench/\(run)/\(contestant.mutex)")
-            let rawQueue = "mqlock-bench-raw/\(run)/\(contestant.mutex)"
+        for contestant in BenchContestant.all where options.mutexes.contains(contestant.name) {
+            let lock = try LockName("mqlock-bench/\(run)/\(contestant.name)")
+            let rawQueue = "mqlock-bench-raw/\(run)/\(contestant.name)"
             stage.willMake(try administration.queues(of: [lock]) + [rawQueue])
             if withRaw { try contestant.raw(broker, rawQueue).prepare() }
             let director = BenchDirector(

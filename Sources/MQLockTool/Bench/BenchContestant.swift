@@ -9,19 +9,23 @@ protocol BenchLock: AnyObject {
     func release() async throws
 }
 
-/// A mutex and the raw program that sends the same frames.
+/// A mutex, or a way to configure one, and the raw program that sends the same frames.
 struct BenchContestant: Sendable {
+    /// What the results call it, and `--mutex`.
+    let name: String
     let mutex: RabbitMQLocks.Mutex
+    /// What it changes of a configuration, beside the mutex.
+    var configure: @Sendable (inout RabbitMQLocks.Configuration) -> Void = { _ in }
     /// Connects the raw program to its queue.
     let raw: @Sendable (_ uri: String, _ queue: String) throws -> any RawLock
 
     /// Every mutex that is measured. A new one is a line here and a file with its raw program.
     static let all = [
-        Self(mutex: .singleActiveConsumer) { try RawSingleActiveConsumer(uri: $0, queue: $1) },
-        Self(mutex: .token) { try RawToken(uri: $0, queue: $1) },
+        Self(name: "sac", mutex: .singleActiveConsumer, raw: { try RawSingleActiveConsumer(uri: $0, queue: $1) }),
+        Self(name: "token", mutex: .token, raw: { try RawToken(uri: $0, queue: $1) }),
     ]
 
-    static func named(_ name: String) -> Self? { all.first { $0.mutex.description == name } }
+    static func named(_ name: String) -> Self? { all.first { $0.name == name } }
 }
 
 /// A raw program.

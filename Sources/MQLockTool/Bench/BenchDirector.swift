@@ -24,7 +24,7 @@ struct BenchDirector {
         rawQueue: String, withRaw: Bool
     ) {
         (self.contestant, self.options, self.stage) = (contestant, options, stage)
-        arguments = [contestant.mutex.description, lock.string, rawQueue]
+        arguments = [contestant.name, lock.string, rawQueue]
         programs = withRaw ? [.raw, .mqlock] : [.mqlock]
     }
 
@@ -57,7 +57,7 @@ struct BenchDirector {
                 status: ExitStatus.internalError, message: "nothing was measured of \(measure.rawValue)")
         }
         return BenchResult(
-            mutex: contestant.mutex.description, measure: measure, processes: processes, mqlock: ours,
+            mutex: contestant.name, measure: measure, processes: processes, mqlock: ours,
             raw: figures(.raw))
     }
 
@@ -125,7 +125,7 @@ struct BenchDirector {
             throw CommandFailure(
                 status: ExitStatus.internalError,
                 message: """
-                    \(turns.overlaps) times two processes held a lock of \(contestant.mutex) at once \
+                    \(turns.overlaps) times two processes held a lock of \(contestant.name) at once \
                     (\(program == .raw ? "raw librabbitmq" : "MQLock"))
                     """)
         }

@@ -1,9 +1,9 @@
 import MQLock
-import MQLockRabbitMQ
 
 /// The options of `mqlock bench`.
 struct BenchOptions: Equatable {
-    var mutexes = BenchContestant.all.map(\.mutex)
+    /// Names of contestants.
+    var mutexes = BenchContestant.all.map(\.name)
     /// Acquires without contention; a quarter as many hand-overs.
     var cycles = 2000
     /// How many processes pass the lock on, each a measurement.
@@ -32,9 +32,9 @@ extension BenchOptions {
         isJSON = words.has(.json)
     }
 
-    private static func mutexes(_ text: String) throws(CommandFailure) -> [RabbitMQLocks.Mutex] {
-        let known = BenchContestant.all.map(\.mutex.description)
-        var chosen: [RabbitMQLocks.Mutex] = []
+    private static func mutexes(_ text: String) throws(CommandFailure) -> [String] {
+        let known = BenchContestant.all.map(\.name)
+        var chosen: [String] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let contestant = BenchContestant.named(String(part)) else {
                 throw usage(
@@ -44,7 +44,7 @@ extension BenchOptions {
                     \(Suggestion.phrase(for: String(part), among: known))
                     """)
             }
-            if !chosen.contains(contestant.mutex) { chosen.append(contestant.mutex) }
+            if !chosen.contains(contestant.name) { chosen.append(contestant.name) }
         }
         return chosen
     }
@@ -64,7 +64,7 @@ extension BenchOptions {
 extension OptionDescriptor {
     static let bench = [
         Self(
-            key: .mutex, long: "mutex", value: .oneOf("KINDS", BenchContestant.all.map(\.mutex.description)),
+            key: .mutex, long: "mutex", value: .oneOf("KINDS", BenchContestant.all.map(\.name)),
             summary: "which mutexes, with commas between (default all)"),
         Self(
             key: .cycles, long: "cycles", value: .text("N"),
@@ -92,7 +92,8 @@ extension CommandDescriptor {
             program without MQLock sends the same frames by librabbitmq: the limit on this machine and broker. Times are
             in microseconds, ratios are MQLock to raw. Over TLS there is no raw program.
 
-            The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT.
+            The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT. After a
+            SIGKILL they expire, unused, in 14 days.
 
             --json writes objects with "event": started, measured (one a row), finished.
 

@@ -7,6 +7,8 @@ struct BenchReport {
     struct Header: Encodable, Equatable {
         var event = "started"
         var version: String
+        /// What the compiler was asked for: `debug` figures are too high.
+        var build = Self.ownBuild
         /// The broker's own word; nil when it hides it.
         var broker: String?
         var address: String
@@ -15,6 +17,12 @@ struct BenchReport {
         var handOvers: Int
         var kills: Int
         var processes: [Int]
+
+        #if DEBUG
+        private static let ownBuild = "debug"
+        #else
+        private static let ownBuild = "release"
+        #endif
     }
 
     private struct Line: Encodable {
@@ -52,7 +60,7 @@ struct BenchReport {
         """
         RabbitMQ \(header.broker?.escapedForDisplay ?? "of unknown version") at \(header.address.escapedForDisplay); \
         times in microseconds, raw is librabbitmq sending the same frames
-
+        \(header.build == "release" ? "" : "this is a debug build, its figures are too high: swift build -c release\n")
         \(columns(["mutex", "", "p50", "p90", "p99", "a second"]))
 
         """

@@ -1,5 +1,4 @@
 import Foundation
-import MQLockRabbitMQ
 import Testing
 
 @testable import MQLockTool
@@ -36,7 +35,7 @@ import Darwin
         let events = try lines.map { line in
             (try JSONSerialization.jsonObject(with: line) as? [String: Any])?["event"] as? String
         }
-        let mutexes = RabbitMQLocks.Mutex.allCases.map(\.description)
+        let mutexes = BenchContestant.all.map(\.name)
         // Uncontended, two numbers of processes, recovery.
         #expect(events == ["started"] + Array(repeating: "measured", count: 4 * mutexes.count) + ["finished"])
         let results = try lines.dropFirst().dropLast().map { try JSONDecoder().decode(BenchResult.self, from: $0) }

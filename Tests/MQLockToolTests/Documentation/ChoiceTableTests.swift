@@ -36,6 +36,10 @@ import Testing
         }
     }
 
+    @Test func theFiguresAreThoseOfAReleaseBuild() {
+        #expect(measured.contains(#""build":"release""#))
+    }
+
     /// The words beside the table: each mutex has a sentence that says when to take it.
     @Test func theArticleSaysWhenToTakeEach() {
         for mutex in RabbitMQLocks.Mutex.allCases { #expect(article.contains("- **`\(mutex)`**")) }
