@@ -44,27 +44,31 @@ package final class BrokerAdministration {
     }
 
     /// Deletes queues, with whatever is in them; those that do not exist count as deleted.
-    /// - Throws: `LockError`: `unreachable` when the connection breaks, `accessRefused` when the broker says no.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks; else, after all others have been deleted, what
+    ///   the broker said to the first that it refused to delete.
     package func delete(_ queues: [String]) throws(LockError) {
-        for queue in queues {
-            do throws(ConnectionFailure) {
+        do throws(ConnectionFailure) {
+            var refusals: [ConnectionFailure] = []
+            for queue in queues {
+                // Each on a channel of its own, because a refusal closes it.
                 try connection.channelOpen(Self.channel)
                 try connection.queueDelete(Self.channel, queue)
-                try awaitDeletion()
-            } catch {
-                throw LockError(error)
+                if let refusal = try awaitDeletion() { refusals.append(refusal) }
             }
+            if let first = refusals.first { throw first }
+        } catch {
+            throw LockError(error)
         }
     }
 
-    private func awaitDeletion() throws(ConnectionFailure) {
+    /// - Returns: the broker's refusal, if it is one.
+    private func awaitDeletion() throws(ConnectionFailure) -> ConnectionFailure? {
         let deadline = ContinuousClock.now.advanced(by: timeout)
         var isOver = false
         var refusal: ConnectionFailure?
         while !isOver {
             try connection.readAvailable { inbound in
                 switch inbound {
-                // The next queue gets a channel of its own, because a refusal closes it.
                 case .queueDeleteOK: try? connection.channelClose(Self.channel)
                 case .channelCloseOK: isOver = true
                 case .channelClosed(_, let code, let text, _, _):
@@ -79,6 +83,6 @@ package final class BrokerAdministration {
             var descriptor = pollfd(fd: connection.socketDescriptor, events: Int16(POLLIN), revents: 0)
             _ = poll(&descriptor, 1, Int32(clamping: left.nanoseconds / 1_000_000 + 1))
         }
-        if let refusal { throw refusal }
+        return refusal
     }
 }
