@@ -28,11 +28,7 @@ let package = Package(
         .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
-            name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
-            swiftSettings: settings),
-
-        .executableTarget(
-            name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
+            name: "MQLockTool", dependencies: ["CRabbitMQ", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),

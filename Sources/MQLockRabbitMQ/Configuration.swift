@@ -69,7 +69,7 @@ extension RabbitMQLocks {
     }
 
     /// Which protocol on the broker makes the mutex.
-    public struct Mutex: Hashable, Sendable, CustomStringConvertible {
+    public struct Mutex: Hashable, Sendable, CustomStringConvertible, CaseIterable {
         /// The mutex's name, as the command takes it.
         public let description: String
 
@@ -82,6 +82,9 @@ extension RabbitMQLocks {
         /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, and nothing
         /// to renew over the publish connection.
         public static let exclusiveQueue = Self(description: "exclusive")
+
+        /// Every mutex, the default first. Documentation, benchmarks and the command's options are made from it.
+        public static let allCases = [singleActiveConsumer, token, exclusiveQueue]
     }
 
     /// Where the broker keeps what a lock is made of.

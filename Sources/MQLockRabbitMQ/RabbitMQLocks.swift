@@ -28,10 +28,7 @@ public final class RabbitMQLocks: LockProvider {
     public init(_ configuration: Configuration, observer: (any LockObserver)? = nil) throws(LockError) {
         let settings = try SessionSettings(configuration)
         let relay = ObserverRelay(observer)
-        capabilities = LockCapabilities(
-            mutex: configuration.mutex.description,
-            maximumHold: configuration.mutex == .token ? settings.maximumHold : nil,
-            tokensSurviveBrokerCrash: !(configuration.mutex == .token && settings.durability == .fast))
+        capabilities = configuration.mutex.capabilities(settings)
         supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
         front = LockFront(
             contender: SessionContender(

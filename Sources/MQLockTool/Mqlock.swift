@@ -35,6 +35,10 @@ enum Mqlock {
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
+        case .bench(let options, let source):
+            let broker = try source.resolve(environment: RunCommand.variable)
+            AsyncMain.run { await BenchCommand.run(options, broker: broker, output) }
+        case .benchWorker(let arguments): AsyncMain.run { await BenchWorker.run(arguments) }
         }
     }
 }

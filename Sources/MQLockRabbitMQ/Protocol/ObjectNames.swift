@@ -17,6 +17,9 @@ struct ObjectNames: Sendable, Equatable {
     /// The fencing register of an exclusive queue: the largest number that was granted.
     let fence: String
 
+    /// Every queue that there may be of the name, whatever the mutex.
+    var all: [String] { [queue, register, mend, line, fence] }
+
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
     private static let prefix = "mqlock.v1"

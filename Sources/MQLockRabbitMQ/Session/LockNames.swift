@@ -7,6 +7,8 @@ final class LockNames: @unchecked Sendable {
     private(set) weak var session: Session?
     /// Publishes over the publish connection; tells, on this thread, what became of the message.
     let publish: @Sendable (_ queue: String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void
+    /// Brings the publish connection up, so that the next publish does not wait for it.
+    let prepareToPublish: @Sendable () -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
     let obstacle: () -> String?
     /// The largest fencing token seen of each name, over all sessions of the provider.
@@ -26,13 +28,14 @@ final class LockNames: @unchecked Sendable {
     init(
         core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
         publish: @escaping @Sendable (String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
-        obstacle: @escaping () -> String?, presence: PresenceRegistry
+        prepareToPublish: @escaping @Sendable () -> Void, obstacle: @escaping () -> String?, presence: PresenceRegistry
     ) {
         self.core = core
         self.session = session
         self.largest = largest
         self.relay = relay
         self.publish = publish
+        self.prepareToPublish = prepareToPublish
         self.obstacle = obstacle
         self.presence = presence
         presence.names = self

@@ -12,6 +12,7 @@ actor Publisher {
     private var nextDeliveryTag: UInt64 = 0
     private var pending: [UInt64: Pending] = [:]
     private var beat: TimerID?
+    private let isConnected = Locked(false)
     private let blocked = Locked<String?>(nil)
     private let unreachable = Locked<String?>(nil)
     /// Listens for those who ask who holds what; there from the first time that there is something to be seen.
@@ -52,6 +53,16 @@ actor Publisher {
         return unreachable.withLock { $0 }.map { "a second connection, for publishing, does not come up: \($0)" }
     }
 
+    /// Connects, should there be no connection, and waits for nothing; a failure is the next publish's to meet.
+    nonisolated func prepare() {
+        guard !isConnected.withLock({ $0 }) else { return }
+        Task { await bringUp() }
+    }
+
+    private func bringUp() {
+        if !isClosed { _ = connect() }
+    }
+
     /// Publishes and waits for the broker's word.
     func publish(_ message: any LockMessage, to queue: String) async -> Outcome {
         guard !isClosed, connect() else { return .unknown }
@@ -60,15 +71,9 @@ actor Publisher {
             pending[nextDeliveryTag] = Pending(
                 messageID: message.nonce.description, deadline: .now.advanced(by: settings.requestTimeout),
                 done: { continuation.resume(returning: $0) })
-            var properties = MessageProperties()
-            properties.contentType = "text/plain"
-            properties.deliveryMode = 2
-            properties.messageID = message.nonce.description
-            properties.type = type(of: message).type
-            properties.appID = "mqlock"
             // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
             // user is the certificate's, whose name we do not know.
-            properties.userID = settings.endpoint.provenUser
+            let properties = message.properties(user: settings.endpoint.provenUser)
             perform { connection throws(ConnectionFailure) in
                 try connection.basicPublish(
                     Self.channel, exchange: "", routingKey: queue, mandatory: true, properties: properties,
@@ -120,6 +125,7 @@ actor Publisher {
             }
             pulse()
             unreachable.withLock { $0 = nil }
+            isConnected.withLock { $0 = self.connection != nil }
         } catch {
             unreachable.withLock { $0 = error.message.escapedForDisplay }
         }
@@ -129,6 +135,7 @@ actor Publisher {
     private func disconnect(_ outcome: Outcome) {
         guard let connection else { return }
         self.connection = nil
+        isConnected.withLock { $0 = false }
         if let beat { loop.cancel(beat) }
         loop.unwatch()
         loop.afterTurn = nil

@@ -47,6 +47,7 @@ actor Session {
                     await self?.run { done(outcome) }
                 }
             },
+            prepareToPublish: { [publisher] in publisher.prepare() },
             obstacle: { [publisher] in publisher.obstacle }, presence: presence(core))
         self.core = core
         self.names = names

@@ -63,9 +63,7 @@ final class SessionCore: @unchecked Sendable {
         self.loop = loop
         self.connection = connection
         self.settings = settings
-        // A broker that hides its version is taken for a recent one: there the delivery limit has to be set.
-        let version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
-        behaviour = BrokerBehaviour(version, settings.durability)
+        behaviour = BrokerBehaviour(BrokerVersion(announced: connection.server.version), settings.durability)
         heartbeat = connection.heartbeat
         proofWindow = settings.proofWindow(heartbeat: heartbeat)
         let now = ContinuousClock.now

@@ -228,6 +228,8 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func join() {
         joinedAt = .now
+        // Whoever is served publishes next: the time in line is for the second connection to come up.
+        names.prepareToPublish()
         let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         // Declared every time, though it is there: on a queue of another kind, made meanwhile, to consume would be to hold.
         channel.request { connection, channel throws(ConnectionFailure) in

@@ -10,6 +10,8 @@ enum Invocation: Equatable {
     case breaking(SeeingOptions)
     case demo(DemoOptions, BrokerSource)
     case demoWorker([String], BrokerSource)
+    case bench(BenchOptions, BrokerSource)
+    case benchWorker([String])
     case completion(Completion.Shell)
 
     /// - Parameter arguments: the words behind the program's name.
@@ -32,6 +34,8 @@ enum Invocation: Equatable {
         case .breaking: return .breaking(try SeeingOptions(words, descriptor, patience: .seconds(5)))
         case .demo: return .demo(try DemoOptions(words), try BrokerSource(words, descriptor))
         case .demoWorker: return .demoWorker(words.passed, try BrokerSource(words, descriptor))
+        case .bench: return .bench(try BenchOptions(words), try BrokerSource(words, descriptor))
+        case .benchWorker: return .benchWorker(words.passed)
         case .completion: return .completion(try shell(words))
         case .help: return try help(words)
         case .guardian: throw .usage("'guard' is started by 'mqlock run', never by hand")

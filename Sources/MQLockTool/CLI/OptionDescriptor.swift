@@ -5,6 +5,7 @@ struct OptionDescriptor: Sendable {
         case owner, json, verbose
         case yes, management
         case rounds, workers, lock, sabotage
+        case cycles, processes, kills, quick
     }
 
     /// What follows the option.
@@ -57,7 +58,7 @@ extension OptionDescriptor {
             key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token", "exclusive"]),
             summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
                 + "active consumer, unlimited holds), token (one message, fastest, 30 minutes at most) or exclusive (an "
-                + "exclusive queue, unlimited holds)"),
+                + "exclusive queue, unlimited holds); compared in the article 'Choosing a mutex' of the documentation"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(

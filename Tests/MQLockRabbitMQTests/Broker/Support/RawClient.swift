@@ -48,8 +48,13 @@ struct RawClient {
         }
     }
 
-    func declare(_ queue: String, arguments: [String: FieldValue]) throws {
-        try connection.queueDeclare(1, queue, durable: true, arguments: arguments)
+    /// The version that the broker names.
+    var brokerVersion: String? { connection.server.version }
+
+    func declare(
+        _ queue: String, durable: Bool = true, exclusive: Bool = false, arguments: [String: FieldValue]
+    ) throws {
+        try connection.queueDeclare(1, queue, durable: durable, exclusive: exclusive, arguments: arguments)
         try answer { if case .queueDeclareOK = $0 { () } else { nil } }
     }
 
@@ -111,6 +116,32 @@ struct RawClient {
             if case .delivery(_, let delivery) = inbound { bodies.append(delivery.body) }
             return bodies.count == count ? bodies : nil
         }
+    }
+
+    /// Stands in the queue's line until something is delivered; acknowledges nothing.
+    func firstDelivery(from queue: String, prefetch: UInt16) throws -> Delivery {
+        try connection.basicQos(1, prefetch: prefetch)
+        try connection.basicConsume(1, queue)
+        return try answer { if case .delivery(_, let delivery) = $0 { delivery } else { nil } }
+    }
+
+    /// Publishes to a queue that we consume from, and waits for both the confirm and the message itself.
+    func publishToOurselves(_ body: [UInt8], to queue: String, properties: MessageProperties) throws -> Delivery {
+        try connection.basicPublish(
+            1, exchange: "", routingKey: queue, mandatory: true, properties: properties, body: body)
+        var (isConfirmed, own) = (false, Delivery?.none)
+        return try answer { inbound in
+            switch inbound {
+            case .ack: isConfirmed = true
+            case .delivery(_, let delivery) where delivery.body == body: own = delivery
+            default: break
+            }
+            return isConfirmed ? own : nil
+        }
+    }
+
+    func acknowledge(_ delivery: Delivery) throws {
+        try connection.basicAck(1, deliveryTag: delivery.deliveryTag)
     }
 
     func closeChannel() throws {

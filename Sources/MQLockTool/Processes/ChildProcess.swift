@@ -1,8 +1,8 @@
 import Foundation
 import MQLock
 
-/// A worker process of the demo, as its parent sees it.
-struct DemoProcess: Sendable {
+/// Another process of this program that works for us, as its parent sees it: `demo` and `bench` have some.
+struct ChildProcess: Sendable {
     let id: String
     let pid: pid_t
     private let toWorker: Int32
@@ -18,9 +18,12 @@ struct DemoProcess: Sendable {
 
     /// Starts a worker, in a process group of its own: Ctrl-C is for the parent, and when that dies with a worker
     /// stopped, the kernel hangs up such an orphaned group.
-    /// - Parameter deliver: takes the output; called on a thread of this worker's own.
+    /// - Parameters:
+    ///   - command: the hidden subcommand to run.
+    ///   - deliver: takes the output; called on a thread of this worker's own.
     init(
-        id: String, arguments: [String], broker: String, deliver: @escaping @Sendable (Output) -> Void
+        id: String, command: CommandDescriptor.Kind, arguments: [String], broker: String,
+        deliver: @escaping @Sendable (Output) -> Void
     ) throws(CommandFailure) {
         // Close-on-exec: only this worker may have the other ends, for its own end is known by theirs.
         guard let input = Spawn.pipe() else { throw .system("pipe", id) }
@@ -29,7 +32,7 @@ struct DemoProcess: Sendable {
             throw .system("pipe", id)
         }
         let spawn = Spawn(
-            path: Self.executable, arguments: Spawn.strings(["mqlock", "demo-worker"] + arguments),
+            path: Self.executable, arguments: Spawn.strings(["mqlock", command.rawValue] + arguments),
             environment: Spawn.environment(overriding: [BrokerSource.variable: broker]),
             standard: [0: input.reading, 1: output.writing])
         let pid = spawn()

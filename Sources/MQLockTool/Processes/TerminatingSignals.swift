@@ -11,8 +11,8 @@ private func handle(_ signal: Int32) {
     errno = saved
 }
 
-/// INT, TERM, HUP and QUIT as values, so that the demo can end its workers and remove its files before it obeys.
-enum DemoSignals {
+/// INT, TERM, HUP and QUIT as values, so that a command can end its workers and tidy up before it obeys.
+enum TerminatingSignals {
     /// - Parameter deliver: called for each signal, on a thread of its own.
     static func watch(_ deliver: @escaping @Sendable (Int32) -> Void) throws(CommandFailure) {
         guard let ends = Spawn.pipe() else { throw .system("pipe", "signals") }
