@@ -48,7 +48,7 @@ extension RabbitMQLocks.Mutex {
                 summary: "a holder on that node is told; the next is granted in 0.2 s (seen on 3.10.8)"),
             .init(
                 brokers: "from 4.2 with Khepri", isExclusive: true, isAvailable: false,
-                summary: "a lock held over that node presumably waits until it is back (by RabbitMQ's source, not tried)"),
+                summary: "a lock held over that node presumably waits for it (by RabbitMQ's source, not tried)"),
         ]
     }
 

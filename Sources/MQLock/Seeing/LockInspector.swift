@@ -4,8 +4,9 @@
 /// moment may not be seen.
 public protocol LockInspector: Sendable {
     /// Asks all contenders of a name who they are.
-    /// - Parameter limit: how long to wait for the holder's answer at most. Returns soon after it, so only silence takes
-    ///   that long.
+    /// - Parameters:
+    ///   - name: the lock that the question is about.
+    ///   - limit: how long to wait for the holder's answer at most. Returns soon after it, so only silence takes that long.
     func view(_ name: LockName, within limit: Duration) async throws(LockError) -> LockView
 
     /// Every change of a lock, told by the contenders when it happens; what is there at the beginning comes first.
@@ -15,7 +16,10 @@ public protocol LockInspector: Sendable {
 
     /// Asks the holder with this token to give the lock up: a cooperative break. What holds the lock is told that it is
     /// lost, with the reason *asked to yield*.
-    /// - Parameter limit: how long to wait for the holder's answer.
+    /// - Parameters:
+    ///   - name: the lock.
+    ///   - token: the hold that is meant; a later one is not given up.
+    ///   - limit: how long to wait for the holder's answer.
     func askToYield(
         _ name: LockName, token: FencingToken, within limit: Duration
     ) async throws(LockError) -> YieldAnswer

@@ -22,8 +22,10 @@ public final class RabbitMQInspector: LockInspector {
     }
 
     /// Asks all contenders of a name who they are, and the broker about the lock's queue.
-    /// - Parameter limit: how long to wait for the holder's answer at most. From it on, and where the broker says that the
-    ///   lock is free, it takes a quarter of a second.
+    /// - Parameters:
+    ///   - name: the lock that the question is about.
+    ///   - limit: how long to wait for the holder's answer at most. From it on, and where the broker says that the lock is
+    ///     free, it takes a quarter of a second.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `invalidName`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> LockView {
         let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
