@@ -29,6 +29,16 @@ extension LiveBroker {
         }
     }
 
+    /// All in whose names this text is, in one go.
+    func deleteQueues(with text: String) async throws {
+        try await ctl(
+            "eval",
+            """
+            [rabbit_amqqueue:delete(Queue, false, false, <<"operator">>) || Queue <- rabbit_amqqueue:list(),
+                binary:match(element(4, amqqueue:get_name(Queue)), <<"\(text)">>) =/= nomatch].
+            """)
+    }
+
     /// Where contenders stand: in the queue of the name, or in a line of its own.
     struct Lines {
         fileprivate let queues: [Substring]
