@@ -76,7 +76,13 @@ enum FaultTable {
         }
     }
 
+    private static let writing = Locked(())
+
     private static func write(_ fresh: [Row], to path: String) throws {
+        try writing.withLock { _ in try writeAlone(fresh, to: path) }
+    }
+
+    private static func writeAlone(_ fresh: [Row], to path: String) throws {
         let text = try read(path)
         let parts = text.components(separatedBy: begin)
         var kept = try rows(of: text).filter { row in !fresh.contains { $0.fault == row.fault } }
