@@ -33,7 +33,7 @@ extension TortureTests.FaultTests {
             try await strike(.unknownAcknowledgementTimeout, on: broker) { stages in
                 try await stages.each { stage in
                     try await stage.holderIsTold()
-                    try await stage.waiterIsServed()
+                    try await stage.waiterIsServedAtOnce()
                 }
             }
         }

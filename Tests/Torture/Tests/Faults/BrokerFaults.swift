@@ -26,11 +26,11 @@ extension TortureTests.FaultTests {
 
     @Test func brokerStopped() async throws {
         let node = try await PrivateNode.shared()
-        try await strike(.brokerStopped, on: node.broker) { stages in
+        try await strike(.brokerStopped, on: node.broker, .init(strikesWaiterToo: true)) { stages in
             try await node.stop()
             try await stages.each { try await $0.holderIsTold() }
             try await node.start()
-            try await stages.each { try await $0.waiterIsServed() }
+            try await stages.each { try await $0.waiterIsServedAtOnce() }
         }
     }
 

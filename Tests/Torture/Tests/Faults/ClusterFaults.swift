@@ -58,7 +58,7 @@ extension TortureTests.FaultTests {
                 let overlap = next.record.grantedAt.duration(to: end)
                 overlaps.withLock { $0[stage.mutex.description] = overlap }
                 try stage.noteGrant(
-                    next, overlap > .seconds(2) ? "beside the holder: two at once" : "next, or moments too early")
+                    next, overlap > .seconds(2) ? "beside the holder: two at once" : "next, maybe moments too early")
                 if old.isValid { stage.note { $0.holder = "not told as long as the cut lasts" } }
             }
             try await Self.heal(nodes, isByItself: fault == .clusterCutPausing)

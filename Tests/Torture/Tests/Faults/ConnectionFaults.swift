@@ -14,7 +14,7 @@ extension TortureTests.FaultTests {
                 stage.strike()
                 try await stage.broker.ctl("close_connection", try #require(connections.locks), "by the operator")
                 try await stage.holderIsTold()
-                try await stage.waiterIsServed()
+                try await stage.waiterIsServedAtOnce()
             }
         }
     }
@@ -37,11 +37,13 @@ extension TortureTests.FaultTests {
 
     @Test func everyConnectionClosed() async throws {
         let node = try await PrivateNode.shared()
-        try await strike(.everyConnectionClosed, on: node.broker, Self.longHeartbeat) { stages in
+        try await strike(
+            .everyConnectionClosed, on: node.broker, .init(query: "heartbeat=60", strikesWaiterToo: true)
+        ) { stages in
             try await node.broker.ctl("close_all_connections", "by the operator")
             try await stages.each { stage in
                 try await stage.holderIsTold()
-                try await stage.waiterIsServed()
+                try await stage.waiterIsServedAtOnce()
             }
         }
     }

@@ -69,7 +69,7 @@ extension TortureTests.FaultTests {
             stages.faults { $0.cut = true }
             try await stages.each { stage in
                 try await stage.holderIsTold()
-                try await stage.waiterIsServed()
+                try await stage.waiterIsServedAtOnce()
             }
         }
     }

@@ -58,7 +58,7 @@ extension TortureTests.FaultTests {
             let cut = Boot.now
             scene.proxy?.change { $0.cut = true }
             try await scene.isTold(since: cut, "keeps it, then told")
-            try await scene.isServed(waiter, since: cut)
+            try await scene.isServed(waiter, since: cut, "next, maybe moments too early", early: .seconds(1))
             let before = scene.holder.lines.count
             scene.holder.tell("acquire")
             // Some attempts to connect that cannot work.

@@ -45,14 +45,17 @@ final class ProcessScene {
         observation.holderKnew = .nanoseconds(try #require(Int64(lost[2])) - instant)
     }
 
-    func isServed(_ waiter: WorkerProcess, since instant: Int64, _ how: String = "next") async throws {
+    /// - Parameter early: how long before the holder's end that may be.
+    func isServed(
+        _ waiter: WorkerProcess, since instant: Int64, _ how: String = "next", early: Duration = .zero
+    ) async throws {
         let granted = try await waiter.line("granted")
         let (token, at) = (try #require(UInt64(granted[1])), try #require(Int64(granted[2])))
         #expect(token > last, "\(mutex)")
         observation.tokens = token > last ? "grow" : "go back"
         last = max(last, token)
         if let ended = observation.holderKnew {
-            #expect(instant + ended.nanoseconds <= at, "\(mutex): served before the holder's end")
+            #expect(instant + ended.nanoseconds <= at + early.nanoseconds, "\(mutex): served before the holder's end")
         }
         observation.waiter = how
         observation.waiterHeld = .nanoseconds(at - instant)

@@ -15,7 +15,7 @@ extension TortureTests.FaultTests {
                 try await stage.broker.deleteQueue(queue)
                 if fault == .allQueuesDeleted { for queue in queues { try await stage.broker.deleteQueue(queue) } }
                 try await stage.holderIsTold()
-                try await stage.waiterIsServed()
+                try await stage.waiterIsServedAtOnce()
             }
         }
     }
@@ -88,7 +88,7 @@ extension TortureTests.FaultTests {
                     try await stage.waiterIsServed("next, at the release")
                 } else {
                     try await stage.holderIsTold()
-                    try await stage.waiterIsServed()
+                    try await stage.waiterIsServedAtOnce()
                 }
             }
         }
