@@ -28,10 +28,14 @@ extension TortureTests.SoakTests {
         let contenders = try #require(soak).start()
 
         let calm = Duration.seconds(seconds) / 5
+        // See FirstContactTests: what can go wrong while all meet on names that nobody knew is another test's.
+        try await eventually(within: .seconds(60), "every name to be granted some times") { soak?.isWarm ?? true }
+        try await Task.sleep(for: .seconds(5))
+        let cold = try #require(soak).lost(after: 0)
         let busy = BusyCores()
         try await Task.sleep(for: calm)
         busy.stop()
-        let early = try #require(soak).lost(after: 0)
+        let early = try #require(soak).lost(after: cold)
         let end = ContinuousClock.now.advanced(by: calm * 3)
         var struck: [String: Int] = [:]
         while ContinuousClock.now < end {
@@ -53,10 +57,10 @@ extension TortureTests.SoakTests {
         print(
             """
             soak: \(contenders.count) contenders, \(grants) grants; faults \(struck.sorted { $0.key < $1.key }); \
-            lost under faults: \(faulty - early), new holder at most \(moment.readable) before the old one was told; lost without a fault: \(early) with all cores busy, \(late) when calm
+            lost under faults: \(faulty - early), by first contacts: \(cold), new holder at most \(moment.readable) before the old one was told; lost without a fault: \(early - cold) with all cores busy, \(late) when calm
             """)
         if let soak { print("soak: grants in each second: \(soak.pace)") }
-        #expect(early == 0 && late == 0, "leases lost without a fault")
+        #expect(early == cold && late == 0, "leases lost without a fault")
         #expect(faulty > early, "else the faults did nothing")
 
         await soak?.shutdown()
