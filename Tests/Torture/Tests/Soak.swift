@@ -149,7 +149,8 @@ final class Soak: Sendable {
                 #expect(last.token < next.token, "\(name): a number was granted twice")
                 guard next.from < last.to else { continue }
                 let overlap = next.from.duration(to: last.to)
-                let isNotice = (next.from < warm || notices.contains { $0.contains(next.from) }) && overlap < .seconds(1)
+                let isNotice =
+                    (next.from < warm || notices.contains { $0.contains(next.from) }) && overlap < .seconds(1)
                 #expect(isNotice, "\(name): two at once for \(overlap.readable)")
                 moment = max(moment, overlap)
             }
