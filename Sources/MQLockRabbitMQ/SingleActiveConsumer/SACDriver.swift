@@ -166,7 +166,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             case .arrived:
                 feed(.seeded)
                 consumeIfJoining()
-            case .unknown:
+            case .unknown, .unroutable:
                 feed(.seeded)
                 declareAgainIfJoining()
             case .refused(let code, let text): feed(.seedRefused(.init(code: code, text: text)))
@@ -190,7 +190,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(entry.objects.queue, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.feed(.confirmed(nonce))
-            case .unknown: self?.feed(.unconfirmed(nonce))
+            case .unknown, .unroutable: self?.feed(.unconfirmed(nonce))
             case .refused(let code, let text): self?.feed(.publishRefused(nonce, .init(code: code, text: text)))
             }
         }
