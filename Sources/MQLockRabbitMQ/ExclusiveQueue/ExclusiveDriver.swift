@@ -14,6 +14,9 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     /// Whether this session has found or made the queues before.
     private var hasMadeContact = false
     private var joinedAt = ContinuousClock.now
+    /// The channel on which the line was declared and is yet to be consumed.
+    private var joining: UInt16?
+    private var isSeedingLine = false
     private var renewal: TimerID?
 
     /// Room for a kept message, our own, and a few that come at once after a holder's death.
@@ -52,7 +55,10 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             }
         case .delivery(_, let delivery): deliver(delivery)
         case .cancelledByBroker(_, let tag):
-            if let consumer = Consumer(rawValue: tag) { feed(.cancelledByBroker(consumer)) }
+            guard let consumer = Consumer(rawValue: tag) else { break }
+            // The line that comes next is a new one.
+            if consumer == .line { hasMadeContact = false }
+            feed(.cancelledByBroker(consumer))
         case .channelClosed(_, let code, let text, _, _):
             forget(channel)
             feed(.channelClosed(channel, .init(code: code, text: text)))
@@ -66,8 +72,9 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private func declared(on channel: Channel, _ messages: UInt32, _ consumers: UInt32) {
         switch channel {
         case .line:
-            hasMadeContact = true
             feed(.lineDeclared(messages: messages, consumers: consumers))
+            // Counts show that the line is up; where they are 0 the seed's confirm does, see `join`.
+            if messages > 0 || consumers > 0 || !isSeedingLine { standIfJoining() }
         case .claim: feed(.claimed)
         case .register: feed(.registerDeclared(messages: messages, consumers: consumers))
         case .question: feed(.exists)
@@ -173,7 +180,9 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private func seed(_ what: ExclusiveMachine.Seeded) {
         let (queue, message): (String, any LockMessage)
         switch what {
-        case .line: (queue, message) = (entry.objects.line, TurnMessage(nonce: Nonce()))
+        case .line:
+            isSeedingLine = true
+            (queue, message) = (entry.objects.line, TurnMessage(nonce: Nonce()))
         case .register:
             do throws(LockError) {
                 let number = try TokenNumber.seed(at: Date(), above: names.largest[entry.name]?.rawValue)
@@ -184,9 +193,16 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             }
         }
         names.publish(queue, message) { [weak self] outcome in
+            guard let self else { return }
+            if what == .line { isSeedingLine = false }
             switch outcome {
-            case .arrived, .unknown: self?.feed(.seeded(what))
-            case .refused(let code, let text): self?.feed(.seedRefused(what, .init(code: code, text: text)))
+            case .arrived:
+                feed(.seeded(what))
+                if what == .line { standIfJoining() }
+            case .unknown, .unroutable:
+                feed(.seeded(what))
+                if what == .line { declareAgainIfJoining() }
+            case .refused(let code, let text): feed(.seedRefused(what, .init(code: code, text: text)))
             }
         }
     }
@@ -205,7 +221,7 @@ final class ExclusiveDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(entry.objects.fence, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.feed(.confirmed(nonce))
-            case .unknown: self?.feed(.unconfirmed(nonce))
+            case .unknown, .unroutable: self?.feed(.unconfirmed(nonce))
             case .refused(let code, let text): self?.feed(.publishRefused(nonce, .init(code: code, text: text)))
             }
         }
@@ -227,7 +243,9 @@ extension ExclusiveDriver {
 
     private func forget(_ channel: Channel) {
         switch channel {
-        case .line: line.forget()
+        case .line:
+            joining = nil
+            line.forget()
         case .claim: claim.forget()
         case .register: register.forget()
         case .question: question.forget()
@@ -236,7 +254,9 @@ extension ExclusiveDriver {
 
     private func close(_ channel: Channel) {
         switch channel {
-        case .line: line.close()
+        case .line:
+            joining = nil
+            line.close()
         case .claim: claim.close()
         case .register: register.close()
         case .question: question.close()
@@ -262,7 +282,27 @@ extension ExclusiveDriver {
         joinedAt = .now
         // Declared every time, though it is there: to consume a queue of another kind, made meanwhile, would be no line.
         declareHelper(line, entry.objects.line)
+        // RabbitMQ 3.10.8 ends the whole connection when a quorum queue is consumed that is recorded and not yet up (541). So
+        // at first contact with a line that shows nothing we stand in it when our seed has been confirmed.
+        joining = line.number
+        if hasMadeContact || core.settings.durability == .fast { standIfJoining() }
+    }
+
+    private func standIfJoining() {
+        guard core.end == nil, let joining, joining == line.number else { return }
+        self.joining = nil
+        hasMadeContact = true
+        joinedAt = .now
         consume(line, entry.objects.line, .line)
+    }
+
+    /// A publish that comes too early ends its connection in the same way, which costs no lock.
+    private func declareAgainIfJoining() {
+        guard let awaited = joining else { return }
+        core.loop.schedule(at: .now.advanced(by: .milliseconds(Int64.random(in: 50...150)))) { [weak self] in
+            guard let self, joining == awaited, !isSeedingLine else { return }
+            declareHelper(line, entry.objects.line)
+        }
     }
 
     private func declare() {

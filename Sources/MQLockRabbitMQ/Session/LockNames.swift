@@ -153,8 +153,11 @@ final class LockNames: @unchecked Sendable {
     }
 
     func sessionEnded(_ end: SessionEnd) {
-        let entries = names.values
+        let entries = Array(names.values)
         names = [:]
+        // The session may end in the middle of a driver's work, whose write has failed: the driver goes on when this
+        // returns, and finds its entry, us and the core by unowned references. The timer is for later than that.
+        core.loop.schedule(at: .now) { withExtendedLifetime((self, entries)) {} }
         for entry in entries { entry.sessionEnded(end) }
         drainedIfSo()
     }

@@ -30,6 +30,8 @@ actor Publisher {
         case arrived
         /// It is not in the queue, or nobody knows: publish another.
         case unknown
+        /// There is no such queue.
+        case unroutable
         /// The broker will refuse the next one, too.
         case refused(code: UInt16, text: String)
     }
@@ -171,7 +173,7 @@ actor Publisher {
             // Before the confirm, by the protocol's order.
             let found = pending.first { $0.value.messageID == message.properties.messageID }
             if let found { pending[found.key]?.returned = true }
-        case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unknown : .arrived }
+        case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unroutable : .arrived }
         case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in .unknown }
         case .blocked(let reason):
             blocked.withLock { $0 = reason.escapedForDisplay }

@@ -11,6 +11,9 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     /// Whether this session has found or made the queue before.
     private var hasMadeContact = false
     private var joinedAt = ContinuousClock.now
+    /// The channel on which the queue was declared and is yet to be consumed.
+    private var joining: UInt16?
+    private var isSeeding = false
     /// The next renewal, and the instant by which one has to have succeeded.
     private var renewal: (due: TimerID, limit: TimerID)?
     /// What the queue's confirms prove; only looked at with `proof=quorum`.
@@ -42,13 +45,18 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     func received(_ inbound: Inbound) {
         switch inbound {
         case .queueDeclareOK(_, _, let messages, let consumers):
-            hasMadeContact = true
             feed(.declared(messages: messages, consumers: consumers))
+            // Counts show that the queue is up; where they are 0 the seed's confirm does, see `join`.
+            if messages > 0 || consumers > 0 || !isSeeding { consumeIfJoining() }
         case .consumeOK: feed(.consuming)
         case .delivery(_, let delivery): deliver(delivery)
-        case .cancelledByBroker: feed(.cancelledByBroker)
+        case .cancelledByBroker:
+            // The queue that comes next is a new one.
+            hasMadeContact = false
+            feed(.cancelledByBroker)
         case .channelClosed(_, let code, let text, _, _):
             channel.forget()
+            joining = nil
             cancelRenewal()
             feed(.channelClosed(.init(code: code, text: text)))
         default: break
@@ -83,6 +91,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .join: join()
         case .closeChannel:
             cancelRenewal()
+            joining = nil
             close()
         case .seed: seed()
         case .publish(let number): publish(above: number)
@@ -182,10 +191,18 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             entry.turnAway(error)
             return feed(.seeded)
         }
+        isSeeding = true
         names.publish(entry.objects.queue, message) { [weak self] outcome in
+            guard let self else { return }
+            isSeeding = false
             switch outcome {
-            case .arrived, .unknown: self?.feed(.seeded)
-            case .refused(let code, let text): self?.feed(.seedRefused(.init(code: code, text: text)))
+            case .arrived:
+                feed(.seeded)
+                consumeIfJoining()
+            case .unknown, .unroutable:
+                feed(.seeded)
+                declareAgainIfJoining()
+            case .refused(let code, let text): feed(.seedRefused(.init(code: code, text: text)))
             }
         }
     }
@@ -207,7 +224,7 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(entry.objects.queue, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.confirmed(nonce)
-            case .unknown: self?.feed(.unconfirmed(nonce))
+            case .unknown, .unroutable: self?.feed(.unconfirmed(nonce))
             case .refused(let code, let text): self?.feed(.publishRefused(nonce, .init(code: code, text: text)))
             }
         }
@@ -230,11 +247,37 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         joinedAt = .now
         // Whoever is served publishes next: the time in line is for the second connection to come up.
         names.prepareToPublish()
-        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         // Declared every time, though it is there: on a queue of another kind, made meanwhile, to consume would be to hold.
+        declare()
+        // RabbitMQ 3.10.8 answers a second declarer as soon as a quorum queue is recorded, with counts of 0, and ends the
+        // whole connection when a consume comes before its process has started (541): all locks of this session. So at
+        // first contact with a queue that shows nothing we consume when our seed has been confirmed, by that process.
+        joining = channel.number
+        if hasMadeContact || core.settings.durability == .fast { consumeIfJoining() }
+    }
+
+    private func declare() {
+        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)
         }
+    }
+
+    /// A publish that comes too early ends its connection in the same way, which costs no lock.
+    private func declareAgainIfJoining() {
+        guard let awaited = joining else { return }
+        core.loop.schedule(at: .now.advanced(by: .milliseconds(Int64.random(in: 50...150)))) { [weak self] in
+            guard let self, joining == awaited, !isSeeding else { return }
+            declare()
+        }
+    }
+
+    private func consumeIfJoining() {
+        guard core.end == nil, let joining, joining == channel.number else { return }
+        self.joining = nil
+        hasMadeContact = true
+        joinedAt = .now
+        let queue = entry.objects.queue
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.basicConsume(channel, queue, tag: Self.tag)
         }

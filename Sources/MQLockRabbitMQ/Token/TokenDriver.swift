@@ -9,6 +9,10 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private var objects: ObjectNames { entry.objects }
     private var machine: TokenMachine
     private var channel: NameChannel
+    /// Whether the register has shown that it is not only recorded but there; see `placePin`.
+    private var isRegisterUp = false
+    /// The channel on which our consumer on the register is to be placed as soon as that is known.
+    private var awaitedPin: UInt16?
 
     init(_ entry: NameEntry) {
         self.entry = entry
@@ -24,19 +28,28 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     func contend(_ attempt: Attempt, waits: Bool) { feed(waits ? .acquire(attempt) : .tryAcquire(attempt)) }
     func abandon(_ attempt: Attempt) { feed(.abandon(attempt)) }
     func release() { feed(.release) }
-    func close() { channel.close() }
+    func close() {
+        awaitedPin = nil
+        channel.close()
+    }
 
     // MARK: The machine
 
     func received(_ inbound: Inbound) {
         switch inbound {
-        case .queueDeclareOK, .queueDeleteOK: feed(.done)
+        case .queueDeclareOK(_, let queue, _, let consumers):
+            if queue == objects.register, consumers > 0 { isRegisterUp = true }
+            feed(.done)
+        case .queueDeleteOK: feed(.done)
         case .consumeOK(_, let tag): if let tag = Tag(tag) { feed(.consumeConfirmed(tag)) }
-        case .cancelledByBroker(_, let tag): if let tag = Tag(tag) { feed(.cancelledByBroker(tag)) }
+        case .cancelledByBroker(_, let tag):
+            isRegisterUp = false
+            if let tag = Tag(tag) { feed(.cancelledByBroker(tag)) }
         case .delivery(_, let delivery), .gotMessage(_, let delivery): deliver(delivery)
         case .getEmpty: feed(.gotNothing)
         case .channelClosed(_, let code, let text, _, _):
             channel.forget()
+            (isRegisterUp, awaitedPin) = (false, nil)
             feed(.channelClosed(.init(code: code, text: text)))
         default: break
         }
@@ -78,7 +91,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .seed: seed()
         case .verify(let number, let nonce): verify(number, nonce)
         case .consume(let tag): consume(objects.queue, tag: Tag.token(tag).text, noAck: false)
-        case .placePin: consume(objects.register, tag: Tag.pin.text, noAck: true)
+        case .placePin: placePin()
         case .get:
             channel.request { [objects = self.objects] connection, channel throws(ConnectionFailure) in
                 try connection.basicGet(channel, objects.queue, noAck: false)
@@ -126,7 +139,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(objects.queue, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.feed(.seeded(message.nonce))
-            case .unknown: self?.feed(.seedFailed)
+            case .unknown, .unroutable: self?.feed(.seedFailed)
             case .refused(let code, let text): self?.feed(.seedRefused(.init(code: code, text: text)))
             }
         }
@@ -145,7 +158,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(objects.queue, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.feed(.minted(number, message.nonce))
-            case .unknown: self?.feed(.mintFailed(number))
+            case .unknown, .unroutable: self?.feed(.mintFailed(number))
             case .refused(let code, let text): self?.feed(.mintRefused(number, .init(code: code, text: text)))
             }
         }
@@ -207,6 +220,44 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         channel.write { connection, channel throws(ConnectionFailure) in
             try connection.basicCancel(channel, tag: tag.text, nowait: true)
         }
+    }
+
+    /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a consume
+    /// comes before its process has started (541): all locks of this session. So we consume from a register that has a
+    /// consumer already, or that has confirmed a message. The message means nothing, and whoever is pinned drops it.
+    private func placePin() {
+        awaitedPin = channel.number
+        guard !isRegisterUp, core.settings.durability == .replicated else { return pinIfAwaited() }
+        prove()
+        // Nothing is confirmed during an alarm; no broker that works takes that long to start a queue.
+        core.loop.schedule(at: .now.advanced(by: .seconds(1))) { [weak self] in
+            guard let self, names.obstacle() != nil else { return }
+            pinIfAwaited()
+        }
+    }
+
+    private func prove() {
+        names.publish(objects.register, TokenMessage(number: 0, nonce: Nonce())) { [weak self] outcome in
+            guard let self, core.end == nil, let awaited = awaitedPin else { return }
+            switch outcome {
+            case .arrived:
+                isRegisterUp = true
+                pinIfAwaited()
+            // It has been deleted, or we may not publish: the consume is refused in good order, or goes well.
+            case .unroutable, .refused: pinIfAwaited()
+            // A publish that comes too early ends its connection in the same way, which costs no lock.
+            case .unknown:
+                core.loop.schedule(at: .now.advanced(by: .milliseconds(Int64.random(in: 50...150)))) { [weak self] in
+                    if let self, awaitedPin == awaited { prove() }
+                }
+            }
+        }
+    }
+
+    private func pinIfAwaited() {
+        guard core.end == nil, let awaitedPin, awaitedPin == channel.number else { return }
+        self.awaitedPin = nil
+        consume(objects.register, tag: Tag.pin.text, noAck: true)
     }
 
     private func openChannel() {

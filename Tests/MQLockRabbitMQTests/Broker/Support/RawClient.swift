@@ -152,6 +152,14 @@ struct RawClient {
     /// Closes the socket without a word.
     func abort() { connection.abort() }
 
+    /// Leaves the socket to whoever takes it; what this client does from then on reaches nobody.
+    func leave(to take: (Int32) throws -> Void) throws {
+        try take(connection.socketDescriptor)
+        let nowhere = open("/dev/null", O_RDWR)
+        dup2(nowhere, connection.socketDescriptor)
+        close(nowhere)
+    }
+
     @discardableResult
     private func answer<Result>(_ pick: (Inbound) -> Result?) throws -> Result {
         let deadline = ContinuousClock.now.advanced(by: .seconds(20))
