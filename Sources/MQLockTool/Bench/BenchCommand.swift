@@ -52,7 +52,7 @@ enum BenchCommand {
         for contestant in BenchContestant.all where options.mutexes.contains(contestant.name) {
             let lock = try LockName("mqlock-bench/\(run)/\(contestant.name)")
             let rawQueue = "mqlock-bench-raw/\(run)/\(contestant.name)"
-            stage.willMake(try administration.queues(of: [lock]) + [rawQueue])
+            stage.willMake(try administration.queues(of: [lock]) + [rawQueue] + contestant.rawHelpers(rawQueue))
             if withRaw { try contestant.raw(broker, rawQueue).prepare() }
             let director = BenchDirector(
                 contestant, options, on: stage, lock: lock, rawQueue: rawQueue, withRaw: withRaw)

@@ -9,20 +9,30 @@ protocol BenchLock: AnyObject {
     func release() async throws
 }
 
-/// A mutex, or a way to configure one, and the raw program that sends the same frames.
+/// A mutex with a durability, and the raw program that sends the same frames.
 struct BenchContestant: Sendable {
     /// What the results call it, and `--mutex`.
     let name: String
     let mutex: RabbitMQLocks.Mutex
-    /// What it changes of a configuration, beside the mutex.
-    var configure: @Sendable (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+    var durability = RabbitMQLocks.Durability.replicated
+    /// The queues that the raw program makes beside its own.
+    var rawHelpers: @Sendable (_ queue: String) -> [String] = { _ in [] }
     /// Connects the raw program to its queue.
     let raw: @Sendable (_ uri: String, _ queue: String) throws -> any RawLock
 
     /// Every mutex that is measured. A new one is a line here and a file with its raw program.
     static let all = [
-        Self(name: "sac", mutex: .singleActiveConsumer, raw: { try RawSingleActiveConsumer(uri: $0, queue: $1) }),
-        Self(name: "token", mutex: .token, raw: { try RawToken(uri: $0, queue: $1) }),
+        Self(name: "sac", mutex: .singleActiveConsumer) { try RawSingleActiveConsumer(uri: $0, queue: $1) },
+        Self(name: "token", mutex: .token) { try RawToken(uri: $0, queue: $1) },
+        Self(name: "exclusive", mutex: .exclusiveQueue, rawHelpers: RawExclusiveQueue.helpers) {
+            try RawExclusiveQueue(uri: $0, queue: $1)
+        },
+        Self(name: "sac-fast", mutex: .singleActiveConsumer, durability: .fast) {
+            try RawSingleActiveConsumer(uri: $0, queue: $1, isClassic: true)
+        },
+        Self(name: "token-fast", mutex: .token, durability: .fast, rawHelpers: { [RawToken.register(of: $0)] }) {
+            try RawToken(uri: $0, queue: $1, isClassic: true)
+        },
     ]
 
     static func named(_ name: String) -> Self? { all.first { $0.name == name } }

@@ -90,7 +90,8 @@ extension CommandDescriptor {
             Measures each mutex in three situations: acquire and release while nobody else is about; the hand-over from
             one process to the next; and recovery after the holder was killed (SIGKILL). In the same run, in turns, a
             program without MQLock sends the same frames by librabbitmq: the limit on this machine and broker. Times are
-            in microseconds, ratios are MQLock to raw. Over TLS there is no raw program.
+            in microseconds, ratios are MQLock to raw. Over TLS there is no raw program. Those that end in -fast are in
+            classic queues (durability=fast, which is ignored in the URI here).
 
             The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT. After a
             SIGKILL they expire, unused, in 14 days.

@@ -78,7 +78,8 @@ final class BenchWorker {
         case .raw: lock = try contestant.raw(uri, rawQueue)
         case .mqlock:
             var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: contestant.mutex)
-            contestant.configure(&configuration)
+            // Whatever the URI says.
+            configuration.durability = contestant.durability
             configuration.startupTimeout = .seconds(5)
             lock = ProviderLock(try RabbitMQLocks(configuration), self.lock)
         }

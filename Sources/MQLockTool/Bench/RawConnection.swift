@@ -66,6 +66,9 @@ final class RawConnection {
         #endif
     }
 
+    /// Where a delivery whose body is still to come has begun, by channel.
+    var begun: [UInt16: amqp_basic_deliver_t] = [:]
+
     /// The next frame, whatever its channel. What it points to lives until the next call.
     func nextFrame() throws -> amqp_frame_t {
         amqp_maybe_release_buffers(state)
@@ -75,9 +78,9 @@ final class RawConnection {
         return frame
     }
 
-    /// Makes a queue with these arguments; it expires an hour after its last use, should nobody delete it.
-    func declareQueue(_ queue: RawText, on channel: UInt16, isSingleActive: Bool) throws {
-        RawArguments.withQueue(isSingleActive: isSingleActive, majorVersion: majorVersion) { arguments in
+    /// Makes a durable queue of this kind; it expires a fortnight after its last use, should nobody delete it.
+    func declareQueue(_ queue: RawText, _ kind: RawQueueKind, on channel: UInt16) throws {
+        kind.withArguments(majorVersion) { arguments in
             _ = amqp_queue_declare(state, channel, queue.bytes, 0, 1, 0, 0, arguments)
         }
         try check(amqp_get_rpc_reply(state), "declare")
@@ -140,43 +143,4 @@ final class RawText: Sendable {
     deinit { free(UnsafeMutableRawPointer(bitPattern: address)) }
 
     var bytes: amqp_bytes_t { amqp_bytes_t(len: count, bytes: UnsafeMutableRawPointer(bitPattern: address)) }
-}
-
-/// The arguments with which the raw queues are declared: the same for the broker's work as ours.
-enum RawArguments {
-    private static let (type, quorum) = (RawText("x-queue-type"), RawText("quorum"))
-    private static let (expires, limit) = (RawText("x-expires"), RawText("x-delivery-limit"))
-    private static let single = RawText("x-single-active-consumer")
-
-    static func withQueue(isSingleActive: Bool, majorVersion: Int, _ body: (amqp_table_t) -> Void) {
-        var entries = [text(type, quorum), number(expires, 3_600_000)]
-        // From 4.0 the default limit would drop the token at its 21st return; before, -1 drops it at once.
-        if majorVersion >= 4 { entries.append(number(limit, -1)) }
-        if isSingleActive {
-            var entry = amqp_table_entry_t()
-            entry.key = single.bytes
-            entry.value.kind = UInt8(AMQP_FIELD_KIND_BOOLEAN.rawValue)
-            entry.value.value.boolean = 1
-            entries.append(entry)
-        }
-        entries.withUnsafeMutableBufferPointer {
-            body(amqp_table_t(num_entries: Int32($0.count), entries: $0.baseAddress))
-        }
-    }
-
-    private static func text(_ key: RawText, _ value: RawText) -> amqp_table_entry_t {
-        var entry = amqp_table_entry_t()
-        entry.key = key.bytes
-        entry.value.kind = UInt8(AMQP_FIELD_KIND_UTF8.rawValue)
-        entry.value.value.bytes = value.bytes
-        return entry
-    }
-
-    private static func number(_ key: RawText, _ value: Int64) -> amqp_table_entry_t {
-        var entry = amqp_table_entry_t()
-        entry.key = key.bytes
-        entry.value.kind = UInt8(AMQP_FIELD_KIND_I64.rawValue)
-        entry.value.value.i64 = value
-        return entry
-    }
 }

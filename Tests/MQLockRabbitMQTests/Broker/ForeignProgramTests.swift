@@ -14,21 +14,26 @@ extension LiveBrokerTests {
 }
 
 extension LiveBrokerTests.ForeignProgramTests {
-    @Test(arguments: [RabbitMQLocks.Mutex.token, .singleActiveConsumer])
-    func sharesALockWithUs(_ mutex: RabbitMQLocks.Mutex) async throws {
+    @Test(arguments: RabbitMQLocks.Mutex.allCases, [RabbitMQLocks.Durability.replicated, .fast])
+    func sharesALockWithUs(_ mutex: RabbitMQLocks.Mutex, _ durability: RabbitMQLocks.Durability) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
-            let (locks, others) = (try broker.locks(mutex: mutex), try broker.locks(mutex: mutex))
-            let foreign = ForeignContender(name.string, mutex.description, vectors)
+            let locks = try broker.locks(mutex: mutex) { $0.durability = durability }
+            let others = try broker.locks(mutex: mutex) { $0.durability = durability }
+            let foreign = ForeignContender(name.string, mutex.description, durability.description, vectors)
             // It comes first and has to make what there has to be, then it finds what we made of it.
             var last: UInt64 = 0
             for round in 0..<3 {
-                let visit = ForeignVisit(broker.uri) { try foreign.acquire($0, isFirst: round == 0) }
+                let visit = ForeignVisit(broker.uri) {
+                    try foreign.acquire($0, isFirst: round == 0)
+                } release: {
+                    try foreign.release($0)
+                }
                 let token = try await visit.token.value(within: .seconds(60), "the foreign program's grant").get()
                 #expect(token > last)
                 #expect(try await locks.tryAcquire(name) == nil, "the foreign program holds it")
                 let ours = Contender(others, name)
-                try await eventually("we stand in line") { try await broker.consumers(of: foreign.queue) == 2 }
+                try await eventually("we stand in line") { try await broker.consumers(of: foreign.waitingLine) == 2 }
                 visit.leave()
                 let lease = try await ours.lease()
                 #expect(lease.fencingToken.rawValue > token)
@@ -46,7 +51,7 @@ extension LiveBrokerTests.ForeignProgramTests {
         try await broker.withName { name in
             let locks = try broker.locks(mutex: .token)
             try await locks.acquire(name).release()
-            let foreign = ForeignContender(name.string, "sac", vectors)
+            let foreign = ForeignContender(name.string, "sac", "replicated", vectors)
             #expect {
                 try broker.raw { try foreign.join($0) }
             } throws: {
@@ -62,14 +67,17 @@ private final class ForeignVisit: Sendable {
     let token = OneShot<Result<UInt64, any Error>>()
     private let mayLeave = DispatchSemaphore(value: 0)
 
-    init(_ uri: String, _ acquire: @escaping @Sendable (RawClient) throws -> UInt64) {
+    init(
+        _ uri: String, _ acquire: @escaping @Sendable (RawClient) throws -> UInt64,
+        release: @escaping @Sendable (RawClient) throws -> Void
+    ) {
         Thread.detachNewThread { [self] in
             do {
                 try RawClient.run(uri) { client in
                     token.fulfil(.success(try acquire(client)))
                     // A test that has forgotten it is not held up for ever.
                     _ = mayLeave.wait(timeout: .now() + 120)
-                    try client.closeChannel()
+                    try release(client)
                 }
             } catch {
                 token.fulfil(.failure(error))
@@ -88,31 +96,57 @@ private struct ForeignContender: Sendable {
 
     let mutex: String
     let queue: String
-    private let register: String
+    private let register, line, fence: String
+    private let isFast: Bool
     private let declarations: [String: [ProtocolVectors.Queue]]
 
-    init(_ name: String, _ mutex: String, _ vectors: ProtocolVectors) {
+    init(_ name: String, _ mutex: String, _ durability: String, _ vectors: ProtocolVectors) {
         // The test's names have no bytes to encode.
         (queue, register) = ("mqlock.v1/\(name)", "mqlock.v1.seeded/\(name)")
+        (line, fence) = ("mqlock.v1.line/\(name)", "mqlock.v1.fence/\(name)")
         self.mutex = mutex
-        declarations = Dictionary(grouping: vectors.queues.filter { $0.mutex == mutex }, by: \.object)
+        isFast = durability == "fast"
+        let queues = vectors.queues.filter { $0.mutex == mutex && $0.durability.contains(durability) }
+        declarations = Dictionary(grouping: queues, by: \.object)
     }
 
+    /// Where whoever waits is a consumer.
+    var waitingLine: String { mutex == "exclusive" ? line : queue }
+
     func acquire(_ client: RawClient, isFirst: Bool) throws -> UInt64 {
+        if mutex == "exclusive" { return try own(client, isFirst) }
         try join(client)
-        return mutex == "sac" ? try outnumber(client, isFirst) : try receive(client, isFirst)
+        return mutex == "sac"
+            ? try outnumber(queue, "sac", first: isFirst ? "seed" : nil, client) : try receive(client, isFirst)
     }
 
     func join(_ client: RawClient) throws { try declare(queue, as: "queue", client) }
 
+    func release(_ client: RawClient) throws {
+        if mutex == "exclusive" { try client.delete(queue) }
+        try client.closeChannel()
+    }
+
+    // MARK: Exclusive queue
+
+    private func own(_ client: RawClient, _ isFirst: Bool) throws -> UInt64 {
+        try declare(line, as: "line", client)
+        if isFirst { try publish("turn", 0, freshNonce, to: line, client) }
+        _ = try read(try client.firstDelivery(from: line, prefetch: 8), word: "turn")
+        try declare(queue, as: "queue", client)
+        try declare(fence, as: "fence", client)
+        return try outnumber(fence, "fence", first: isFirst ? "fence" : nil, client)
+    }
+
     // MARK: Single active consumer
 
-    private func outnumber(_ client: RawClient, _ isFirst: Bool) throws -> UInt64 {
-        if isFirst { try publish("seed", seedNumber, freshNonce, client) }
+    /// - Parameter first: the word of the message that has to be put into the queue first, if any.
+    private func outnumber(_ queue: String, _ word: String, first: String?, _ client: RawClient) throws -> UInt64 {
+        if let first { try publish(first, seedNumber, freshNonce, to: queue, client) }
         let kept = try client.firstDelivery(from: queue, prefetch: 8)
-        let number = try read(kept, word: isFirst ? "seed" : "sac").number + 32
+        let number = try read(kept, word: first ?? word).number + 32
         let own = try client.publishToOurselves(
-            body("sac", number, freshNonce), to: queue, properties: MessageProperties())
+            body(word, number, freshNonce), to: queue, properties: MessageProperties())
         guard !own.redelivered else { throw Misunderstanding(what: "our own token came redelivered") }
         try client.acknowledge(kept)
         return number
@@ -123,13 +157,20 @@ private struct ForeignContender: Sendable {
     private func receive(_ client: RawClient, _ isFirst: Bool) throws -> UInt64 {
         if isFirst {
             let nonce = freshNonce
-            try publish("token", seedNumber, nonce, client)
+            try publish("token", seedNumber, nonce, to: queue, client)
             try declareRegister(nonce, client)
         }
         let delivery = try client.firstDelivery(from: queue, prefetch: 1)
         let (number, nonce) = try read(delivery, word: "token")
         try declareRegister(nonce, client)
         let headers = delivery.properties.headers
+        if isFast {
+            // Its own release is the channel's end: after that somebody else mints, and what comes here has been handed on.
+            guard !delivery.redelivered else { throw Misunderstanding(what: "a token that was not minted anew") }
+            let deaths = headers["x-death"]?.array?.compactMap(\.table) ?? []
+            let own = deaths.first { $0["queue"]?.string == queue && $0["reason"]?.string == "rejected" }
+            return number + 32 * UInt64(own?["count"]?.integer ?? 0)
+        }
         let count = (headers["x-acquired-count"] ?? headers["x-delivery-count"])?.integer ?? 0
         return number + 32 * UInt64(count)
     }
@@ -153,11 +194,15 @@ private struct ForeignContender: Sendable {
             guard case .int64(let number) = value, let narrow = Int32(exactly: number) else { return value }
             return .int32(narrow)
         }
+        // The vectors' queues are those of the name job.
+        for (key, value) in arguments where value == .string("mqlock.v1/job") { arguments[key] = .string(queue) }
         change(&arguments)
         try client.declare(name, durable: vector.durable, exclusive: vector.exclusive, arguments: arguments)
     }
 
-    private func publish(_ word: String, _ number: UInt64, _ nonce: String, _ client: RawClient) throws {
+    private func publish(
+        _ word: String, _ number: UInt64, _ nonce: String, to queue: String, _ client: RawClient
+    ) throws {
         // Properties and headers are for people, and for versions to come.
         var properties = MessageProperties(contentType: "application/json", deliveryMode: 2)
         properties.headers = ["x-other": "value"]

@@ -17,6 +17,8 @@ import Testing
             #expect(Array(objects.queue.utf8) == Array(vector.queue.utf8))
             #expect(Array(objects.register.utf8) == Array(vector.register.utf8))
             #expect(Array(objects.mend.utf8) == Array(vector.mend.utf8))
+            #expect(Array(objects.line.utf8) == Array(vector.line.utf8))
+            #expect(Array(objects.fence.utf8) == Array(vector.fence.utf8))
         }
         let queues = Set(vectors.names.map { Array($0.queue.utf8) })
         #expect(queues.count == Set(vectors.names.map { Array($0.name.utf8) }).count)
@@ -34,29 +36,65 @@ import Testing
 
     @Test func queueArguments() throws {
         for vector in vectors.queues {
-            for broker in vector.brokers {
-                let version = BrokerVersion(announced: broker)
-                let behaviour = BrokerBehaviour(version, .replicated)
-                let arguments: QueueArguments
-                switch (vector.object, vector.mutex) {
-                case ("queue", "token"): arguments = .token(try ObjectNames("job", vhost: "/"), behaviour)
-                case ("queue", "sac"): arguments = .singleActiveConsumer(behaviour)
-                case ("mend", "token"): arguments = .mend
-                case ("register", "token"):
-                    let text = try #require(vector.pairs["x-dead-letter-routing-key"]?.string)
-                    arguments = .register(try #require(Nonce(text)), .replicated)
-                default: throw UnknownVector(what: "\(vector.object) of \(vector.mutex)")
+            for durability in try vector.durability.map(durability) {
+                for broker in vector.brokers {
+                    let behaviour = BrokerBehaviour(BrokerVersion(announced: broker), durability)
+                    #expect(
+                        try arguments(of: vector, behaviour).pairs == vector.pairs,
+                        "\(vector.object) of \(vector.mutex) on \(behaviour)")
                 }
-                #expect(arguments.pairs == vector.pairs, "\(vector.object) of \(vector.mutex) on \(version)")
             }
         }
     }
 
-    /// Programs with different mutexes meet on one queue, and the second has to be refused whatever the version.
+    private func arguments(of vector: ProtocolVectors.Queue, _ behaviour: BrokerBehaviour) throws -> QueueArguments {
+        switch (vector.object, vector.mutex) {
+        case ("queue", "token"): return .token(try ObjectNames("job", vhost: "/"), behaviour)
+        case ("queue", "sac"): return .singleActiveConsumer(behaviour)
+        case ("queue", "exclusive"): return .exclusive
+        case ("line", "exclusive"), ("fence", "exclusive"): return .helper(behaviour)
+        case ("mend", "token"): return .mend
+        case ("register", "token"):
+            let text = try #require(vector.pairs["x-dead-letter-routing-key"]?.string)
+            return .register(try #require(Nonce(text)), behaviour.durability)
+        default: throw UnknownVector(what: "\(vector.object) of \(vector.mutex)")
+        }
+    }
+
+    private func durability(_ text: String) throws -> RabbitMQLocks.Durability {
+        let all = [RabbitMQLocks.Durability.replicated, .fast]
+        guard let durability = all.first(where: { $0.description == text }) else { throw UnknownVector(what: text) }
+        return durability
+    }
+
+    /// Every object is there with either durability, and on brokers before and after 4.0.
+    @Test func noDeclarationIsMissing() {
+        let objects = [
+            "token": ["queue", "register", "mend"], "sac": ["queue"], "exclusive": ["queue", "line", "fence"],
+        ]
+        #expect(Set(vectors.queues.map(\.mutex)) == Set(objects.keys))
+        for (mutex, objects) in objects {
+            for object in objects {
+                for durability in ["replicated", "fast"] {
+                    let found = vectors.queues.filter {
+                        $0.mutex == mutex && $0.object == object && $0.durability.contains(durability)
+                    }
+                    // One for each broker, so that nobody has to choose.
+                    let brokers = found.flatMap(\.brokers)
+                    #expect(brokers.contains("3.10.8") && brokers.contains("4.0.0") && brokers.contains(nil))
+                    #expect(Set(brokers).count == brokers.count, "\(object) of \(mutex), \(durability)")
+                }
+            }
+        }
+    }
+
+    /// Programs with different mutexes, or durabilities, meet on one queue, and the second has to be refused whatever the
+    /// version.
     @Test func twoMutexesNeverDeclareTheNamesQueueAlike() {
         let queues = vectors.queues.filter { $0.object == "queue" }
         for one in queues {
-            for other in queues where other.mutex != one.mutex {
+            for other in queues where other.mutex != one.mutex || Set(other.durability).isDisjoint(with: one.durability)
+            {
                 #expect(one.pairs != other.pairs || one.exclusive != other.exclusive)
             }
         }
@@ -77,6 +115,14 @@ import Testing
                 let token = SACMessage(isSeed: vector.word == "seed", number: number, nonce: nonce)
                 #expect(SACMessage(payload: body) == token)
                 message = token
+            case ("exclusive", "turn"):
+                #expect(number == 0)
+                #expect(TurnMessage(payload: body) == TurnMessage(nonce: nonce))
+                message = TurnMessage(nonce: nonce)
+            case ("exclusive", "fence"):
+                let fence = FenceMessage(number: number, nonce: nonce)
+                #expect(FenceMessage(payload: body) == fence)
+                message = fence
             default: throw UnknownVector(what: "\(vector.word) of \(vector.mutex)")
             }
             #expect(message.payload == body)
@@ -95,6 +141,9 @@ import Testing
             switch vector.mutex {
             case "token": #expect(TokenMessage(payload: vector.bytes) == nil, "\(vector)")
             case "sac": #expect(SACMessage(payload: vector.bytes) == nil, "\(vector)")
+            case "exclusive":
+                if vector.object != "fence" { #expect(TurnMessage(payload: vector.bytes) == nil, "\(vector)") }
+                if vector.object != "line" { #expect(FenceMessage(payload: vector.bytes) == nil, "\(vector)") }
             default: throw UnknownVector(what: vector.description)
             }
         }
@@ -112,22 +161,23 @@ import Testing
         }
     }
 
-    private func handOvers(_ headers: [String: FieldValue]) -> Int64 {
+    private func handOvers(_ vector: ProtocolVectors.Number) throws -> Int64 {
         var properties = MessageProperties()
-        properties.headers = headers
-        return BrokerBehaviour(BrokerVersion(3, 10, 8), .replicated).handOvers(of: properties, in: "mqlock.v1/job")
+        properties.headers = vector.fields
+        return BrokerBehaviour(BrokerVersion(3, 10, 8), try vector.durability.map(durability) ?? .replicated)
+            .handOvers(of: properties, in: "mqlock.v1/job")
     }
 
     @Test func fencingTokens() throws {
         for vector in vectors.numbers.tokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
-            let count = handOvers(vector.fields)
+            let count = try handOvers(vector)
             let token = try TokenNumber.fence(number: number, count: count, at: vector.date)
             #expect(token.description == vector.token)
         }
         for vector in vectors.numbers.refusedTokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
-            let count = handOvers(vector.fields)
+            let count = try handOvers(vector)
             #expect(throws: LockError.self) { try TokenNumber.fence(number: number, count: count, at: vector.date) }
         }
         for vector in vectors.numbers.successors {
@@ -150,12 +200,16 @@ import Testing
         var words: Set<String> = [vectors.protocol]
         for name in vectors.names {
             words.formUnion(
-                [name.queue, name.register, name.mend].compactMap { $0.split(separator: "/").first }.map { "\($0)/" })
+                [name.queue, name.register, name.mend, name.line, name.fence].compactMap {
+                    $0.split(separator: "/").first
+                }.map { "\($0)/" })
         }
         for queue in vectors.queues { words.formUnion(queue.arguments.keys) }
         for message in vectors.messages {
             words.formUnion(["\(vectors.protocol) \(message.word) NUMBER NONCE", message.properties.type])
         }
+        words.formUnion(vectors.queues.flatMap(\.durability).filter { $0 != "replicated" }.map { "durability=\($0)" })
+        words.insert(vectors.control.exchange.name)
         for number in vectors.numbers.tokens { words.formUnion(number.headers?.keys.map { $0 } ?? []) }
         for word in words.sorted() { #expect(article.contains("`\(word)"), "\(word)") }
     }

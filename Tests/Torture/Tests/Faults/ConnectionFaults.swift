@@ -54,7 +54,7 @@ extension Stage {
     fileprivate func holdersConnections() async throws -> (locks: String?, publishes: String?) {
         let lines = try await broker.ctl("-q", "list_connections", "pid", "client_properties").split(separator: "\n")
         func pid(_ use: String) -> String? {
-            lines.first { $0.contains("holder of \(name) \(use)\"") }?.split(separator: "\t").first.map(String.init)
+            lines.first { $0.contains("holder of \(name) \(use)") }?.split(separator: "\t").first.map(String.init)
         }
         return (pid("locks"), pid("publishes"))
     }
