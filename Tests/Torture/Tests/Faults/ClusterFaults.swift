@@ -82,6 +82,39 @@ extension TortureTests.FaultTests {
         }
     }
 
+    /// With `proof=quorum` the holder on the wrong side ends by its own clock: on 3.10.8, which hands the lock on at once, no
+    /// sooner than its last renewal lets it, but however long the cut lasts.
+    @Test(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1")) func cutUnderProofByTheQueue() async throws {
+        let nodes = try await PrivateNode.cluster(3)
+        try await nodes[0].broker.withName { name in
+            let holders = try nodes[1].broker.locks("heartbeat=1&proof=quorum", mutex: .singleActiveConsumer)
+            let waiters = try nodes[0].broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
+            let holder = Contender(holders, name)
+            let old = try await holder.lease()
+            let waiter = Contender(waiters, name)
+            try await Self.outliveYoungQueues()
+            let writer = StaleWriter(old)
+            try await Self.cut(nodes[1], from: [nodes[0], nodes[2]])
+            let next = try await waiter.lease(within: .seconds(15))
+            try writer.gate.admit(next.fencingToken, for: name)
+            #expect(try await old.lossReason(within: .seconds(10))?.kind == .proofOverdue)
+            let overlap = next.record.grantedAt.duration(to: try #require(old.record.endedAt))
+            let count = writer.stop()
+            print(
+                """
+                cluster cut apart (ignore), proof=quorum: two at once for \(overlap.readable); of \(count.late) writes of the \
+                old holder after the new one's first, \(count.accepted) were accepted
+                """)
+            #expect(overlap < .seconds(2), "two heartbeats from the sending of the last renewal")
+            #expect(count.accepted == 0)
+            #expect(next.fencingToken > old.fencingToken)
+            try await Self.heal(nodes, isByItself: false)
+            #expect(try await waiter.release() == nil)
+            #expect(try await holder.release()?.code == .lost)
+            for locks in [holders, waiters] { await locks.shutdown() }
+        }
+    }
+
     /// No packet passes between the node and the others: their connections are closed, and the cookies with which each
     /// side would make new ones differ. Both sides notice at once, where a real cut takes up to net_ticktime.
     private static func cut(_ node: PrivateNode, from others: [PrivateNode]) async throws {
