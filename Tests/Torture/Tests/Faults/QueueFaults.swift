@@ -7,7 +7,8 @@ import Testing
 extension TortureTests.FaultTests {
     @Test(arguments: [Fault.queueDeleted, .allQueuesDeleted]) func deleted(_ fault: Fault) async throws {
         let node = try await PrivateNode.shared()
-        try await strike(fault, on: node.broker) { stages in
+        // One after the other: who has been served meanwhile may lose the lock by the next one.
+        try await strike(fault, on: node.broker, .init(strikesWaiterToo: fault == .allQueuesDeleted)) { stages in
             try await stages.each { stage in
                 let queue = try stage.broker.objects(stage.name).queue
                 let queues = try await stage.broker.queues(of: stage.name).filter { $0 != queue }
