@@ -97,10 +97,21 @@ actor Publisher {
         listener.serve()
     }
 
+    /// Says what is still to be said to those who watch, and goodbye. Nothing is published after that.
+    func finish() {
+        guard !isClosed else { return }
+        if connection != nil { listener?.serve() }
+        end { $0.close() }
+    }
+
     func close() {
+        end { $0.abort() }
+    }
+
+    private func end(_ part: (AMQPConnection) -> Void) {
         isClosed = true
         listener?.close()
-        disconnect(.unknown)
+        disconnect(.unknown, part)
         loop.stop()
     }
 
@@ -134,14 +145,14 @@ actor Publisher {
         return connection != nil
     }
 
-    private func disconnect(_ outcome: Outcome) {
+    private func disconnect(_ outcome: Outcome, _ part: (AMQPConnection) -> Void = { $0.abort() }) {
         guard let connection else { return }
         self.connection = nil
         isConnected.withLock { $0 = false }
         if let beat { loop.cancel(beat) }
         loop.unwatch()
         loop.afterTurn = nil
-        connection.abort()
+        part(connection)
         blocked.withLock { $0 = nil }
         let lost = pending.values
         pending = [:]

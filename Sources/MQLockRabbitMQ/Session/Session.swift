@@ -112,10 +112,13 @@ actor Session {
 
     // MARK: Ending
 
-    /// Turns waiting contenders away and returns when nothing is held, or the session has ended.
+    /// Turns waiting contenders away and returns when nothing is held and those who watch know it, or the session has
+    /// ended.
     func drain() async {
         guard let names, core?.end == nil else { return }
         await withCheckedContinuation { continuation in names.drain { continuation.resume() } }
+        // A program is often gone a moment later.
+        await publisher.finish()
     }
 
     func close() {
