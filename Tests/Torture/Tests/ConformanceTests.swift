@@ -42,6 +42,8 @@ extension TortureTests.ConformanceTests {
         }
         let report = try #require(try await run.value[kind])
         print("\(kind)\n\(report)")
+        // Now, not when the buffer is full: among the lines of the test it belongs to.
+        fflush(nil)
         #expect(report.hasPassed, "\(report)")
         let leftOut = report.entries.compactMap { entry in
             if case .leftOut(let why) = entry.outcome { "\(entry.check): \(why)" } else { nil }
