@@ -1,6 +1,7 @@
+import Foundation
 import MQLock
 
-/// Looks at a lease without pause and tells what a stopped process sees when it goes on.
+/// Looks at a lease all the time and tells what a stopped process sees when it goes on.
 struct Spinner {
     let lease: Lease
     /// A pause longer than this is not the scheduler's.
@@ -27,6 +28,8 @@ struct Spinner {
                 told = after
                 say("proven \(Boot.nanoseconds(until))")
             }
+            // Others need the processor, too: several of these look at once.
+            usleep(100)
         }
     }
 }

@@ -46,7 +46,7 @@ struct LiveBroker: Sendable {
 
     /// How many consumers a queue has. A queue with a single active consumer counts no other, so it is not asked.
     func consumers(of queue: String) async throws -> Int {
-        try await ctl("-q", "list_consumers", "queue_name").split(separator: "\n").filter { $0 == queue }.count
+        try await ConsumerList.shared.queues(of: self).count { $0 == queue }
     }
 
     /// Deletes what these names left.

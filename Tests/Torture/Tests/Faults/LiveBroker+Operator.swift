@@ -49,6 +49,6 @@ extension LiveBroker {
     }
 
     func lines() async throws -> Lines {
-        Lines(queues: try await ctl("-q", "list_consumers", "-p", endpoint.vhost, "queue_name").split(separator: "\n"))
+        Lines(queues: try await ConsumerList.shared.queues(of: self, vhost: endpoint.vhost))
     }
 }

@@ -32,10 +32,12 @@ extension TortureTests.FaultTests {
             let stopped = Boot.now
             scene.holder.signal(SIGSTOP)
             let granted = try await waiter.line("granted")
+            let pause = Boot.now - stopped
             scene.holder.signal(SIGCONT)
-            let gap = try await scene.holder.line("gap")
             _ = try await scene.holder.line("invalid")
-            #expect(gap[2] == "false", "\(scene.mutex): the first look after SIGCONT")
+            // A busy machine makes shorter gaps, too.
+            let gaps = scene.holder.lines.filter { $0.first == "gap" && Int64($0[1]).map { $0 > pause / 2 } == true }
+            #expect(gaps.map(\.[2]) == ["false"], "\(scene.mutex): the first look after SIGCONT")
             let proven = scene.holder.lines.filter { $0.first == "proven" }.compactMap { Int64($0[1]) }.max()
             let (provenUntil, next) = (try #require(proven), try #require(Int64(granted[2])))
             #expect(next > provenUntil, "\(scene.mutex): the waiter was served before the stopped holder's proof ended")
