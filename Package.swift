@@ -32,6 +32,8 @@ let package = Package(
             swiftSettings: settings),
 
         .executableTarget(
+            name: "EmbeddedKafka", dependencies: ["CRdKafka"], path: "brokers/EmbeddedKafka", swiftSettings: settings),
+        .executableTarget(
             name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
             swiftSettings: settings),
 
