@@ -13,6 +13,7 @@ let package = Package(
     products: [
         .library(name: "MQLock", targets: ["MQLock"]),
         .library(name: "MQLockRabbitMQ", targets: ["MQLockRabbitMQ"]),
+        .library(name: "MQLockKafka", targets: ["MQLockKafka"]),
         .library(name: "MQLockTesting", targets: ["MQLockTesting"]),
         .executable(name: "mqlock", targets: ["MQLockTool"]),
     ],
@@ -26,6 +27,7 @@ let package = Package(
 
         .target(name: "MQLock", swiftSettings: settings),
         .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
+        .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
@@ -41,6 +43,9 @@ let package = Package(
         .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "MQLockKafkaTests", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka"],
             swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
