@@ -74,7 +74,7 @@ extension OwnershipMachine {
         return actions + goOn(now)
     }
 
-    private mutating func failed(_ end: End) -> [Action] {
+    mutating func failed(_ end: End) -> [Action] {
         switch phase {
         case .closing, .ended: return []
         case .draining, .joining, .assigned, .lost: break

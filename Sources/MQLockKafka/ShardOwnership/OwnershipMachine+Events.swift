@@ -77,6 +77,11 @@ extension OwnershipMachine {
         expire(now) + fail(reason)
     }
 
+    /// Something that trying again would not mend.
+    mutating func refused(_ text: String, now: Instant) -> [Action] {
+        expire(now) + failed(.refused(text))
+    }
+
     /// The library itself has seen that it is out of the group; it will rejoin, and say so.
     mutating func membershipLost(_ reason: LossReason, now: Instant) -> [Action] {
         var actions = expire(now)
