@@ -45,8 +45,12 @@ let package = Package(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
         .testTarget(
-            name: "MQLockKafkaTests", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka"],
+            name: "MQLockKafkaTests",
+            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "ShardWorker"],
             swiftSettings: settings),
+        .executableTarget(
+            name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
+            path: "Tests/Torture/ShardWorker", swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),

@@ -50,11 +50,11 @@ private struct ShardContender: BrokerContender {
     func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         let shard = Int32(ownership.shard(of: name))
         while true {
-            if let record = ownership.board.hold(shard)?.grant(name, counts: true) { return record }
+            if let record = ownership.board.hold(shard)?.grant(name) { return record }
             // Before the next look, so that no change goes unseen.
             let (id, changes) = ownership.board.watch()
             defer { ownership.board.unwatch(id) }
-            if let record = ownership.board.hold(shard)?.grant(name, counts: true) { return record }
+            if let record = ownership.board.hold(shard)?.grant(name) { return record }
             switch ownership.board.standing(of: shard) {
             case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
             case .elsewhere: throw ShardOwnership.notOwner(name, Int(shard))
@@ -66,7 +66,7 @@ private struct ShardContender: BrokerContender {
 
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
         let shard = Int32(ownership.shard(of: name))
-        if let record = ownership.board.hold(shard)?.grant(name, counts: true) { return record }
+        if let record = ownership.board.hold(shard)?.grant(name) { return record }
         throw ShardOwnership.notOwner(name, Int(shard))
     }
 

@@ -189,8 +189,9 @@ final class OwnershipDriver: @unchecked Sendable {
         case .commit(let id, let offsets): unsent = (id, offsets, machine.epoch)
         case .prove(let until): prove(until)
         case .own(let shard, let claim):
-            guard let proof else { break }
-            let hold = ShardHold(shard, claim, owner: settings.claims.owner, proof: proof)
+            guard let proof, let hold = ShardHold(shard, claim, owner: settings.claims.owner, proof: proof) else {
+                break
+            }
             holds[shard] = hold
             board.set(hold)
         case .drain(let shard, let until):

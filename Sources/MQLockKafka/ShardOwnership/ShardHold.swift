@@ -8,6 +8,8 @@ import Synchronization
 final class ShardHold: Sendable {
     let shard: Int32
     let proof: ProofOfLife
+    /// The lease on the whole shard, as long as it is owned; with the claim's own number.
+    let lease: LeaseRecord
     private let number: UInt64
     private let owner: String
     private let grants = Atomic<UInt64>(0)
@@ -22,8 +24,13 @@ final class ShardHold: Sendable {
         var reason: LossReason?
     }
 
-    init(_ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife) {
+    /// Nil when the claim's number is none that a token can have.
+    init?(_ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife) {
+        guard let name = try? LockName("shard/\(shard)"), let token = FencingToken(rawValue: claim.number) else {
+            return nil
+        }
         (self.shard, number, self.owner, self.proof) = (shard, claim.number, owner, proof)
+        lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
     }
 
     /// No I/O: two loads, a clock read and a compare.
@@ -32,15 +39,15 @@ final class ShardHold: Sendable {
     var isDraining: Bool { state.withLock { $0.drainUntil != nil } }
 
     /// Grants a lease on `name`, with a number of its own above all earlier ones of the shard.
-    /// - Parameter counts: whether the shard's drain waits for the lease's end.
+    /// The shard's drain waits for the lease's end.
     /// - Returns: nil when the shard is owned no more, is being drained, or has used its numbers up.
-    func grant(_ name: LockName, counts: Bool) -> LeaseRecord? {
+    func grant(_ name: LockName) -> LeaseRecord? {
         state.withLock { state in
             guard state.reason == nil, state.drainUntil == nil, proof.isAlive else { return nil }
             let count = grants.wrappingAdd(1, ordering: .relaxed).newValue
             guard count < ClaimNumber.grants, let token = FencingToken(rawValue: number + count) else { return nil }
             let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof, origin: self)
-            if counts { state.leases[record.id] = record }
+            state.leases[record.id] = record
             return record
         }
     }
@@ -87,6 +94,7 @@ final class ShardHold: Sendable {
             defer { (state.leases, state.drainHandlers, state.onIdle) = ([:], [], nil) }
             return (Array(state.leases.values), state.drainHandlers)
         }
+        lease.lose(reason)
         for lease in leases { lease.lose(reason) }
         for handler in handlers { handler() }
     }

@@ -116,14 +116,14 @@ public final class ShardOwnership: Sendable {
     /// The shards that this process owns, in order.
     public var owned: [Int] { board.owned.map(Int.init) }
 
-    /// A lease on a whole shard, with a fencing token of its own; `nil` when the shard is not owned or is being given up.
+    /// The lease on a whole shard, one for as long as it is owned without a break; `nil` when it is not.
     ///
     /// A rebalance does not wait for it: use ``withShard(of:_:)`` for work that has to end first.
     public func lease(for shard: Int) -> Lease? {
-        guard (0..<configuration.partitions).contains(shard), let name = try? LockName("shard/\(shard)") else {
+        guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)), hold.isValid else {
             return nil
         }
-        return board.hold(Int32(shard))?.grant(name, counts: false).map { Lease($0) }
+        return Lease(hold.lease)
     }
 
     /// What happens to shards from now on, beginning with those that are owned. Ends when ``run()`` does. A reader that
@@ -142,7 +142,7 @@ public final class ShardOwnership: Sendable {
         of name: LockName, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
         let shard = shard(of: name)
-        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name, counts: true) else {
+        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
             throw Self.notOwner(name, shard)
         }
         let work = Task { try await body(Lease(record)) }
