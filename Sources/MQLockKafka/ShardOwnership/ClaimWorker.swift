@@ -32,6 +32,7 @@ final class ClaimWorker: @unchecked Sendable {
     }
 
     private struct Abandoned: Error {}
+    private struct TopicUnseen: Error {}
 
     private let settings: Settings
     private let log: @Sendable (LogLine) -> Void
@@ -40,6 +41,7 @@ final class ClaimWorker: @unchecked Sendable {
     private var committed: LogReader?
     private var uncommitted: LogReader?
     private var producer: TransactionalProducer?
+    private var hasSeenTopic = false
 
     init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
         self.settings = settings
@@ -179,7 +181,12 @@ final class ClaimWorker: @unchecked Sendable {
     private func checkPartitions(_ producer: TransactionalProducer) throws {
         let count = try ClusterMetadata.partitionCount(
             of: settings.topic, producer.handle, within: settings.requestTimeout)
-        guard count != settings.partitions else { return }
+        if let count, count == settings.partitions {
+            hasSeenTopic = true
+            return
+        }
+        // A broker that has just come up may not know it yet.
+        if count == nil, hasSeenTopic { throw TopicUnseen() }
         throw LockError(
             .incompatible,
             count.map {

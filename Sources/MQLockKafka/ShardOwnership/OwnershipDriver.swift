@@ -123,6 +123,7 @@ final class OwnershipDriver: @unchecked Sendable {
         case .revoked(_, let lost): perform(machine.revoked(lost: lost, now: clock.now))
         case .committed(let id, let failure):
             perform(machine.commitAnswered(.init(rawValue: UInt64(id)), outcome(of: failure), now: clock.now))
+            if let failure, failure.isFatal || failure.code.isFenced { brokenClient(failure) }
         case .failed(let failure): handle(failure)
         }
     }
