@@ -76,6 +76,21 @@ extension LiveKafkaTests {
             try close(consumer)
         }
 
+        /// Here because the broker knows no authentication at all; wrong credentials take the same way.
+        @Test func aFailedAuthenticationIsReportedAtOnce() throws {
+            let topic = try broker.makeTopic(partitions: 1)
+            var connection = broker.connection
+            connection.sasl = .init(.scramSHA256, user: "nobody", password: "wrong")
+            let consumer = try GroupConsumer(
+                ClientSettings(connection: connection, own: [("group.id", topic)]), topic: topic)
+            try consumer.subscribe()
+            let failure = try wait(consumer) {
+                if case .failed(let failure) = $0, failure.code.needsAttention != nil { failure } else { nil }
+            }
+            #expect(failure?.code.needsAttention == .accessRefused)
+            #expect(failure?.text.contains("wrong") == false)
+        }
+
         @Test(.enabled(if: LiveKafka.isMock, "the error is injected into the embedded Kafka"))
         func aSessionTimeoutThatTheBrokerRefusesIsReportedAtOnce() throws {
             let topic = try broker.makeTopic(partitions: 1)

@@ -9,7 +9,7 @@ extension LiveKafkaTests {
     /// Members in processes of their own that join, leave, are killed and stopped, on brokers that fail.
     @Suite(.serialized) struct MemberFaultTests {
         private static let partitions = 12
-        private static let session = 3000
+        private static let session = 4000
         private let broker: LiveKafka
 
         init() throws { broker = try LiveKafkaTests.broker() }
