@@ -30,13 +30,11 @@ let package = Package(
         .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
-            name: "MQLockTool", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            name: "MQLockTool", dependencies: ["CRabbitMQ", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(
-            name: "EmbeddedKafka", dependencies: ["CRdKafka"], path: "brokers/EmbeddedKafka", swiftSettings: settings),
-        .executableTarget(
-            name: "Benchmarks", dependencies: ["MQLock", "MQLockRabbitMQ", "CRabbitMQ"], path: "Tests/Benchmarks",
+            name: "EmbeddedKafka", dependencies: ["CRdKafka"], path: "brokers/EmbeddedKafka",
             swiftSettings: settings),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),

@@ -8,6 +8,11 @@ extension RabbitMQLocks {
         public var uri: String
         /// Which mutex the names of this provider use. All programs must use the same one for one name.
         public var mutex: Mutex
+        /// Whether the names' queues are replicated; `nil` takes what the URI says (`durability=fast`), else
+        /// ``RabbitMQLocks/Durability/replicated``. All programs must use the same for one name.
+        public var durability: Durability?
+        /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``RabbitMQLocks/Proof/session``.
+        public var proof: Proof?
         /// Who we are, shown to operators and other contenders; by default host and process id.
         public var owner: String
         /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. Whole seconds, 1 s
@@ -31,7 +36,13 @@ extension RabbitMQLocks {
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
         public var maximumWaiters: Int
-        /// A test switch: how often the single active consumer renews; nil for half of the acknowledgement timeout.
+        /// Whether others may see who holds and waits here (`mqlock show`), and ask holders to yield. It costs a second
+        /// connection as soon as a lock is held or waited for longer than a moment.
+        public var answersQuestions: Bool
+        /// Users of the broker whose requests to yield are obeyed (`mqlock break`), as the broker has validated them;
+        /// `nil` for the URI's own user only. With SASL EXTERNAL there is no user in the URI, so `nil` means nobody.
+        public var yieldUsers: Set<String>?
+        /// A test switch: how often a hold without limit is renewed; nil for half of the acknowledgement timeout.
         var renewalInterval: Duration?
         /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
         var mutantKeepsLateDeliveries = false
@@ -40,6 +51,8 @@ extension RabbitMQLocks {
         public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .singleActiveConsumer) {
             self.uri = uri
             self.mutex = mutex
+            durability = nil
+            proof = nil
             owner = Self.defaultOwner
             heartbeat = nil
             margin = nil
@@ -50,11 +63,13 @@ extension RabbitMQLocks {
             acknowledgementTimeout = .seconds(30 * 60)
             drainTimeout = .seconds(5)
             maximumWaiters = 100_000
+            answersQuestions = true
+            yieldUsers = nil
         }
     }
 
     /// Which protocol on the broker makes the mutex.
-    public struct Mutex: Hashable, Sendable, CustomStringConvertible {
+    public struct Mutex: Hashable, Sendable, CustomStringConvertible, CaseIterable {
         /// The mutex's name, as the command takes it.
         public let description: String
 
@@ -64,6 +79,36 @@ extension RabbitMQLocks {
         /// A single token message: delivery acquires, requeue releases. The fastest, for short critical
         /// sections: the broker bounds a hold (30 minutes unless configured otherwise).
         public static let token = Self(description: "token")
+        /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, and nothing
+        /// to renew over the publish connection.
+        public static let exclusiveQueue = Self(description: "exclusive")
+
+        /// Every mutex, the default first. Documentation, benchmarks and the command's options are made from it.
+        public static let allCases = [singleActiveConsumer, token, exclusiveQueue]
+    }
+
+    /// Where the broker keeps what a lock is made of.
+    public struct Durability: Hashable, Sendable, CustomStringConvertible {
+        /// The choice's name, as the URI takes it.
+        public let description: String
+
+        /// Quorum queues: on a majority of the cluster's nodes, and on disk before anybody is told. The default.
+        public static let replicated = Self(description: "replicated")
+        /// Classic queues: on one node, so a lock is gone for as long as that node is down; quicker. The token mutex's
+        /// tokens then grow over a crash of the broker only as far as the clocks of the hosts agree.
+        public static let fast = Self(description: "fast")
+    }
+
+    /// What proves that a hold stands.
+    public struct Proof: Hashable, Sendable, CustomStringConvertible {
+        /// The choice's name, as the URI takes it.
+        public let description: String
+
+        /// The session: the node that we are connected to answers. Costs nothing per lock. The default.
+        public static let session = Self(description: "session")
+        /// Also the lock's queue: it has to confirm a message for each held lock every half heartbeat, which a node that
+        /// is cut off from its cluster cannot have it do. For the single active consumer.
+        public static let quorum = Self(description: "quorum")
     }
 
     /// Capped exponential delays with jitter.

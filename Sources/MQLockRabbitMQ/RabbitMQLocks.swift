@@ -14,7 +14,7 @@ public import MQLock
 /// ```
 ///
 /// A service calls ``run()`` in a task group instead of ``shutdown(within:)``. What the mutexes do on the broker is
-/// described in the articles *The single active consumer* and *The token mutex*.
+/// described in the articles *The single active consumer*, *The token mutex* and *The exclusive queue*.
 public final class RabbitMQLocks: LockProvider {
     /// What the chosen mutex can do and promise.
     public let capabilities: LockCapabilities
@@ -28,9 +28,7 @@ public final class RabbitMQLocks: LockProvider {
     public init(_ configuration: Configuration, observer: (any LockObserver)? = nil) throws(LockError) {
         let settings = try SessionSettings(configuration)
         let relay = ObserverRelay(observer)
-        capabilities = LockCapabilities(
-            mutex: configuration.mutex.description,
-            maximumHold: configuration.mutex == .token ? settings.maximumHold : nil)
+        capabilities = configuration.mutex.capabilities(settings)
         supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
         front = LockFront(
             contender: SessionContender(

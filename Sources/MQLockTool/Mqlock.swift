@@ -30,8 +30,15 @@ enum Mqlock {
         case .version: output.standardOutput("mqlock \(version)\n")
         case .completion(let shell): output.standardOutput(Completion.script(for: shell))
         case .run(let options): try RunCommand.run(options, output)
+        case .show(let options): try SeeingCommand.show(options, output)
+        case .observe(let options): try SeeingCommand.observe(options, output)
+        case .breaking(let options): try SeeingCommand.breakLock(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
+        case .bench(let options, let source):
+            let broker = try source.resolve(environment: RunCommand.variable)
+            AsyncMain.run { await BenchCommand.run(options, broker: broker, output) }
+        case .benchWorker(let arguments): AsyncMain.run { await BenchWorker.run(arguments) }
         }
     }
 }

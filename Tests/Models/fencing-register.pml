@@ -6,9 +6,9 @@
  *   register         a queue of tokens, each with a number and a nonce (0: a seed), ready or delivered; consumers stand in
  *                    line, only the first is delivered anything
  *   publish          travels apart (publish connection), lands at any time, also after its sender died; or is lost
- *   contender        owns the exclusive queue, consumes the register, publishes the largest number + 1 with a fresh nonce,
- *                    is granted when its own token arrives with a number above all others, acks the rest; else it publishes
- *                    again. It may publish a seed at any time, whose number stands for a clock that is behind.
+ *   contender        consumes the register and declares the exclusive queue, whichever is done first; publishes the largest
+ *                    number + 1 with a fresh nonce; is granted when it owns the queue and its own token has arrived with a
+ *                    number above all others; acks the rest; else it publishes again. It may publish a seed at any time, whose number stands for a clock that is behind.
  *   end              a release or a crash at any step. The broker frees the exclusive queue, and takes the consumer and
  *                    its unacked tokens off the register: each is one step, in any order and any time apart.
  *   not modelled     time: that a contender whose connection is gone at the broker gives up by its clock in time.
@@ -104,16 +104,17 @@ proctype Contender(byte c) {
     byte mine = NONE;           /* nonce of the latest publish, NONE: none is awaited */
     byte number = 0;            /* of that publish */
     byte published = 0, lives = 0;
-    bool arrived = false;
+    bool arrived = false, has = false;
 START:
     atomic {
-        owner == NONE && !owns[c] && consumes[c] == 0 && lives < LIVES ->
-        lives++; owner = c;
+        !owns[c] && consumes[c] == 0 && lives < LIVES ->
+        lives++;
 #ifndef GET
         line[standing] = c; standing++
 #endif
     };
     do
+    :: d_step { !has && owner == NONE -> owner = c; has = true }
     :: d_step { SERVED && ANY(IS_READY) ->
         FIND(IS_READY); tokens[k].to = c + 1;
         if
@@ -122,7 +123,7 @@ START:
         :: else
         fi }
     :: d_step { arrived && number <= largest -> arrived = false; mine = NONE }          /* too small: once more */
-    :: atomic { arrived && number > largest -> break }
+    :: atomic { has && arrived && number > largest -> break }
     :: d_step { mine == NONE && flight[c].number == 0 && published < PUBS &&
 #ifdef GET
             !ANY(IS_READY) ->
@@ -134,7 +135,7 @@ START:
         losses++; mine = NONE }
     :: d_step { flight[c].number == 0 && seeds < SEEDS -> seeds++; publish(1, 0) }
 #ifdef EAGER
-    :: atomic { mine != NONE && number > largest -> break }
+    :: atomic { has && mine != NONE && number > largest -> break }
 #endif
 #ifdef ACKFIRST
     :: d_step { mine != NONE && ANY(IS_SURPLUS) -> FIND(IS_SURPLUS); remove() }
@@ -147,12 +148,12 @@ START:
     :: atomic { true -> goto END }
     od;
 END:
-    atomic { owns[c] = true; consumes[c] = 1; largest = 0; mine = NONE; number = 0; arrived = false; goto START }
+    atomic { owns[c] = true; consumes[c] = 1; largest = 0; mine = NONE; number = 0; arrived = false; has = false; goto START }
 }
 
 proctype Broker(byte c) {
 end: do
-    :: d_step { owns[c] -> owns[c] = false; owner = NONE }
+    :: d_step { owns[c] -> owns[c] = false; if :: owner == c -> owner = NONE :: else fi }
 #ifdef TWOSTEPS
     :: d_step { consumes[c] == 1 -> leave_line(c); consumes[c] = 2 }
     :: d_step { consumes[c] == 2 -> requeue(c); consumes[c] = 0 }

@@ -11,8 +11,13 @@
  *
  * Switches
  *   -DNOMINT       a redelivered token is granted as it is. Must be refuted.
- *   -DDIRTY        the broker is killed and comes back with an older count. Must be refuted, and is why the classic queue is
- *                  exempt from rising numbers across a crash of the broker: minting starts from the older number too.
+ *   -DDIRTY        the broker is killed, also under a holder, and comes back with an older count. Must be refuted: minting
+ *                  that starts from the old number starts from too small a one.
+ *   -DDIRTY -DCLOCK  a token is minted with the number of the clock, which is above all that was ever granted. Must hold.
+ *                  The hosts' clocks are one here; that they are not is why the classic queue is exempt from rising
+ *                  numbers across a crash of the broker all the same.
+ *   -DDIRTY -DCLOCK -DHIDE  what came redelivered can be put back through the dead-letter loop, too, when nobody wants it:
+ *                  it counts, and the mark is gone. Must be refuted.
  */
 #define N 2
 #define NONE 255
@@ -24,6 +29,7 @@ byte disk = 0;                  /* what of it would survive a kill of the broker
 bool redelivered = false;
 byte owner = NONE;              /* who has the token delivered */
 bool releasing[N];              /* the release is on its way to the broker */
+bool minting[N];                /* that is: a token minted anew */
 short highest = -1;             /* largest number granted */
 byte faults = 0;
 
@@ -45,7 +51,10 @@ end: do
         grant()
 #else
         if
-        :: redelivered -> releasing[c] = true                       /* minted anew: counts as a hand-over, no grant */
+        :: redelivered -> releasing[c] = true; minting[c] = true    /* minted anew: counts as a hand-over, no grant */
+#ifdef HIDE
+        :: redelivered -> releasing[c] = true
+#endif
         :: !redelivered -> grant()
         fi
 #endif
@@ -56,11 +65,21 @@ end: do
 #ifdef QUORUM
         giveback()
 #else
-        owner = NONE; redelivered = false; count++
+        owner = NONE; redelivered = false;
+#ifdef CLOCK
+        if
+        :: minting[c] && highest >= count -> count = highest + 1
+        :: else -> count++
+        fi;
+#else
+        count++;
+#endif
+        /* A minted token is confirmed, and so on disk, before it can be the valid one. */
+        if :: minting[c] -> minting[c] = false; disk = count :: else fi
 #endif
         }
     :: atomic { owner == c && faults < FAULTS && count < MAXCOUNT ->        /* dies, also with the release on its way */
-        faults++; releasing[c] = false; giveback() }
+        faults++; releasing[c] = false; minting[c] = false; giveback() }
     od
 }
 
@@ -68,7 +87,9 @@ proctype Broker() {
 end: do
     :: atomic { disk < count -> disk = count }
 #ifdef DIRTY
-    :: atomic { faults < FAULTS && owner == NONE -> faults++; count = disk; redelivered = true }
+    :: atomic { faults < FAULTS -> faults++;
+        if :: owner != NONE -> releasing[owner] = false; minting[owner] = false; owner = NONE :: else fi;
+        count = disk; redelivered = true }
 #endif
     od
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # librdkafka's mock of a Kafka cluster, served by EmbeddedKafka. Sourced, never run, after common.sh and rabbitmq.sh.
 #
-# All of it lives in $run/kafka: pid, log, bootstrap (the addresses, once it serves), control (a Unix socket).
-# shellcheck disable=SC2154  # run is rabbitmq.sh's
+# All of it lives in $top/kafka: pid, log, bootstrap (the addresses, once it serves), control (a Unix socket).
+# shellcheck disable=SC2154  # top is the folder of this run of brokers/with
 
 readonly KAFKA_READY_SECONDS=30
 
@@ -23,28 +23,28 @@ kafka_program() {
 kafka_start() {
     local program=$1 pid deadline=$((SECONDS + KAFKA_READY_SECONDS))
     shift
-    mkdir "$run/kafka" || return 1
+    mkdir "$top/kafka" || return 1
     {
         echo '#!/bin/sh'
-        printf 'exec %q control %q "$@"\n' "$program" "$run/kafka"
-    } >"$run/kafka/control-command"
-    chmod +x "$run/kafka/control-command"
+        printf 'exec %q control %q "$@"\n' "$program" "$top/kafka"
+    } >"$top/kafka/control-command"
+    chmod +x "$top/kafka/control-command"
     # A session of its own and no blocked signal: see run_detached_node.
     # shellcheck disable=SC2016
     (exec perl -MPOSIX=setsid,sigprocmask,SIG_SETMASK -e '
         setsid(); sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec {$ARGV[0]} @ARGV' -- \
-        "$program" serve "$run/kafka" "$@") </dev/null >"$run/kafka/log" 2>&1 9>&- &
+        "$program" serve "$top/kafka" "$@") </dev/null >"$top/kafka/log" 2>&1 9>&- &
     pid=$!
     disown "$pid"
-    echo "$pid" >"$run/kafka/pid"
-    until [ -s "$run/kafka/bootstrap" ]; do
+    echo "$pid" >"$top/kafka/pid"
+    until [ -s "$top/kafka/bootstrap" ]; do
         kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] || return 1
         sleep 0.02
     done
 }
 
 # It keeps nothing, so there is no end in good order.
-kafka_stop() { [ ! -s "$run/kafka/pid" ] || stop_pid_in "$run/kafka/pid" "$run/kafka" 0; }
+kafka_stop() { [ ! -s "$top/kafka/pid" ] || stop_pid_in "$top/kafka/pid" "$top/kafka" 0; }
 
 # kafka_show_log: what it wrote, for a start that failed.
-kafka_show_log() { [ ! -s "$run/kafka/log" ] || tail -n 10 "$run/kafka/log" >&2; }
+kafka_show_log() { [ ! -s "$top/kafka/log" ] || tail -n 10 "$top/kafka/log" >&2; }

@@ -6,7 +6,7 @@
 #   run   what one start of brokers/with needs: ports, configuration, certificates, pids, the two scripts for tests
 # `$run/settings` holds the shell variables that describe the node,
 # these, all set by rabbitmq_prepare:
-home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' server_path=''
+home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' epmd_run='' server_path=''
 
 readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
 
@@ -24,10 +24,12 @@ rabbitmq_find_server() {
     command -v rabbitmq-server
 }
 
-# rabbitmq_prepare HOME RUN CONFIG: makes both folders ready and writes $run/settings. CONFIG may be empty.
+# rabbitmq_prepare HOME RUN CONFIG [FIRST-HOME FIRST-RUN]: makes both folders ready and writes $run/settings. CONFIG may be
+# empty. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster that this one is to join: it shares that
+# one's cookie and epmd.
 rabbitmq_prepare() {
-    home=$1 run=$2
-    local config=$3 server
+    home=$1 run=$2 epmd_run=${5:-$2}
+    local config=$3 first_home=${4:-} server
     server=$(rabbitmq_find_server) || die "$EX_UNAVAILABLE" "RabbitMQ is not installed: run brokers/install"
     server_path=${server%/*}
 
@@ -40,8 +42,12 @@ rabbitmq_prepare() {
     [ -s "$home/node" ] || echo "mqlock-$(random_word)@localhost" >"$home/node"
     read -r node <"$home/node"
     if [ ! -s "$home/erlang/.erlang.cookie" ]; then
-        random_word >"$home/erlang/.erlang.cookie"
+        if [ -n "$first_home" ]; then cat "$first_home/erlang/.erlang.cookie"; else random_word; fi >"$home/erlang/.erlang.cookie"
         chmod 400 "$home/erlang/.erlang.cookie"
+    fi
+    if [ -n "$first_home" ]; then
+        rabbitmq_join_settings "$first_home" "$config" >"$run/join.conf"
+        config=$run/join.conf
     fi
 
     mkdir -p "$run/conf/conf.d" "$run/conf/schema" "$run/conf/generated"
@@ -59,6 +65,18 @@ rabbitmq_prepare() {
     rabbitmq_write_restart
 }
 
+# rabbitmq_join_settings FIRST-HOME CONFIG: prints CONFIG and what makes a new node join the one of FIRST-HOME.
+rabbitmq_join_settings() {
+    local first
+    read -r first <"$1/node"
+    [ -z "$2" ] || cat "$2"
+    cat <<END
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = $first
+cluster_formation.classic_config.nodes.2 = $node
+END
+}
+
 # rabbitmq_take_home: a link in the home folder to the run folder that uses it. One whose keeper is gone is from a crash.
 rabbitmq_take_home() {
     local owner keeper=''
@@ -74,15 +92,17 @@ rabbitmq_leave_home() { rm -f "$home/in-use"; }
 
 random_word() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# rabbitmq_choose_ports CONFIG: (again) picks free ports and writes what depends on them.
+# rabbitmq_choose_ports CONFIG: (again) picks free ports and writes what depends on them. The nodes of a cluster share
+# the epmd of the first, in whose run folder $epmd_run is.
 rabbitmq_choose_ports() {
-    local name
-    for name in amqp_port tls_port dist_port epmd_port; do
+    local name names=(amqp_port tls_port dist_port epmd_port)
+    [ "$epmd_run" = "$run" ] || names=(amqp_port tls_port dist_port)
+    for name in "${names[@]}"; do
         printf -v "$name" '%s' "$(free_port)"
         [ -n "${!name}" ] || die "$EX_UNAVAILABLE" "found no free port between 20000 and 32000"
     done
     [ -d "$run/tls" ] || tls_port=
-    for name in home run node amqp_port tls_port dist_port epmd_port server_path; do
+    for name in home run node amqp_port tls_port dist_port epmd_port epmd_run server_path; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$run/settings"
     rabbitmq_configuration "$1" >"$run/conf/rabbitmq.conf"
@@ -156,10 +176,10 @@ rabbitmq_environment() {
 # Status 1 when it did not come up in time.
 rabbitmq_start() {
     local epmd_pid='' pid
-    [ ! -s "$run/epmd.pid" ] || read -r epmd_pid <"$run/epmd.pid"
+    [ ! -s "$epmd_run/epmd.pid" ] || read -r epmd_pid <"$epmd_run/epmd.pid"
     if ! own_process "$epmd_pid" epmd; then
         (rabbitmq_environment epmd -port "$epmd_port" -address 127.0.0.1) </dev/null >/dev/null 2>&1 9>&- &
-        echo "$!" >"$run/epmd.pid"
+        echo "$!" >"$epmd_run/epmd.pid"
         disown "$!"
     fi
     (run_detached_node) </dev/null >"$home/log/startup" 2>&1 9>&- &
@@ -177,6 +197,22 @@ run_detached_node() {
     rabbitmq_environment perl -MPOSIX=setsid,sigprocmask,SIG_SETMASK -e '
         setsid(); sigprocmask(SIG_SETMASK, POSIX::SigSet->new); exec {$ARGV[0]} @ARGV' -- \
         "$server_path/rabbitmq-server" -mqlock "$node"
+}
+
+# rabbitmq_try_to_start CONFIG: starts the prepared node, with other ports when somebody has taken one between our choice
+# and the start; or an end that shows the log.
+rabbitmq_try_to_start() {
+    local attempt
+    for attempt in 1 2 3; do
+        rabbitmq_start && return
+        if [ "$attempt" -lt 3 ] && grep -qs eaddrinuse "$home/log/startup" "$home/log/$node.log"; then
+            if [ "$epmd_run" = "$run" ]; then rabbitmq_stop fast; else rabbitmq_stop_node fast; fi
+            rabbitmq_choose_ports "$1"
+            continue
+        fi
+        rabbitmq_show_log
+        die "$EX_UNAVAILABLE" "RabbitMQ did not come up"
+    done
 }
 
 # rabbitmq_wait_until_ready PID: until the node answers the AMQP greeting; status 1 when PID ends before or it is too late.
@@ -202,7 +238,7 @@ rabbitmq_greets() {
 # rabbitmq_stop clean|fast: stops node and epmd by pid. Clean lets the node close its files, for data that is kept.
 rabbitmq_stop() {
     rabbitmq_stop_node "$1"
-    stop_pid_in "$run/epmd.pid" epmd 0
+    stop_pid_in "$epmd_run/epmd.pid" epmd 0
     rabbitmq_sweep
 }
 
@@ -255,14 +291,17 @@ rabbitmq_show_log() {
 }
 
 rabbitmq_write_ctl() {
-    {
-        echo '#!/usr/bin/env bash'
-        echo '# rabbitmqctl for the node of this folder.'
-        printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
-        # shellcheck disable=SC2016
-        echo 'rabbitmq_environment "$server_path/rabbitmqctl" "$@"'
-    } >"$run/rabbitmqctl"
-    chmod +x "$run/rabbitmqctl"
+    local tool
+    for tool in rabbitmqctl rabbitmq-plugins; do
+        {
+            echo '#!/usr/bin/env bash'
+            echo "# $tool for the node of this folder."
+            printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
+            # shellcheck disable=SC2016
+            echo 'rabbitmq_environment "$server_path/'"$tool"'" "$@"'
+        } >"$run/$tool"
+        chmod +x "$run/$tool"
+    done
 }
 
 rabbitmq_write_restart() {

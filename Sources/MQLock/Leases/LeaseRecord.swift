@@ -11,6 +11,8 @@ package final class LeaseRecord: Sendable {
     package let proof: ProofOfLife
     /// The instant at which this mutex can be held no longer, if there is one.
     package let limit: ContinuousClock.Instant?
+    /// A further proof, of this lease alone: it stands no longer than this either.
+    package let ownProof: ProofOfLife?
     /// What the adapter needs to give the grant back.
     package let origin: (any Sendable)?
 
@@ -35,13 +37,14 @@ package final class LeaseRecord: Sendable {
 
     package init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
-        limit: ContinuousClock.Instant? = nil, origin: (any Sendable)? = nil
+        limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil, origin: (any Sendable)? = nil
     ) {
         self.name = name
         self.token = token
         self.owner = owner
         self.proof = proof
         self.limit = limit
+        self.ownProof = ownProof
         self.origin = origin
         grantedAt = proof.clock.now
     }
@@ -60,7 +63,7 @@ package final class LeaseRecord: Sendable {
     /// Up to when the lease is valid as things stand; nil when it is not.
     package var validUntil: ContinuousClock.Instant? {
         guard isValid, let proven = proof.provenUntil else { return nil }
-        return limit.map { min($0, proven) } ?? proven
+        return min(proven, limit ?? proven, ownProof?.endsAt ?? proven)
     }
 
     package func check(atLeast margin: Duration) throws(LockError) {
@@ -165,11 +168,16 @@ package final class LeaseRecord: Sendable {
         if let limit, limit <= now {
             return settle(.lost(LossReason(.holdLimit)), at: limit)
         }
-        return settle(.lost(LossReason(.proofOverdue)), at: now)
+        let detail = ownProof.map { $0.isAlive ? "" : Self.queueIsSilent } ?? ""
+        return settle(.lost(LossReason(.proofOverdue, detail)), at: now)
     }
 
+    /// What a lease that its own proof has ended says.
+    package static let queueIsSilent = "the lock's queue confirmed nothing in time"
+
     private var remainingByClock: Duration {
-        let proven = proof.remaining
+        let session = proof.remaining
+        let proven = min(session, ownProof?.remaining ?? session)
         guard let limit else { return proven }
         return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
     }
@@ -180,7 +188,7 @@ package final class LeaseRecord: Sendable {
             guard !storage.state.isFinal else { return false }
             storage.state = final
             // A loss may be noticed long after validity ended, by the clock that all leases of the session share.
-            storage.endedAt = min(instant, proof.endsAt, limit ?? instant)
+            storage.endedAt = min(instant, proof.endsAt, limit ?? instant, ownProof?.endsAt ?? instant)
             isFinal.store(true, ordering: .releasing)
             return true
         }

@@ -12,6 +12,13 @@ struct ObjectNames: Sendable, Equatable {
     let register: String
     /// The exclusive queue that lets one contender at a time mend a lock whose queue was deleted.
     let mend: String
+    /// The line of those who wait for an exclusive queue.
+    let line: String
+    /// The fencing register of an exclusive queue: the largest number that was granted.
+    let fence: String
+
+    /// Every queue that there may be of the name, whatever the mutex.
+    var all: [String] { [queue, register, mend, line, fence] }
 
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
@@ -22,6 +29,8 @@ struct ObjectNames: Sendable, Equatable {
         queue = "\(Self.prefix)/\(encoded)"
         register = "\(Self.prefix).seeded/\(encoded)"
         mend = "\(Self.prefix).mend/\(encoded)"
+        line = "\(Self.prefix).line/\(encoded)"
+        fence = "\(Self.prefix).fence/\(encoded)"
         // A quorum queue is a Raft cluster whose id is made of virtual host and queue name: both count.
         let room = Self.maximumLength - vhost.utf8.count - 1
         let longest = max(queue.utf8.count, register.utf8.count)
@@ -35,17 +44,6 @@ struct ObjectNames: Sendable, Equatable {
         }
     }
 
-    private static func encode(_ name: LockName) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(name.utf8.count)
-        for byte in name.utf8 {
-            if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "%") {
-                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    /// As names stand in queue names and routing keys.
+    static func encode(_ name: LockName) -> String { name.string.percentEncoded }
 }

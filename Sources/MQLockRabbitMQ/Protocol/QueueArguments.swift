@@ -1,7 +1,8 @@
-/// The arguments with which the objects of `mqlock.v1` are declared, by the broker's version.
+/// The arguments with which the objects of `mqlock.v1` are declared, by the broker's version and the lock's durability.
 ///
-/// Chosen by a pure function, for they are part of the protocol: two programs that declare differently refuse each
-/// other with 406.
+/// Chosen by pure functions, for they are part of the protocol: two programs that declare differently refuse each
+/// other with 406. There is one set for each version and durability and no older one to fall back on: see the article
+/// *Broker versions*.
 struct QueueArguments: Sendable, Equatable {
     let pairs: [String: FieldValue]
 
@@ -9,56 +10,62 @@ struct QueueArguments: Sendable, Equatable {
 
     /// The token's queue.
     ///
-    /// `x-delivery-limit: -1` is required from 4.0, where the 21st return would drop the token, and destroys it before,
-    /// where -1 is taken for a limit below every count (release notes 4.0; seen on 3.10.8).
-    static func token(_ version: BrokerVersion) -> QueueArguments {
-        // Unused queues go after a fortnight: twice the register's, so that a token never goes before its register,
-        // which would name a token that is no more.
-        var pairs: [String: FieldValue] = ["x-queue-type": .string("quorum"), "x-expires": .int64(14 * day)]
-        if version >= BrokerVersion(4, 0, 0) { pairs["x-delivery-limit"] = .int64(-1) }
+    /// A classic queue is its own dead-letter queue: a rejected token comes back with one more in its count.
+    static func token(_ objects: ObjectNames, _ behaviour: BrokerBehaviour) -> QueueArguments {
+        var pairs = common(behaviour)
+        if behaviour.durability == .fast {
+            pairs[deadLetterExchange] = .string("")
+            pairs[deadLetterRoutingKey] = .string(objects.queue)
+        }
         return QueueArguments(pairs: pairs)
     }
 
     /// The single active consumer's queue. By the flag the two kinds of queue, which have the same name, refuse each other.
-    static func singleActiveConsumer(_ version: BrokerVersion) -> QueueArguments {
-        QueueArguments(pairs: token(version).pairs.merging([singleActiveConsumerFlag: true]) { $1 })
+    static func singleActiveConsumer(_ behaviour: BrokerBehaviour) -> QueueArguments {
+        QueueArguments(pairs: common(behaviour).merging([singleActiveConsumerFlag: true]) { $1 })
     }
 
-    static let singleActiveConsumerFlag = "x-single-active-consumer"
-
     /// The write-once register: the first declarer's nonce stands, for another's answers 406.
-    static func register(_ nonce: Nonce) -> QueueArguments {
+    static func register(_ nonce: Nonce, _ durability: RabbitMQLocks.Durability) -> QueueArguments {
         QueueArguments(pairs: [
-            "x-queue-type": .string("quorum"), "x-expires": .int64(7 * day),
-            "x-dead-letter-exchange": .string(""), "x-dead-letter-routing-key": .string(nonce.description),
+            queueType: .string(durability.queueType), "x-expires": .int64(7 * day),
+            deadLetterExchange: .string(""), deadLetterRoutingKey: .string(nonce.description),
         ])
+    }
+
+    /// The exclusive queue that is a lock. The broker compares owners before anything else, so a queue of another kind
+    /// refuses its declaration with 405, too.
+    static let exclusive = QueueArguments(pairs: ["x-queue-type": .string("classic")])
+
+    /// The line and the register of an exclusive queue: one message each, for the first in the broker's line.
+    static func helper(_ behaviour: BrokerBehaviour) -> QueueArguments { singleActiveConsumer(behaviour) }
+
+    /// With these no queue can be made, and where there is one the refusal says of which kind.
+    static func whichKind(_ behaviour: BrokerBehaviour) -> QueueArguments {
+        QueueArguments(pairs: common(behaviour).merging([singleActiveConsumerFlag: "which"]) { $1 })
     }
 
     /// The exclusive queue that lets one contender at a time mend a lock. It frees itself should a mender forget it.
     static let mend = QueueArguments(pairs: ["x-expires": .int64(60_000)])
+
+    private static func common(_ behaviour: BrokerBehaviour) -> [String: FieldValue] {
+        // Unused queues go after a fortnight: twice the register's, so that a token never goes before its register,
+        // which would name a token that is no more.
+        var pairs: [String: FieldValue] = [
+            queueType: .string(behaviour.durability.queueType), "x-expires": .int64(14 * day),
+        ]
+        if let limit = behaviour.deliveryLimit { pairs[deliveryLimit] = .int64(limit) }
+        return pairs
+    }
+
+    static let queueType = "x-queue-type"
+    static let singleActiveConsumerFlag = "x-single-active-consumer"
+    static let deliveryLimit = "x-delivery-limit"
+    static let deadLetterExchange = "x-dead-letter-exchange"
+    static let deadLetterRoutingKey = "x-dead-letter-routing-key"
 }
 
-/// The version that a broker names in its server properties.
-struct BrokerVersion: Sendable, Comparable, CustomStringConvertible {
-    let major: Int
-    let minor: Int
-    let patch: Int
-
-    init(_ major: Int, _ minor: Int, _ patch: Int) {
-        (self.major, self.minor, self.patch) = (major, minor, patch)
-    }
-
-    /// Reads `3.10.8`, also with a suffix (`4.0.0-rc.1`, `3.13.7+2`); nil for anything that begins otherwise.
-    init?(_ text: String) {
-        let core = text.prefix { $0 != "-" && $0 != "+" }
-        let numbers = core.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
-        guard (2...4).contains(numbers.count), let major = numbers[0], let minor = numbers[1] else { return nil }
-        self.init(major, minor, numbers.count > 2 ? numbers[2] ?? 0 : 0)
-    }
-
-    var description: String { "\(major).\(minor).\(patch)" }
-
-    static func < (left: Self, right: Self) -> Bool {
-        (left.major, left.minor, left.patch) < (right.major, right.minor, right.patch)
-    }
+extension RabbitMQLocks.Durability {
+    /// What such a queue is called on the wire. Always said: the default is the virtual host's to choose.
+    var queueType: String { self == .fast ? "classic" : "quorum" }
 }

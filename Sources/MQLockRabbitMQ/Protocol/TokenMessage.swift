@@ -29,6 +29,16 @@ protocol LockMessage: Sendable {
     static var type: String { get }
 }
 
+extension LockMessage {
+    /// The properties of its publish. Receivers look at the payload only.
+    /// - Parameter user: the login's name; nil when we do not know it.
+    func properties(user: String?) -> MessageProperties {
+        MessageProperties(
+            contentType: "text/plain", deliveryMode: 2, messageID: nonce.description, type: Self.type, userID: user,
+            appID: "mqlock")
+    }
+}
+
 /// The text of every payload of `mqlock.v1`: the version, a word, a decimal number and a nonce, in ASCII, with one space
 /// between.
 struct MessageText: Hashable, Sendable {

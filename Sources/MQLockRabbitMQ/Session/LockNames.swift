@@ -7,12 +7,16 @@ final class LockNames: @unchecked Sendable {
     private(set) weak var session: Session?
     /// Publishes over the publish connection; tells, on this thread, what became of the message.
     let publish: @Sendable (_ queue: String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void
+    /// Brings the publish connection up, so that the next publish does not wait for it.
+    let prepareToPublish: @Sendable () -> Void
     /// What keeps publishes from arriving, if anything does: for the message of a wait that times out.
     let obstacle: () -> String?
     /// The largest fencing token seen of each name, over all sessions of the provider.
     let largest: LargestTokens
     let relay: ObserverRelay
-    private var names: [LockName: NameEntry] = [:]
+    /// Who here holds or waits, for those who ask.
+    let presence: PresenceRegistry
+    private(set) var names: [LockName: NameEntry] = [:]
     private var attempts: Attempt = 0
     /// Channels opened for verifications and free again.
     private var spareChannels: [UInt16] = []
@@ -24,14 +28,17 @@ final class LockNames: @unchecked Sendable {
     init(
         core: SessionCore, session: Session, largest: LargestTokens, relay: ObserverRelay,
         publish: @escaping @Sendable (String, any LockMessage, @escaping @Sendable (Publisher.Outcome) -> Void) -> Void,
-        obstacle: @escaping () -> String?
+        prepareToPublish: @escaping @Sendable () -> Void, obstacle: @escaping () -> String?, presence: PresenceRegistry
     ) {
         self.core = core
         self.session = session
         self.largest = largest
         self.relay = relay
         self.publish = publish
+        self.prepareToPublish = prepareToPublish
         self.obstacle = obstacle
+        self.presence = presence
+        presence.names = self
     }
 
     /// How many quiet names keep their channel, so that the next acquire costs one round trip.
@@ -48,6 +55,7 @@ final class LockNames: @unchecked Sendable {
         } else {
             do throws(LockError) {
                 guard !isDraining else { throw .shutDown }
+                try core.behaviour.check()
                 try entry(name).contend(attempt, waits: waits, deadline: deadline, answer: answer)
             } catch {
                 answer(.failed(error))
@@ -145,8 +153,11 @@ final class LockNames: @unchecked Sendable {
     }
 
     func sessionEnded(_ end: SessionEnd) {
-        let entries = names.values
+        let entries = Array(names.values)
         names = [:]
+        // The session may end in the middle of a driver's work, whose write has failed: the driver goes on when this
+        // returns, and finds its entry, us and the core by unowned references. The timer is for later than that.
+        core.loop.schedule(at: .now) { withExtendedLifetime((self, entries)) {} }
         for entry in entries { entry.sessionEnded(end) }
         drainedIfSo()
     }

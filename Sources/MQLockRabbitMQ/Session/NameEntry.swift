@@ -18,14 +18,16 @@ final class NameEntry: @unchecked Sendable {
     let objects: ObjectNames
     unowned let names: LockNames
     var core: SessionCore { names.core }
-    private var driver: (any NameDriver)!
-    private var contender: (attempt: Attempt, waits: Bool, answer: (Answer) -> Void)?
+    private(set) var driver: (any NameDriver)!
+    private(set) var contender: (attempt: Attempt, waits: Bool, answer: (Answer) -> Void)?
     private var deadline: TimerID?
     private var holdTimer: TimerID?
-    private var record: LeaseRecord?
+    private(set) var record: LeaseRecord?
+    /// What is to be seen of it from outside.
+    var presence = EntryPresence()
     /// What has kept contenders from being granted.
     private var trouble: String?
-    /// Whether the contender waits for other names' first contact to be over.
+    /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
     private var isParked = false
 
     init(_ name: LockName, _ objects: ObjectNames, in names: LockNames) {
@@ -35,12 +37,13 @@ final class NameEntry: @unchecked Sendable {
         driver =
             switch names.core.settings.mutex {
             case .token: TokenDriver(self)
+            case .exclusiveQueue: ExclusiveDriver(self)
             default: SACDriver(self)
             }
     }
 
     var isQuiet: Bool { driver.isQuiet && contender == nil && record == nil }
-    var isHeld: Bool { record != nil }
+    var isHeld: Bool { record != nil || presence.yielding != nil }
 
     // MARK: Contenders
 
@@ -57,7 +60,9 @@ final class NameEntry: @unchecked Sendable {
         }
         // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
         if let record, record.settleIfExpired() || record.state.isFinal { endHold() }
-        isParked = driver.needsContact && !names.admit(self)
+        names.presence.contending(self)
+        // One that was asked to yield stops first.
+        isParked = presence.yielding != nil || driver.needsContact && !names.admit(self)
         if !isParked { driver.contend(attempt, waits: waits) }
     }
 
@@ -77,6 +82,7 @@ final class NameEntry: @unchecked Sendable {
     }
 
     func release(_ record: LeaseRecord) {
+        if presence.yielding === record { return handOn() }
         guard self.record === record else { return }
         endHold()
         driver.release()
@@ -96,10 +102,12 @@ final class NameEntry: @unchecked Sendable {
         deadline = nil
         let contender = self.contender
         self.contender = nil
+        if let contender { names.presence.answered(self, answer, waited: contender.waits) }
         contender?.answer(answer)
     }
 
-    private func endHold() {
+    func endHold() {
+        if let record { names.presence.ended(self, record) }
         if let holdTimer { core.loop.cancel(holdTimer) }
         holdTimer = nil
         record = nil
@@ -113,9 +121,8 @@ final class NameEntry: @unchecked Sendable {
     }
 
     func lose(_ reason: LossReason) {
-        let record = self.record
-        endHold()
         record?.lose(reason)
+        endHold()
         names.drainedIfSo()
     }
 
@@ -130,7 +137,8 @@ final class NameEntry: @unchecked Sendable {
     /// - Parameters:
     ///   - fence: the number; an error is what the contender gets.
     ///   - maximum: how long the hold may last; nil for a mutex without a limit.
-    func grant(_ fence: Result<FencingToken, LockError>, for maximum: Duration?) {
+    ///   - ownProof: what else has to prove the hold.
+    func grant(_ fence: Result<FencingToken, LockError>, for maximum: Duration?, ownProof: ProofOfLife? = nil) {
         let token: FencingToken
         do throws(LockError) {
             token = try fence.get()
@@ -151,7 +159,7 @@ final class NameEntry: @unchecked Sendable {
         let limit = maximum.map { ContinuousClock.now.advanced(by: $0) }
         let record = LeaseRecord(
             name: name, token: token, owner: core.settings.owner, proof: core.proof, limit: limit,
-            origin: names.session)
+            ownProof: ownProof, origin: names.session)
         self.record = record
         trouble = nil
         if let limit, let maximum {

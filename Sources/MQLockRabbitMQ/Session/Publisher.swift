@@ -12,8 +12,11 @@ actor Publisher {
     private var nextDeliveryTag: UInt64 = 0
     private var pending: [UInt64: Pending] = [:]
     private var beat: TimerID?
+    private let isConnected = Locked(false)
     private let blocked = Locked<String?>(nil)
     private let unreachable = Locked<String?>(nil)
+    /// Listens for those who ask who holds what; there from the first time that there is something to be seen.
+    private var listener: ControlListener?
 
     private struct Pending {
         let messageID: String
@@ -27,6 +30,8 @@ actor Publisher {
         case arrived
         /// It is not in the queue, or nobody knows: publish another.
         case unknown
+        /// There is no such queue.
+        case unroutable
         /// The broker will refuse the next one, too.
         case refused(code: UInt16, text: String)
     }
@@ -50,6 +55,16 @@ actor Publisher {
         return unreachable.withLock { $0 }.map { "a second connection, for publishing, does not come up: \($0)" }
     }
 
+    /// Connects, should there be no connection, and waits for nothing; a failure is the next publish's to meet.
+    nonisolated func prepare() {
+        guard !isConnected.withLock({ $0 }) else { return }
+        Task { await bringUp() }
+    }
+
+    private func bringUp() {
+        if !isClosed { _ = connect() }
+    }
+
     /// Publishes and waits for the broker's word.
     func publish(_ message: any LockMessage, to queue: String) async -> Outcome {
         guard !isClosed, connect() else { return .unknown }
@@ -58,15 +73,9 @@ actor Publisher {
             pending[nextDeliveryTag] = Pending(
                 messageID: message.nonce.description, deadline: .now.advanced(by: settings.requestTimeout),
                 done: { continuation.resume(returning: $0) })
-            var properties = MessageProperties()
-            properties.contentType = "text/plain"
-            properties.deliveryMode = 2
-            properties.messageID = message.nonce.description
-            properties.type = type(of: message).type
-            properties.appID = "mqlock"
             // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
             // user is the certificate's, whose name we do not know.
-            if settings.endpoint.mechanism == .plain { properties.userID = settings.endpoint.user }
+            let properties = message.properties(user: settings.endpoint.provenUser)
             perform { connection throws(ConnectionFailure) in
                 try connection.basicPublish(
                     Self.channel, exchange: "", routingKey: queue, mandatory: true, properties: properties,
@@ -75,9 +84,34 @@ actor Publisher {
         }
     }
 
+    /// Has the control channel do what the session wants of it.
+    func serve(_ link: ControlLink) {
+        guard !isClosed else { return }
+        let listener =
+            self.listener
+            ?? ControlListener(
+                loop: loop, link: link, user: settings.endpoint.provenUser,
+                connect: { [unowned self] in connect() ? connection : nil },
+                disconnect: { [unowned self] in disconnect(.unknown) })
+        self.listener = listener
+        listener.serve()
+    }
+
+    /// Says what is still to be said to those who watch, and goodbye. Nothing is published after that.
+    func finish() {
+        guard !isClosed else { return }
+        if connection != nil { listener?.serve() }
+        end { $0.close() }
+    }
+
     func close() {
+        end { $0.abort() }
+    }
+
+    private func end(_ part: (AMQPConnection) -> Void) {
         isClosed = true
-        disconnect(.unknown)
+        listener?.close()
+        disconnect(.unknown, part)
         loop.stop()
     }
 
@@ -104,23 +138,26 @@ actor Publisher {
             }
             pulse()
             unreachable.withLock { $0 = nil }
+            isConnected.withLock { $0 = self.connection != nil }
         } catch {
             unreachable.withLock { $0 = error.message.escapedForDisplay }
         }
         return connection != nil
     }
 
-    private func disconnect(_ outcome: Outcome) {
+    private func disconnect(_ outcome: Outcome, _ part: (AMQPConnection) -> Void = { $0.abort() }) {
         guard let connection else { return }
         self.connection = nil
+        isConnected.withLock { $0 = false }
         if let beat { loop.cancel(beat) }
         loop.unwatch()
         loop.afterTurn = nil
-        connection.abort()
+        part(connection)
         blocked.withLock { $0 = nil }
         let lost = pending.values
         pending = [:]
         for publish in lost { publish.done(outcome) }
+        listener?.disconnected()
     }
 
     private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
@@ -138,15 +175,23 @@ actor Publisher {
     }
 
     private func handle(_ inbound: Inbound) {
+        if inbound.channel == ControlListener.channel { listener?.received(inbound) } else { handlePublishing(inbound) }
+    }
+
+    private func handlePublishing(_ inbound: Inbound) {
         switch inbound {
         case .returned(_, let message):
             // Before the confirm, by the protocol's order.
             let found = pending.first { $0.value.messageID == message.properties.messageID }
             if let found { pending[found.key]?.returned = true }
-        case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unknown : .arrived }
+        case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.returned ? .unroutable : .arrived }
         case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in .unknown }
-        case .blocked(let reason): blocked.withLock { $0 = reason.escapedForDisplay }
-        case .unblocked: blocked.withLock { $0 = nil }
+        case .blocked(let reason):
+            blocked.withLock { $0 = reason.escapedForDisplay }
+            listener?.blocked(true)
+        case .unblocked:
+            blocked.withLock { $0 = nil }
+            listener?.blocked(false)
         case .channelClosed(_, let code, let text, _, _): disconnect(.refused(code: code, text: text))
         case .connectionClosed: disconnect(.unknown)
         default: break

@@ -10,6 +10,8 @@ actor Session {
     private let relay: ObserverRelay
     private var core: SessionCore?
     private var names: LockNames?
+    /// Tells this session from every other, to those who ask who holds what.
+    private let identity = Nonce()
     private let onEnd: @Sendable (Session, SessionEnd) -> Void
     /// How the session ended, as soon as it has.
     nonisolated let ending = Locked<SessionEnd?>(nil)
@@ -35,7 +37,7 @@ actor Session {
     func open() async throws(ConnectionFailure) {
         let connection = try AMQPConnection.open(
             settings.endpoint, timeout: settings.connectTimeout,
-            clientProperties: ["connection_name": "mqlock \(settings.owner) locks"])
+            clientProperties: ["connection_name": Self.connectionName(settings.owner, identity)])
         let core = SessionCore(loop: loop, connection: connection, settings: settings)
         let names = LockNames(
             core: core, session: self, largest: largest, relay: relay,
@@ -45,7 +47,8 @@ actor Session {
                     await self?.run { done(outcome) }
                 }
             },
-            obstacle: { [publisher] in publisher.obstacle })
+            prepareToPublish: { [publisher] in publisher.prepare() },
+            obstacle: { [publisher] in publisher.obstacle }, presence: presence(core))
         self.core = core
         self.names = names
         core.onSuspect = { [unowned names] in names.setSuspect($0) }
@@ -109,15 +112,41 @@ actor Session {
 
     // MARK: Ending
 
-    /// Turns waiting contenders away and returns when nothing is held, or the session has ended.
+    /// Turns waiting contenders away and returns when nothing is held and those who watch know it, or the session has
+    /// ended.
     func drain() async {
         guard let names, core?.end == nil else { return }
         await withCheckedContinuation { continuation in names.drain { continuation.resume() } }
+        // A program is often gone a moment later.
+        await publisher.finish()
     }
 
     func close() {
         core?.finish(.shutdown)
     }
+
+    // MARK: Seeing
+
+    /// By it operators find the connection that carries a holder's locks.
+    static func connectionName(_ owner: String, _ identity: Nonce) -> String {
+        "mqlock \(owner.prefix(200)) locks \(identity)"
+    }
+
+    private func presence(_ core: SessionCore) -> PresenceRegistry {
+        let link = ControlLink(
+            session: identity,
+            ask: { [weak self] question in Task { await self?.asked(question) } },
+            warn: { [relay, settings] text in
+                settings.seeing.warning {
+                    relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: text))
+                }
+            })
+        return PresenceRegistry(core: core, identity: identity) { [publisher] commands in
+            if link.mailbox.put(commands) { Task { await publisher.serve(link) } }
+        }
+    }
+
+    private func asked(_ question: ControlQuestion) { names?.presence.asked(question) }
 
     private func run(_ body: @Sendable () -> Void) { body() }
 }

@@ -29,8 +29,13 @@ enum SessionEnd: Sendable {
 final class SessionCore: @unchecked Sendable {
     let settings: SessionSettings
     let loop: EventLoop
-    let version: BrokerVersion
+    /// What this broker does with the locks of this session.
+    let behaviour: BrokerBehaviour
     let proof: ProofOfLife
+    /// What both sides agreed on.
+    let heartbeat: Duration
+    /// How long an answer proves, from the sending of its request.
+    let proofWindow: Duration
     /// How long a request may go unanswered.
     private let connection: AMQPConnection
     private var channels: ChannelTable
@@ -58,13 +63,13 @@ final class SessionCore: @unchecked Sendable {
         self.loop = loop
         self.connection = connection
         self.settings = settings
-        // A broker that hides its version is taken for a recent one: there the delivery limit has to be set.
-        version = BrokerVersion(connection.server.version ?? "") ?? BrokerVersion(4, 0, 0)
-        let window = settings.proofWindow(heartbeat: connection.heartbeat)
+        behaviour = BrokerBehaviour(BrokerVersion(announced: connection.server.version), settings.durability)
+        heartbeat = connection.heartbeat
+        proofWindow = settings.proofWindow(heartbeat: heartbeat)
         let now = ContinuousClock.now
-        schedule = ProofSchedule(window: window, heartbeat: connection.heartbeat, start: now)
+        schedule = ProofSchedule(window: proofWindow, heartbeat: heartbeat, start: now)
         // Until the first answer this is only how long we wait for it: nothing is granted before.
-        proof = ProofOfLife(until: now.advanced(by: window))
+        proof = ProofOfLife(until: now.advanced(by: proofWindow))
         channels = ChannelTable(first: Self.proofChannel + 1, last: connection.channelMax)
     }
 

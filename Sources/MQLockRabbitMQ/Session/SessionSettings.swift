@@ -4,6 +4,8 @@ import MQLock
 struct SessionSettings: Sendable {
     var endpoint: Endpoint
     var mutex: RabbitMQLocks.Mutex
+    var durability: RabbitMQLocks.Durability
+    var proof: RabbitMQLocks.Proof
     var owner: String
     var margin: Duration?
     var connectTimeout: Duration
@@ -12,12 +14,23 @@ struct SessionSettings: Sendable {
     /// Nil for half of what the broker allows.
     private var chosenRenewalInterval: Duration?
     var mutantKeepsLateDeliveries: Bool
+    /// Whom to answer, and whom to obey.
+    let seeing: SeeingSettings
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         do throws(ConnectionFailure) {
             endpoint = try AMQPURI.parse(configuration.uri)
         } catch {
             throw LockError(.invalidConfiguration, error.message, underlying: error)
+        }
+        mutex = configuration.mutex
+        durability = try Self.choice(
+            "durability", configuration.durability, &endpoint.extra, of: [.replicated, .fast], else: .replicated)
+        proof = try Self.choice("proof", configuration.proof, &endpoint.extra, of: [.session, .quorum], else: .session)
+        guard proof == .session || mutex == .singleActiveConsumer else {
+            throw LockError(
+                .invalidConfiguration,
+                "proof=quorum is the single active consumer's (sac); the other mutexes have nothing to renew")
         }
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
@@ -31,7 +44,6 @@ struct SessionSettings: Sendable {
             }
             endpoint.heartbeat = Int(heartbeat.components.seconds)
         }
-        mutex = configuration.mutex
         owner = configuration.owner
         margin = configuration.margin
         connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
@@ -39,6 +51,7 @@ struct SessionSettings: Sendable {
         acknowledgementTimeout = configuration.acknowledgementTimeout
         chosenRenewalInterval = configuration.renewalInterval
         mutantKeepsLateDeliveries = configuration.mutantKeepsLateDeliveries
+        seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
         }
@@ -55,6 +68,19 @@ struct SessionSettings: Sendable {
                 at a heartbeat of \(endpoint.heartbeat) s; lower the heartbeat or raise consumer_timeout on the broker
                 """)
         }
+    }
+
+    /// What the configuration says, else the URI, which loses the parameter.
+    private static func choice<Choice: CustomStringConvertible>(
+        _ key: String, _ configured: Choice?, _ parameters: inout [String: String], of choices: [Choice],
+        else standard: Choice
+    ) throws(LockError) -> Choice {
+        guard let text = parameters.removeValue(forKey: key) else { return configured ?? standard }
+        guard let choice = choices.first(where: { $0.description == text }) else {
+            let words = choices.map(\.description).joined(separator: " or ")
+            throw LockError(.invalidConfiguration, "in the broker URI, \(key) can be \(words)")
+        }
+        return configured ?? choice
     }
 
     /// How long an answered request proves the session, from its sending.

@@ -11,8 +11,15 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     /// Whether this session has found or made the queue before.
     private var hasMadeContact = false
     private var joinedAt = ContinuousClock.now
+    /// The channel on which the queue was declared and is yet to be consumed.
+    private var joining: UInt16?
+    private var isSeeding = false
     /// The next renewal, and the instant by which one has to have succeeded.
     private var renewal: (due: TimerID, limit: TimerID)?
+    /// What the queue's confirms prove; only looked at with `proof=quorum`.
+    private var schedule: QueueProof
+    /// The hold's own proof, with `proof=quorum`.
+    private var proof: ProofOfLife?
 
     /// Room for a kept token, our own, and a few that come at once after a holder's death.
     private static let prefetch: UInt16 = 8
@@ -21,6 +28,8 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     init(_ entry: NameEntry) {
         self.entry = entry
         channel = NameChannel(entry.core)
+        schedule = QueueProof(window: entry.core.proofWindow)
+        machine.cancelled = entry.core.behaviour.cancelled
     }
 
     var isQuiet: Bool { machine.isQuiet }
@@ -36,13 +45,18 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     func received(_ inbound: Inbound) {
         switch inbound {
         case .queueDeclareOK(_, _, let messages, let consumers):
-            hasMadeContact = true
             feed(.declared(messages: messages, consumers: consumers))
+            // Counts show that the queue is up; where they are 0 the seed's confirm does, see `join`.
+            if messages > 0 || consumers > 0 || !isSeeding { consumeIfJoining() }
         case .consumeOK: feed(.consuming)
         case .delivery(_, let delivery): deliver(delivery)
-        case .cancelledByBroker: feed(.cancelledByBroker)
+        case .cancelledByBroker:
+            // The queue that comes next is a new one.
+            hasMadeContact = false
+            feed(.cancelledByBroker)
         case .channelClosed(_, let code, let text, _, _):
             channel.forget()
+            joining = nil
             cancelRenewal()
             feed(.channelClosed(.init(code: code, text: text)))
         default: break
@@ -77,17 +91,15 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .join: join()
         case .closeChannel:
             cancelRenewal()
+            joining = nil
             close()
         case .seed: seed()
         case .publish(let number): publish(above: number)
         case .acknowledge(let delivery): channel.acknowledge(delivery)
         case .start(let timer, let number):
             core.loop.schedule(at: .now.advanced(by: delay(timer))) { [weak self] in self?.feed(.timer(timer, number)) }
-        case .grant(_, let number):
-            // No limit: the hold is renewed.
-            entry.grant(fence(number), for: nil)
-            if case .held = machine.state { scheduleRenewal() }
-        case .renewed: scheduleRenewal()
+        case .grant(_, let number, let nonce): grant(number, nonce)
+        case .renewed(let nonce): renewed(nonce)
         case .contended: entry.answer(.contended)
         case .fail(_, let fault, let doing): entry.answer(.failed(entry.refusal(fault, doing: doing)))
         case .failFarAhead(_, let number):
@@ -109,17 +121,43 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         }
     }
 
-    // MARK: Renewal
+    // MARK: Holding
+
+    private func grant(_ number: UInt64, _ nonce: Nonce) {
+        proof = nil
+        let proven = schedule.completed(nonce)
+        if provesByQueue {
+            let proof = ProofOfLife(until: proven ?? .now)
+            guard proof.isAlive else {
+                // Delivered too late for a grant: back in line.
+                feed(.release)
+                return entry.answer(.contended)
+            }
+            self.proof = proof
+        }
+        // No limit: the hold is renewed.
+        entry.grant(fence(number), for: nil, ownProof: proof)
+        if case .held = machine.state { scheduleRenewal() }
+    }
+
+    private func renewed(_ nonce: Nonce) {
+        let proven = schedule.completed(nonce)
+        // Too late by the clock is too late for good.
+        if let proof, let proven, !proof.extend(to: proven) { return reachedLimit() }
+        scheduleRenewal()
+    }
+
+    private var provesByQueue: Bool { core.settings.proof == .quorum }
 
     /// The broker takes a delivery back that is not acknowledged in time, without asking: a new one has to have come by
     /// then, or the lease ends before.
     private func scheduleRenewal() {
         cancelRenewal()
         let now = ContinuousClock.now
-        let due = core.loop.schedule(at: now.advanced(by: core.settings.renewalInterval)) { [weak self] in
-            self?.feed(.renewalDue)
-        }
-        let limit = core.loop.schedule(at: now.advanced(by: core.settings.maximumHold)) { [weak self] in
+        let interval = provesByQueue ? core.heartbeat / 2 : core.settings.renewalInterval
+        let due = core.loop.schedule(at: now.advanced(by: interval)) { [weak self] in self?.feed(.renewalDue) }
+        let maximum = now.advanced(by: core.settings.maximumHold)
+        let limit = core.loop.schedule(at: min(maximum, proof?.endsAt ?? maximum)) { [weak self] in
             self?.reachedLimit()
         }
         renewal = (due, limit)
@@ -134,7 +172,11 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func reachedLimit() {
         let obstacle = names.obstacle().map { ": \($0)" } ?? ""
-        entry.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker\(obstacle)"))
+        if let proof, !proof.isAlive {
+            entry.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent + obstacle))
+        } else {
+            entry.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker\(obstacle)"))
+        }
         feed(.release)
     }
 
@@ -149,10 +191,18 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             entry.turnAway(error)
             return feed(.seeded)
         }
+        isSeeding = true
         names.publish(entry.objects.queue, message) { [weak self] outcome in
+            guard let self else { return }
+            isSeeding = false
             switch outcome {
-            case .arrived, .unknown: self?.feed(.seeded)
-            case .refused(let code, let text): self?.feed(.seedRefused(.init(code: code, text: text)))
+            case .arrived:
+                feed(.seeded)
+                consumeIfJoining()
+            case .unknown, .unroutable:
+                feed(.seeded)
+                declareAgainIfJoining()
+            case .refused(let code, let text): feed(.seedRefused(.init(code: code, text: text)))
             }
         }
     }
@@ -170,13 +220,20 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         }
         feed(.publishing(message))
         let nonce = message.nonce
+        schedule.sending(nonce, at: .now)
         names.publish(entry.objects.queue, message) { [weak self] outcome in
             switch outcome {
-            case .arrived: self?.feed(.confirmed(nonce))
-            case .unknown: self?.feed(.unconfirmed(nonce))
+            case .arrived: self?.confirmed(nonce)
+            case .unknown, .unroutable: self?.feed(.unconfirmed(nonce))
             case .refused(let code, let text): self?.feed(.publishRefused(nonce, .init(code: code, text: text)))
             }
         }
+    }
+
+    private func confirmed(_ nonce: Nonce) {
+        // With a confirm that comes too late the token is as good as not confirmed: another has to be.
+        let isLate = provesByQueue && schedule.isLate(nonce, at: .now)
+        feed(isLate ? .unconfirmed(nonce) : .confirmed(nonce))
     }
 
     // MARK: Frames
@@ -188,11 +245,39 @@ final class SACDriver: NameDriver, ChannelHandler, @unchecked Sendable {
 
     private func join() {
         joinedAt = .now
-        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.version))
+        // Whoever is served publishes next: the time in line is for the second connection to come up.
+        names.prepareToPublish()
         // Declared every time, though it is there: on a queue of another kind, made meanwhile, to consume would be to hold.
+        declare()
+        // RabbitMQ 3.10.8 answers a second declarer as soon as a quorum queue is recorded, with counts of 0, and ends the
+        // whole connection when a consume comes before its process has started (541): all locks of this session. So at
+        // first contact with a queue that shows nothing we consume when our seed has been confirmed, by that process.
+        joining = channel.number
+        if hasMadeContact || core.settings.durability == .fast { consumeIfJoining() }
+    }
+
+    private func declare() {
+        let (queue, arguments) = (entry.objects.queue, QueueArguments.singleActiveConsumer(core.behaviour))
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.queueDeclare(channel, queue, durable: true, arguments: arguments.pairs)
         }
+    }
+
+    /// A publish that comes too early ends its connection in the same way, which costs no lock.
+    private func declareAgainIfJoining() {
+        guard let awaited = joining else { return }
+        core.loop.schedule(at: .now.advanced(by: .milliseconds(Int64.random(in: 50...150)))) { [weak self] in
+            guard let self, joining == awaited, !isSeeding else { return }
+            declare()
+        }
+    }
+
+    private func consumeIfJoining() {
+        guard core.end == nil, let joining, joining == channel.number else { return }
+        self.joining = nil
+        hasMadeContact = true
+        joinedAt = .now
+        let queue = entry.objects.queue
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.basicConsume(channel, queue, tag: Self.tag)
         }

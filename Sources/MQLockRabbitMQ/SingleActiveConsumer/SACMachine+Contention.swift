@@ -110,7 +110,7 @@ extension SACMachine {
             self.wanted = nil
             return leave() + [.contended(wanted.attempt)]
         case (.publish, .candidate(let candidate)):
-            return candidate.own == nil ? [.publish(above: candidate.kept.number)] : []
+            return follow(candidate.retry)
         case (.publish, .held): return renewalDue()
         default: return []
         }
@@ -128,53 +128,44 @@ extension SACMachine {
             return [.acknowledge(delivery), .report("a message that is no token of mqlock.v1")]
         }
         if isFarAhead { return leave() + failFarAhead(message.number) }
-        let token = Token(delivery: delivery, number: message.number)
+        let token = Token(delivery: delivery, number: message.number, nonce: message.nonce)
         guard case .candidate(var candidate) = state else {
             // Only the active consumer is delivered anything: we are it.
-            state = .candidate(Candidate(kept: token, own: nil))
-            let early: [Action] = mutant == .keepsNothing ? [.acknowledge(delivery)] : []
-            return early + [.publish(above: message.number)]
-        }
-        if candidate.own?.nonce == message.nonce {
-            // A token of ours that comes a second time: in between we were not the active consumer †.
-            if redelivered, mutant != .grantsRedelivered { return restart() }
-            candidate.own?.delivery = delivery
+            let candidate = Candidate(token, mutant: mutant?.ofCandidate)
             state = .candidate(candidate)
-            return settle()
+            return follow(candidate.firstSteps)
         }
-        let acknowledged = candidate.compare(token, mutant)
+        let steps = candidate.received(token, redelivered: redelivered)
         state = .candidate(candidate)
-        return acknowledged + settle()
+        return follow(steps)
     }
 
-    /// Grants when our own token is in the queue, came to us, and is strictly larger than every other †; publishes a
-    /// larger one when it has been reached.
-    private mutating func settle() -> [Action] {
-        guard case .candidate(var candidate) = state, let own = candidate.own else { return [] }
-        let least = mutant == .grantsOnTie ? candidate.kept.number : candidate.kept.number + 1
-        guard own.number >= least else { return outdo(&candidate) }
-        guard let token = own.settled, let wanted else { return [] }
+    private mutating func follow(_ steps: [Candidate.Step]) -> [Action] {
+        steps.flatMap { step -> [Action] in
+            switch step {
+            case .acknowledge(let delivery): [.acknowledge(delivery)]
+            case .publish(let number): [.publish(above: number)]
+            case .displaced: restart()
+            case .won(let token): grant(token)
+            }
+        }
+    }
+
+    private mutating func grant(_ token: Token) -> [Action] {
+        guard let wanted else { preconditionFailure("a candidate whom nobody wants") }
         self.wanted = nil
         timers = [:]
         state = .held(Hold(token: token))
-        let rest: [Action] = mutant == .keepsNothing ? [] : [.acknowledge(candidate.kept.delivery)]
-        return rest + [.grant(wanted.attempt, number: token.number)]
-    }
-
-    private mutating func outdo(_ candidate: inout Candidate) -> [Action] {
-        let acknowledged = candidate.disown(mutant)
-        state = .candidate(candidate)
-        return acknowledged + [.publish(above: candidate.kept.number)]
+        return [.grant(wanted.attempt, number: token.number, token.nonce)]
     }
 
     private mutating func publishing(_ message: SACMessage) -> [Action] {
-        let publication = Publication(nonce: message.nonce, number: message.number)
         switch state {
         case .candidate(var candidate):
-            candidate.own = publication
+            candidate.published(message.number, message.nonce)
             state = .candidate(candidate)
         case .held(var hold):
-            hold.renewal = publication
+            hold.renewal = Publication(nonce: message.nonce, number: message.number)
             state = .held(hold)
         case .closed, .pausing, .waiting: break
         }
@@ -183,10 +174,10 @@ extension SACMachine {
 
     private mutating func confirmed(_ nonce: Nonce) -> [Action] {
         switch state {
-        case .candidate(var candidate) where candidate.own?.nonce == nonce:
-            candidate.own?.isConfirmed = true
+        case .candidate(var candidate):
+            let steps = candidate.confirmed(nonce)
             state = .candidate(candidate)
-            return settle()
+            return follow(steps)
         case .held(var hold) where hold.renewal?.nonce == nonce:
             hold.renewal?.isConfirmed = true
             return settleRenewal(hold)
@@ -196,10 +187,10 @@ extension SACMachine {
 
     private mutating func unconfirmed(_ nonce: Nonce) -> [Action] {
         switch state {
-        case .candidate(var candidate) where candidate.own?.nonce == nonce:
-            let acknowledged = candidate.disown(mutant)
+        case .candidate(var candidate):
+            guard let steps = candidate.unconfirmed(nonce) else { return [] }
             state = .candidate(candidate)
-            return acknowledged + [start(.publish)]
+            return follow(steps) + [start(.publish)]
         case .held(let hold) where hold.renewal?.nonce == nonce: return giveUpRenewal(hold)
         default: return []
         }
@@ -212,7 +203,7 @@ extension SACMachine {
             // The queue is gone, and what was delivered with it.
             return restart()
         }
-        return [.lose(LossReason(.queueDeleted))] + leave()
+        return [.lose(cancelled)] + leave()
     }
 
     private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {
@@ -268,25 +259,5 @@ extension SACMachine {
         lastTimer += 1
         timers[timer] = lastTimer
         return .start(timer, lastTimer)
-    }
-}
-
-extension SACMachine.Candidate {
-    /// Keeps the larger of this token and the kept one, and acknowledges the other; of equals too, or the prefetch
-    /// would fill up with them and never let our own token in †.
-    fileprivate mutating func compare(_ token: SACMachine.Token, _ mutant: SACMachine.Mutant?) -> [SACMachine.Action] {
-        if token.number == kept.number, mutant == .keepsTies { return [] }
-        guard token.number > kept.number else { return [.acknowledge(token.delivery)] }
-        let smaller = kept
-        kept = token
-        return mutant == .keepsNothing ? [.acknowledge(token.delivery)] : [.acknowledge(smaller.delivery)]
-    }
-
-    /// Our token is no longer the one that counts: if it is here, it is one among the others.
-    fileprivate mutating func disown(_ mutant: SACMachine.Mutant?) -> [SACMachine.Action] {
-        guard let own else { return [] }
-        self.own = nil
-        guard let delivery = own.delivery else { return [] }
-        return compare(.init(delivery: delivery, number: own.number), mutant)
     }
 }

@@ -25,7 +25,6 @@ extension SACMachine {
         if message.number <= hold.token.number || hold.givenUp.contains(message.nonce) {
             return [.acknowledge(delivery)]
         }
-        if mutant == .holderIgnoresLarger { return [.acknowledge(delivery)] }
         return losePlace("another contender has published a larger token")
     }
 
@@ -41,13 +40,13 @@ extension SACMachine {
     }
 
     mutating func settleRenewal(_ hold: Hold) -> [Action] {
-        guard let token = hold.renewal?.settled else {
+        guard let renewal = hold.renewal, let token = renewal.settled else {
             state = .held(hold)
             return []
         }
         // Those given up on are no larger than this one and need not be remembered.
         state = .held(Hold(token: token))
-        return [.acknowledge(hold.token.delivery), .renewed]
+        return [.acknowledge(hold.token.delivery), .renewed(renewal.nonce)]
     }
 
     mutating func giveUpRenewal(_ hold: Hold) -> [Action] {

@@ -22,32 +22,8 @@ struct SACMachine: Sendable {
         case held(Hold)
     }
 
-    /// A token that was delivered to us and is not acknowledged.
-    struct Token: Equatable, Sendable {
-        let delivery: UInt64
-        let number: UInt64
-    }
-
-    /// The latest token that we have published on this channel.
-    struct Publication: Equatable, Sendable {
-        let nonce: Nonce
-        let number: UInt64
-        var isConfirmed = false
-        var delivery: UInt64?
-
-        /// The token, once it is confirmed and delivered: until then it may be on the way or lost.
-        var settled: Token? {
-            guard isConfirmed, let delivery else { return nil }
-            return Token(delivery: delivery, number: number)
-        }
-    }
-
-    struct Candidate: Equatable, Sendable {
-        /// Of all others' tokens that were delivered since the channel was opened, one with the largest number.
-        var kept: Token
-        /// Nil until it is published, and while a failed publish waits to be repeated.
-        var own: Publication?
-    }
+    typealias Token = Candidate.Token
+    typealias Publication = Candidate.Publication
 
     struct Hold: Equatable, Sendable {
         /// Grows with every renewal; the lease's number does not.
@@ -72,6 +48,9 @@ struct SACMachine: Sendable {
     /// The timers that count; others have been overtaken.
     var timers: [Timer: UInt64] = [:]
     var lastTimer: UInt64 = 0
+
+    /// What a holder is told when the broker cancels its consumer.
+    var cancelled = LossReason(.queueDeleted)
 
     /// A test switch: which sentence of the protocol to break.
     var mutant: Mutant?
@@ -147,9 +126,9 @@ extension SACMachine {
         case publish(above: UInt64)
         case acknowledge(UInt64)
         case start(Timer, UInt64)
-        case grant(Attempt, number: UInt64)
-        /// The hold stands on a new delivery.
-        case renewed
+        case grant(Attempt, number: UInt64, Nonce)
+        /// The hold stands on a new delivery, of the token with this nonce.
+        case renewed(Nonce)
         case contended(Attempt)
         case fail(Attempt, ChannelFault, doing: String)
         /// A token's number is too far ahead to go on from.
@@ -170,6 +149,16 @@ extension SACMachine {
         case grantsOnTie
         case grantsRedelivered
         case holderIgnoresRedelivered
-        case holderIgnoresLarger
+
+        /// The same for the part of the protocol that is the candidate's.
+        var ofCandidate: Candidate.Mutant? {
+            switch self {
+            case .keepsTies: .keepsTies
+            case .keepsNothing: .keepsNothing
+            case .grantsOnTie: .grantsOnTie
+            case .grantsRedelivered: .grantsRedelivered
+            case .holderIgnoresRedelivered: nil
+            }
+        }
     }
 }

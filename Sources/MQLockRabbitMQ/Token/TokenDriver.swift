@@ -7,12 +7,18 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private var names: LockNames { entry.names }
     private var core: SessionCore { entry.core }
     private var objects: ObjectNames { entry.objects }
-    private var machine = TokenMachine()
+    private var machine: TokenMachine
     private var channel: NameChannel
+    /// Whether the register has shown that it is not only recorded but there; see `placePin`.
+    private var isRegisterUp = false
+    /// The channel on which our consumer on the register is to be placed as soon as that is known.
+    private var awaitedPin: UInt16?
 
     init(_ entry: NameEntry) {
         self.entry = entry
         channel = NameChannel(entry.core)
+        machine = TokenMachine(entry.core.settings.durability)
+        machine.cancelled = entry.core.behaviour.cancelled
         machine.mutantKeepsLateDeliveries = entry.core.settings.mutantKeepsLateDeliveries
     }
 
@@ -22,19 +28,28 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     func contend(_ attempt: Attempt, waits: Bool) { feed(waits ? .acquire(attempt) : .tryAcquire(attempt)) }
     func abandon(_ attempt: Attempt) { feed(.abandon(attempt)) }
     func release() { feed(.release) }
-    func close() { channel.close() }
+    func close() {
+        awaitedPin = nil
+        channel.close()
+    }
 
     // MARK: The machine
 
     func received(_ inbound: Inbound) {
         switch inbound {
-        case .queueDeclareOK, .queueDeleteOK: feed(.done)
+        case .queueDeclareOK(_, let queue, _, let consumers):
+            if queue == objects.register, consumers > 0 { isRegisterUp = true }
+            feed(.done)
+        case .queueDeleteOK: feed(.done)
         case .consumeOK(_, let tag): if let tag = Tag(tag) { feed(.consumeConfirmed(tag)) }
-        case .cancelledByBroker(_, let tag): if let tag = Tag(tag) { feed(.cancelledByBroker(tag)) }
+        case .cancelledByBroker(_, let tag):
+            isRegisterUp = false
+            if let tag = Tag(tag) { feed(.cancelledByBroker(tag)) }
         case .delivery(_, let delivery), .gotMessage(_, let delivery): deliver(delivery)
         case .getEmpty: feed(.gotNothing)
         case .channelClosed(_, let code, let text, _, _):
             channel.forget()
+            (isRegisterUp, awaitedPin) = (false, nil)
             feed(.channelClosed(.init(code: code, text: text)))
         default: break
         }
@@ -45,10 +60,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     private func deliver(_ delivery: Delivery) {
         let content: TokenMachine.Content
         if !delivery.isOversize, let message = TokenMessage(payload: delivery.body) {
-            // 4.3 counts every hand-over in x-acquired-count; before, x-delivery-count does.
-            let count =
-                delivery.properties.headers["x-acquired-count"] ?? delivery.properties.headers["x-delivery-count"]
-            content = .token(message, count: count?.integer ?? 0)
+            content = .token(message, count: core.behaviour.handOvers(of: delivery.properties, in: objects.queue))
         } else {
             content = .stranger
         }
@@ -58,7 +70,9 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             guard case .token(let known)? = Tag(tag) else { return }
             number = known
         }
-        feed(.delivered(consumerTag: number, deliveryTag: delivery.deliveryTag, content))
+        feed(
+            .delivered(
+                consumerTag: number, deliveryTag: delivery.deliveryTag, isRedelivered: delivery.redelivered, content))
     }
 
     func feed(_ event: TokenMachine.Event) {
@@ -77,19 +91,22 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         case .seed: seed()
         case .verify(let number, let nonce): verify(number, nonce)
         case .consume(let tag): consume(objects.queue, tag: Tag.token(tag).text, noAck: false)
-        case .placePin: consume(objects.register, tag: Tag.pin.text, noAck: true)
+        case .placePin: placePin()
         case .get:
             channel.request { [objects = self.objects] connection, channel throws(ConnectionFailure) in
                 try connection.basicGet(channel, objects.queue, noAck: false)
             }
-        case .cancel(let tag):
-            channel.write { connection, channel throws(ConnectionFailure) in
-                try connection.basicCancel(channel, tag: Tag.token(tag).text, nowait: true)
-            }
+        case .mint(let number, let token): mint(number, above: token)
+        case .withdrawPin: cancel(.pin)
+        case .cancel(let tag): cancel(.token(tag))
         case .acknowledge(let tag): channel.acknowledge(tag)
         case .putBack(let tag):
             channel.write { connection, channel throws(ConnectionFailure) in
                 try connection.basicNack(channel, deliveryTag: tag, requeue: true, multiple: false)
+            }
+        case .handOn(let tag):
+            channel.write { connection, channel throws(ConnectionFailure) in
+                try connection.basicReject(channel, deliveryTag: tag, requeue: false)
             }
         case .pause(let number):
             let delay = Duration.milliseconds(Int64.random(in: 250...500))
@@ -122,8 +139,27 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         names.publish(objects.queue, message) { [weak self] outcome in
             switch outcome {
             case .arrived: self?.feed(.seeded(message.nonce))
-            case .unknown: self?.feed(.seedFailed)
+            case .unknown, .unroutable: self?.feed(.seedFailed)
             case .refused(let code, let text): self?.feed(.seedRefused(.init(code: code, text: text)))
+            }
+        }
+    }
+
+    private func mint(_ number: UInt64, above token: TokenMachine.Token) {
+        let message: TokenMessage
+        do throws(LockError) {
+            let granted = try TokenNumber.fence(number: token.message.number, count: token.count, at: Date())
+            let largest = max(granted.rawValue, names.largest[entry.name]?.rawValue ?? 0)
+            message = TokenMessage(number: try TokenNumber.seed(at: Date(), above: largest), nonce: Nonce())
+        } catch {
+            entry.turnAway(error)
+            return feed(.mintFailed(number))
+        }
+        names.publish(objects.queue, message) { [weak self] outcome in
+            switch outcome {
+            case .arrived: self?.feed(.minted(number, message.nonce))
+            case .unknown, .unroutable: self?.feed(.mintFailed(number))
+            case .refused(let code, let text): self?.feed(.mintRefused(number, .init(code: code, text: text)))
             }
         }
     }
@@ -145,7 +181,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     // MARK: Frames
 
     private func send(_ request: TokenMachine.Request) {
-        let (objects, version) = (objects, core.version)
+        let (objects, behaviour) = (objects, core.behaviour)
         if case .claimRegister(let nonce) = request {
             if let channel = channel.number { declareRegister(nonce, on: channel) }
             return
@@ -156,7 +192,7 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
             case .findQueue: try connection.queueDeclare(channel, objects.queue, passive: true)
             case .declareQueue:
                 try connection.queueDeclare(
-                    channel, objects.queue, durable: true, arguments: QueueArguments.token(version).pairs)
+                    channel, objects.queue, durable: true, arguments: QueueArguments.token(objects, behaviour).pairs)
             case .lockMend:
                 try connection.queueDeclare(
                     channel, objects.mend, exclusive: true, arguments: QueueArguments.mend.pairs)
@@ -168,9 +204,9 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
     }
 
     private func declareRegister(_ nonce: Nonce, on channel: UInt16) {
+        let arguments = QueueArguments.register(nonce, core.settings.durability)
         core.request(on: channel) { [objects] connection throws(ConnectionFailure) in
-            try connection.queueDeclare(
-                channel, objects.register, durable: true, arguments: QueueArguments.register(nonce).pairs)
+            try connection.queueDeclare(channel, objects.register, durable: true, arguments: arguments.pairs)
         }
     }
 
@@ -178,6 +214,50 @@ final class TokenDriver: NameDriver, ChannelHandler, @unchecked Sendable {
         channel.request { connection, channel throws(ConnectionFailure) in
             try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
         }
+    }
+
+    private func cancel(_ tag: Tag) {
+        channel.write { connection, channel throws(ConnectionFailure) in
+            try connection.basicCancel(channel, tag: tag.text, nowait: true)
+        }
+    }
+
+    /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a consume
+    /// comes before its process has started (541): all locks of this session. So we consume from a register that has a
+    /// consumer already, or that has confirmed a message. The message means nothing, and whoever is pinned drops it.
+    private func placePin() {
+        awaitedPin = channel.number
+        guard !isRegisterUp, core.settings.durability == .replicated else { return pinIfAwaited() }
+        prove()
+        // Nothing is confirmed during an alarm; no broker that works takes that long to start a queue.
+        core.loop.schedule(at: .now.advanced(by: .seconds(1))) { [weak self] in
+            guard let self, names.obstacle() != nil else { return }
+            pinIfAwaited()
+        }
+    }
+
+    private func prove() {
+        names.publish(objects.register, TokenMessage(number: 0, nonce: Nonce())) { [weak self] outcome in
+            guard let self, core.end == nil, let awaited = awaitedPin else { return }
+            switch outcome {
+            case .arrived:
+                isRegisterUp = true
+                pinIfAwaited()
+            // It has been deleted, or we may not publish: the consume is refused in good order, or goes well.
+            case .unroutable, .refused: pinIfAwaited()
+            // A publish that comes too early ends its connection in the same way, which costs no lock.
+            case .unknown:
+                core.loop.schedule(at: .now.advanced(by: .milliseconds(Int64.random(in: 50...150)))) { [weak self] in
+                    if let self, awaitedPin == awaited { prove() }
+                }
+            }
+        }
+    }
+
+    private func pinIfAwaited() {
+        guard core.end == nil, let awaitedPin, awaitedPin == channel.number else { return }
+        self.awaitedPin = nil
+        consume(objects.register, tag: Tag.pin.text, noAck: true)
     }
 
     private func openChannel() {

@@ -9,6 +9,7 @@ extension TokenMachine {
         case .abandon(let attempt): return abandon(attempt)
         case .release, .holdLimitReached: return release()
         case .done:
+            if case .minting(let token, .deletingRegister) = state { return registerDeleted(token) }
             guard case .preparing(let step) = state else { return [] }
             return advance(step)
         case .seeded(let nonce):
@@ -29,7 +30,11 @@ extension TokenMachine {
         case .verificationFailed(let number, let fault): return verificationFailed(number, fault)
         case .consumeConfirmed(.pin): return pinConfirmed()
         case .consumeConfirmed(.token(let tag)): return consumerConfirmed(tag)
-        case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
+        case .delivered(let consumer, let delivery, let isRedelivered, let content):
+            return delivered(consumer, Arrival(delivery, isRedelivered), content)
+        case .minted(let number, let nonce): return minted(number, nonce)
+        case .mintFailed(let number): return mintFailed(number)
+        case .mintRefused(let number, let fault): return mintFailed(number, fault)
         case .gotNothing: return gotNothing()
         case .cancelledByBroker(let tag): return cancelledByBroker(tag)
         case .channelClosed(let fault): return channelClosed(fault)
@@ -49,7 +54,7 @@ extension TokenMachine {
         case .closed: return prepare()
         case .idle: return contend(wanted)
         // An answer is under way that the one before no longer wants: it serves this one.
-        case .preparing, .getting: return []
+        case .preparing, .getting, .minting: return []
         case .held(let token):
             // The lease has run out by the local clock, its holder has left the line, and nobody has told us yet.
             state = .idle
@@ -81,35 +86,59 @@ extension TokenMachine {
             state = .idle
             return giveBack(token)
         // What is asked for comes back with nobody wanting it, and is dealt with then.
-        case .closed, .preparing, .getting, .idle, .held: return []
+        case .closed, .preparing, .getting, .idle, .held, .minting: return []
         }
     }
 
     // MARK: Tokens
 
-    private mutating func delivered(_ consumer: UInt64?, _ delivery: UInt64, _ content: Content) -> [Action] {
+    /// A delivery, as far as it has to be known to give it back.
+    struct Arrival: Equatable, Sendable {
+        let delivery: UInt64
+        let isRedelivered: Bool
+
+        init(_ delivery: UInt64, _ isRedelivered: Bool) {
+            (self.delivery, self.isRedelivered) = (delivery, isRedelivered)
+        }
+    }
+
+    private mutating func delivered(_ consumer: UInt64?, _ arrival: Arrival, _ content: Content) -> [Action] {
         switch state {
         case .consuming(let tag) where consumer == tag:
-            return received(content, delivery, consumer: tag)
+            return received(content, arrival, consumer: tag)
         case .getting where consumer == nil:
-            if wanted != nil { return received(content, delivery, consumer: nil) }
+            if wanted != nil { return received(content, arrival, consumer: nil) }
             state = .idle
         case .held(let token) where consumer != nil && consumer == token.consumerTag:
-            return deliveredToHolder(token, delivery, content)
-        case .verifying(let token), .pinning(let token):
+            return deliveredToHolder(token, arrival.delivery, content)
+        case .verifying(let token), .pinning(let token), .minting(let token, _):
             // One message at a time is ours to look at; a second can only be a duplicate, and can wait.
-            if consumer != nil, consumer == token.consumerTag { return [.putBack(delivery)] }
+            if consumer != nil, consumer == token.consumerTag { return [putBack(arrival)] }
         default: break
         }
         // For a consumer that has been cancelled: nobody waits for it any more.
-        return mutantKeepsLateDeliveries ? [] : [.putBack(delivery)]
+        return mutantKeepsLateDeliveries ? [] : [putBack(arrival)]
     }
 
-    private mutating func received(_ content: Content, _ delivery: UInt64, consumer: UInt64?) -> [Action] {
+    /// Gives a delivery back for the next to have.
+    ///
+    /// On a classic queue through its dead-letter loop, where the broker counts it; but not what came redelivered: the
+    /// mark has to stay on it until it is minted anew.
+    private func putBack(_ arrival: Arrival) -> Action {
+        let keepsMark = arrival.isRedelivered && mutant != .hidesRedelivery
+        return durability == .fast && !keepsMark ? .handOn(arrival.delivery) : .putBack(arrival.delivery)
+    }
+
+    private mutating func received(_ content: Content, _ arrival: Arrival, consumer: UInt64?) -> [Action] {
+        let delivery = arrival.delivery
         guard case .token(let message, let count) = content else {
             return drop(delivery, "a message that is no token of mqlock.v1")
         }
-        let token = Token(deliveryTag: delivery, consumerTag: consumer, message: message, count: count)
+        let token = Token(
+            deliveryTag: delivery, consumerTag: consumer, message: message, count: count,
+            isRedelivered: arrival.isRedelivered)
+        // Asked afresh, whatever is cached †.
+        if mustBeMinted(token) { return mutant == .mintsUnverified ? mint(token) : verify(token) }
         if let validNonce {
             // The register's nonce never changes while our consumer stands on it.
             if message.nonce == validNonce { return grant(token) }
@@ -121,7 +150,8 @@ extension TokenMachine {
     /// Asks the register, but only with our consumer on it: what it answers then stands until that is cancelled. The
     /// other way round, a register deleted and made anew between answer and consumer would go unnoticed.
     private mutating func verify(_ token: Token) -> [Action] {
-        guard pin == .placed else {
+        // While somebody mints anew there is no register to consume from. The question makes it, and is asked again.
+        guard pin == .placed || durability == .fast && pin == .none else {
             state = .pinning(token)
             return placePin()
         }
@@ -130,7 +160,7 @@ extension TokenMachine {
         return [.verify(lastVerification, token.message.nonce)]
     }
 
-    private mutating func placePin() -> [Action] {
+    mutating func placePin() -> [Action] {
         guard pin == .none else { return [] }
         pin = .asked
         return [.placePin]
@@ -150,18 +180,27 @@ extension TokenMachine {
     }
 
     private mutating func verified(_ number: UInt64) -> [Action] {
+        if isClaimingMint(number) { return mintSettled() }
         guard case .verifying(let token) = state, number == lastVerification else { return [] }
+        if mustBeMinted(token) { return mint(token) }
+        guard pin == .placed else {
+            state = .pinning(token)
+            return placePin()
+        }
         validNonce = token.message.nonce
         return grant(token)
     }
 
     private mutating func refuted(_ number: UInt64) -> [Action] {
+        // Somebody has seeded meanwhile: the old token is no more valid than ours.
+        if isClaimingMint(number) { return mintSettled() }
         guard case .verifying(let token) = state, number == lastVerification else { return [] }
         if let tag = token.consumerTag { state = .consuming(tag: tag) } else { state = .getting }
         return drop(token.deliveryTag, "a token that the register does not name")
     }
 
     private mutating func verificationFailed(_ number: UInt64, _ fault: ChannelFault) -> [Action] {
+        if isClaimingMint(number) { return mintFailed(lastMint) }
         guard case .verifying(let token) = state, number == lastVerification else { return [] }
         state = .idle
         let back = giveBack(token)
@@ -197,8 +236,9 @@ extension TokenMachine {
     }
 
     private mutating func giveBack(_ token: Token) -> [Action] {
-        guard let tag = token.consumerTag else { return [.putBack(token.deliveryTag)] }
-        return cancel(tag, token.deliveryTag)
+        let back = putBack(Arrival(token.deliveryTag, token.isRedelivered))
+        guard let tag = token.consumerTag else { return [back] }
+        return cancel(tag, back)
     }
 
     /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.
@@ -206,18 +246,18 @@ extension TokenMachine {
     /// Only a consumer that the broker has confirmed may be cancelled: a cancel that overtakes the confirmation of its
     /// consume kills the channel's process on the broker, and with it the connection (541, seen on 3.10.8: the
     /// confirmation comes from the quorum queue as a message of its own and finds no consumer).
-    private mutating func cancel(_ tag: UInt64, _ delivery: UInt64?) -> [Action] {
+    mutating func cancel(_ tag: UInt64, _ back: Action?) -> [Action] {
         guard !unconfirmed.contains(tag) else {
-            deferred[tag] = delivery
+            deferred[tag] = .some(back)
             return []
         }
-        return [.cancel(tag)] + (delivery.map { [.putBack($0)] } ?? [])
+        return [.cancel(tag)] + (back.map { [$0] } ?? [])
     }
 
     private mutating func consumerConfirmed(_ tag: UInt64) -> [Action] {
         unconfirmed.remove(tag)
-        guard let delivery = deferred.removeValue(forKey: tag) else { return [] }
-        return cancel(tag, delivery)
+        guard let back = deferred.removeValue(forKey: tag) else { return [] }
+        return cancel(tag, back)
     }
 
     private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
@@ -247,8 +287,10 @@ extension TokenMachine {
             (.token(let cancelled), .pinning(let token)) where cancelled == token.consumerTag:
             // The queue is gone and the delivery with it.
             return pause()
-        case (.token(let cancelled), .held(let token)) where cancelled == token.consumerTag:
-            return [.lose(LossReason(.queueDeleted))] + dropChannel()
+        case (.token(let cancelled), .minting(let token, _)) where cancelled == token.consumerTag:
+            return dropChannel() + pause()
+        case (.token(let tag), .held(let token)) where tag == token.consumerTag:
+            return [.lose(cancelled)] + dropChannel()
         case (.token, _): return []
         }
     }
@@ -263,7 +305,7 @@ extension TokenMachine {
         case .held:
             state = .closed
             return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
-        case .consuming, .getting, .verifying, .pinning:
+        case .consuming, .getting, .verifying, .pinning, .minting:
             // The broker has put back whatever was delivered here.
             state = .closed
             switch fault.code {
@@ -280,7 +322,7 @@ extension TokenMachine {
         return [.fail(wanted.attempt, fault, doing: doing)]
     }
 
-    private mutating func dropChannel() -> [Action] {
+    mutating func dropChannel() -> [Action] {
         state = .closed
         guard isChannelOpen else { return [] }
         forgetChannel()
@@ -300,7 +342,7 @@ extension TokenMachine {
         deferred = [:]
     }
 
-    private mutating func forgetPin() {
+    mutating func forgetPin() {
         validNonce = nil
         pin = .none
     }

@@ -72,6 +72,10 @@ extension TokenMachine {
             // It is somebody else's, or gone.
             state = .closed
             return unlocked()
+        case (.declaringQueue, ChannelFault.notFound):
+            // A classic queue is there, and the node that has it is not.
+            state = .closed
+            return [.trouble(Self.unreachableQueue)] + pause()
         case (.matchingQueue, ChannelFault.notFound),
             (.seeding, _), (.pausing, _), (.claiming, ChannelFault.notFound):
             state = .closed
@@ -85,6 +89,8 @@ extension TokenMachine {
     static let unanswered = """
         the broker does not answer for the lock's queues; if that lasts, one of them has lost its leader: delete both
         """
+
+    private static let unreachableQueue = "the node of the cluster that keeps the lock's queue is down"
 
     mutating func seed() -> [Action] {
         state = .preparing(.seeding)

@@ -22,8 +22,11 @@ struct TokenMachine: Sendable {
         /// A token is here, and our consumer on the register is being placed. To `verifying`, `idle`.
         case pinning(Token)
         /// The register is being asked whether the token is the valid one. To `held`, `pinning`, `consuming`,
-        /// `getting`, `idle`.
+        /// `getting`, `minting`, `idle`.
         case verifying(Token)
+        /// A valid token is here that must not be granted, and another is put in its place. To `consuming`, `getting`,
+        /// `idle`, `closed`.
+        case minting(Token, Minting)
         /// Granted. To `idle` by release, else to `closed`.
         case held(Token)
     }
@@ -35,6 +38,8 @@ struct TokenMachine: Sendable {
         let consumerTag: UInt64?
         let message: TokenMessage
         let count: Int64
+        /// It has been delivered before and has come back other than by a release.
+        let isRedelivered: Bool
     }
 
     enum Pin: Equatable, Sendable { case none, asked, placed }
@@ -54,18 +59,26 @@ struct TokenMachine: Sendable {
     var validNonce: Nonce?
     /// Our consumers that the broker has not confirmed yet.
     var unconfirmed: Set<UInt64> = []
-    /// What to do when it has: cancel the consumer, and put a delivery back that it brought.
-    var deferred: [UInt64: UInt64?] = [:]
+    /// What to do when it has: cancel the consumer, and give a delivery back that it brought.
+    var deferred: [UInt64: Action?] = [:]
     /// Whether the mending queue may be ours. Whoever may have it gives it back, wanted or not.
     var mayHaveMend = false
     var lastTag: UInt64 = 0
     var lastVerification: UInt64 = 0
     var lastPause: UInt64 = 0
+    var lastMint: UInt64 = 0
 
+    /// On classic queues the broker counts releases only, and a crash of it takes counts back.
+    let durability: RabbitMQLocks.Durability
+    /// What a holder is told when the broker cancels its consumer.
+    var cancelled = LossReason(.queueDeleted)
+
+    /// A test switch: which sentence on classic queues to break.
+    var mutant: Mutant?
     /// A test switch: a delivery that nobody waits for any more is kept instead of put back.
     var mutantKeepsLateDeliveries = false
 
-    init() {}
+    init(_ durability: RabbitMQLocks.Durability = .replicated) { self.durability = durability }
 
     /// Whether what there is on the broker is being found out or made.
     var isContacting: Bool {
@@ -107,7 +120,13 @@ extension TokenMachine {
         /// The register could not be asked.
         case verificationFailed(UInt64, ChannelFault)
         case consumeConfirmed(Tag)
-        case delivered(consumerTag: UInt64?, deliveryTag: UInt64, Content)
+        case delivered(consumerTag: UInt64?, deliveryTag: UInt64, isRedelivered: Bool = false, Content)
+        /// The token minted with this number was published as this message and is in the queue.
+        case minted(UInt64, Nonce)
+        /// It did not arrive, or nobody knows.
+        case mintFailed(UInt64)
+        /// The broker does not let us publish.
+        case mintRefused(UInt64, ChannelFault)
         case gotNothing
         case cancelledByBroker(Tag)
         case channelClosed(ChannelFault)
@@ -140,9 +159,17 @@ extension TokenMachine {
         case consume(UInt64)
         case get
         case placePin
+        /// Takes our consumer off the register.
+        case withdrawPin
+        /// Publishes a token in the place of this one: a fresh nonce, and a number above what this one can have been
+        /// granted with and not below the clock's.
+        case mint(UInt64, above: Token)
         case cancel(UInt64)
         case acknowledge(UInt64)
+        /// Back into the queue, marked as delivered before.
         case putBack(UInt64)
+        /// Through a classic queue's dead-letter loop: back into the queue as if new, with one more in its count.
+        case handOn(UInt64)
         case pause(UInt64)
         case grant(Attempt, Token)
         case contended(Attempt)
@@ -163,5 +190,15 @@ extension TokenMachine {
         case lockMend
         case deleteRegister
         case unlockMend
+    }
+
+    /// Ways to break the protocol on classic queues, each of which the tests have to notice.
+    enum Mutant: Sendable, CaseIterable {
+        /// Grants what comes redelivered.
+        case neverMints
+        /// Mints a token without asking the register whether it is the valid one.
+        case mintsUnverified
+        /// Puts what came redelivered back through the dead-letter loop, which takes the mark away.
+        case hidesRedelivery
     }
 }

@@ -1,3 +1,5 @@
+import MQLock
+
 /// One of the rules of the lock protocol that every adapter keeps.
 public enum ConformanceRule: Int, CaseIterable, Sendable, Hashable, CustomStringConvertible {
     /// Two valid leases of one name never overlap.
@@ -66,12 +68,23 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
         public let check: String
         /// What came out.
         public let outcome: Outcome
+        /// How long it took; zero when it was left out at once.
+        public let took: Duration
     }
 
     /// The name of the mutex, from the provider's capabilities.
     public let mutex: String
     /// The checks in the order in which they ran.
     public let entries: [Entry]
+
+    /// A report of checks, such as several runs have made in part.
+    /// - Parameters:
+    ///   - mutex: the mutex's name, from its capabilities.
+    ///   - entries: the checks in the order in which they are to be shown.
+    public init(mutex: String, entries: [Entry]) {
+        self.mutex = mutex
+        self.entries = entries
+    }
 
     /// Whether nothing failed.
     public var hasPassed: Bool { failures.isEmpty }
@@ -90,13 +103,15 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
         let lines = entries.map { entry in
             let label = "\(entry.rule): \(entry.check)"
             let padding = String(repeating: " ", count: width - label.count)
+            let took = entry.took.readable
+            let alignment = String(repeating: " ", count: max(0, 8 - took.count))
             let outcome =
                 switch entry.outcome {
                 case .passed: "passed"
                 case .failed(let why): "FAILED    \(why)"
                 case .leftOut(let why): "left out  \(why)"
                 }
-            return "\(label)\(padding)  \(outcome)"
+            return "\(label)\(padding)\(alignment)  \(took)  \(outcome)"
         }
         return (["conformance of \(mutex)"] + lines).joined(separator: "\n")
     }

@@ -81,6 +81,8 @@ public struct ConformanceFaults<Provider: LockProvider>: Sendable {
     public var resume: OnProvider?
     /// Ends the broker and starts it again.
     public var restartBroker: (@Sendable () async throws -> Void)?
+    /// Kills the broker, with what it has not written, and starts it again.
+    public var crashBroker: (@Sendable () async throws -> Void)?
     /// Deletes what the broker has for a name.
     public var deleteObjects: (@Sendable (LockName) async throws -> Void)?
     /// Puts an object of another kind where the name's would be.

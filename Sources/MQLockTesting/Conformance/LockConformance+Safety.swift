@@ -60,7 +60,16 @@ extension LockConformance {
             Check(.tokens, "over restarts of the broker") { bench in
                 let restart = try bench.need(bench.subject.faults.restartBroker, "restart the broker")
                 let seats = try await bench.seats(2)
-                try await growing(bench, seats) { _ in try await restart() }
+                // Once while it is free and once while it is held.
+                try await growing(bench, seats, rounds: 3) { _ in try await restart() }
+            },
+            Check(.tokens, "over a crash of the broker") { bench in
+                let crash = try bench.need(bench.subject.faults.crashBroker, "crash the broker")
+                let seats = try await bench.seats(2)
+                guard seats[0].provider.capabilities.tokensSurviveBrokerCrash else {
+                    throw NotTried("by its capabilities its tokens may go back when the broker crashes")
+                }
+                try await growing(bench, seats, rounds: 2) { _ in try await crash() }
             },
             Check(.tokens, "over deletion of the name's objects") { bench in
                 let delete = try bench.need(bench.subject.faults.deleteObjects, "delete objects on the broker")
@@ -72,16 +81,19 @@ extension LockConformance {
 
     /// Takes and gives back one name from two providers in turn, with something in between.
     private func growing(
-        _ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], _ between: (LockName) async throws -> Void
+        _ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], rounds: Int = 6,
+        _ between: (LockName) async throws -> Void
     ) async throws {
         let name = bench.subject.makeName()
         var last: FencingToken?
-        for round in 0..<6 {
+        for round in 0..<rounds {
             let contender = seats[round % seats.count].acquire(name)
             let token = try await bench.grantedInTime(contender, "grant \(round)").fencingToken
             if let last { try bench.require(token > last, "token \(token) was granted after \(last)") }
             last = token
-            if round % 2 == 0 {
+            if round == rounds - 1 {
+                try await bench.release(contender)
+            } else if round % 2 == 0 {
                 try await bench.release(contender)
                 try await between(name)
             } else {
@@ -155,5 +167,6 @@ extension LockConformance {
         try await afterGrant(seats[0].provider)
         let seen = try await bench.within("the silent holder to be told") { await states.value }
         guard case .lost? = seen.last else { throw Unmet("the silent holder's states were \(seen)") }
+        try await bench.release(waiter)
     }
 }

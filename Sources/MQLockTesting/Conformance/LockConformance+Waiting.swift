@@ -10,6 +10,12 @@ extension LockConformance {
             Check(.cancellationLeaksNothing, "generated interleavings") { [effort] bench in
                 var generator = SeededGenerator(effort.seed)
                 let seats = try await bench.seats(3)
+                // A wait of milliseconds is about the lock, not about the first connection.
+                for seat in seats {
+                    let first = seat.acquire(bench.subject.makeName())
+                    _ = try await bench.granted(first, "a first grant")
+                    try await bench.release(first)
+                }
                 let name = bench.subject.makeName()
                 // A wait that ends before a provider has ever reached its broker is told so, and not that it timed out.
                 for seat in seats {

@@ -52,6 +52,7 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
         var capabilities: LockCapabilities?
         for check in checks where rules.contains(check.rule) {
             let bench = Bench(subject)
+            let start = ContinuousClock.now
             let outcome: ConformanceReport.Outcome
             do {
                 if capabilities == nil { capabilities = try await bench.seat().provider.capabilities }
@@ -66,7 +67,8 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
                 outcome = .failed(String(describing: error))
             }
             await bench.close()
-            entries.append(.init(rule: check.rule, check: check.title, outcome: outcome))
+            entries.append(
+                .init(rule: check.rule, check: check.title, outcome: outcome, took: start.duration(to: .now)))
         }
         return ConformanceReport(mutex: capabilities?.mutex ?? "unknown", entries: entries)
     }

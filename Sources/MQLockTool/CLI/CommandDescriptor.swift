@@ -1,8 +1,11 @@
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
-        case run, demo, completion, help
+        case run, show, observe
+        case breaking = "break"
+        case demo, bench, completion, help
         case demoWorker = "demo-worker"
+        case benchWorker = "bench-worker"
         case guardian = "guard"
     }
 
@@ -26,7 +29,9 @@ struct CommandDescriptor: Sendable {
 }
 
 extension CommandDescriptor {
-    static let all = [run, demo, completion, help, demoWorker, guardian]
+    static let all = [
+        run, show, observe, breaking, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+    ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 
     static func named(_ name: String) -> Self? { all.first { $0.name == name } }
@@ -74,7 +79,7 @@ extension CommandDescriptor {
 
     static let help = Self(
         kind: .help, summary: "show the help of a command", operands: "[COMMAND]",
-        operandWords: Kind.allCases.filter { $0 != .demoWorker && $0 != .guardian }.map(\.rawValue))
+        operandWords: Kind.allCases.filter { ![.demoWorker, .benchWorker, .guardian].contains($0) }.map(\.rawValue))
 
     static let demoWorker = Self(
         kind: .demoWorker, summary: "one process of the demo", options: .broker, passesArguments: true, isHidden: true)

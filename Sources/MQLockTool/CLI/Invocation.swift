@@ -5,8 +5,13 @@ enum Invocation: Equatable {
     case help(CommandDescriptor.Kind?)
     case version
     case run(RunOptions)
+    case show(SeeingOptions)
+    case observe(SeeingOptions)
+    case breaking(SeeingOptions)
     case demo(DemoOptions, BrokerSource)
     case demoWorker([String], BrokerSource)
+    case bench(BenchOptions, BrokerSource)
+    case benchWorker([String])
     case completion(Completion.Shell)
 
     /// - Parameter arguments: the words behind the program's name.
@@ -24,8 +29,13 @@ enum Invocation: Equatable {
         if words.has(.help) { return .help(descriptor.kind) }
         switch descriptor.kind {
         case .run: return .run(try RunOptions(words))
+        case .show: return .show(try SeeingOptions(words, descriptor, patience: .seconds(2)))
+        case .observe: return .observe(try SeeingOptions(words, descriptor, patience: .seconds(2)))
+        case .breaking: return .breaking(try SeeingOptions(words, descriptor, patience: .seconds(5)))
         case .demo: return .demo(try DemoOptions(words), try BrokerSource(words, descriptor))
         case .demoWorker: return .demoWorker(words.passed, try BrokerSource(words, descriptor))
+        case .bench: return .bench(try BenchOptions(words), try BrokerSource(words, descriptor))
+        case .benchWorker: return .benchWorker(words.passed)
         case .completion: return .completion(try shell(words))
         case .help: return try help(words)
         case .guardian: throw .usage("'guard' is started by 'mqlock run', never by hand")

@@ -3,7 +3,9 @@ struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
         case owner, json, verbose
+        case yes, management
         case rounds, workers, lock, sabotage
+        case cycles, processes, kills, quick
     }
 
     /// What follows the option.
@@ -44,7 +46,8 @@ extension OptionDescriptor {
             key: .broker, long: "broker", value: .text("URI"),
             summary:
                 "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5; else that of --broker-file, else "
-                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672"),
+                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; durability=fast takes classic queues, on one node and "
+                + "quicker (the same for all contenders of a name), proof=quorum has sac's queue confirm each hold"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
             summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
@@ -52,9 +55,10 @@ extension OptionDescriptor {
 
     static let run = [
         Self(
-            key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token"]),
+            key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token", "exclusive"]),
             summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
-                + "active consumer, unlimited holds) or token (one message, fastest, 30 minutes at most)"),
+                + "active consumer, unlimited holds), token (one message, fastest, 30 minutes at most) or exclusive (an "
+                + "exclusive queue, unlimited holds); compared in the article 'Choosing a mutex' of the documentation"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(
@@ -77,5 +81,27 @@ extension OptionDescriptor {
             summary: "who we are, shown to others (default host/pid)"),
         Self(key: .json, long: "json", summary: "tell what happens as JSON on stderr, one object a line"),
         Self(key: .verbose, long: "verbose", short: "v", summary: "tell what happens on stderr"),
+    ]
+}
+
+extension OptionDescriptor {
+    private static func answers(_ standard: String) -> Self {
+        Self(
+            key: .wait, long: "wait", short: "w", value: .text("DUR"),
+            summary: "wait for answers for DUR at most (default \(standard))")
+    }
+
+    private static let objects = Self(key: .json, long: "json", summary: "write JSON, one object a line")
+
+    static let show = [answers("2s"), objects]
+    static let observe = [objects]
+    static let breaking = [
+        Self(key: .yes, long: "yes", short: "y", summary: "really take the lock from its holder"),
+        answers("5s"),
+        Self(
+            key: .management, long: "management", value: .text("URL"),
+            summary: "the broker's management API, http://user:password@host:15672, to close the connection of a "
+                + "holder that does not answer; else $MQLOCK_MANAGEMENT. Without a user it is the broker URI's"),
+        objects,
     ]
 }

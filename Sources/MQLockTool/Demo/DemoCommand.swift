@@ -23,7 +23,7 @@ enum DemoCommand {
 /// The parent: does what the scenario says, keeps the history, and shows it.
 private struct DemoDirector: ~Copyable {
     private enum Input: Sendable {
-        case output(String, DemoProcess.Output)
+        case output(String, ChildProcess.Output)
         /// A worker has been seen in the critical section for long enough.
         case due(String)
         case tick
@@ -42,7 +42,7 @@ private struct DemoDirector: ~Copyable {
     private var scenario: DemoScenario
     private var view: DemoView
     private var screen: DemoScreen
-    private var processes: [String: DemoProcess] = [:]
+    private var processes: [String: ChildProcess] = [:]
     private var killed: Set<String> = []
     private var spawned = 0
     private var events: [History.Event] = []
@@ -68,7 +68,7 @@ private struct DemoDirector: ~Copyable {
     }
 
     mutating func run() async throws -> Int32 {
-        try DemoSignals.watch { [continuation] in continuation.yield(.signal($0)) }
+        try TerminatingSignals.watch { [continuation] in continuation.yield(.signal($0)) }
         let ticker = Task { [continuation] in
             while (try? await Task.sleep(for: .milliseconds(250))) != nil { continuation.yield(.tick) }
         }
@@ -90,7 +90,7 @@ private struct DemoDirector: ~Copyable {
         return report.exitStatus
     }
 
-    private mutating func take(_ output: DemoProcess.Output, from id: String) throws(CommandFailure) {
+    private mutating func take(_ output: ChildProcess.Output, from id: String) throws(CommandFailure) {
         lastNews = .now
         switch output {
         case .line(let line):
@@ -154,7 +154,9 @@ private struct DemoDirector: ~Copyable {
         spawned += 1
         let id = "w\(spawned)"
         let sabotage = options.isSabotage ? ["--sabotage"] : []
-        processes[id] = try DemoProcess(id: id, arguments: [id, options.lock, directory] + sabotage, broker: broker) {
+        processes[id] = try ChildProcess(
+            id: id, command: .demoWorker, arguments: [id, options.lock, directory] + sabotage, broker: broker
+        ) {
             [continuation] in continuation.yield(.output(id, $0))
         }
         view.add(id)

@@ -99,11 +99,10 @@ extension RunOptions {
         switch words.values[.mutex] {
         case nil, "sac": return .singleActiveConsumer
         case "token": return .token
-        case "exclusive":
-            throw .usage("this kind of mutex comes later; in this version: --mutex sac or --mutex token", "run")
+        case "exclusive": return .exclusiveQueue
         case let other?:
             throw .usage(
-                "no mutex is called '\(other.escapedForDisplay)'; in this version: --mutex sac or --mutex token", "run")
+                "no mutex is called '\(other.escapedForDisplay)'; take --mutex sac, token or exclusive", "run")
         }
     }
 }

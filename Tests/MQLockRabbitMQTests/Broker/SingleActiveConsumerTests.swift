@@ -199,7 +199,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
     }
 
     /// What the hand-over costs beside the token's, uncontended and between two connections.
-    @Test(arguments: [RabbitMQLocks.Mutex.singleActiveConsumer, .token])
+    @Test(arguments: [RabbitMQLocks.Mutex.singleActiveConsumer, .token, .exclusiveQueue])
     func measured(_ mutex: RabbitMQLocks.Mutex) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in

@@ -40,14 +40,15 @@ private actor Counter {
 
     func timers(_ delays: [Int]) async -> [Int] {
         log = []
+        let start = ContinuousClock.now
         await withCheckedContinuation { continuation in
             for delay in delays {
-                loop.schedule(at: .now + .milliseconds(delay)) {
+                loop.schedule(at: start + .milliseconds(delay)) {
                     self.log.append(delay)
                     if self.log.count == delays.count { continuation.resume() }
                 }
             }
-            let cancelled = loop.schedule(at: .now + .milliseconds(1)) { self.log.append(-1) }
+            let cancelled = loop.schedule(at: start + .milliseconds(1)) { self.log.append(-1) }
             loop.cancel(cancelled)
         }
         return log

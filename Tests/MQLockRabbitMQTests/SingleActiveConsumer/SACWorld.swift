@@ -273,7 +273,7 @@ struct SACWorld {
             try feed(index, .publishing(message))
             publish(message, index)
         case .start(let timer, let number): clients[index].timers.append((timer, number))
-        case .grant(let attempt, let number): try grant(attempt, number, index)
+        case .grant(let attempt, let number, _): try grant(attempt, number, index)
         case .renewed: renewals += 1
         case .contended(let attempt), .fail(let attempt, _, _), .failFarAhead(let attempt, _):
             guard clients[index].attempt == attempt else { throw Violation(description: "an answer to nobody") }

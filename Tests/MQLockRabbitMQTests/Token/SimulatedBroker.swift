@@ -1,3 +1,5 @@
+import MQLockTesting
+
 @testable import MQLockRabbitMQ
 
 /// What RabbitMQ does for one lock name, as far as the token mutex can see it: a token queue, the register, the mending
@@ -11,10 +13,13 @@ struct SimulatedBroker {
     struct Message: Equatable {
         let token: TokenMessage
         var count: Int64 = 0
+        var isRedelivered = false
+        /// The count that a crash of the broker goes back to.
+        var countOnDisk: Int64 = 0
     }
 
     private struct Unacknowledged {
-        let message: Message
+        var message: Message
         let consumer: UInt64?
         let queue: Int
     }
@@ -45,7 +50,10 @@ struct SimulatedBroker {
         let event: Event
     }
 
+    let durability: RabbitMQLocks.Durability
     private var queueNumber = 0
+    /// Acknowledged, and a crash of the broker brings them back.
+    private var unflushed: [Message] = []
     private(set) var queueExists = false
     private(set) var ready: [Message] = []
     private(set) var register: Nonce?
@@ -56,6 +64,8 @@ struct SimulatedBroker {
     var outbox: [Reply] = []
     /// The register has been deleted this often: from then on an earlier grant binds nobody.
     private(set) var registerDeletions = 0
+
+    init(_ durability: RabbitMQLocks.Durability) { self.durability = durability }
 
     // MARK: Frames
 
@@ -84,7 +94,13 @@ struct SimulatedBroker {
             guard !ready.isEmpty else { return send(client, .gotNothing) }
             deliver(ready.removeFirst(), to: client, consumer: nil)
         case .cancel(let tag): consumers.removeAll { $0.client == client && $0.tag == tag }
-        case .acknowledge(let tag): channels[client]?.unacknowledged[tag] = nil
+        case .withdrawPin: channels[client]?.hasPin = false
+        case .acknowledge(let tag):
+            guard let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) else { return }
+            if entry.queue == queueNumber { unflushed.append(entry.message) }
+        case .handOn(let tag):
+            guard let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) else { return }
+            handOn(entry)
         case .putBack(let tag):
             if let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) { requeue(entry) }
         default: preconditionFailure("no frame: \(frame.action)")
@@ -106,7 +122,8 @@ struct SimulatedBroker {
             if mender == nil { mender = client }
             answer(client, mender == client, Fault.resourceLocked)
         case .deleteRegister:
-            deleteRegister()
+            // Who mints has the only valid token, and nobody's grant ends by it.
+            deleteRegister(countsAsFault: mender == client)
             send(client, .done)
         case .unlockMend:
             if mender == client { mender = nil }
@@ -145,15 +162,43 @@ struct SimulatedBroker {
         guard queueExists else { return }
         queueExists = false
         ready = []
+        unflushed = []
         let cancelled = consumers
         consumers = []
         for consumer in cancelled { send(consumer.client, .cancelledByBroker(.token(consumer.tag))) }
     }
 
-    mutating func deleteRegister() {
+    /// What has been acknowledged and counted so far survives the next crash.
+    mutating func flush() {
+        unflushed = []
+        for index in ready.indices { ready[index].countOnDisk = ready[index].count }
+        for client in channels.keys {
+            for (tag, entry) in channels[client]?.unacknowledged ?? [:] {
+                var entry = entry
+                entry.message.countOnDisk = entry.message.count
+                channels[client]?.unacknowledged[tag] = entry
+            }
+        }
+    }
+
+    /// A classic queue after kill -9 of the broker: counts go back, acknowledged messages come again, and all are marked.
+    mutating func crash(_ random: inout SeededGenerator) {
+        for client in channels.keys.sorted() { disconnect(client) }
+        mender = nil
+        for message in unflushed where Bool.random(using: &random) {
+            ready.insert(message, at: Int.random(in: 0...ready.count, using: &random))
+        }
+        unflushed = []
+        for index in ready.indices {
+            ready[index].count = ready[index].countOnDisk
+            ready[index].isRedelivered = true
+        }
+    }
+
+    mutating func deleteRegister(countsAsFault: Bool = true) {
         guard register != nil else { return }
         register = nil
-        registerDeletions += 1
+        if countsAsFault { registerDeletions += 1 }
         for client in channels.keys.sorted() where channels[client]?.hasPin == true {
             channels[client]?.hasPin = false
             send(client, .cancelledByBroker(.pin))
@@ -181,12 +226,27 @@ struct SimulatedBroker {
         channels[client]?.unacknowledged[tag] = Unacknowledged(message: message, consumer: consumer, queue: queueNumber)
         send(
             client,
-            .delivered(consumerTag: consumer, deliveryTag: tag, .token(message.token, count: message.count)))
+            .delivered(
+                consumerTag: consumer, deliveryTag: tag, isRedelivered: message.isRedelivered,
+                .token(message.token, count: message.count)))
+    }
+
+    /// The queue's own dead-letter loop.
+    private mutating func handOn(_ entry: Unacknowledged) {
+        guard queueExists, entry.queue == queueNumber else { return }
+        var message = entry.message
+        message.count += 1
+        message.isRedelivered = false
+        ready.append(message)
+        serve()
     }
 
     private mutating func requeue(_ entry: Unacknowledged) {
         guard queueExists, entry.queue == queueNumber else { return }
-        ready.insert(Message(token: entry.message.token, count: entry.message.count + 1), at: 0)
+        var message = entry.message
+        message.isRedelivered = true
+        if durability == .replicated { message.count += 1 }
+        ready.insert(message, at: 0)
         serve()
     }
 

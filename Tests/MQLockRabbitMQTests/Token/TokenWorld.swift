@@ -16,6 +16,8 @@ struct TokenWorld {
         static let lostPublishes = Faults(rawValue: 2)
         static let deletions = Faults(rawValue: 4)
         static let unanswered = Faults(rawValue: 8)
+        /// Of the broker; on classic queues only, for quorum queues have on disk what they have told.
+        static let crashes = Faults(rawValue: 16)
         static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered]
     }
 
@@ -35,29 +37,50 @@ struct TokenWorld {
         let client: Int
         let session: Int
         let token: TokenMessage
+        /// Which mint it is for; nil for a seed.
+        var mint: UInt64?
         var isWanted = true
     }
 
-    private var broker = SimulatedBroker()
+    private var broker: SimulatedBroker
     private var clients: [Client]
     private var sessions: [Int]
     private var publishes: [Publish] = []
     private var random: SeededGenerator
     private let faults: Faults
     private let mutant: Bool
+    private let machineMutant: TokenMachine.Mutant?
+    /// A sentence broken outside the machine: a token is minted above the old one only, however late it is.
+    private let mintsBelowTheClock: Bool
     private var clock: UInt64 = 1
     private var lastAttempt: UInt64 = 0
     private var lastFence: UInt64 = 0
     private(set) var grants = 0
     private(set) var abandonedInFlight = 0
+    private(set) var mints = 0
+    private(set) var crashes = 0
 
-    init(seed: UInt64, clients count: Int, faults: Faults, mutant: Bool = false) {
+    init(
+        seed: UInt64, clients count: Int, faults: Faults, mutant: Bool = false,
+        durability: RabbitMQLocks.Durability = .replicated, machine: TokenMachine.Mutant? = nil,
+        mintsBelowTheClock: Bool = false
+    ) {
         random = SeededGenerator(seed)
+        broker = SimulatedBroker(durability)
+        machineMutant = machine
+        self.mintsBelowTheClock = mintsBelowTheClock
         clients = Array(repeating: Client(), count: count)
         sessions = Array(repeating: 0, count: count)
         self.faults = faults
         self.mutant = mutant
-        for index in clients.indices { clients[index].machine.mutantKeepsLateDeliveries = mutant }
+        for index in clients.indices { renew(index) }
+    }
+
+    private mutating func renew(_ index: Int) {
+        clients[index] = Client()
+        clients[index].machine = TokenMachine(broker.durability)
+        clients[index].machine.mutant = machineMutant
+        clients[index].machine.mutantKeepsLateDeliveries = mutant
     }
 
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
@@ -78,6 +101,7 @@ struct TokenWorld {
     private mutating func step() throws {
         clock += 1
         let index = Int.random(in: clients.indices, using: &random)
+        if faults.contains(.crashes) { crashOrFlush() }
         switch Int.random(in: 0..<24, using: &random) {
         case 0..<7: carryToBroker(index)
         case 7..<14: try carryToClient(index)
@@ -151,17 +175,31 @@ struct TokenWorld {
         while !clients[index].outbox.isEmpty, Bool.random(using: &random) { carryToBroker(index) }
         broker.disconnect(index)
         sessions[index] += 1
-        clients[index] = Client()
-        clients[index].machine.mutantKeepsLateDeliveries = mutant
+        renew(index)
         collect()
+    }
+
+    private mutating func crashOrFlush() {
+        switch Int.random(in: 0..<48, using: &random) {
+        case 0:
+            broker.crash(&random)
+            broker.outbox = []
+            crashes += 1
+            for index in clients.indices {
+                sessions[index] += 1
+                renew(index)
+            }
+        case 1: broker.flush()
+        default: break
+        }
     }
 
     /// A request has gone unanswered for too long: the session closes the channel for it. The broker gets to what was
     /// written before, and then to the close.
     private mutating func giveUpChannel(_ index: Int) throws {
         switch clients[index].machine.state {
-        case .preparing(.pausing), .preparing(.seeding), .closed, .idle, .held: return
-        case .verifying:
+        case .preparing(.pausing), .preparing(.seeding), .minting(_, .publishing), .closed, .idle, .held: return
+        case .verifying, .minting(_, .claiming):
             let number = clients[index].machine.lastVerification
             return try feed(index, .verificationFailed(number, .init(code: Self.unanswered, text: "")))
         default: break
@@ -187,7 +225,7 @@ struct TokenWorld {
             if isAsking { return true }
             switch client.machine.state {
             case .idle, .closed, .held, .preparing(.pausing): return false
-            case .preparing, .pinning, .verifying: return true
+            case .preparing, .pinning, .verifying, .minting: return true
             case .getting: return client.machine.validNonce == nil
             case .consuming:
                 let isDelivered = client.inbox.contains { if case .delivered = $0.event { true } else { false } }
@@ -247,13 +285,19 @@ struct TokenWorld {
         {
             // No confirm in time: the client gives up on it, and it may still arrive.
             publishes[at].isWanted = false
-            if publishes[at].session == sessions[publishes[at].client] { try feed(publishes[at].client, .seedFailed) }
-            return
+            return try tell(publishes[at], false)
         }
         let publish = publishes.remove(at: at)
         let arrived = broker.publish(publish.token)
         collect()
-        guard publish.isWanted, publish.session == sessions[publish.client] else { return }
+        if publish.isWanted { try tell(publish, arrived) }
+    }
+
+    private mutating func tell(_ publish: Publish, _ arrived: Bool) throws {
+        guard publish.session == sessions[publish.client] else { return }
+        if let mint = publish.mint {
+            return try feed(publish.client, arrived ? .minted(mint, publish.token.nonce) : .mintFailed(mint))
+        }
         try feed(publish.client, arrived ? .seeded(publish.token.nonce) : .seedFailed)
     }
 
@@ -282,11 +326,18 @@ struct TokenWorld {
                 throw Violation(description: "a consumer was cancelled that the broker had not confirmed")
             }
             write(action, index)
-        case .request, .consume, .get, .placePin, .acknowledge, .putBack, .verify: write(action, index)
+        case .request, .consume, .get, .placePin, .withdrawPin, .acknowledge, .putBack, .handOn, .verify:
+            write(action, index)
         case .seed:
             clock += 1
             let token = TokenMessage(number: clock << 21, nonce: Nonce())
             publishes.append(Publish(client: index, session: sessions[index], token: token))
+        case .mint(let number, let old):
+            clock += 1
+            mints += 1
+            let above = old.message.number + 32 * UInt64(old.count) + 32
+            let token = TokenMessage(number: mintsBelowTheClock ? above : max(above, clock << 21), nonce: Nonce())
+            publishes.append(Publish(client: index, session: sessions[index], token: token, mint: number))
         case .pause(let number): clients[index].pauses.append(number)
         case .grant(let attempt, let token): try grant(attempt, token, index)
         case .contended(let attempt), .fail(let attempt, _, _):

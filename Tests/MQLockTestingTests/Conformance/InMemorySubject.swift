@@ -22,6 +22,8 @@ func inMemorySubject(_ mutation: Mutation = [], patience: Duration) -> Conforman
     subject.faults.pause = { $0.pause() }
     subject.faults.resume = { $0.resume() }
     subject.faults.restartBroker = { broker.restart() }
+    // What it keeps over a restart is all that it has.
+    subject.faults.crashBroker = { broker.restart() }
     subject.faults.deleteObjects = { broker.deleteQueue(of: $0) }
     subject.faults.occupy = { broker.occupy($0, kind: "another") }
     subject.faults.requestCount = { broker.requests }

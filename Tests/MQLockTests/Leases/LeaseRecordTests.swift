@@ -5,6 +5,30 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct LeaseRecordTests {
     let clock = ManualClock()
 
+    /// A proof of its own is a further upper bound, and ends one lease only.
+    @Test func theOwnProofBoundsOneLease() throws {
+        let session = ProofOfLife(until: clock.now.advanced(by: .seconds(10)), clock: clock)
+        let own = ProofOfLife(until: clock.now.advanced(by: .seconds(2)), clock: clock)
+        let other = LeaseRecord(name: "a", token: try #require(FencingToken(rawValue: 32)), owner: "o", proof: session)
+        let record = LeaseRecord(
+            name: "b", token: try #require(FencingToken(rawValue: 32)), owner: "o", proof: session, ownProof: own)
+        let start = clock.now
+        #expect(record.remaining == .seconds(2))
+        #expect(own.extend(to: start.advanced(by: .seconds(20))))
+        #expect(record.remaining == .seconds(10), "the session's proof is the other bound")
+        #expect(record.validUntil == start.advanced(by: .seconds(10)))
+        #expect(session.extend(to: start.advanced(by: .seconds(60))))
+        #expect(record.validUntil == start.advanced(by: .seconds(20)))
+        clock.advance(by: .seconds(20))
+        #expect(!record.isValid && other.isValid)
+        #expect(!own.extend(to: start.advanced(by: .seconds(60))), "nothing revives it")
+        #expect(!record.isValid)
+        #expect(record.endedAt == start.advanced(by: .seconds(20)))
+        guard case .lost(let reason) = record.state else { throw LockError.cancelled("b") }
+        #expect(reason.kind == .proofOverdue)
+        #expect(reason.detail == LeaseRecord.queueIsSilent)
+    }
+
     private enum Step: CaseIterable { case suspect, clear, lose, release, expire }
 
     /// Every sequence of up to five steps: the first end stands, and everybody is told the same.

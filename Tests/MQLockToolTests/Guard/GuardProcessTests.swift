@@ -162,12 +162,12 @@ struct GuardProcessTests {
             "/bin/sh", "-c", "trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done",
         ])
         // Long enough for a busy machine to start a shell in.
-        _ = try await guardian.start(proof: .seconds(3))
+        _ = try await guardian.start(proof: .seconds(8))
         #expect(await guardian.process.output.line() == "ready")
         guardian.process.send(SIGSTOP)
         guardian.tell(.deadline(BootClock.after(.seconds(60))))
         // Past the proof that the guard knows of: the time is what this is about.
-        try await Task.sleep(for: .seconds(3))
+        try await Task.sleep(for: .seconds(8))
         guardian.process.send(SIGCONT)
         guardian.tell(.signal(SIGUSR1))
         guard case .ended(let status, _, .own) = await guardian.report() else { throw TestFailure("killed") }

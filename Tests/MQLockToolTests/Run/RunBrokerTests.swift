@@ -56,16 +56,38 @@ struct RunBrokerTests {
         #expect(result.errors.isEmpty)
     }
 
-    @Test("another mutex for the same name is refused with status 78, both named")
-    func anotherMutex() async throws {
-        #expect(try await run([], ["true"]).status == 0)
+    private static let titles = [
+        "sac": "single active consumer mutex (sac)", "token": "token mutex (token)",
+        "exclusive": "exclusive queue mutex (exclusive)",
+    ]
+
+    /// While the first holds, and for the kinds that leave a queue behind, after it has ended too.
+    @Test(
+        "another mutex for the same name is refused with status 78, both named",
+        arguments: [
+            ("sac", "token"), ("sac", "exclusive"), ("token", "sac"), ("token", "exclusive"), ("exclusive", "sac"),
+            ("exclusive", "token"),
+        ])
+    func anotherMutex(first: String, second: String) async throws {
         let environment = ["MQLOCK_BROKER": try required(Broker.uri)]
-        let result = try await TestProcess(
-            TestProcess.mqlock, ["mqlock", "run", name, "--", "true"], environment: environment
-        ).result()
-        #expect(result.status == 78)
-        #expect(result.errors.contains("token mutex (token)"), "\(result.errors)")
-        #expect(result.errors.contains("single active consumer mutex (sac)"), "\(result.errors)")
+        func start(_ mutex: String, _ options: [String], _ command: [String]) throws -> TestProcess {
+            try TestProcess(
+                TestProcess.mqlock, ["mqlock", "run", name, "--mutex", mutex] + options + ["--"] + command,
+                environment: environment)
+        }
+        let holder = try start(first, [], ["sh", "-c", "echo ready; trap 'exit 0' TERM; while :; do sleep 0.05; done"])
+        #expect(await holder.output.line() == "ready")
+        for options in [[], ["-n"], ["-w", "20s"]] {
+            let result = try await start(second, options, ["echo", "ran"]).result()
+            #expect(result.status == 78, "\(options)")
+            #expect(result.output.isEmpty)
+            for title in [Self.titles[first], Self.titles[second]] {
+                #expect(result.errors.contains(try required(title)), "\(result.errors)")
+            }
+        }
+        holder.send(SIGTERM)
+        #expect(await holder.result().status == 0)
+        if first != "exclusive" { #expect(try await start(second, [], ["true"]).result().status == 78) }
     }
 
     @Test("its environment overrides an outer one, its output is its own, and the fence grows")

@@ -35,8 +35,8 @@ final class TestProcess: Sendable {
         close(output.writing)
         close(errors.writing)
         guard pid > 0 else { throw TestFailure("cannot start \(path): \(pid)") }
-        self.output = PipeReader(output.reading)
-        self.errors = PipeReader(errors.reading)
+        self.output = PipeReader(output.reading, of: pid)
+        self.errors = PipeReader(errors.reading, of: pid)
     }
 
     /// As `mqlock run` itself: a guard may be gone when it is written to.
@@ -70,7 +70,7 @@ final class TestProcess: Sendable {
     /// Waits for the end. To be asked once.
     func ended() async -> WaitStatus {
         let pid = pid
-        return await blocking {
+        return await blocking(killing: pid) {
             var status: Int32 = 0
             _ = Platform.retrying { waitpid(pid, &status, 0) }
             return WaitStatus(status)
@@ -87,16 +87,18 @@ final class TestProcess: Sendable {
 /// The reading end of a pipe, line by line.
 final class PipeReader: @unchecked Sendable {
     private let descriptor: Int32
+    private let process: pid_t?
     /// Touched by one reader at a time, as tests await one answer after the other.
     private var buffered: [UInt8] = []
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    /// - Parameter process: whose output it is.
+    init(_ descriptor: Int32, of process: pid_t? = nil) { (self.descriptor, self.process) = (descriptor, process) }
 
     deinit { close(descriptor) }
 
     /// The next line without its end; nil when nobody can write any more.
     func line() async -> String? {
-        await blocking { [self] in
+        await blocking(killing: process) { [self] in
             while true {
                 if let end = buffered.firstIndex(of: UInt8(ascii: "\n")) {
                     let line = String(decoding: buffered[..<end], as: UTF8.self)
@@ -112,7 +114,7 @@ final class PipeReader: @unchecked Sendable {
     func rest() async -> String { String(decoding: await restBytes(), as: UTF8.self) }
 
     func restBytes() async -> [UInt8] {
-        await blocking { [self] in
+        await blocking(killing: process) { [self] in
             while fill() {}
             defer { buffered = [] }
             return buffered
@@ -134,9 +136,17 @@ struct TestFailure: Error, CustomStringConvertible {
 }
 
 /// Runs a call that blocks on a thread of its own, not on one of the language's few.
-func blocking<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
-    await withCheckedContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(returning: body()) }
+///
+/// - Parameter process: what the call waits for: killed when the test's time is over, so that the call returns.
+func blocking<Result: Sendable>(
+    killing process: pid_t? = nil, _ body: @escaping @Sendable () -> Result
+) async -> Result {
+    await withTaskCancellationHandler {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: body()) }
+        }
+    } onCancel: {
+        if let process { kill(process, SIGKILL) }
     }
 }
 

@@ -78,4 +78,28 @@ extension TortureTests.EnduranceTests {
             }
         }
     }
+
+    /// Past the broker's delivery-acknowledgement timeout five times over, by a mutex that renews its holds.
+    @Test func aHoldOutlivesTheAcknowledgementTimeout() async throws {
+        let timeout = Duration.seconds(60)
+        try await withAcknowledgementTimeout(timeout) { broker in
+            let locks = try MutexUnderTest.allCases.map { mutex in
+                try broker.locks {
+                    mutex.configure(&$0)
+                    $0.acknowledgementTimeout = timeout
+                }
+            }.filter { $0.capabilities.maximumHold == nil }
+            try #require(!locks.isEmpty)
+            let name = try LockName("test/endurance/\(UInt64.random(in: 0 ... .max))")
+            let held = try locks.indices.map { Contender(locks[$0], try LockName("\(name)/\($0)")) }
+            for contender in held { _ = try await contender.lease() }
+            try await Task.sleep(for: timeout * 5 + .seconds(10))
+            for contender in held {
+                #expect(try await contender.lease().isValid)
+                #expect(try await contender.release() == nil)
+            }
+            for program in locks { await program.shutdown() }
+            broker.clean(held.map(\.name))
+        }
+    }
 }

@@ -11,16 +11,17 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME [sac|token]`, else `token`. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`. Instants are
+/// nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
-        let arguments = CommandLine.arguments
-        guard (4...5).contains(arguments.count) else {
-            return say("usage: TortureWorker hold|spin|churn|seed URI NAME [sac|token]")
+        let arguments = Self.arguments
+        guard arguments.count == 5, let mutex = MutexUnderTest.named(arguments[4]) else {
+            return say("usage: TortureWorker hold|spin|churn|seed URI NAME MUTEX")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
-        let locks = try RabbitMQLocks(configuration(uri, arguments.last == "sac" ? .singleActiveConsumer : .token))
+        let locks = try RabbitMQLocks(configuration(uri, mutex))
         let commands = Commands()
         do {
             switch mode {
@@ -36,32 +37,62 @@ struct Worker {
         await locks.shutdown()
     }
 
-    private static func configuration(
-        _ uri: String, _ mutex: RabbitMQLocks.Mutex
-    )
-        -> RabbitMQLocks.Configuration
-    {
-        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
+    /// Under libfaketime Swift 6.3 finds none in `CommandLine`.
+    private static var arguments: [String] {
+        guard CommandLine.arguments.isEmpty else { return CommandLine.arguments }
+        let words = (try? Data(contentsOf: URL(fileURLWithPath: "/proc/self/cmdline"))) ?? Data()
+        return words.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func configuration(_ uri: String, _ mutex: MutexUnderTest) -> RabbitMQLocks.Configuration {
+        var configuration = RabbitMQLocks.Configuration(uri: uri)
+        mutex.configure(&configuration)
         configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(200))
         return configuration
     }
 
-    /// Holds until it is told to release.
+    /// Acquires, and then does what it is told: `release`, `acquire`, `exhaust` (take every file descriptor there is),
+    /// `recover` (give them back), `clock`.
     private static func hold(_ locks: RabbitMQLocks, _ name: LockName, _ commands: Commands) async throws {
-        let held = try await locks.acquire(name)
-        say("granted \(held.lease.fencingToken) \(Boot.nanoseconds(held.lease.record.grantedAt))")
-        let lease = held.lease
-        let watching = Task {
-            for await state in lease.states {
-                if case .lost(let reason) = state {
-                    say("lost \(reason.kind) \(Boot.nanoseconds(lease.record.endedAt ?? .now))")
-                }
+        let hog = DescriptorHog()
+        var release = acquire(locks, name)
+        while let command = await commands.next() {
+            switch command {
+            case "release": release.finish()
+            case "acquire": release = acquire(locks, name)
+            case "exhaust": say("exhausted \(hog.start())")
+            case "recover":
+                hog.stop()
+                say("recovered")
+            case "clock": say("clock \(Int(Date().timeIntervalSince1970)) \(Boot.now)")
+            default: say("unknown \(command)")
             }
         }
-        _ = await commands.next()
-        watching.cancel()
-        try await held.release()
-        say("released \(Boot.now)")
+    }
+
+    /// Acquires and holds, aside, until the returned stream is finished.
+    private static func acquire(_ locks: RabbitMQLocks, _ name: LockName) -> AsyncStream<Never>.Continuation {
+        let (end, continuation) = AsyncStream.makeStream(of: Never.self)
+        Task {
+            do throws(LockError) {
+                let held = try await locks.acquire(name)
+                let lease = held.lease
+                say("granted \(lease.fencingToken) \(Boot.nanoseconds(lease.record.grantedAt))")
+                Task {
+                    for await state in lease.states {
+                        if case .lost(let reason) = state {
+                            say("lost \(reason.kind) \(Boot.nanoseconds(lease.record.endedAt ?? .now))")
+                        }
+                    }
+                }
+                for await _ in end {}
+                try await held.release()
+                say("released \(Boot.now)")
+            } catch {
+                say("failed \(error.code) \(error)")
+            }
+        }
+        return continuation
     }
 
     /// Holds and looks at its lease as fast as it can, on a thread of its own, until the lease has ended.

@@ -53,7 +53,7 @@ struct LiveBroker: Sendable {
     func clean(_ names: [LockName]) {
         for name in names {
             guard let objects = try? objects(name) else { continue }
-            for queue in [objects.queue, objects.register, objects.mend] { try? raw { try $0.delete(queue) } }
+            for queue in objects.all { try? raw { try $0.delete(queue) } }
         }
     }
 

@@ -48,8 +48,18 @@ struct RawClient {
         }
     }
 
-    func declare(_ queue: String, arguments: [String: FieldValue]) throws {
-        try connection.queueDeclare(1, queue, durable: true, arguments: arguments)
+    /// The version that the broker names.
+    var brokerVersion: String? { connection.server.version }
+
+    func declare(
+        _ queue: String, durable: Bool = true, exclusive: Bool = false, arguments: [String: FieldValue]
+    ) throws {
+        try connection.queueDeclare(1, queue, durable: durable, exclusive: exclusive, arguments: arguments)
+        try answer { if case .queueDeclareOK = $0 { () } else { nil } }
+    }
+
+    func declareExclusive(_ queue: String) throws {
+        try connection.queueDeclare(1, queue, exclusive: true)
         try answer { if case .queueDeclareOK = $0 { () } else { nil } }
     }
 
@@ -65,8 +75,12 @@ struct RawClient {
 
     /// Publishes and waits for the confirm.
     func publish(_ body: [UInt8], to queue: String, properties: MessageProperties = MessageProperties()) throws {
+        try publish(body, exchange: "", key: queue, properties: properties)
+    }
+
+    func publish(_ body: [UInt8], exchange: String, key: String, properties: MessageProperties) throws {
         try connection.basicPublish(
-            1, exchange: "", routingKey: queue, mandatory: true, properties: properties, body: body)
+            1, exchange: exchange, routingKey: key, mandatory: true, properties: properties, body: body)
         try answer { inbound in
             switch inbound {
             case .ack: ()
@@ -104,6 +118,32 @@ struct RawClient {
         }
     }
 
+    /// Stands in the queue's line until something is delivered; acknowledges nothing.
+    func firstDelivery(from queue: String, prefetch: UInt16) throws -> Delivery {
+        try connection.basicQos(1, prefetch: prefetch)
+        try connection.basicConsume(1, queue)
+        return try answer { if case .delivery(_, let delivery) = $0 { delivery } else { nil } }
+    }
+
+    /// Publishes to a queue that we consume from, and waits for both the confirm and the message itself.
+    func publishToOurselves(_ body: [UInt8], to queue: String, properties: MessageProperties) throws -> Delivery {
+        try connection.basicPublish(
+            1, exchange: "", routingKey: queue, mandatory: true, properties: properties, body: body)
+        var (isConfirmed, own) = (false, Delivery?.none)
+        return try answer { inbound in
+            switch inbound {
+            case .ack: isConfirmed = true
+            case .delivery(_, let delivery) where delivery.body == body: own = delivery
+            default: break
+            }
+            return isConfirmed ? own : nil
+        }
+    }
+
+    func acknowledge(_ delivery: Delivery) throws {
+        try connection.basicAck(1, deliveryTag: delivery.deliveryTag)
+    }
+
     func closeChannel() throws {
         try connection.channelClose(1)
         try answer { if case .channelCloseOK = $0 { () } else { nil } }
@@ -111,6 +151,14 @@ struct RawClient {
 
     /// Closes the socket without a word.
     func abort() { connection.abort() }
+
+    /// Leaves the socket to whoever takes it; what this client does from then on reaches nobody.
+    func leave(to take: (Int32) throws -> Void) throws {
+        try take(connection.socketDescriptor)
+        let nowhere = open("/dev/null", O_RDWR)
+        dup2(nowhere, connection.socketDescriptor)
+        close(nowhere)
+    }
 
     @discardableResult
     private func answer<Result>(_ pick: (Inbound) -> Result?) throws -> Result {

@@ -13,6 +13,8 @@ final class FaultyProxy: Sendable {
         var delay: Duration = .zero
         /// Resets every connection that stands, once.
         var cut = false
+        /// The same, right behind whatever has come for the clients.
+        var cutsBehindPending = false
         var isStopped = false
     }
 
@@ -92,8 +94,15 @@ private final class ProxyLoop {
     func run() {
         while true {
             let now = faults.withLock { faults in
-                defer { faults.cut = false }
+                defer { (faults.cut, faults.cutsBehindPending) = (false, false) }
                 return faults
+            }
+            if now.cutsBehindPending {
+                for index in flows.indices where !flows[index].isToBroker {
+                    receive(&flows[index], .zero)
+                    pass(&flows[index])
+                }
+                closeAll()
             }
             if now.isStopped || now.cut { closeAll() }
             if now.isStopped { return }

@@ -14,10 +14,14 @@ final class WorkerProcess: Sendable {
             .deletingLastPathComponent().appendingPathComponent("TortureWorker")
     }
 
-    init(_ mode: String, _ uri: String, _ name: some CustomStringConvertible, _ mutex: String = "token") throws {
+    init(
+        _ mode: String, _ uri: String, _ name: some CustomStringConvertible, _ mutex: String = "token",
+        environment: [String: String] = [:]
+    ) throws {
         process = Process()
         process.executableURL = Self.program
         process.arguments = [mode, uri, "\(name)", mutex]
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let (standardInput, standardOutput) = (Pipe(), Pipe())
         input = standardInput.fileHandleForWriting
         keepFromChildren(input)

@@ -1,0 +1,124 @@
+/// What is asked of the contenders of a name.
+package enum ControlRequest: Hashable, Sendable {
+    /// Who holds, who waits? Each answers `here`.
+    case who
+    /// The same, and to be told of every change for so long.
+    case watch(seconds: Int)
+    /// The holder with this token is to give the lock up: `yielding` or `refused`.
+    case yield(FencingToken)
+    /// Says a contender that listens from now on; observers watch it then.
+    case hello
+
+    package static let maximumWatch = 60
+
+    package func text(_ question: String) -> ControlText {
+        switch self {
+        case .who: ControlText("who", question)
+        case .watch(let seconds): ControlText("watch", question, ["seconds": String(seconds)])
+        case .yield(let token): ControlText("yield", question, ["fence": token.description])
+        case .hello: ControlText("hello", question)
+        }
+    }
+
+    /// Nil for what is no request, or not a whole one.
+    package init?(_ text: ControlText) {
+        switch text.word {
+        case "who": self = .who
+        case "watch":
+            guard let seconds = text.number("seconds", upTo: Int64(Self.maximumWatch)), seconds > 0 else { return nil }
+            self = .watch(seconds: Int(seconds))
+        case "yield":
+            guard let token = text.fencingToken else { return nil }
+            self = .yield(token)
+        case "hello": self = .hello
+        default: return nil
+        }
+    }
+}
+
+/// What contenders answer.
+package enum ControlAnswer: Hashable, Sendable {
+    case here(LockContender)
+    case changed(LockChange)
+    /// The lease is lost; the lock is handed on when the holder has stopped.
+    case yielding(LockContender)
+    case refused(session: String, reason: String)
+
+    package func text(_ question: String) -> ControlText {
+        switch self {
+        case .here(let contender): return ControlText("here", question, contender.fields)
+        case .changed(let change):
+            var fields = change.contender.fields
+            fields["change"] = change.kind.description
+            fields["reason"] = change.reason
+            return ControlText("changed", question, fields)
+        case .yielding(let contender): return ControlText("yielding", question, contender.fields)
+        case .refused(let session, let reason):
+            return ControlText("refused", question, ["session": session, "reason": reason])
+        }
+    }
+
+    /// Nil for what is no answer, or not a whole one.
+    package init?(_ text: ControlText) {
+        switch text.word {
+        case "here":
+            guard let contender = LockContender(text) else { return nil }
+            self = .here(contender)
+        case "changed":
+            guard let contender = LockContender(text),
+                let kind = LockChange.Kind.announced.first(where: { $0.description == text.fields["change"] })
+            else { return nil }
+            self = .changed(LockChange(kind, contender, reason: text.fields["reason"]))
+        case "yielding":
+            guard let contender = LockContender(text) else { return nil }
+            self = .yielding(contender)
+        case "refused":
+            guard let session = text.fields["session"], ControlText.isNumber(session) else { return nil }
+            self = .refused(session: session, reason: text.fields["reason"] ?? "")
+        default: return nil
+        }
+    }
+}
+
+extension LockContender {
+    /// A year of holding: more is a mistake or a lie.
+    private static let maximumAge: Int64 = 366 * 24 * 3600 * 1000
+
+    fileprivate var fields: [String: String] {
+        var fields = [
+            "role": role.rawValue, "session": session, "owner": owner, "host": host, "process": String(process),
+            "mutex": mutex, "since": String(max(0, since)),
+            "age": String(min(max(0, duration.nanoseconds / 1_000_000), Self.maximumAge)), "connection": connection,
+        ]
+        fields["fence"] = fencingToken?.description
+        fields["place"] = place.map(String.init)
+        return fields
+    }
+
+    fileprivate init?(_ text: ControlText) {
+        guard let role = text.fields["role"].flatMap(Role.init(rawValue:)),
+            let session = text.fields["session"], ControlText.isNumber(session),
+            let owner = text.fields["owner"], let host = text.fields["host"], let mutex = text.fields["mutex"],
+            let connection = text.fields["connection"],
+            let process = text.number("process", upTo: Int64(Int32.max)),
+            let since = text.number("since", upTo: 1 << 50), let age = text.number("age", upTo: Self.maximumAge)
+        else { return nil }
+        let token = text.fencingToken
+        let place = text.number("place", upTo: 1 << 30)
+        // A holder without a token is none; what is there has to be whole.
+        guard role == .waiter || token != nil, (text.fields["fence"] == nil) == (token == nil),
+            (text.fields["place"] == nil) == (place == nil)
+        else { return nil }
+        self.init(
+            role: role, session: session, owner: owner, host: host, process: Int32(process), mutex: mutex,
+            duration: .milliseconds(age), since: since, fencingToken: token, place: place.map { Int($0) },
+            connection: connection)
+    }
+}
+
+extension ControlText {
+    fileprivate var fencingToken: FencingToken? {
+        guard let number = number("fence") else { return nil }
+        return FencingToken(rawValue: UInt64(number))
+    }
+}

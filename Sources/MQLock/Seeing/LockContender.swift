@@ -1,0 +1,115 @@
+/// What a contender tells about itself to somebody who asks.
+///
+/// Every text comes from the contender's program: show it through an escape, decide nothing by it.
+public struct LockContender: Hashable, Sendable {
+    /// Holder or waiter.
+    public enum Role: String, Hashable, Sendable {
+        /// Has the lock.
+        case holder
+        /// Stands in line.
+        case waiter
+    }
+
+    /// Holder or waiter.
+    public var role: Role
+    /// Its session with the broker, 32 hexadecimal digits: tells it from every other.
+    public var session: String
+    /// Who it is, as configured.
+    public var owner: String
+    /// The machine that it runs on, as that calls itself.
+    public var host: String
+    /// The id of its process there.
+    public var process: Int32
+    /// Which mutex it uses.
+    public var mutex: String
+    /// For how long it has held or waited, by its own monotonic clock.
+    public var duration: Duration
+    /// Since when, by its own wall clock, in milliseconds since 1970.
+    public var since: Int64
+    /// The holder's fencing token.
+    public var fencingToken: FencingToken?
+    /// Its place in line, 1 for the next, where the mutex lets a waiter know.
+    public var place: Int?
+    /// The name of the connection that carries its locks, as operators see it at the broker.
+    public var connection: String
+
+    /// Makes a description; the adapters do.
+    public init(
+        role: Role, session: String, owner: String, host: String, process: Int32, mutex: String, duration: Duration,
+        since: Int64, fencingToken: FencingToken? = nil, place: Int? = nil, connection: String
+    ) {
+        self.role = role
+        self.session = session
+        self.owner = owner
+        self.host = host
+        self.process = process
+        self.mutex = mutex
+        self.duration = duration
+        self.since = since
+        self.fencingToken = fencingToken
+        self.place = place
+        self.connection = connection
+    }
+}
+
+/// Who holds a lock and who waits for it, as far as they have answered.
+public struct LockView: Hashable, Sendable {
+    /// Which lock.
+    public var name: LockName
+    /// Who says that it holds the lock. More than one only while it changes hands, or where the broker has granted it
+    /// twice; the largest token is first.
+    public var holders: [LockContender]
+    /// Who waits, the longest first: first come, first served.
+    public var waiters: [LockContender]
+    /// What the broker itself says.
+    public var queue: QueueView
+
+    /// Makes a view; the adapters do.
+    public init(name: LockName, contenders: [LockContender], queue: QueueView) {
+        self.name = name
+        self.queue = queue
+        holders = contenders.filter { $0.role == .holder }
+            .sorted { ($0.fencingToken?.rawValue ?? 0) > ($1.fencingToken?.rawValue ?? 0) }
+        waiters = contenders.filter { $0.role == .waiter }
+            .sorted { ($0.place ?? .max, -$0.duration.nanoseconds) < ($1.place ?? .max, -$1.duration.nanoseconds) }
+    }
+
+    /// What the broker says about the queue that is the lock.
+    public enum QueueView: Hashable, Sendable {
+        /// There is none: the lock has not been used, or not for long.
+        case missing
+        /// It is another connection's own: held.
+        case exclusive
+        /// So many messages that nobody has, and so many consumers.
+        case counted(messages: Int, consumers: Int)
+        /// The lock is one message, and nobody else can have it now.
+        case taken
+        /// The broker did not answer, or does not let us ask.
+        case unknown
+    }
+
+    /// What that amounts to.
+    public enum State: String, Hashable, Sendable {
+        /// A holder has answered.
+        case held
+        /// Nobody has answered, and at the broker somebody holds the lock or waits for it: a holder that is stopped or
+        /// cut off, that began a moment ago, or that does not listen.
+        case silent
+        /// Nobody holds it, as far as anybody can see.
+        case free
+        /// No holder has answered, and what the broker says does not tell.
+        case unclear
+    }
+
+    /// What holders, waiters and the broker amount to.
+    public var state: State {
+        if !holders.isEmpty { return .held }
+        switch queue {
+        case .exclusive, .taken: return .silent
+        // A message that a consumer is there for is on its way to it.
+        case .counted(_, let consumers) where consumers > 0: return .silent
+        case .missing, .counted: return waiters.isEmpty ? .free : .unclear
+        case .unknown: return .unclear
+        }
+    }
+}

@@ -1,0 +1,133 @@
+/// Makes one story of what the contenders of a name tell an observer, each for itself: in order, nothing twice, and
+/// with the ends of those who could not tell of it. A pure value; the observer feeds it.
+///
+/// Announcements of two sessions may overtake each other. So the grant of a new holder is held back for a moment while
+/// the end of the one before is awaited; the tokens say which is which.
+package struct Observation: Sendable {
+    private struct Known: Sendable {
+        var contender: LockContender
+        /// How many rounds it has let pass without an answer.
+        var missed = 0
+    }
+
+    private var holder: Known?
+    private var waiters: [String: Known] = [:]
+    /// A grant that waits for the end of the holder before.
+    private var successor: LockChange?
+    /// The largest token whose end is known.
+    private var ended: FencingToken?
+    /// How many rounds of questions are over.
+    private var rounds = 0
+    private static let missedRounds = 2
+    /// Nobody can make an observer remember more.
+    private static let maximumWaiters = 10_000
+
+    package init() {}
+
+    /// Whether `settle` is to be called in a moment.
+    package var isUnsettled: Bool { successor != nil }
+
+    /// Takes in an answer to the observer's question.
+    package mutating func answered(_ contender: LockContender) -> [LockChange] {
+        switch contender.role {
+        case .waiter: return waits(contender)
+        case .holder:
+            if let known = holder, known.contender.fencingToken == contender.fencingToken {
+                holder = Known(contender: contender)
+                return known.missed < Self.missedRounds ? [] : [LockChange(.held, contender)]
+            }
+            // Whoever held when the first question came had been granted the lock before.
+            return holds(LockChange(rounds == 0 ? .held : .granted, contender))
+        }
+    }
+
+    /// Takes in an announcement.
+    package mutating func announced(_ change: LockChange) -> [LockChange] {
+        switch change.kind {
+        case .waiting: return waits(change.contender)
+        case .left:
+            return waiters.removeValue(forKey: change.contender.session) == nil ? [] : [change]
+        case .granted: return holds(change)
+        default: return ends(change)
+        }
+    }
+
+    /// The end of the holder before has not been told in time.
+    package mutating func settle() -> [LockChange] {
+        guard let successor else { return [] }
+        self.successor = nil
+        var changes: [LockChange] = []
+        if let before = holder?.contender {
+            changes.append(Self.unsaid(before))
+            ended = before.fencingToken
+        }
+        holder = Known(contender: successor.contender)
+        return changes + [successor]
+    }
+
+    /// A round of questions is over: whoever has answered none for a while is gone, or stopped.
+    package mutating func endRound() -> [LockChange] {
+        rounds += 1
+        var changes: [LockChange] = []
+        if var known = holder {
+            known.missed += 1
+            holder = known
+            if known.missed == Self.missedRounds {
+                changes.append(LockChange(.silent, known.contender, reason: "it no longer answers"))
+            }
+        }
+        for (session, var known) in waiters.sorted(by: { $0.key < $1.key }) {
+            known.missed += 1
+            waiters[session] = known.missed < Self.missedRounds ? known : nil
+            if waiters[session] == nil {
+                changes.append(LockChange(.left, known.contender, reason: "it no longer answers"))
+            }
+        }
+        return changes
+    }
+
+    private mutating func waits(_ contender: LockContender) -> [LockChange] {
+        let isNew = waiters[contender.session] == nil
+        guard !isNew || waiters.count < Self.maximumWaiters else { return [] }
+        waiters[contender.session] = Known(contender: contender)
+        return isNew ? [LockChange(.waiting, contender)] : []
+    }
+
+    private mutating func holds(_ change: LockChange) -> [LockChange] {
+        guard let token = change.contender.fencingToken else { return [] }
+        waiters[change.contender.session] = nil
+        if let ended, token <= ended { return [] }
+        if let current = holder?.contender.fencingToken, token <= current { return [] }
+        if let next = successor?.contender.fencingToken {
+            // Told twice, or overtaken.
+            guard token > next else { return [] }
+            let changes = settle()
+            successor = change
+            return changes
+        }
+        guard holder != nil else {
+            holder = Known(contender: change.contender)
+            return [change]
+        }
+        successor = change
+        return []
+    }
+
+    private mutating func ends(_ change: LockChange) -> [LockChange] {
+        guard let token = change.contender.fencingToken else { return [] }
+        if let ended, token <= ended { return [] }
+        if let current = holder?.contender.fencingToken, token < current { return [] }
+        var changes: [LockChange] = []
+        if let next = successor?.contender.fencingToken, next <= token { changes = settle() }
+        if let before = holder?.contender, before.fencingToken != token { changes.append(Self.unsaid(before)) }
+        ended = token
+        holder = nil
+        changes.append(change)
+        // Its successor, if that was quicker.
+        return changes + settle()
+    }
+
+    private static func unsaid(_ before: LockContender) -> LockChange {
+        LockChange(.lost, before, reason: "it has not said why; the lock is another's")
+    }
+}

@@ -1,0 +1,88 @@
+package import MQLock
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A connection for what the command does on a broker beside locking: looks, and removes what it has made there.
+///
+/// Every call blocks its thread until the broker has answered.
+package final class BrokerAdministration {
+    /// The version that the broker names; nil when it hides it.
+    package let version: String?
+    /// Host and port, without user and password.
+    package let address: String
+    private let vhost: String
+    private let timeout: Duration
+    private let connection: AMQPConnection
+
+    private static let channel: UInt16 = 1
+
+    /// Connects and logs in.
+    /// - Throws: `LockError`: `invalidConfiguration`, `unreachable`, `accessRefused`.
+    package init(uri: String, timeout: Duration = .seconds(5)) throws(LockError) {
+        do throws(ConnectionFailure) {
+            let endpoint = try AMQPURI.parse(uri)
+            connection = try AMQPConnection.open(endpoint, timeout: timeout)
+            (vhost, address) = (endpoint.vhost, endpoint.address)
+        } catch {
+            throw LockError(error)
+        }
+        version = connection.server.version
+        self.timeout = timeout
+    }
+
+    deinit { connection.close() }
+
+    /// Every queue that there may be of these lock names.
+    package func queues(of names: [LockName]) throws(LockError) -> [String] {
+        var queues: [String] = []
+        for name in names { queues += try ObjectNames(name, vhost: vhost).all }
+        return queues
+    }
+
+    /// Deletes queues, with whatever is in them; those that do not exist count as deleted.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks; else, after all others have been deleted, what
+    ///   the broker said to the first that it refused to delete.
+    package func delete(_ queues: [String]) throws(LockError) {
+        do throws(ConnectionFailure) {
+            var refusals: [ConnectionFailure] = []
+            for queue in queues {
+                // Each on a channel of its own, because a refusal closes it.
+                try connection.channelOpen(Self.channel)
+                try connection.queueDelete(Self.channel, queue)
+                if let refusal = try awaitDeletion() { refusals.append(refusal) }
+            }
+            if let first = refusals.first { throw first }
+        } catch {
+            throw LockError(error)
+        }
+    }
+
+    /// - Returns: the broker's refusal, if it is one.
+    private func awaitDeletion() throws(ConnectionFailure) -> ConnectionFailure? {
+        let deadline = ContinuousClock.now.advanced(by: timeout)
+        var isOver = false
+        var refusal: ConnectionFailure?
+        while !isOver {
+            try connection.readAvailable { inbound in
+                switch inbound {
+                case .queueDeleteOK: try? connection.channelClose(Self.channel)
+                case .channelCloseOK: isOver = true
+                case .channelClosed(_, let code, let text, _, _):
+                    isOver = true
+                    if code != ChannelFault.notFound { refusal = .init(.brokerClosed(code: code, text: text)) }
+                default: break
+                }
+            }
+            guard !isOver, !connection.hasBufferedInput else { continue }
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw ConnectionFailure(.timedOut("the broker did not delete a queue in time")) }
+            var descriptor = pollfd(fd: connection.socketDescriptor, events: Int16(POLLIN), revents: 0)
+            _ = poll(&descriptor, 1, Int32(clamping: left.nanoseconds / 1_000_000 + 1))
+        }
+        return refusal
+    }
+}

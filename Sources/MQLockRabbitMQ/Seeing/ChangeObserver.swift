@@ -1,0 +1,108 @@
+import MQLock
+
+/// Watches one name: asks its contenders to announce changes, again and again before they forget, and tells the story.
+struct ChangeObserver: Sendable {
+    let settings: SessionSettings
+    let startupTimeout: Duration?
+    let backoff: RabbitMQLocks.Backoff
+    let name: LockName
+
+    private enum Event: Sendable {
+        case told(AskingConnection.Event)
+        /// A round is over, the next question due.
+        case round(Int)
+        /// Contenders have come since the last question.
+        case newcomers
+        /// The end of the holder before was awaited long enough.
+        case settle
+    }
+
+    /// How often contenders are asked anew, and for how long they announce after that.
+    private static let round = Duration.seconds(5)
+    private static let watch = 15
+    /// Questions for newcomers come no closer than that: with a thousand of them, all would answer a thousand times.
+    private static let spacing = Duration.milliseconds(200)
+    private static let patience = Duration.milliseconds(300)
+
+    /// Returns when the task is cancelled.
+    func run(_ tell: (LockChange) -> Void) async throws(LockError) {
+        _ = try ObjectNames(name, vhost: settings.endpoint.vhost)
+        var observation = Observation()
+        let start = ContinuousClock.now
+        var wasConnected = false
+        var attempt = 0
+        while !Task.isCancelled {
+            let (events, continuation) = AsyncStream.makeStream(
+                of: Event.self, bufferingPolicy: .bufferingNewest(10_000))
+            let (told, inner) = AsyncStream.makeStream(
+                of: AskingConnection.Event.self, bufferingPolicy: .bufferingNewest(10_000))
+            let relay = Task { for await event in told { continuation.yield(.told(event)) } }
+            defer { relay.cancel() }
+            let connection = try AskingConnection(settings, events: inner)
+            do throws(LockError) {
+                try await connection.open(observing: name)
+                wasConnected = true
+                attempt = 0
+                try await follow(connection, events, continuation, &observation, tell)
+            } catch {
+                await connection.close()
+                let isUnreachable = error.code == .unreachable
+                let isLate = startupTimeout.map { start.advanced(by: $0) <= .now } ?? false
+                guard isUnreachable, wasConnected || !isLate else { throw error }
+            }
+            await connection.close()
+            attempt += 1
+            try? await Task.sleep(for: backoff.delay(before: attempt, random: .random(in: 0...1)), clock: .continuous)
+        }
+    }
+
+    /// Until the connection ends, which throws, or the task is cancelled.
+    private func follow(
+        _ connection: AskingConnection, _ events: AsyncStream<Event>, _ continuation: AsyncStream<Event>.Continuation,
+        _ observation: inout Observation, _ tell: (LockChange) -> Void
+    ) async throws(LockError) {
+        var rounds = 0
+        var asked = ContinuousClock.now
+        var willAsk = false
+        // Under an alarm the broker does not read what we ask: no answer means nothing then.
+        var isBlocked = false
+        func ask() async {
+            asked = .now
+            if !isBlocked { _ = await connection.ask(.watch(seconds: Self.watch), of: name) }
+        }
+        continuation.yield(.round(0))
+        for await event in events {
+            var changes: [LockChange] = []
+            switch event {
+            case .round(let number):
+                if number > 0, !isBlocked { changes = observation.endRound() }
+                rounds += 1
+                await ask()
+                Self.later(Self.round, .round(rounds), continuation)
+            case .newcomers:
+                willAsk = false
+                await ask()
+            case .settle: changes = observation.settle()
+            case .told(.answered(_, .here(let contender))): changes = observation.answered(contender)
+            case .told(.answered(_, .changed(let change))): changes = observation.announced(change)
+            case .told(.hello):
+                guard !willAsk else { break }
+                willAsk = true
+                let due = asked.advanced(by: Self.spacing)
+                Self.later(max(.zero, ContinuousClock.now.duration(to: due)), .newcomers, continuation)
+            case .told(.blocked(let reason)): isBlocked = reason != nil
+            case .told(.ended(let error)): throw error
+            case .told(.answered), .told(.unheard): break
+            }
+            changes.forEach(tell)
+            if observation.isUnsettled { Self.later(Self.patience, .settle, continuation) }
+        }
+    }
+
+    private static func later(_ delay: Duration, _ event: Event, _ continuation: AsyncStream<Event>.Continuation) {
+        Task {
+            try? await Task.sleep(for: delay, clock: .continuous)
+            continuation.yield(event)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+
+/// `mqlock bench`: measures the mutexes on a broker, beside raw librabbitmq.
+enum BenchCommand {
+    /// Runs the benchmark to its end.
+    /// - Returns: the exit status.
+    static func run(_ options: BenchOptions, broker: String, _ output: Output) async -> Int32 {
+        let stage = BenchStage(broker: broker)
+        do {
+            try TerminatingSignals.watch { signal in
+                try? stage.end(isInterrupted: true)
+                exit(ExitStatus.ended(bySignal: signal))
+            }
+            let result = await Result { try await measure(options, broker, stage, output) }
+            // The signal's thread tidies up and exits.
+            while stage.isOver { pause() }
+            do throws(LockError) {
+                try stage.end(isInterrupted: false)
+            } catch {
+                // Where the run has failed too, that is what to tell.
+                _ = try result.get()
+                throw error
+            }
+            try result.get()
+            return ExitStatus.success
+        } catch let error as CommandFailure {
+            output.standardError(error.text)
+            return error.status
+        } catch let error as LockError {
+            output.standardError("mqlock: \(error.message)\n")
+            return ExitStatus.of(error)
+        } catch {
+            output.standardError("mqlock: \("\(error)".escapedForDisplay)\n")
+            return ExitStatus.internalError
+        }
+    }
+
+    private static func measure(
+        _ options: BenchOptions, _ broker: String, _ stage: BenchStage, _ output: Output
+    ) async throws {
+        let start = ContinuousClock.now
+        let administration = try BrokerAdministration(uri: broker)
+        let header = BenchReport.Header(
+            version: Mqlock.version, broker: administration.version, address: administration.address,
+            mutexes: options.mutexes, cycles: options.cycles, handOvers: options.handOvers,
+            kills: options.kills, processes: options.processes)
+        output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
+        let withRaw = !broker.lowercased().hasPrefix("amqps:")
+        let run = String(UInt64.random(in: 0 ... .max), radix: 16)
+        for contestant in BenchContestant.all where options.mutexes.contains(contestant.name) {
+            let lock = try LockName("mqlock-bench/\(run)/\(contestant.name)")
+            let rawQueue = "mqlock-bench-raw/\(run)/\(contestant.name)"
+            stage.willMake(try administration.queues(of: [lock]) + [rawQueue] + contestant.rawHelpers(rawQueue))
+            if withRaw { try contestant.raw(broker, rawQueue).prepare() }
+            let director = BenchDirector(
+                contestant, options, on: stage, lock: lock, rawQueue: rawQueue, withRaw: withRaw)
+            try await director.measure { result in
+                output.standardOutput(options.isJSON ? BenchReport.json(result) : BenchReport.text(result))
+            }
+        }
+        if options.isJSON { output.standardOutput(BenchReport.json(finishedAfter: start.duration(to: .now))) }
+    }
+}
+
+extension Result where Failure == any Error {
+    /// What the body returns or throws.
+    fileprivate init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}

@@ -1,0 +1,81 @@
+import Foundation
+
+/// Measured durations in nanoseconds, and what is said of them.
+struct BenchSample: Equatable {
+    private(set) var durations: [UInt64] = []
+
+    mutating func add(_ durations: some Sequence<UInt64>) { self.durations += durations }
+
+    /// The least duration that this share of all does not exceed, in microseconds; nil of nothing.
+    func percentile(_ share: Double) -> Double? {
+        let sorted = durations.sorted()
+        guard !sorted.isEmpty else { return nil }
+        let rank = Int((Double(sorted.count) * share).rounded(.up))
+        return Double(sorted[min(max(rank, 1), sorted.count) - 1]) / 1000
+    }
+}
+
+/// What is reported of one program in one measurement. Times in microseconds.
+struct BenchFigures: Codable, Equatable {
+    var count: Int
+    var p50: Double
+    var p90: Double
+    var p99: Double
+    /// Grants a second, one after the other.
+    var perSecond: Double?
+
+    /// - Returns: nil when nothing was measured.
+    init?(_ sample: BenchSample, perSecond: Double? = nil) {
+        guard let p50 = sample.percentile(0.5), let p90 = sample.percentile(0.9), let p99 = sample.percentile(0.99)
+        else { return nil }
+        count = sample.durations.count
+        (self.p50, self.p90, self.p99) = (p50.rounded(to: 1), p90.rounded(to: 1), p99.rounded(to: 1))
+        self.perSecond = perSecond?.rounded(to: 1)
+    }
+}
+
+/// One row of the results: a mutex in one situation, beside raw librabbitmq that sends the same frames.
+struct BenchResult: Codable, Equatable {
+    enum Measure: String, Codable, CaseIterable {
+        /// Acquire and release, nobody else about.
+        case uncontended
+        /// From just before the release to the next process's grant.
+        case handOver = "hand-over"
+        /// From the SIGKILL of the holder to the next process's grant.
+        case recovery
+    }
+
+    /// How many times as much ours is: of times the less the better, of `perSecond` the more.
+    struct Ratio: Codable, Equatable {
+        var p50, p90, p99: Double
+        var perSecond: Double?
+    }
+
+    var mutex: String
+    var measure: Measure
+    var processes: Int
+    var mqlock: BenchFigures
+    /// Nil where the raw program cannot go: over TLS.
+    var raw: BenchFigures?
+    var ratio: Ratio?
+
+    init(mutex: String, measure: Measure, processes: Int, mqlock: BenchFigures, raw: BenchFigures?) {
+        (self.mutex, self.measure, self.processes) = (mutex, measure, processes)
+        (self.mqlock, self.raw) = (mqlock, raw)
+        ratio = raw.map { raw in
+            var perSecond: Double?
+            if let ours = mqlock.perSecond, let theirs = raw.perSecond { perSecond = (ours / theirs).rounded(to: 3) }
+            return Ratio(
+                p50: (mqlock.p50 / raw.p50).rounded(to: 3), p90: (mqlock.p90 / raw.p90).rounded(to: 3),
+                p99: (mqlock.p99 / raw.p99).rounded(to: 3), perSecond: perSecond)
+        }
+    }
+}
+
+extension Double {
+    /// To so many digits behind the point: more would be noise.
+    fileprivate func rounded(to digits: Int) -> Double {
+        let scale = pow(10, Double(digits))
+        return (self * scale).rounded() / scale
+    }
+}

@@ -1,0 +1,93 @@
+import CRabbitMQ
+
+/// Frames that are written without waiting, and what comes back.
+extension RawConnection {
+    enum Event {
+        case declared, consuming, confirmed, other
+        /// The broker has closed the channel; answered already.
+        case closed(code: UInt16)
+        case message(delivery: UInt64, number: UInt64)
+    }
+
+    func open(_ channel: UInt16, prefetch: UInt16) throws {
+        try send(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(out_of_band: amqp_empty_bytes), on: channel)
+        let qos = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
+        try send(AMQP_BASIC_QOS_METHOD, qos, on: channel)
+    }
+
+    func declare(_ queue: RawText, _ kind: RawQueueKind, on channel: UInt16) throws {
+        try kind.withArguments(majorVersion) { arguments in
+            let declare = amqp_queue_declare_t(
+                ticket: 0, queue: queue.bytes, passive: 0, durable: kind.isExclusive ? 0 : 1,
+                exclusive: kind.isExclusive ? 1 : 0, auto_delete: 0, nowait: 0, arguments: arguments)
+            try send(AMQP_QUEUE_DECLARE_METHOD, declare, on: channel)
+        }
+    }
+
+    func delete(_ queue: RawText, on channel: UInt16) throws {
+        let delete = amqp_queue_delete_t(ticket: 0, queue: queue.bytes, if_unused: 0, if_empty: 0, nowait: 0)
+        try send(AMQP_QUEUE_DELETE_METHOD, delete, on: channel)
+    }
+
+    func consume(_ queue: RawText, tag: RawText, noAck: Bool = false, on channel: UInt16) throws {
+        let consume = amqp_basic_consume_t(
+            ticket: 0, queue: queue.bytes, consumer_tag: tag.bytes, no_local: 0, no_ack: noAck ? 1 : 0, exclusive: 0,
+            nowait: 0, arguments: amqp_empty_table)
+        try send(AMQP_BASIC_CONSUME_METHOD, consume, on: channel)
+    }
+
+    func acknowledge(_ delivery: UInt64, on channel: UInt16) throws {
+        try send(AMQP_BASIC_ACK_METHOD, amqp_basic_ack_t(delivery_tag: delivery, multiple: 0), on: channel)
+    }
+
+    func close(_ channel: UInt16) throws {
+        let close = amqp_channel_close_t(reply_code: 200, reply_text: amqp_empty_bytes, class_id: 0, method_id: 0)
+        try send(AMQP_CHANNEL_CLOSE_METHOD, close, on: channel)
+    }
+
+    /// Publishes a number in a body as long as ours.
+    func publish(number: UInt64, to queue: RawText, on channel: UInt16) throws {
+        try publish("mqlock.v1 raw \(number) 00112233445566778899aabbccddeeff", to: queue, on: channel)
+    }
+
+    func awaitConfirm() throws {
+        while true {
+            if case .confirmed = try nextEvent().event { return }
+        }
+    }
+
+    /// What comes next, whatever its channel. Bodies are short enough for one frame; a connection that the broker closes
+    /// and a publish that it refuses are errors.
+    func nextEvent() throws -> (channel: UInt16, event: Event) {
+        while true {
+            let frame = try nextFrame()
+            if Int32(frame.frame_type) == AMQP_FRAME_METHOD {
+                if let event = try event(frame.payload.method, on: frame.channel) { return (frame.channel, event) }
+            } else if Int32(frame.frame_type) == AMQP_FRAME_BODY {
+                let words = Self.text(frame.payload.body_fragment).split(separator: " ")
+                guard let begun = begun.removeValue(forKey: frame.channel), words.count == 4,
+                    let number = UInt64(words[2])
+                else { throw Failure(description: "a message that is none of ours") }
+                return (frame.channel, .message(delivery: begun.delivery_tag, number: number))
+            }
+        }
+    }
+
+    private func event(_ method: amqp_method_t, on channel: UInt16) throws -> Event? {
+        switch method.id {
+        case AMQP_BASIC_DELIVER_METHOD:
+            begun[channel] = method.decoded?.assumingMemoryBound(to: amqp_basic_deliver_t.self).pointee
+            return nil
+        case AMQP_QUEUE_DECLARE_OK_METHOD: return .declared
+        case AMQP_BASIC_CONSUME_OK_METHOD: return .consuming
+        case AMQP_BASIC_ACK_METHOD: return .confirmed
+        case AMQP_CHANNEL_CLOSE_METHOD:
+            let close = method.decoded?.assumingMemoryBound(to: amqp_channel_close_t.self).pointee
+            try send(AMQP_CHANNEL_CLOSE_OK_METHOD, amqp_channel_close_ok_t(dummy: 0), on: channel)
+            return .closed(code: close?.reply_code ?? 0)
+        case AMQP_CONNECTION_CLOSE_METHOD, AMQP_BASIC_NACK_METHOD:
+            throw Failure(description: "the broker refused a frame of the raw program")
+        default: return .other
+        }
+    }
+}

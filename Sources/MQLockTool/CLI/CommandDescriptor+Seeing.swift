@@ -1,0 +1,53 @@
+extension CommandDescriptor {
+    static let show = Self(
+        kind: .show, summary: "show who holds a lock and who waits for it", operands: "NAME",
+        options: OptionDescriptor.show + OptionDescriptor.broker,
+        notes: """
+            Asks all contenders of the lock NAME, and the broker about its queue. A contender is seen when it has held or
+            waited for a tenth of a second. Takes a quarter of a second when the holder answers or the lock is free,
+            and -w when the holder is silent. DUR is \(DurationText.accepted).
+
+            --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
+            and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
+            "mutex", "session", "connection".
+
+            Exit status:
+              0    a holder has answered
+              1    none has: the lock is free, or its holder does not answer
+              64, 69, 70, 77   as of mqlock run
+            """)
+
+    static let observe = Self(
+        kind: .observe, summary: "print a line at every change of a lock", operands: "NAME",
+        options: OptionDescriptor.observe + OptionDescriptor.broker,
+        notes: """
+            The contenders themselves announce what happens, when it happens: waiting, left, granted, released, lost. First
+            comes what there is: held and waiting. A holder that was killed cannot say so: it is lost when its successor
+            is granted the lock, and silent when it has not answered for 5 to 10 seconds. Holds shorter than a tenth of a
+            second may be missed, if a process has no other of the same lock.
+
+            Goes on when the broker restarts, until INT, TERM, HUP or QUIT, and ends with 0 then. --json writes objects
+            with "event": one of the words above, and the members that mqlock show --json writes, "reason" with some.
+            """)
+
+    static let breaking = Self(
+        kind: .breaking, summary: "take a lock from its holder", operands: "NAME",
+        options: OptionDescriptor.breaking + OptionDescriptor.broker,
+        notes: """
+            Shows who holds the lock NAME, and with --yes asks the holder to yield: its lease is lost with the reason
+            "asked to yield", its work is ended, and the lock is handed on when that has stopped. A holder obeys the users
+            of its list only: its own, unless configured otherwise.
+
+            A holder that does not answer (stopped, or cut off from the broker) is dealt with by the broker's management
+            API, if there is one: its connection is closed, and all its locks are handed on, though it may not have
+            noticed: until it does, fencing tokens are what stops it. Without the API, mqlock says which rabbitmqctl
+            commands do the same.
+
+            Exit status:
+              0    the holder has lost the lock
+              1    nothing broken: the lock is free, or its holder does not answer
+              64   bad usage; --yes is missing
+              69, 70   as of mqlock run
+              77   the holder or the broker refuses
+            """)
+}

@@ -1,0 +1,16 @@
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// From the synchronous entry of the command into tasks.
+enum AsyncMain {
+    /// Runs to the end and exits with the status that comes of it; the main thread only waits.
+    static func run(_ body: @escaping @Sendable () async -> Int32) -> Never {
+        Task.detached { exit(await body()) }
+        while true { pause() }
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import MQLock
+
+/// Another process of this program that works for us, as its parent sees it: `demo` and `bench` have some.
+struct ChildProcess: Sendable {
+    let id: String
+    let pid: pid_t
+    private let toWorker: Int32
+    /// Whether the process has been waited for, so that its id may be another's.
+    private let isCollected = Locked(false)
+
+    /// What comes from a worker.
+    enum Output: Sendable {
+        case line(String)
+        /// With the status that `waitpid` gave. The last thing to come.
+        case ended(status: Int32)
+    }
+
+    /// Starts a worker, in a process group of its own: Ctrl-C is for the parent, and when that dies with a worker
+    /// stopped, the kernel hangs up such an orphaned group.
+    /// - Parameters:
+    ///   - command: the hidden subcommand to run.
+    ///   - deliver: takes the output; called on a thread of this worker's own.
+    init(
+        id: String, command: CommandDescriptor.Kind, arguments: [String], broker: String,
+        deliver: @escaping @Sendable (Output) -> Void
+    ) throws(CommandFailure) {
+        // Close-on-exec: only this worker may have the other ends, for its own end is known by theirs.
+        guard let input = Spawn.pipe() else { throw .system("pipe", id) }
+        guard let output = Spawn.pipe() else {
+            Self.close(input.reading, input.writing)
+            throw .system("pipe", id)
+        }
+        let spawn = Spawn(
+            path: Self.executable, arguments: Spawn.strings(["mqlock", command.rawValue] + arguments),
+            environment: Spawn.environment(overriding: [BrokerSource.variable: broker]),
+            standard: [0: input.reading, 1: output.writing])
+        let pid = spawn()
+        Self.close(input.reading, output.writing)
+        guard pid > 0 else {
+            Self.close(input.writing, output.reading)
+            errno = -pid
+            throw .system("start", Self.executable)
+        }
+        self.id = id
+        self.pid = pid
+        toWorker = input.writing
+        let fromWorker = output.reading
+        Thread.detachNewThread { [self] in
+            guard let stream = fdopen(fromWorker, "r") else { return }
+            var buffer: UnsafeMutablePointer<CChar>?
+            var capacity = 0
+            while getline(&buffer, &capacity, stream) > 0, let buffer { deliver(.line(String(cString: buffer))) }
+            free(buffer)
+            fclose(stream)
+            deliver(.ended(status: collect()))
+        }
+    }
+
+    /// Sends a line; one to a worker that is dead is lost.
+    func send(_ word: String) {
+        Platform.writeAll("\(word)\n".utf8, to: toWorker)
+    }
+
+    func signal(_ number: Int32) {
+        isCollected.withLock { isCollected in
+            if !isCollected { kill(pid, number) }
+        }
+    }
+
+    /// Kills the process, stopped or not, and waits for its end.
+    func end() {
+        signal(SIGKILL)
+        _ = collect()
+    }
+
+    private func collect() -> Int32 {
+        var info = siginfo_t()
+        while waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+        return isCollected.withLock { isCollected in
+            var status: Int32 = 0
+            if !isCollected { while waitpid(pid, &status, 0) == -1, errno == EINTR {} }
+            isCollected = true
+            return status
+        }
+    }
+
+    /// Waits until the process has stopped, or ended.
+    func awaitStop() {
+        var info = siginfo_t()
+        // Left waitable: the thread that reads collects the end.
+        while waitid(P_PID, id_t(pid), &info, WSTOPPED | WEXITED | WNOWAIT) == -1, errno == EINTR {}
+    }
+
+    /// Closes our end, after the process has ended.
+    func close() { Self.close(toWorker) }
+
+    private static func close(_ descriptors: Int32...) {
+        for descriptor in descriptors { _ = Foundation.close(descriptor) }
+    }
+
+    /// This very program, also when its file has been replaced since.
+    private static var executable: String {
+        #if os(Linux)
+        "/proc/self/exe"
+        #else
+        Bundle.main.executablePath ?? CommandLine.arguments[0]
+        #endif
+    }
+}

@@ -1,0 +1,42 @@
+import MQLock
+
+/// What `show`, `observe` and `break` were asked to do.
+struct SeeingOptions: Equatable {
+    var name: LockName
+    /// How long to wait for answers.
+    var patience: Duration
+    var json = false
+    var broker = BrokerSource.environment
+    /// `break` only: whether to do it, and the broker's management API.
+    var confirmed = false
+    var management: String?
+}
+
+extension SeeingOptions {
+    init(_ words: ReadArguments, _ descriptor: CommandDescriptor, patience: Duration) throws(CommandFailure) {
+        func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
+
+        guard words.command == nil else { throw usage("\(descriptor.name) runs no command") }
+        guard let operand = words.operands.first else { throw usage("the lock's name is needed") }
+        guard words.operands.count == 1 else {
+            throw usage("one lock name is needed, not also '\(words.operands[1].escapedForDisplay)'")
+        }
+        do throws(LockError) {
+            name = try LockName(operand)
+        } catch {
+            throw usage(error.message)
+        }
+        self.patience = patience
+        if let text = words.values[.wait] {
+            guard let duration = DurationText.parse(text), duration > .zero else {
+                throw usage(
+                    "-w needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'")
+            }
+            self.patience = duration
+        }
+        json = words.has(.json)
+        confirmed = words.has(.yes)
+        management = words.values[.management]
+        broker = try BrokerSource(words, descriptor)
+    }
+}

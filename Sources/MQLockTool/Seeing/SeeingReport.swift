@@ -1,0 +1,138 @@
+import Foundation
+import MQLock
+
+/// What `show`, `observe` and `break` say about contenders: lines for people, or JSON. Everything that comes from others
+/// is escaped, and there is an end to it.
+struct SeeingReport: Sendable {
+    let name: LockName
+    let json: Bool
+    let output: Output
+
+    private static let maximumWaiters = 100
+
+    // MARK: A view
+
+    func show(_ view: LockView) {
+        guard !json else { return showJSON(view) }
+        var text = "\(name) is \(Self.words(view))\n"
+        for holder in view.holders { text += "  holder    \(Self.describe(holder))\n" }
+        for (index, waiter) in view.waiters.prefix(Self.maximumWaiters).enumerated() {
+            text += "  waiter \(waiter.place ?? index + 1)  \(Self.describe(waiter))\n"
+        }
+        let more = view.waiters.count - Self.maximumWaiters
+        if more > 0 { text += "  and \(more) more waiters\n" }
+        text += "  broker    \(Self.words(view.queue))\n"
+        output.standardOutput(text)
+    }
+
+    private static func words(_ view: LockView) -> String {
+        switch view.state {
+        case .held: "held"
+        case .silent:
+            "in use, and its holder does not answer: it is stopped or cut off, has just begun, or does not listen"
+        case .free: "free"
+        case .unclear: "free or held: no holder answers, and what the broker says does not tell"
+        }
+    }
+
+    private static func words(_ queue: LockView.QueueView) -> String {
+        switch queue {
+        case .missing: "has no queue of that name"
+        case .exclusive: "has the queue as another connection's own"
+        case .taken: "has handed out the lock's one message"
+        case .counted(let messages, let consumers): "messages free \(messages), consumers \(consumers)"
+        case .unknown: "does not say"
+        }
+    }
+
+    /// One contender on one line.
+    static func describe(_ contender: LockContender) -> String {
+        var words = [contender.owner.escapedForDisplay]
+        if let token = contender.fencingToken { words.append("fencing token \(token)") }
+        let verb = contender.role == .holder ? "held" : "waiting"
+        words.append("\(verb) for \(contender.duration.readable), since \(date(contender.since))")
+        words.append("host \(contender.host.escapedForDisplay), process \(contender.process)")
+        words.append(contender.mutex.escapedForDisplay)
+        return words.joined(separator: "; ")
+    }
+
+    private func showJSON(_ view: LockView) {
+        var line = begin("lock")
+        line.add("state", view.state.rawValue)
+        line.add("holders", view.holders.count)
+        line.add("waiters", view.waiters.count)
+        switch view.queue {
+        case .missing: line.add("queue", "missing")
+        case .exclusive: line.add("queue", "exclusive")
+        case .taken: line.add("queue", "taken")
+        case .unknown: line.add("queue", "unknown")
+        case .counted(let messages, let consumers):
+            line.add("queue", "counted")
+            line.add("messages", messages)
+            line.add("consumers", consumers)
+        }
+        output.standardOutput(line.text)
+        for contender in view.holders { tell("holder", contender) }
+        for (index, waiter) in view.waiters.enumerated() {
+            var waiter = waiter
+            waiter.place = waiter.place ?? index + 1
+            tell("waiter", waiter)
+        }
+    }
+
+    // MARK: Changes
+
+    func tell(_ change: LockChange) {
+        guard !json else { return tell(change.kind.description, change.contender, reason: change.reason) }
+        let reason = change.reason.map { ": \($0.escapedForDisplay)" } ?? ""
+        let now = Self.date(Int64(Date().timeIntervalSince1970 * 1000))
+        output.standardOutput("\(now) \(change.kind) \(Self.describe(change.contender))\(reason)\n")
+    }
+
+    // MARK: A break
+
+    func tell(_ event: String, _ words: String, status: Int32 = 0) {
+        if json {
+            var line = begin(event)
+            if status != 0 { line.add("status", status) }
+            line.add("message", words)
+            output.standardOutput(line.text)
+        } else if status == 0 {
+            output.standardOutput("\(words)\n")
+        } else {
+            output.standardError("mqlock: \(words)\n")
+        }
+    }
+
+    // MARK: JSON
+
+    private func tell(_ event: String, _ contender: LockContender, reason: String? = nil) {
+        var line = begin(event)
+        line.add("owner", contender.owner)
+        // As text: most readers of JSON make a floating-point number of a number, and tokens need all 63 bits.
+        line.add("fence", contender.fencingToken?.description)
+        line.add(contender.role == .holder ? "held" : "waited", contender.duration)
+        line.add("since", Self.date(contender.since))
+        line.add("place", contender.place)
+        line.add("host", contender.host)
+        line.add("pid", contender.process)
+        line.add("mutex", contender.mutex)
+        line.add("session", contender.session)
+        line.add("connection", contender.connection)
+        line.add("reason", reason)
+        output.standardOutput(line.text)
+    }
+
+    private func begin(_ event: String) -> JSONLine {
+        var line = JSONLine()
+        line.add("event", event)
+        line.add("name", name.string)
+        return line
+    }
+
+    /// UTC, to the millisecond.
+    static func date(_ milliseconds: Int64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1000)
+            .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+}

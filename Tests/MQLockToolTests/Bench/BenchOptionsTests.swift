@@ -1,0 +1,70 @@
+import MQLock
+import MQLockRabbitMQ
+import Testing
+
+@testable import MQLockTool
+
+@Suite("Benchmark options") struct BenchOptionsTests {
+    private func parse(_ line: String) throws -> BenchOptions {
+        let words = ["bench"] + line.split(separator: " ").map(String.init)
+        guard case .bench(let options, _) = try Invocation.parse(words) else { throw TestFailure("not bench") }
+        return options
+    }
+
+    private static func options(_ change: (inout BenchOptions) -> Void) -> BenchOptions {
+        var options = BenchOptions()
+        change(&options)
+        return options
+    }
+
+    @Test(
+        arguments: [
+            ("", options { _ in }), ("--json", options { $0.isJSON = true }),
+            ("--mutex token", options { $0.mutexes = ["token"] }),
+            ("--mutex token,sac,token", options { $0.mutexes = ["token", "sac"] }),
+            ("--cycles 10 --kills 1", options { ($0.cycles, $0.kills) = (10, 1) }),
+            ("--processes 16", options { $0.processes = [16] }),
+            ("--processes 2,64,2", options { $0.processes = [2, 64] }),
+            ("--quick", options { ($0.cycles, $0.processes, $0.kills) = (120, [2, 4], 3) }),
+            ("--cycles 50 --quick", options { ($0.cycles, $0.processes, $0.kills) = (50, [2, 4], 3) }),
+        ])
+    func accepted(line: String, options: BenchOptions) throws {
+        #expect(try parse(line) == options)
+    }
+
+    @Test(arguments: [
+        "x", "-- true", "--mutex lock", "--mutex sac,", "--mutex=", "--cycles 9", "--cycles x", "--processes 1",
+        "--processes 2,,4", "--processes 65", "--kills 0", "--kills -1", "--broker amqp://a --broker-file b",
+    ])
+    func refused(line: String) {
+        #expect {
+            try parse(line)
+        } throws: {
+            ($0 as? CommandFailure)?.status == ExitStatus.usage
+        }
+    }
+
+    @Test func everyMutexIsMeasured() {
+        for mutex in RabbitMQLocks.Mutex.allCases {
+            #expect(BenchContestant.named(mutex.description)?.mutex == mutex)
+        }
+        #expect(Set(BenchContestant.all.map(\.name)).count == BenchContestant.all.count)
+    }
+
+    @Test func ordersAndAnswersAreReadAsWritten() {
+        let orders: [BenchOrder] = [
+            .prepare(.raw), .prepare(.mqlock), .cycles(12, withRaw: true), .cycles(1, withRaw: false),
+            .turns(.raw, 3, microseconds: 0), .turns(.mqlock, 3, microseconds: 4000), .hold(.mqlock),
+        ]
+        for order in orders { #expect(BenchOrder(line: order.line) == order) }
+        let answers: [BenchAnswer] = [
+            .ready, .times(.raw, [1, 2]), .times(.mqlock, []), .turns([1, 2, 3, .max]), .granted(7), .done,
+            .failed(code: "unreachable", message: "nobody there"),
+        ]
+        for answer in answers { #expect(BenchAnswer(line: answer.line + "\n") == answer) }
+        for line in ["", "prepare", "prepare x", "cycles", "cycles 1", "turns raw 1", "hold", "granted", "granted x"] {
+            #expect(BenchOrder(line: line) == nil)
+            #expect(BenchAnswer(line: line) == nil)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import Testing
+
+@testable import MQLockTool
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The whole benchmark, with the command that was built beside the tests. What it measures is not judged, for machines
+/// differ; that it measures is.
+@Suite("Benchmark runs", .serialized, .timeLimit(.minutes(3))) struct BenchRunTests {
+    @Test func unreachableBroker() async throws {
+        // Nothing listens on port 1.
+        let result = try await TestProcess.run(["bench", "--quick", "--broker", "amqp://127.0.0.1:1"])
+        #expect(result.status == 69)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.contains("127.0.0.1:1"))
+    }
+
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func refusedCredentials() async throws {
+        let broker = try Broker.changed { $0.password = "wrong" }
+        #expect(try await TestProcess.run(["bench", "--quick", "--broker", broker]).status == 77)
+    }
+
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func aQuickRunMeasuresEverything() async throws {
+        let result = try await TestProcess.run(
+            ["bench", "--quick", "--json", "--broker", try required(Broker.uri)])
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        let lines = result.output.split(separator: "\n").map { Data($0.utf8) }
+        let events = try lines.map { line in
+            (try JSONSerialization.jsonObject(with: line) as? [String: Any])?["event"] as? String
+        }
+        let mutexes = BenchContestant.all.map(\.name)
+        // Uncontended, two numbers of processes, recovery.
+        #expect(events == ["started"] + Array(repeating: "measured", count: 4 * mutexes.count) + ["finished"])
+        let results = try lines.dropFirst().dropLast().map { try JSONDecoder().decode(BenchResult.self, from: $0) }
+        #expect(results.map(\.mutex) == mutexes.flatMap { Array(repeating: $0, count: 4) })
+        for result in results {
+            let raw = try #require(result.raw)
+            for figures in [result.mqlock, raw] {
+                #expect(figures.p50 > 0)
+                #expect(figures.p50 <= figures.p90 && figures.p90 <= figures.p99)
+                switch result.measure {
+                case .uncontended:
+                    #expect(figures.count == 120)
+                    #expect((figures.perSecond ?? 0) > 0)
+                case .handOver:
+                    // A process that comes to the lock twice in a row makes one fewer; at least half are hand-overs.
+                    #expect((14...31).contains(figures.count), "\(figures)")
+                    #expect((figures.perSecond ?? 0) > 0)
+                case .recovery:
+                    #expect(figures.count == 3)
+                    #expect(figures.perSecond == nil)
+                }
+            }
+            #expect(result.ratio.map { abs($0.p50 * raw.p50 - result.mqlock.p50) < 0.01 * result.mqlock.p50 } == true)
+        }
+        #expect(try await remains() == [])
+    }
+
+    /// In the middle of it, with processes that hold and wait.
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason), arguments: [SIGINT, SIGTERM])
+    func interruptedItLeavesNothing(_ signal: Int32) async throws {
+        let process = try TestProcess(
+            TestProcess.mqlock,
+            ["mqlock", "bench", "--json", "--mutex", "sac", "--cycles", "10", "--broker", try required(Broker.uri)])
+        // The first result: its worker has ended, and others pass the lock on.
+        while let line = await process.output.line(), !line.contains(#""measured""#) {}
+        process.send(signal)
+        // Everything that it started holds its output open.
+        _ = await process.output.rest()
+        #expect(await process.ended().exitStatus == 128 + signal)
+        #expect(try await remains() == [])
+    }
+
+    /// The queues of benchmarks on the broker.
+    private func remains() async throws -> [String] {
+        let control = try #require(ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"])
+        let process = try TestProcess(control, ["rabbitmqctl", "-q", "list_queues", "--no-table-headers", "name"])
+        let result = await process.result()
+        #expect(result.status == 0, "\(result.errors)")
+        return result.output.split(separator: "\n").map(String.init).filter { $0.contains("mqlock-bench") }
+    }
+}
