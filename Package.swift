@@ -13,6 +13,7 @@ let package = Package(
     products: [
         .library(name: "MQLock", targets: ["MQLock"]),
         .library(name: "MQLockRabbitMQ", targets: ["MQLockRabbitMQ"]),
+        .library(name: "MQLockKafka", targets: ["MQLockKafka"]),
         .library(name: "MQLockTesting", targets: ["MQLockTesting"]),
         .executable(name: "mqlock", targets: ["MQLockTool"]),
     ],
@@ -26,9 +27,14 @@ let package = Package(
 
         .target(name: "MQLock", swiftSettings: settings),
         .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
+        .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool", dependencies: ["CRabbitMQ", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            swiftSettings: settings),
+
+        .executableTarget(
+            name: "EmbeddedKafka", dependencies: ["CRdKafka"], path: "brokers/EmbeddedKafka",
             swiftSettings: settings),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
@@ -36,6 +42,13 @@ let package = Package(
         .testTarget(
             name: "MQLockRabbitMQTests", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
+        .testTarget(
+            name: "MQLockKafkaTests",
+            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "ShardWorker"],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
+            path: "Tests/Torture/ShardWorker", swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),

@@ -1,0 +1,126 @@
+import CRdKafka
+import Dispatch
+import MQLock
+
+/// Owns one client of the library, and destroys it exactly once.
+///
+/// A client has threads of its own, and destroying it waits for them: that is done on a queue where nobody waits.
+final class ClientHandle: @unchecked Sendable {
+    enum Kind { case consumer, producer }
+
+    /// Valid until the `deinit`, so as long as this object is kept.
+    let raw: OpaquePointer
+    private let log: LogContext
+
+    init(
+        _ kind: Kind, _ settings: ClientSettings, events: Int32 = 0,
+        log: @escaping @Sendable (LogLine) -> Void = { _ in }
+    ) throws(LockError) {
+        let properties = try settings.properties()
+        guard let configuration = rd_kafka_conf_new() else { throw LockError(.internalError, "out of memory") }
+        var failure: LockError?
+        withErrorText { text, size in
+            for (name, value) in properties
+            where rd_kafka_conf_set(configuration, name, value, text, size) != RD_KAFKA_CONF_OK {
+                // The library's words name the property, and never hold a value but one of an enumeration.
+                failure = LockError(
+                    .invalidConfiguration, "librdkafka refuses a property: \(String(cString: text).escapedForDisplay)")
+                return
+            }
+        }
+        if let failure {
+            rd_kafka_conf_destroy(configuration)
+            throw failure
+        }
+        let context = LogContext(log)
+        rd_kafka_conf_set_opaque(configuration, Unmanaged.passUnretained(context).toOpaque())
+        rd_kafka_conf_set_log_cb(configuration, relayLog)
+        rd_kafka_conf_set_events(configuration, events)
+        var created: OpaquePointer?
+        withErrorText { text, size in
+            created = rd_kafka_new(kind == .consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, configuration, text, size)
+            guard created == nil else { return }
+            failure = LockError(
+                .invalidConfiguration,
+                "librdkafka makes no client: \(String(cString: text).escapedForDisplay); check the configuration")
+        }
+        guard let created else {
+            // It takes the configuration over only when it succeeds.
+            rd_kafka_conf_destroy(configuration)
+            throw failure ?? LockError(.internalError, "librdkafka makes no client")
+        }
+        raw = created
+        self.log = context
+        Self.census.withLock { $0 += 1 }
+    }
+
+    deinit {
+        // Not a consumer's close: that is done before, in good time, or cannot be done.
+        let (raw, log) = (SendablePointer(raw), log)
+        Self.disposal.async {
+            rd_kafka_destroy_flags(raw.value, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
+            // The library logs until then.
+            withExtendedLifetime(log) {}
+            Self.census.withLock { $0 -= 1 }
+        }
+    }
+
+    /// What made the client useless, if anything did.
+    var fatalError: KafkaFailure? {
+        var failure: KafkaFailure?
+        withErrorText { text, size in
+            let code = rd_kafka_fatal_error(raw, text, size)
+            guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+            var fatal = KafkaFailure(code, String(cString: text))
+            fatal.isFatal = true
+            failure = fatal
+        }
+        return failure
+    }
+
+    /// How many clients of this process have not been destroyed yet, for tests.
+    static var count: Int { census.withLock { $0 } }
+
+    private static let census = Locked(0)
+    private static let disposal = DispatchQueue(label: "mqlock.kafka.disposal", attributes: .concurrent)
+}
+
+/// A line of the library's log.
+struct LogLine: Sendable {
+    /// As in syslog(3): 3 is an error, 7 is debugging.
+    let level: Int32
+    /// What it is about, as SESSTMOUT.
+    let facility: String
+    let text: String
+}
+
+/// A pointer that another thread takes over.
+struct SendablePointer: @unchecked Sendable {
+    let value: OpaquePointer
+    init(_ value: OpaquePointer) { self.value = value }
+}
+
+private final class LogContext: Sendable {
+    let receive: @Sendable (LogLine) -> Void
+    init(_ receive: @escaping @Sendable (LogLine) -> Void) { self.receive = receive }
+}
+
+/// Called on whatever thread of the library's has something to say.
+private func relayLog(
+    _ client: OpaquePointer?, _ level: Int32, _ facility: UnsafePointer<CChar>?, _ text: UnsafePointer<CChar>?
+) {
+    guard let client, let facility, let text, let opaque = rd_kafka_opaque(client) else { return }
+    let context = Unmanaged<LogContext>.fromOpaque(opaque).takeUnretainedValue()
+    context.receive(
+        LogLine(
+            level: level, facility: String(cString: facility), text: String(cString: text).escapedForDisplay))
+}
+
+/// Room for the words of a call that failed.
+private func withErrorText(_ body: (UnsafeMutablePointer<CChar>, Int) -> Void) {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
+        guard let text = buffer.baseAddress else { return }
+        text.initialize(repeating: 0, count: buffer.count)
+        body(text, buffer.count)
+    }
+}

@@ -1,0 +1,63 @@
+import CRdKafka
+import MQLock
+
+/// Questions about the cluster. They block, so they belong on a thread of ours.
+enum ClusterMetadata {
+    /// The number of a topic's partitions; nil when there is no such topic.
+    static func partitionCount(
+        of topic: String, _ client: ClientHandle, within limit: Duration
+    ) throws(KafkaFailure) -> Int? {
+        guard let handle = rd_kafka_topic_new(client.raw, topic, nil) else {
+            throw KafkaFailure(rd_kafka_last_error())
+        }
+        defer { rd_kafka_topic_destroy(handle) }
+        var answer: UnsafePointer<rd_kafka_metadata>?
+        try KafkaFailure.check(
+            rd_kafka_metadata(client.raw, 0, handle, &answer, Int32(clamping: limit.nanoseconds / 1_000_000)))
+        guard let answer else { return nil }
+        defer { rd_kafka_metadata_destroy(answer) }
+        guard answer.pointee.topic_cnt == 1, let entry = answer.pointee.topics?.pointee else { return nil }
+        if KafkaFailure(entry.err).code.isUnknownTopic { return nil }
+        try KafkaFailure.check(entry.err)
+        return Int(entry.partition_cnt)
+    }
+
+    /// Creates a topic; no error when it exists.
+    ///
+    /// - Parameter settings: the topic's own, as `cleanup.policy`.
+    static func createTopic(
+        _ topic: String, partitions: Int, replicas: Int, settings: [String: String], _ client: ClientHandle,
+        within limit: Duration
+    ) throws(KafkaFailure) {
+        var text = [CChar](repeating: 0, count: 512)
+        guard let new = rd_kafka_NewTopic_new(topic, Int32(partitions), Int32(replicas), &text, text.count) else {
+            throw KafkaFailure(
+                RD_KAFKA_RESP_ERR__INVALID_ARG,
+                String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+        }
+        defer { rd_kafka_NewTopic_destroy(new) }
+        for (name, value) in settings { try KafkaFailure.check(rd_kafka_NewTopic_set_config(new, name, value)) }
+        guard let queue = rd_kafka_queue_new(client.raw) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no queue for the answer")
+        }
+        defer { rd_kafka_queue_destroy(queue) }
+        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
+        let options = rd_kafka_AdminOptions_new(client.raw, RD_KAFKA_ADMIN_OP_CREATETOPICS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
+        var topics: [OpaquePointer?] = [new]
+        rd_kafka_CreateTopics(client.raw, &topics, 1, options, queue)
+        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        }
+        defer { rd_kafka_event_destroy(event) }
+        try KafkaFailure.check(rd_kafka_event_error(event))
+        var count = 0
+        guard let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count),
+            count == 1, let result = results[0]
+        else { return }
+        let code = rd_kafka_topic_result_error(result)
+        guard code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+        throw KafkaFailure(code, rd_kafka_topic_result_error_string(result).map { String(cString: $0) })
+    }
+}

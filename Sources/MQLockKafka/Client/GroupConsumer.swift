@@ -1,0 +1,113 @@
+import CRdKafka
+import MQLock
+
+/// A member of a consumer group that is told of assignments and consumes nothing.
+///
+/// Belongs to one thread, but for ``wake()``. Everything that the library has to say comes by ``poll(for:)`` as a value:
+/// no callback of the library's runs here, so a rebalance is handled where it is polled, before it is answered.
+final class GroupConsumer: @unchecked Sendable {
+    /// What the library had to say.
+    enum Event: Sendable {
+        /// To be answered by ``assign(_:)`` or ``unassign()``: until then the rebalance stands still.
+        case assigned([Int32])
+        /// Likewise; `lost` when the library knows that the broker has given the partitions on.
+        case revoked([Int32], lost: Bool)
+        /// The answer to ``commit(_:id:)``.
+        case committed(id: UInt, KafkaFailure?)
+        case failed(KafkaFailure)
+    }
+
+    let topic: String
+    private let client: ClientHandle
+    private let queue: OpaquePointer
+
+    init(
+        _ settings: ClientSettings, topic: String, log: @escaping @Sendable (LogLine) -> Void = { _ in }
+    ) throws(LockError) {
+        self.topic = topic
+        client = try ClientHandle(
+            .consumer, settings,
+            events: RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT, log: log)
+        rd_kafka_poll_set_consumer(client.raw)
+        guard let queue = rd_kafka_queue_get_consumer(client.raw) else {
+            throw LockError(.internalError, "librdkafka's consumer has no queue")
+        }
+        self.queue = queue
+    }
+
+    deinit { rd_kafka_queue_destroy(queue) }
+
+    /// Joins the group; answered by events.
+    func subscribe() throws(KafkaFailure) {
+        let code = try TopicPartitions(topic, [-1]).withList { rd_kafka_subscribe(client.raw, $0) }
+        try KafkaFailure.check(code)
+    }
+
+    /// Waits for an event, a wake-up or the end of the time. Has to be called more often than `max.poll.interval.ms`.
+    func poll(for limit: Duration) -> Event? {
+        // Rounded up, so that a timer is not found to be a little early over and over.
+        let milliseconds = (max(0, limit.nanoseconds) + 999_999) / 1_000_000
+        guard let event = rd_kafka_queue_poll(queue, Int32(clamping: milliseconds)) else { return nil }
+        defer { rd_kafka_event_destroy(event) }
+        switch rd_kafka_event_type(event) {
+        case RD_KAFKA_EVENT_REBALANCE:
+            let partitions = TopicPartitions(topic, copying: rd_kafka_event_topic_partition_list(event)).partitions
+            return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+                ? .assigned(partitions) : .revoked(partitions, lost: rd_kafka_assignment_lost(client.raw) != 0)
+        case RD_KAFKA_EVENT_OFFSET_COMMIT:
+            return .committed(id: UInt(bitPattern: rd_kafka_event_opaque(event)), Self.commitFailure(event, topic))
+        case RD_KAFKA_EVENT_ERROR:
+            var failure = KafkaFailure(
+                rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
+            if rd_kafka_event_error_is_fatal(event) != 0 { failure.isFatal = true }
+            return .failed(failure.isFatal ? client.fatalError ?? failure : failure)
+        default: return nil
+        }
+    }
+
+    /// A commit failed when it did so as a whole or for any partition.
+    private static func commitFailure(_ event: OpaquePointer, _ topic: String) -> KafkaFailure? {
+        let code = rd_kafka_event_error(event)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return KafkaFailure(code) }
+        let list = TopicPartitions(topic, copying: rd_kafka_event_topic_partition_list(event))
+        return list.entries.lazy.compactMap(\.failure).first
+    }
+
+    /// Ends a ``poll(for:)`` that runs, or else the next one. From any thread.
+    func wake() { rd_kafka_queue_yield(queue) }
+
+    /// Takes an assignment on, paused: owning a partition needs none of its records.
+    func assign(_ partitions: [Int32]) throws(KafkaFailure) {
+        let list = TopicPartitions(topic, partitions)
+        try KafkaFailure.check(try list.withList { rd_kafka_assign(client.raw, $0) })
+        guard !partitions.isEmpty else { return }
+        try KafkaFailure.check(try list.withList { rd_kafka_pause_partitions(client.raw, $0) })
+    }
+
+    /// Gives the assignment back.
+    func unassign() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_assign(client.raw, nil)) }
+
+    /// Sends a group commit; its answer comes as an event with `id`.
+    func commit(_ offsets: [Int32: Int64], id: UInt) throws(KafkaFailure) {
+        let opaque = UnsafeMutableRawPointer(bitPattern: id)
+        try KafkaFailure.check(
+            try TopicPartitions(topic, offsets: offsets).withList {
+                rd_kafka_commit_queue(client.raw, $0, queue, nil, opaque)
+            })
+    }
+
+    /// What the client knows of its membership at this instant.
+    func metadata() throws(KafkaFailure) -> GroupMetadata { try GroupMetadata(of: client) }
+
+    /// What made the client useless, if anything did: there is no event for some such ends.
+    var fatalError: KafkaFailure? { client.fatalError }
+
+    /// Leaves the group. Further events come by ``poll(for:)`` and have to be answered until ``isClosed``.
+    func beginClosing() throws(KafkaFailure) {
+        try KafkaFailure.check(rd_kafka_consumer_close_queue(client.raw, queue))
+    }
+
+    /// Whether the group has been left. When it is not in time, dropping the consumer ends it all the same, and the
+    /// broker notices by the session time-out.
+    var isClosed: Bool { rd_kafka_consumer_closed(client.raw) != 0 }
+}

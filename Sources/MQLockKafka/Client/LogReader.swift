@@ -1,0 +1,112 @@
+import CRdKafka
+import MQLock
+
+/// Reads partitions outside of the group, and asks for the group's offsets. Blocks; belongs to one thread at a time.
+final class LogReader: @unchecked Sendable {
+    /// A record that was read.
+    struct Record: Sendable {
+        let partition: Int32
+        let offset: Int64
+        let key: [UInt8]
+        let value: [UInt8]
+    }
+
+    /// What is visible.
+    enum Isolation: String {
+        /// Every record, also those of open and aborted transactions.
+        case uncommitted = "read_uncommitted"
+        /// Only what is decided, and offsets only when no transaction is open on them.
+        case committed = "read_committed"
+    }
+
+    private let client: ClientHandle
+
+    init(
+        _ connection: KafkaConnection, group: String, _ isolation: Isolation,
+        log: @escaping @Sendable (LogLine) -> Void = { _ in }
+    ) throws(LockError) {
+        client = try ClientHandle(
+            .consumer,
+            ClientSettings(
+                connection: connection,
+                own: [
+                    // The group only for the question about its offsets: this client never joins it.
+                    ("group.id", group), ("isolation.level", isolation.rawValue), ("enable.auto.commit", "false"),
+                    ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
+                    // An offset that was deleted is reported, so that the reader begins anew by its own decision.
+                    ("auto.offset.reset", "error"), ("fetch.wait.max.ms", "100"), ("check.crcs", "true"),
+                ]), log: log)
+        rd_kafka_poll_set_consumer(client.raw)
+    }
+
+    /// The group's offsets. A read-committed reader waits until no transaction is open on them. Nil is none.
+    func groupOffsets(
+        _ topic: String, _ partitions: [Int32], within limit: Duration
+    ) throws(KafkaFailure) -> [Int32: Int64?] {
+        var list = TopicPartitions(topic, partitions)
+        let code = try list.fill { rd_kafka_committed(client.raw, $0, milliseconds(limit)) }
+        try KafkaFailure.check(code)
+        var offsets: [Int32: Int64?] = [:]
+        for entry in list.entries {
+            if let failure = entry.failure { throw failure }
+            offsets.updateValue(entry.offset >= 0 ? entry.offset : nil, forKey: entry.partition)
+        }
+        return offsets
+    }
+
+    /// The first offset and the one after the last, now.
+    func bounds(_ topic: String, _ partition: Int32, within limit: Duration) throws(KafkaFailure) -> Range<Int64> {
+        var low: Int64 = 0
+        var high: Int64 = 0
+        try KafkaFailure.check(
+            rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, milliseconds(limit)))
+        return low..<max(low, high)
+    }
+
+    /// Reads every record of these ranges, in the order of each partition.
+    ///
+    /// - Throws: `_TIMED_OUT` when that takes longer than `limit`.
+    func read(
+        _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, _ body: (Record) -> Void
+    ) throws(KafkaFailure) {
+        var open = ranges.filter { !$0.value.isEmpty }
+        guard !open.isEmpty else { return }
+        let deadline = ContinuousClock.now.advanced(by: limit)
+        let starts = TopicPartitions(topic, offsets: open.mapValues(\.lowerBound))
+        try KafkaFailure.check(try starts.withList { rd_kafka_assign(client.raw, $0) })
+        defer { rd_kafka_assign(client.raw, nil) }
+        while !open.isEmpty {
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT) }
+            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(left)) else { continue }
+            defer { rd_kafka_message_destroy(message) }
+            let partition = message.pointee.partition
+            switch message.pointee.err {
+            case RD_KAFKA_RESP_ERR_NO_ERROR:
+                guard let range = open[partition], range.contains(message.pointee.offset) else { break }
+                body(Record(message.pointee))
+                if message.pointee.offset == range.upperBound - 1 { open[partition] = nil }
+            case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+                // The end of now lies behind the end of then, also when markers or compaction took the last offsets.
+                if let range = open[partition], message.pointee.offset >= range.upperBound { open[partition] = nil }
+            case let code:
+                let failure = KafkaFailure(code, rd_kafka_message_errstr(message).map { String(cString: $0) })
+                // What passes by itself, the library mends; the deadline is ours.
+                guard failure.code.isTransient else { throw failure }
+            }
+        }
+    }
+
+    private func milliseconds(_ limit: Duration) -> Int32 {
+        Int32(clamping: max(1, limit.nanoseconds / 1_000_000))
+    }
+}
+
+extension LogReader.Record {
+    fileprivate init(_ message: rd_kafka_message_t) {
+        partition = message.partition
+        offset = message.offset
+        key = [UInt8](UnsafeRawBufferPointer(start: message.key, count: message.key == nil ? 0 : message.key_len))
+        value = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : message.len))
+    }
+}

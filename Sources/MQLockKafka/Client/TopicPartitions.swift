@@ -1,0 +1,67 @@
+import CRdKafka
+
+/// Partitions of one topic with an offset each, as the library takes and gives them.
+struct TopicPartitions: Sendable, Equatable {
+    struct Entry: Sendable, Equatable {
+        var partition: Int32
+        var offset: Int64
+        var failure: KafkaFailure?
+    }
+
+    var topic: String
+    var entries: [Entry]
+
+    /// No offset: what the library takes for it depends on the call.
+    static let noOffset = Int64(RD_KAFKA_OFFSET_INVALID)
+
+    init(_ topic: String, _ partitions: some Sequence<Int32>) {
+        self.topic = topic
+        entries = partitions.map { Entry(partition: $0, offset: Self.noOffset) }
+    }
+
+    init(_ topic: String, offsets: [Int32: Int64]) {
+        self.topic = topic
+        entries = offsets.sorted { $0.key < $1.key }.map { Entry(partition: $0.key, offset: $0.value) }
+    }
+
+    /// Copies a list of the library's; other topics are left out.
+    init(_ topic: String, copying list: UnsafePointer<rd_kafka_topic_partition_list_t>?) {
+        self.topic = topic
+        entries = []
+        guard let list = list?.pointee, list.cnt > 0 else { return }
+        for element in UnsafeBufferPointer(start: list.elems, count: Int(list.cnt))
+        where String(cString: element.topic) == topic {
+            let failed = element.err != RD_KAFKA_RESP_ERR_NO_ERROR
+            entries.append(
+                Entry(
+                    partition: element.partition, offset: element.offset,
+                    failure: failed ? KafkaFailure(element.err) : nil))
+        }
+    }
+
+    var partitions: [Int32] { entries.map(\.partition) }
+
+    /// Calls `body` with a list of the library's that lives for the call only, and reads back what the call has put in.
+    mutating func fill<Result>(
+        _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
+    ) throws(KafkaFailure) -> Result {
+        guard let list = rd_kafka_topic_partition_list_new(Int32(entries.count)) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no memory for a list of partitions")
+        }
+        defer { rd_kafka_topic_partition_list_destroy(list) }
+        for entry in entries {
+            rd_kafka_topic_partition_list_add(list, topic, entry.partition).pointee.offset = entry.offset
+        }
+        let result = try body(list)
+        self = TopicPartitions(topic, copying: list)
+        return result
+    }
+
+    /// As ``fill(_:)`` for calls that only read.
+    func withList<Result>(
+        _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
+    ) throws(KafkaFailure) -> Result {
+        var copy = self
+        return try copy.fill(body)
+    }
+}

@@ -1,0 +1,97 @@
+public import MQLock
+
+/// Locks on the names of the shards that this process owns: granted first come, first served, without a round trip.
+///
+/// A name of another member's shard is refused with `notOwner`: this provider does not wait for other processes, it is
+/// for work that is sent to the owner of its key. Needs a ``ShardOwnership`` that runs.
+///
+/// ```swift
+/// let locks = ShardLocks(ownership)
+/// try await locks.withLock("customer-42") { lease in … }
+/// ```
+public final class ShardLocks: LockProvider {
+    /// What it can do and promise.
+    public let capabilities = LockCapabilities(mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false)
+
+    private let front: LockFront
+
+    /// Locks on the shards of `ownership`.
+    public convenience init(_ ownership: ShardOwnership, observer: (any LockObserver)? = nil) {
+        self.init(ownership, observer: observer, maximumWaiters: 100_000)
+    }
+
+    /// Locks with a limit on how many contenders may wait in this process, over all names.
+    public init(_ ownership: ShardOwnership, observer: (any LockObserver)? = nil, maximumWaiters: Int) {
+        front = LockFront(
+            contender: ShardContender(ownership), owner: ownership.owner, relay: ObserverRelay(observer),
+            maximumWaiters: maximumWaiters)
+    }
+
+    /// Waits for other holders in this process, and, while the group is being rebalanced, for what it comes to.
+    /// - Throws: `LockError`: `notOwner` when another member owns the name's shard; `timedOut`, `cancelled`,
+    ///   `limitExceeded`; `shutDown` when the ownership has ended.
+    public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
+        try await front.acquire(name, within: limit)
+    }
+
+    /// Takes the lock if its shard is owned and nobody in this process holds the name.
+    /// - Throws: `LockError` with code `notOwner` when this process does not own the name's shard now.
+    public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
+        try await front.tryAcquire(name)
+    }
+}
+
+/// Contends for names where there is nobody to contend with but the shard's owner itself.
+private struct ShardContender: BrokerContender {
+    let ownership: ShardOwnership
+
+    init(_ ownership: ShardOwnership) { self.ownership = ownership }
+
+    func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
+        let shard = Int32(ownership.shard(of: name))
+        while true {
+            if let record = ownership.board.hold(shard)?.grant(name) { return record }
+            // Before the next look, so that no change goes unseen.
+            let (id, changes) = ownership.board.watch()
+            defer { ownership.board.unwatch(id) }
+            if let record = ownership.board.hold(shard)?.grant(name) { return record }
+            switch ownership.board.standing(of: shard) {
+            case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
+            case .elsewhere: throw ShardOwnership.notOwner(name, Int(shard))
+            case .unsettled: break
+            }
+            try await waitForChange(changes, name, deadline)
+        }
+    }
+
+    func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
+        let shard = Int32(ownership.shard(of: name))
+        if let record = ownership.board.hold(shard)?.grant(name) { return record }
+        throw ShardOwnership.notOwner(name, Int(shard))
+    }
+
+    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
+        (record.origin as? ShardHold)?.release(record)
+    }
+
+    private func waitForChange(
+        _ changes: AsyncStream<Void>, _ name: LockName, _ deadline: ContinuousClock.Instant?
+    ) async throws(LockError) {
+        let inTime = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in changes { break }
+                return true
+            }
+            if let deadline {
+                group.addTask {
+                    try? await Task.sleep(until: deadline, clock: .continuous)
+                    return false
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? true
+        }
+        if Task.isCancelled { throw .cancelled(name) }
+        if !inTime { throw .timedOut(name, detail: "its shard is not owned: the group is being rebalanced") }
+    }
+}

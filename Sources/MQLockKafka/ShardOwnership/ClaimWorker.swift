@@ -1,0 +1,224 @@
+import Dispatch
+import Foundation
+import MQLock
+import Synchronization
+
+/// Steps 1 to 3 of a claim, on a thread of its own: every call of the library's here blocks.
+///
+/// 1. wait until no earlier owner's transaction is open on the group's offset of the shard;
+/// 2. read the largest number of all claims up to the high watermark of then, aborted ones included;
+/// 3. in one transaction append a larger one, and send the watermark as group offset with the membership of the
+///    assignment, which the broker checks.
+final class ClaimWorker: @unchecked Sendable {
+    typealias Claim = OwnershipMachine.Claim
+    typealias Outcome = OwnershipMachine.ClaimOutcome
+
+    /// What is claimed where.
+    struct Settings: Sendable {
+        var connection: KafkaConnection
+        var topic: String
+        var group: String
+        var partitions: Int
+        var owner: String
+        /// After which the broker aborts a transaction whose owner is gone: as long may step 1 take.
+        var transactionTimeout: Duration = .seconds(10)
+        /// For each other question to the broker.
+        var requestTimeout: Duration = .seconds(5)
+    }
+
+    /// A claim that nobody waits for any more ends early.
+    final class Order: Sendable {
+        let isAbandoned = Atomic(false)
+    }
+
+    private struct Abandoned: Error {}
+    private struct TopicUnseen: Error {}
+
+    private let settings: Settings
+    private let log: @Sendable (LogLine) -> Void
+    private let queue = DispatchQueue(label: "mqlock.kafka.claims")
+    // Used on the queue only.
+    private var committed: LogReader?
+    private var uncommitted: LogReader?
+    private var producer: TransactionalProducer?
+    private var hasSeenTopic = false
+
+    init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
+        self.settings = settings
+        self.log = log
+    }
+
+    /// Makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before anything is claimed.
+    /// - Parameter answer: gets what trying again would not mend.
+    func warmUp(_ answer: @escaping @Sendable (LockError?) -> Void) {
+        queue.async { [self] in
+            do {
+                let producer = try readyProducer()
+                try checkPartitions(producer)
+                _ = try readers()
+                try producer.begin()
+                try producer.produce(
+                    .init(
+                        topic: settings.topic, partition: 0, key: Array("\(ClaimRecord.version)/warm-up".utf8),
+                        value: []))
+                try producer.commit(within: settings.requestTimeout)
+                answer(nil)
+            } catch let error as LockError {
+                answer(error)
+            } catch let failure as KafkaFailure {
+                dropProducer()
+                answer(failure.code.needsAttention.map { _ in LockError(failure, while: "the first transaction") })
+            } catch {
+                answer(nil)
+            }
+        }
+    }
+
+    /// Claims these shards together; `answer` is called exactly once.
+    func claim(
+        _ shards: [Int32], _ metadata: GroupMetadata, _ order: Order, _ answer: @escaping @Sendable (Outcome) -> Void
+    ) {
+        queue.async { [self] in
+            do {
+                answer(.committed(try claims(of: shards, metadata, order)))
+            } catch let failure as KafkaFailure {
+                answer(failure.code.isStaleMembership || failure.code.isRebalanceInProgress ? .stale : .retry)
+            } catch let error as LockError {
+                answer(.failed(.refused(error.message)))
+            } catch {
+                answer(.retry)
+            }
+        }
+    }
+
+    /// Lets the clients go; a claim under way ends first.
+    func close() {
+        queue.async { [self] in (committed, uncommitted, producer) = (nil, nil, nil) }
+    }
+
+    private func claims(
+        of shards: [Int32], _ metadata: GroupMetadata, _ order: Order
+    ) throws -> [Int32: Claim] {
+        func goOn() throws { if order.isAbandoned.load(ordering: .acquiring) { throw Abandoned() } }
+        try goOn()
+        let producer = try readyProducer()
+        try checkPartitions(producer)
+        let (committed, uncommitted) = try readers()
+        let starts = try waitForOffsets(shards, committed, goOn)
+        let (largest, watermarks) = try readClaims(shards, from: starts, uncommitted)
+        try goOn()
+        var claims: [Int32: Claim] = [:]
+        var records: [TransactionalProducer.Record] = []
+        for shard in shards {
+            let number = try ClaimNumber.next(above: largest[shard], at: Date())
+            let record = ClaimRecord(
+                partitions: settings.partitions, owner: settings.owner, member: metadata.membership.member,
+                number: number)
+            records.append(
+                .init(topic: settings.topic, partition: shard, key: ClaimRecord.key(shard), value: try record.value()))
+            claims[shard] = Claim(number: number, offset: watermarks[shard] ?? 0)
+        }
+        try write(records, claims.mapValues(\.offset), metadata, producer)
+        return claims
+    }
+
+    /// Step 1. In slices, so that an abandoned claim does not keep the next one waiting.
+    private func waitForOffsets(
+        _ shards: [Int32], _ reader: LogReader, _ goOn: () throws -> Void
+    ) throws -> [Int32: Int64?] {
+        let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout + settings.requestTimeout)
+        while true {
+            do {
+                return try reader.groupOffsets(settings.topic, shards, within: .seconds(1))
+            } catch {
+                guard error.code.isTransient, ContinuousClock.now < deadline else { throw error }
+                try goOn()
+            }
+        }
+    }
+
+    /// Step 2. The watermarks are taken after step 1, and by the reader that sees everything.
+    private func readClaims(
+        _ shards: [Int32], from starts: [Int32: Int64?], _ reader: LogReader
+    ) throws -> (largest: [Int32: UInt64], watermarks: [Int32: Int64]) {
+        var ranges: [Int32: Range<Int64>] = [:]
+        for shard in shards {
+            let bounds = try reader.bounds(settings.topic, shard, within: settings.requestTimeout)
+            // An offset that is not there any more says nothing: from the beginning.
+            let start = (starts[shard] ?? nil).flatMap { bounds.contains($0) || $0 == bounds.upperBound ? $0 : nil }
+            ranges[shard] = (start ?? bounds.lowerBound)..<bounds.upperBound
+        }
+        var largest: [Int32: UInt64] = [:]
+        try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
+            guard let claim = ClaimRecord(key: record.key, value: record.value, shard: record.partition) else { return }
+            largest[record.partition] = max(largest[record.partition] ?? 0, claim.number)
+        }
+        return (largest, ranges.mapValues(\.upperBound))
+    }
+
+    /// Step 3. When its outcome is unknown the producer is dropped: step 1 of the next claim waits until the broker has
+    /// decided.
+    private func write(
+        _ records: [TransactionalProducer.Record], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
+        _ producer: TransactionalProducer
+    ) throws {
+        do {
+            try producer.begin()
+            for record in records { try producer.produce(record) }
+            try producer.send(
+                TopicPartitions(settings.topic, offsets: offsets), metadata, within: settings.requestTimeout)
+            try producer.commit(within: settings.transactionTimeout)
+        } catch {
+            if error.isFatal || !error.needsAbort {
+                dropProducer()
+            } else {
+                do { try producer.abort(within: settings.requestTimeout) } catch { dropProducer() }
+            }
+            throw error
+        }
+    }
+
+    private func checkPartitions(_ producer: TransactionalProducer) throws {
+        let count = try ClusterMetadata.partitionCount(
+            of: settings.topic, producer.handle, within: settings.requestTimeout)
+        if let count, count == settings.partitions {
+            hasSeenTopic = true
+            return
+        }
+        // A broker that has just come up may not know it yet.
+        if count == nil, hasSeenTopic { throw TopicUnseen() }
+        throw LockError(
+            .incompatible,
+            count.map {
+                """
+                the topic \(settings.topic.escapedForDisplay) has \($0) partitions, configured are \
+                \(settings.partitions): names would belong to other shards; set the same number everywhere
+                """
+            }
+                ?? "there is no topic \(settings.topic.escapedForDisplay); create it with \(settings.partitions) partitions"
+        )
+    }
+
+    private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {
+        if let committed, let uncommitted { return (committed, uncommitted) }
+        let ready = (
+            committed: try LogReader(settings.connection, group: settings.group, .committed, log: log),
+            uncommitted: try LogReader(settings.connection, group: settings.group, .uncommitted, log: log)
+        )
+        (committed, uncommitted) = ready
+        return ready
+    }
+
+    /// A transactional id is for one client of one start of one process: another with the same would fence it.
+    private func readyProducer() throws -> TransactionalProducer {
+        if let producer { return producer }
+        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/claims"
+        let new = try TransactionalProducer(
+            settings.connection, id: id, timeout: settings.transactionTimeout, log: log)
+        try new.start(within: settings.requestTimeout)
+        producer = new
+        return new
+    }
+
+    private func dropProducer() { producer = nil }
+}

@@ -1,0 +1,134 @@
+import MQLock
+
+/// Which shards this process owns: written by the poll thread, read by everybody.
+final class OwnershipBoard: Sendable {
+    private struct State {
+        var holds: [ShardHold?]
+        /// What the group has given us; nil while it has not said, or takes it back.
+        var assigned: Set<Int32>?
+        var isOver = false
+        /// Who waits for anything to change.
+        var watchers: [UInt64: AsyncStream<Void>.Continuation] = [:]
+        var subscribers: [UInt64: AsyncStream<ShardEvent>.Continuation] = [:]
+        var next: UInt64 = 0
+        /// Shards that a rebalance took and may bring back.
+        var interrupted: Set<Int32> = []
+
+        /// Under the lock, which keeps the order; a stream's continuation runs no user code while it yields.
+        mutating func tell(_ event: ShardEvent) {
+            for (id, continuation) in subscribers {
+                if case .terminated = continuation.yield(event) { subscribers[id] = nil }
+            }
+        }
+    }
+
+    private let state: Locked<State>
+
+    init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
+
+    func hold(_ shard: Int32) -> ShardHold? { state.withLock { $0.holds[Int(shard)] } }
+
+    var owned: [Int32] {
+        state.withLock { state in state.holds.compactMap { $0 } }.filter(\.isValid).map(\.shard)
+    }
+
+    /// Whose a shard is, as far as this process knows.
+    enum Standing {
+        /// Ours, or it may become so.
+        case unsettled
+        /// Another member's.
+        case elsewhere
+        /// The ownership has ended.
+        case over
+    }
+
+    func standing(of shard: Int32) -> Standing {
+        state.withLock { state in
+            if state.isOver { return .over }
+            guard let assigned = state.assigned else { return .unsettled }
+            return assigned.contains(shard) ? .unsettled : .elsewhere
+        }
+    }
+
+    /// A stream that yields once, when a shard becomes owned or the group has spoken, and ends.
+    func watch() -> (id: UInt64, changes: AsyncStream<Void>) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let id = state.withLock { state in
+            state.next += 1
+            state.watchers[state.next] = continuation
+            return state.next
+        }
+        return (id, stream)
+    }
+
+    func unwatch(_ id: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: id) } }
+
+    private func change(_ body: (inout State) -> Void) {
+        let watchers = state.withLock { state in
+            body(&state)
+            defer { state.watchers = [:] }
+            return Array(state.watchers.values)
+        }
+        for watcher in watchers {
+            watcher.yield()
+            watcher.finish()
+        }
+    }
+
+    func set(_ hold: ShardHold) {
+        change { state in
+            state.holds[Int(hold.shard)] = hold
+            let isBack = state.interrupted.remove(hold.shard) != nil
+            state.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard)))
+        }
+    }
+
+    func remove(_ shard: Int32, _ reason: LossReason) -> ShardHold? {
+        state.withLock { state -> ShardHold? in
+            defer { state.holds[Int(shard)] = nil }
+            guard let hold = state.holds[Int(shard)] else { return nil }
+            let handedOver = reason.kind == .partitionRevoked
+            if handedOver { state.interrupted.insert(shard) }
+            state.tell(ShardEvent(handedOver ? .interrupted : .lost, shard: Int(shard), reason: reason))
+            return hold
+        }
+    }
+
+    /// The group has spoken: what was interrupted and is not among `shards` has gone to another member.
+    func assigned(_ shards: [Int32]) {
+        change { state in
+            state.assigned = Set(shards)
+            for shard in state.interrupted.subtracting(shards).sorted() {
+                state.interrupted.remove(shard)
+                state.tell(ShardEvent(.released, shard: Int(shard), reason: LossReason(.partitionRevoked)))
+            }
+        }
+    }
+
+    /// The group takes everything back, or the membership has ended.
+    func unassigned() { state.withLock { $0.assigned = nil } }
+
+    func tell(_ event: ShardEvent) { state.withLock { $0.tell(event) } }
+
+    func subscribe() -> AsyncStream<ShardEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: ShardEvent.self, bufferingPolicy: .bufferingNewest(1024))
+        state.withLock { state in
+            state.next += 1
+            let id = state.next
+            state.subscribers[id] = continuation
+            for hold in state.holds.compactMap({ $0 }) where hold.isValid {
+                continuation.yield(ShardEvent(.owned, shard: Int(hold.shard)))
+            }
+        }
+        return stream
+    }
+
+    func finish() {
+        change { state in
+            state.isOver = true
+            for continuation in state.subscribers.values { continuation.finish() }
+            state.subscribers = [:]
+        }
+    }
+}

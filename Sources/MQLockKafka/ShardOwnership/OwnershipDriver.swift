@@ -1,0 +1,269 @@
+import MQLock
+import Synchronization
+
+/// One membership of the group: performs what its ``OwnershipMachine`` decides, on a thread of its own that polls the
+/// consumer and runs no user code.
+final class OwnershipDriver: @unchecked Sendable {
+    typealias Machine = OwnershipMachine
+
+    /// What comes from other threads.
+    private enum Command: Sendable {
+        case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome)
+        case drained(ShardHold)
+        case broken(LossReason)
+        case refuse(String)
+        case leave
+    }
+
+    private struct Inbox {
+        var commands: [Command] = []
+        var isClosed = false
+    }
+
+    private let settings: OwnershipSettings
+    private let board: OwnershipBoard
+    private let clock: any LockClock
+    private let consumer: GroupConsumer
+    private let worker: ClaimWorker
+    private let inbox = Locked(Inbox())
+    // Used on the poll thread only.
+    private var machine: Machine
+    /// Taken when the assignment was polled, before it was answered; the claims are fenced by it.
+    private var snapshot: GroupMetadata?
+    private var proof: ProofOfLife?
+    private var holds: [Int32: ShardHold] = [:]
+    private var order: (id: Machine.ClaimID, order: ClaimWorker.Order)?
+    private var unsent: (id: Machine.CommitID, offsets: [Int32: Int64], epoch: UInt64)?
+    private var closeDeadline: ContinuousClock.Instant?
+
+    init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
+        (self.settings, self.board, self.clock) = (settings, board, clock)
+        consumer = try GroupConsumer(settings.client(), topic: settings.topic, log: settings.log)
+        worker = ClaimWorker(settings.claims, log: settings.log)
+        machine = Machine(timing: settings.timing)
+    }
+
+    /// Joins the group and stays until the membership ends. Not cut short by cancellation: see ``leave()``.
+    func run() async -> Machine.End {
+        await withCheckedContinuation { continuation in
+            worker.warmUp { [weak self] error in
+                if let error { self?.send(.refuse(error.message)) }
+            }
+            let status = PollThread.start { [self] in
+                let end = loop()
+                board.unassigned()
+                continuation.resume(returning: end)
+            }
+            if status != 0 {
+                continuation.resume(
+                    returning: .failed(LossReason(.connectionClosed, "no thread could be started: errno \(status)")))
+            }
+        }
+    }
+
+    /// Drains what is owned and leaves the group. From any thread.
+    func leave() { send(.leave) }
+
+    private func send(_ command: Command) {
+        let isOpen = inbox.withLock { inbox in
+            if !inbox.isClosed { inbox.commands.append(command) }
+            return !inbox.isClosed
+        }
+        if isOpen { consumer.wake() }
+    }
+
+    // MARK: The poll thread
+
+    private func loop() -> Machine.End {
+        do throws(KafkaFailure) { try consumer.subscribe() } catch { brokenClient(error) }
+        while true {
+            if case .ended(let end) = machine.phase {
+                inbox.withLock { $0.isClosed = true }
+                worker.close()
+                return end
+            }
+            turn()
+        }
+    }
+
+    private func turn() {
+        // A second at most, so that the library sees us alive.
+        var wait = Duration.seconds(1)
+        if let deadline = machine.deadline(now: clock.now) { wait = min(wait, clock.now.duration(to: deadline)) }
+        if closeDeadline != nil { wait = min(wait, .milliseconds(20)) }
+        // Everything that the library has to say comes before anything is sent: a renewal must not follow a revocation.
+        var event = consumer.poll(for: wait)
+        while let next = event {
+            handle(next)
+            event = consumer.poll(for: .zero)
+        }
+        for command in inbox.withLock({ inbox in
+            defer { inbox.commands = [] }; return inbox.commands
+        }) { handle(command) }
+        if closeDeadline == nil, let failure = consumer.fatalError { brokenClient(failure) }
+        perform(machine.tick(now: clock.now))
+        sendCommit()
+        if let closeDeadline, consumer.isClosed || closeDeadline <= clock.now {
+            machine.closed()
+        }
+    }
+
+    private func handle(_ event: GroupConsumer.Event) {
+        switch event {
+        case .assigned(let shards):
+            do throws(KafkaFailure) {
+                let snapshot = try consumer.metadata()
+                self.snapshot = snapshot
+                board.assigned(shards)
+                perform(machine.assigned(shards, snapshot.membership, now: clock.now))
+            } catch {
+                brokenClient(error)
+                answer { () throws(KafkaFailure) in try consumer.unassign() }
+            }
+        case .revoked(_, let lost): perform(machine.revoked(lost: lost, now: clock.now))
+        case .committed(let id, let failure):
+            perform(machine.commitAnswered(.init(rawValue: UInt64(id)), outcome(of: failure), now: clock.now))
+            if let failure, failure.isFatal || failure.code.isFenced { brokenClient(failure) }
+        case .failed(let failure): handle(failure)
+        }
+    }
+
+    private func outcome(of failure: KafkaFailure?) -> Machine.CommitOutcome {
+        guard let failure else {
+            guard let now = try? consumer.metadata().membership else { return .notRenewed }
+            return .accepted(now)
+        }
+        if failure.code.isStaleMembership { return .stale }
+        if failure.code.isUnknownTopic { warn(LockError(failure, while: "renewing the ownership")) }
+        return .notRenewed
+    }
+
+    private func handle(_ failure: KafkaFailure) {
+        if failure.isFatal || failure.code.isFenced {
+            brokenClient(failure)
+        } else if failure.code.isLossOfMembership {
+            perform(machine.membershipLost(LossReason(.partitionLost, failure.text), now: clock.now))
+        } else if failure.code.needsAttention != nil {
+            warn(LockError(failure, while: "joining the group"))
+        }
+    }
+
+    private func handle(_ command: Command) {
+        switch command {
+        case .claimAnswered(let id, let outcome):
+            order = nil
+            perform(machine.claimAnswered(id, outcome, now: clock.now))
+        case .drained(let hold):
+            guard holds[hold.shard] === hold else { break }
+            perform(machine.drained(hold.shard, now: clock.now))
+        case .broken(let reason): perform(machine.broken(reason, now: clock.now))
+        case .refuse(let text): perform(machine.refused(text, now: clock.now))
+        case .leave: perform(machine.leave(now: clock.now))
+        }
+    }
+
+    private func brokenClient(_ failure: KafkaFailure) {
+        perform(machine.broken(LossReason(.connectionClosed, failure.description), now: clock.now))
+    }
+
+    private func warn(_ error: LockError) {
+        settings.warn(error)
+        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message)))
+    }
+
+    // MARK: Performing
+
+    private func perform(_ actions: [Machine.Action]) {
+        for action in actions { perform(action) }
+        if machine.membership == nil { board.unassigned() }
+    }
+
+    private func perform(_ action: Machine.Action) {
+        switch action {
+        case .answerAssignment(let shards):
+            proof = nil
+            answer { () throws(KafkaFailure) in try consumer.assign(shards) }
+        case .answerRevocation: answer { () throws(KafkaFailure) in try consumer.unassign() }
+        case .startClaim(let id, let shards): startClaim(id, shards)
+        case .abandonClaim(let id):
+            if order?.id == id { order?.order.isAbandoned.store(true, ordering: .releasing) }
+        case .commit(let id, let offsets): unsent = (id, offsets, machine.epoch)
+        case .prove(let until): prove(until)
+        case .own(let shard, let claim):
+            guard let proof, let hold = ShardHold(shard, claim, owner: settings.claims.owner, proof: proof) else {
+                break
+            }
+            holds[shard] = hold
+            board.set(hold)
+        case .drain(let shard, let until):
+            guard let hold = holds[shard] else { break }
+            board.tell(ShardEvent(.draining, shard: Int(shard), reason: LossReason(.partitionRevoked)))
+            hold.drain(until: until) { [weak self, weak hold] in
+                if let hold { self?.send(.drained(hold)) }
+            }
+        case .end(let shard, let reason):
+            holds[shard] = nil
+            if holds.isEmpty {
+                proof?.end()
+                proof = nil
+            }
+            board.remove(shard, reason)?.end(reason)
+        case .close: close()
+        }
+    }
+
+    /// An answer that the library does not take leaves the group standing still: then the client is of no use.
+    private func answer(_ body: () throws(KafkaFailure) -> Void) {
+        do throws(KafkaFailure) {
+            try body()
+        } catch {
+            inbox.withLock { $0.commands.append(.broken(LossReason(.connectionClosed, error.description))) }
+        }
+    }
+
+    private func prove(_ until: ContinuousClock.Instant) {
+        guard let proof else {
+            self.proof = ProofOfLife(until: until, clock: clock)
+            return
+        }
+        // Somebody has looked after its end, and before us: then it is over, whatever came since.
+        if !proof.extend(to: until) { perform(machine.proofRanOut(now: clock.now)) }
+    }
+
+    private func startClaim(_ id: Machine.ClaimID, _ shards: [Int32]) {
+        guard let snapshot else {
+            perform(machine.claimAnswered(id, .retry, now: clock.now))
+            return
+        }
+        let order = ClaimWorker.Order()
+        self.order = (id, order)
+        worker.claim(shards, snapshot, order) { [weak self] outcome in self?.send(.claimAnswered(id, outcome)) }
+    }
+
+    /// Only after the consumer's queue has been drained, and only if nothing that was in it made the commit obsolete.
+    private func sendCommit() {
+        guard let (id, offsets, epoch) = unsent else { return }
+        unsent = nil
+        do throws(KafkaFailure) {
+            guard epoch == machine.epoch, let membership = machine.membership,
+                try consumer.metadata().membership == membership
+            else {
+                perform(machine.commitAnswered(id, .notRenewed, now: clock.now))
+                return
+            }
+            try consumer.commit(offsets, id: UInt(id.rawValue))
+        } catch {
+            perform(machine.commitAnswered(id, .notRenewed, now: clock.now))
+        }
+    }
+
+    private func close() {
+        closeDeadline = clock.now.advanced(by: settings.closeTimeout)
+        order?.order.isAbandoned.store(true, ordering: .releasing)
+        do throws(KafkaFailure) {
+            try consumer.beginClosing()
+        } catch {
+            closeDeadline = clock.now
+        }
+    }
+}

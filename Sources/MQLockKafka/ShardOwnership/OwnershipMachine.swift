@@ -1,0 +1,218 @@
+import MQLock
+
+/// The life of one membership of the group, from the first join to its end: which shards are owned, and when not.
+///
+/// Pure: events come in with the instant at which they are handled, actions go out in the order in which they are to be
+/// performed. Everything happens on the thread that polls the consumer, so that a grant and a rebalance can never cross.
+/// The rules are those of the article *Sharded ownership*; sentences there that say "never" were model-checked.
+struct OwnershipMachine {
+    typealias Instant = ContinuousClock.Instant
+    typealias Shard = Int32
+
+    /// Where the membership stands.
+    enum Phase: Equatable {
+        /// Nothing is assigned. Goes on to assigned, or closing.
+        case joining
+        /// Shards are assigned, and are claimed and owned one by one. Goes on to draining, joining, lost or closing.
+        case assigned(Membership)
+        /// The group takes everything back and waits for our answer. Goes on to joining or closing.
+        case draining(until: Instant)
+        /// We know that all is lost, the library has not said so yet. Goes on to joining, assigned or closing.
+        case lost(since: Instant)
+        /// The client is being closed; nothing is owned. Goes on to ended.
+        case closing(End)
+        case ended(End)
+    }
+
+    /// Why a membership ended.
+    enum End: Equatable {
+        /// We left.
+        case left
+        /// A new client may do better.
+        case failed(LossReason)
+        /// Trying again makes no sense.
+        case refused(String)
+    }
+
+    /// Where an assigned shard stands.
+    enum Stage: Equatable {
+        /// Waits for a claim to begin.
+        case waiting
+        /// Steps 1 to 3 of the claim run.
+        case claiming(ClaimID)
+        /// The broker refused our membership; another assignment has to come.
+        case refused(since: Instant)
+        /// The claim is committed; step 4, a group commit, has to follow.
+        case claimed(Claim)
+        /// Step 4 is under way.
+        case confirming(Claim, CommitID)
+        case owned(Claim)
+        /// Owned still, to be given up as soon as its work has ended.
+        case draining(Claim)
+
+        var claim: Claim? {
+            switch self {
+            case .owned(let claim), .draining(let claim): claim
+            default: nil
+            }
+        }
+    }
+
+    /// What a committed claim wrote.
+    struct Claim: Equatable, Sendable {
+        /// Above all earlier numbers of the shard.
+        let number: UInt64
+        /// The group offset that came with it; the only one that a renewal may send.
+        let offset: Int64
+    }
+
+    struct ClaimID: Hashable, Sendable { let rawValue: UInt64 }
+    struct CommitID: Hashable, Sendable { let rawValue: UInt64 }
+
+    enum Action: Equatable {
+        case answerAssignment([Shard])
+        case answerRevocation
+        /// Steps 1 to 3 for these shards. Answered by ``claimAnswered(_:_:now:)``, in any case.
+        case startClaim(ClaimID, [Shard])
+        /// The claim is of no more use; its answer is still waited for.
+        case abandonClaim(ClaimID)
+        /// A group commit. Answered by ``commitAnswered(_:_:now:)``.
+        case commit(CommitID, [Shard: Int64])
+        /// All that is owned is proven up to then. The first one after an assignment begins a new proof.
+        case prove(until: Instant)
+        case own(Shard, Claim)
+        /// The shard's work has to end; answered by ``drained(_:now:)`` when it has.
+        case drain(Shard, until: Instant)
+        /// An owned shard is owned no more, at once.
+        case end(Shard, LossReason)
+        case close(End)
+    }
+
+    enum CommitOutcome: Equatable {
+        /// NO_ERROR, and the membership was the same, and complete, before and after.
+        case accepted(Membership)
+        /// Not renewed, nothing else: rebalance under way, coordinator or connection gone, other membership seen.
+        case notRenewed
+        /// The broker does not know this generation or member.
+        case stale
+    }
+
+    enum ClaimOutcome: Equatable {
+        case committed([Shard: Claim])
+        /// Nothing is known to have been written; to be begun anew.
+        case retry
+        /// The broker does not know this generation or member.
+        case stale
+        case failed(End)
+    }
+
+    /// How long things take.
+    struct Timing: Equatable {
+        var session: Duration
+        var margin: Duration
+        /// Between two renewals.
+        var renewal: Duration
+        /// For the work on revoked shards to end.
+        var drain: Duration
+        /// Between two attempts to claim.
+        var claimRetry: Duration
+
+        /// What `session` makes of the rest; see BROKER-FACTS.md, section 9.
+        init(session: Duration, drain: Duration) {
+            self.session = session
+            margin = session / 10
+            renewal = session / 20
+            self.drain = drain
+            claimRetry = session / 20
+        }
+
+        /// For how long an accepted commit proves ownership, counted from its sending.
+        var validity: Duration { session - margin }
+        /// For an answer of the library that has to come. Later, a new client is better.
+        var patience: Duration { session * 2 }
+    }
+
+    /// A commit that has no answer yet.
+    struct Outstanding: Equatable {
+        let id: CommitID
+        /// Not later than it was sent.
+        let sentAt: Instant
+        let epoch: UInt64
+    }
+
+    let timing: Timing
+    var phase = Phase.joining
+    var stages: [Shard: Stage] = [:]
+    /// Up to when everything that is owned is proven; nil when nothing is.
+    var provenUntil: Instant?
+    /// Counts assignments and losses: what was begun in another epoch does not count.
+    var epoch: UInt64 = 0
+    var outstanding: Outstanding?
+    /// The claim that has no answer yet, also one that is of no more use.
+    var busy: ClaimID?
+    var claimNotBefore: Instant?
+    var commitNotBefore: Instant?
+    /// When a drain for leaving ends; nil as long as we stay.
+    var leavingUntil: Instant?
+    private var identifiers: UInt64 = 0
+    /// A test switch: a defect to be found.
+    var mutant: Mutant?
+
+    init(timing: Timing) { self.timing = timing }
+
+    var isLeaving: Bool { leavingUntil != nil }
+
+    var membership: Membership? {
+        if case .assigned(let membership) = phase { membership } else { nil }
+    }
+
+    /// The shards that are owned as things stand, in order.
+    var owned: [Shard] { stages.filter { $0.value.claim != nil }.keys.sorted() }
+
+    mutating func nextIdentifier() -> UInt64 {
+        identifiers += 1
+        return identifiers
+    }
+
+    /// When ``tick(now:)`` has to be called at the latest; nil when no time matters.
+    func deadline(now: Instant) -> Instant? {
+        var all: [Instant] = []
+        if let provenUntil { all.append(provenUntil) }
+        switch phase {
+        case .assigned:
+            if let leavingUntil { all.append(leavingUntil) }
+            if let outstanding {
+                all.append(outstanding.sentAt.advanced(by: timing.session))
+            } else if stages.values.contains(where: \.wantsCommit) {
+                all.append(commitNotBefore ?? now)
+            }
+            if busy == nil, stages.values.contains(.waiting) { all.append(claimNotBefore ?? now) }
+            if let refused = stages.values.compactMap(\.refusedSince).min() {
+                all.append(refused.advanced(by: timing.patience))
+            }
+        case .draining(let until): all.append(until)
+        case .lost(let since): all.append(since.advanced(by: timing.patience))
+        case .joining, .closing, .ended: break
+        }
+        return all.min()
+    }
+
+    /// Defects that the tests have to find.
+    enum Mutant: CaseIterable {
+        case countsFromReceipt, ignoresMembership, keepsOwnedWhenStale, grantsAcrossEpochs, claimsWhileBusy
+        case renewsWhileDraining, forgetsToAnswer, neverRetries, revivesExpired, deafToExpiry
+    }
+}
+
+extension OwnershipMachine.Stage {
+    fileprivate var wantsCommit: Bool {
+        switch self {
+        case .claimed, .owned, .draining: true
+        default: false
+        }
+    }
+
+    fileprivate var refusedSince: ContinuousClock.Instant? {
+        if case .refused(let since) = self { since } else { nil }
+    }
+}

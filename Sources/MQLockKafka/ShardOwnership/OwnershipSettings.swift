@@ -1,0 +1,48 @@
+import MQLock
+
+/// What a driver needs, checked.
+struct OwnershipSettings: Sendable {
+    var topic: String
+    var timing: OwnershipMachine.Timing
+    var claims: ClaimWorker.Settings
+    var closeTimeout: Duration
+    var warn: @Sendable (LockError) -> Void = { _ in }
+    var log: @Sendable (LogLine) -> Void = { _ in }
+
+    init(_ configuration: ShardOwnership.Configuration) throws(LockError) {
+        let session = configuration.session
+        guard session >= .seconds(1), session <= .seconds(3600) else {
+            throw LockError(.invalidConfiguration, "the session has to last from 1 s to 1 h, not \(session.readable)")
+        }
+        guard (1...100_000).contains(configuration.partitions) else {
+            throw LockError(.invalidConfiguration, "say how many partitions the topic has")
+        }
+        guard !configuration.topic.isEmpty, configuration.topic.utf8.count <= 200 else {
+            throw LockError(.invalidConfiguration, "name the topic, in 1 to 200 bytes")
+        }
+        topic = configuration.topic
+        // No longer than the broker can wait for an answer to a revocation.
+        timing = .init(session: session, drain: min(max(.zero, configuration.drainTimeout), session))
+        closeTimeout = max(.seconds(1), session / 2)
+        claims = .init(
+            connection: configuration.connection, topic: topic, group: "mqlock.v1/\(topic)",
+            partitions: configuration.partitions, owner: configuration.owner)
+        _ = try client().properties()
+    }
+
+    /// The properties of the group's member; see the article *Sharded ownership*.
+    func client() -> ClientSettings {
+        func milliseconds(_ duration: Duration) -> String { String(duration.nanoseconds / 1_000_000) }
+        return ClientSettings(
+            connection: claims.connection,
+            own: [
+                ("group.id", claims.group), ("partition.assignment.strategy", "range"),
+                ("session.timeout.ms", milliseconds(timing.session)),
+                ("heartbeat.interval.ms", milliseconds(timing.session / 20)),
+                ("max.poll.interval.ms", milliseconds(timing.session * 2)),
+                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+                // Positions are of no use here: nothing is consumed.
+                ("auto.offset.reset", "latest"),
+            ])
+    }
+}

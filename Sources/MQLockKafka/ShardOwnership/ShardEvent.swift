@@ -1,0 +1,39 @@
+public import MQLock
+
+/// Something that happened to the ownership of a shard.
+public struct ShardEvent: Sendable, Equatable {
+    /// What happened.
+    public let kind: Kind
+    /// The shard; `nil` for what concerns all of them.
+    public let shard: Int?
+    /// Why, on everything but `owned` and `regained`.
+    public let reason: LossReason?
+
+    init(_ kind: Kind, shard: Int? = nil, reason: LossReason? = nil) {
+        (self.kind, self.shard, self.reason) = (kind, shard, reason)
+    }
+
+    /// What can happen; new kinds may come with minor versions.
+    public struct Kind: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String { case owned, draining, interrupted, regained, released, lost, warning }
+        private let value: Value
+
+        /// The shard is ours: its claim is written and confirmed.
+        public static let owned = Self(value: .owned)
+        /// A rebalance asks for the shard: its work is told to end, and is still protected while it does.
+        public static let draining = Self(value: .draining)
+        /// Given back in a rebalance, in good order. `regained` or `released` follows.
+        public static let interrupted = Self(value: .interrupted)
+        /// A rebalance brought it straight back, with a new claim.
+        public static let regained = Self(value: .regained)
+        /// Another member has it, after a hand-over in good order.
+        public static let released = Self(value: .released)
+        /// Lost without a hand-over: another member may have it already.
+        public static let lost = Self(value: .lost)
+        /// Nothing can be owned until somebody looks at the reason's detail.
+        public static let warning = Self(value: .warning)
+
+        /// The kind's name.
+        public var description: String { value.rawValue }
+    }
+}

@@ -1,0 +1,169 @@
+public import MQLock
+
+/// Tells which shards of a topic this process may act for, at every instant.
+///
+/// A topic's partitions are the shards; every name belongs to the one that a record with that key would go to. The
+/// members of the topic's group share them out. A shard is owned once its claim, which carries a fencing token, is
+/// written and confirmed, and as long as the cluster cannot have given it to another member: after that, nothing of it
+/// is valid, also when nobody has told this process.
+///
+/// ```swift
+/// let ownership = try ShardOwnership(.init(topic: "orders.locks", partitions: 12))
+/// async let running: Void = ownership.run()
+/// try await ownership.withShard(of: "customer-42") { lease in
+///     try await handle(order, fence: lease.fencingToken)      // cancelled when the shard has to be given up
+/// }
+/// ```
+public final class ShardOwnership: Sendable {
+    private let settings: OwnershipSettings
+    private let configuration: Configuration
+    private let clock: any LockClock
+    let board: OwnershipBoard
+    var owner: String { configuration.owner }
+
+    private enum Life {
+        case idle
+        case running(OwnershipDriver?)
+        case over(LockError?)
+    }
+    private let life = Locked(Life.idle)
+
+    /// Prepares; no I/O happens before ``run()``.
+    /// - Throws: `LockError` with code `invalidConfiguration`.
+    public convenience init(_ configuration: Configuration) throws(LockError) {
+        try self.init(configuration, clock: SystemLockClock())
+    }
+
+    init(_ configuration: Configuration, clock: any LockClock) throws(LockError) {
+        settings = try OwnershipSettings(configuration)
+        self.configuration = configuration
+        self.clock = clock
+        board = OwnershipBoard(partitions: configuration.partitions)
+    }
+
+    /// Is a member of the group until the calling task is cancelled: then claims nothing more, lets the work on its shards
+    /// end (``Configuration/drainTimeout``), and leaves. Memberships that fail are replaced by new ones.
+    /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
+    ///   number of partitions; `shutDown` when called twice.
+    public func run() async throws(LockError) {
+        let isFirst = life.withLock { life in
+            guard case .idle = life else { return false }
+            life = .running(nil)
+            return true
+        }
+        guard isFirst else { throw LockError(.shutDown, "a shard ownership runs once; make a new one") }
+        let failure = await withTaskCancellationHandler {
+            await keepMembership()
+        } onCancel: {
+            let driver: OwnershipDriver? = life.withLock { life in
+                guard case .running(let driver) = life else { return nil }
+                life = .over(nil)
+                return driver
+            }
+            driver?.leave()
+        }
+        life.withLock { $0 = .over(failure) }
+        board.finish()
+        if let failure { throw failure }
+    }
+
+    private func keepMembership() async -> LockError? {
+        var delay = configuration.backoff.lowerBound
+        while true {
+            let driver: OwnershipDriver
+            do throws(LockError) {
+                driver = try OwnershipDriver(settings, board, clock: clock)
+            } catch {
+                return error
+            }
+            let mayRun = life.withLock { life in
+                guard case .running = life else { return false }
+                life = .running(driver)
+                return true
+            }
+            guard mayRun else { return nil }
+            let start = clock.now
+            switch await driver.run() {
+            case .left: return nil
+            case .refused(let text): return LockError(.incompatible, text)
+            case .failed: break
+            }
+            // What has lasted starts from the shortest delay again.
+            if start.duration(to: clock.now) > settings.timing.session * 2 { delay = configuration.backoff.lowerBound }
+            let nanoseconds = delay.nanoseconds
+            let jittered = Duration.nanoseconds(nanoseconds / 2 + Int64.random(in: 0...max(1, nanoseconds / 2)))
+            delay = min(delay * 2, configuration.backoff.upperBound)
+            do {
+                try await clock.sleep(until: clock.now.advanced(by: jittered))
+            } catch {
+                return nil
+            }
+        }
+    }
+
+    // MARK: Looking
+
+    /// The shard that a name belongs to: the partition that a record with that key goes to by the default partitioner of
+    /// Java's client.
+    public func shard(of name: LockName) -> Int {
+        Int(Murmur2.partition(of: name.utf8, count: configuration.partitions))
+    }
+
+    /// Whether this process owns the shard of `name`. No I/O. False from the instant at which the cluster *could* have
+    /// given it to another member.
+    public func owns(_ name: LockName) -> Bool { board.hold(Int32(shard(of: name)))?.isValid ?? false }
+
+    /// The shards that this process owns, in order.
+    public var owned: [Int] { board.owned.map(Int.init) }
+
+    /// The lease on a whole shard, one for as long as it is owned without a break; `nil` when it is not.
+    ///
+    /// A rebalance does not wait for it: use ``withShard(of:_:)`` for work that has to end first.
+    public func lease(for shard: Int) -> Lease? {
+        guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)), hold.isValid else {
+            return nil
+        }
+        return Lease(hold.lease)
+    }
+
+    /// What happens to shards from now on, beginning with those that are owned. Ends when ``run()`` does. A reader that
+    /// does not keep up misses the oldest events.
+    public var events: AsyncStream<ShardEvent> { board.subscribe() }
+
+    // MARK: Working
+
+    /// Runs `body` while this process owns the shard of `name`. Its task is cancelled as soon as the shard has to be given
+    /// up; then the lease stays valid until the body ends, or the drain does.
+    ///
+    /// Many bodies may run for one shard at once: within a process, ``ShardLocks`` keeps names apart.
+    /// - Throws: `LockError` with code `notOwner` when the shard is not owned; `lost` when it was lost before the body
+    ///   ended, with the body's own error as the underlying one; else what the body threw.
+    public func withShard<R: Sendable>(
+        of name: LockName, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        let shard = shard(of: name)
+        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
+            throw Self.notOwner(name, shard)
+        }
+        let work = Task { try await body(Lease(record)) }
+        hold.onDrain { work.cancel() }
+        let result = await withTaskCancellationHandler {
+            await work.result
+        } onCancel: {
+            work.cancel()
+        }
+        let lost = record.beginRelease()
+        hold.release(record)
+        if let lost {
+            guard case .failure(let own) = result else { throw LockError.lost(lost, name: name) }
+            throw LockError.lost(lost, name: name, underlying: own)
+        }
+        return try result.get()
+    }
+
+    static func notOwner(_ name: LockName, _ shard: Int) -> LockError {
+        LockError(
+            .notOwner,
+            "\(name) belongs to shard \(shard), which this process does not own now; send the work to the owner")
+    }
+}

@@ -1,0 +1,195 @@
+import MQLock
+import Testing
+
+@testable import MQLockKafka
+
+extension LiveKafkaTests {
+    @Suite(.serialized) struct ShardOwnershipTests {
+        private let broker: LiveKafka
+
+        init() throws { broker = try LiveKafkaTests.broker() }
+
+        @Test func aLoneMemberOwnsEverythingUntilItLeaves() async throws {
+            let topic = try broker.makeTopic(partitions: 4)
+            let member = try Member(broker, topic, partitions: 4)
+            let ownership = member.ownership
+            var events = ownership.events.makeAsyncIterator()
+            try await eventually("four shards") { member.owns(4) }
+            #expect(await events.next() == ShardEvent(.owned, shard: 0))
+            for number in 0..<100 {
+                let name = try LockName("customer-\(number)")
+                #expect(ownership.owns(name))
+                #expect((0..<4).contains(ownership.shard(of: name)))
+            }
+            let first = try #require(ownership.lease(for: 3))
+            let second = try #require(ownership.lease(for: 3))
+            #expect(first.isValid && first.id == second.id)
+            #expect(ownership.lease(for: 4)?.id == nil)
+            let inside = try await ownership.withShard(of: "customer-1") { $0.fencingToken }
+            #expect(try inside > #require(ownership.lease(for: ownership.shard(of: "customer-1"))).fencingToken)
+            // It lasts: renewals extend the proof past the session that the grant began with.
+            let extended = first.remaining + .seconds(3)
+            try await Task.sleep(for: extended)
+            #expect(first.isValid)
+            #expect(throws: Never.self) { try first.check(atLeast: .milliseconds(500)) }
+
+            let refusal = await member.leave()
+            #expect(refusal == nil)
+            #expect(ownership.owned.isEmpty && !first.isValid)
+            #expect(ownership.lease(for: 3)?.id == nil)
+            var last: ShardEvent?
+            while let event = await events.next() { last = event }
+            #expect(last?.kind == .lost && last?.reason?.kind == .shutdown)
+        }
+
+        @Test func twoMembersShareAndHandOver() async throws {
+            let topic = try broker.makeTopic(partitions: 12)
+            let one = try Member(broker, topic, partitions: 12)
+            try await eventually("twelve shards") { one.owns(12) }
+            let before = try (0..<12).map { try #require(one.ownership.lease(for: $0)?.fencingToken) }
+            let two = try Member(broker, topic, partitions: 12)
+            try await eventually("six shards each") {
+                // The look at the first comes first: what it owns then, the second cannot.
+                let mine = Set(one.ownership.owned)
+                let theirs = Set(two.ownership.owned.filter { two.ownership.lease(for: $0) != nil })
+                let still = mine.intersection(one.ownership.owned)
+                try #require(still.isDisjoint(with: theirs), "owned twice")
+                return mine.count == 6 && theirs.count == 6
+            }
+            for member in [one, two] {
+                for shard in member.ownership.owned {
+                    let token = try #require(member.ownership.lease(for: shard)?.fencingToken)
+                    #expect(token > before[shard])
+                }
+            }
+            await two.leave()
+            try await eventually("twelve shards again") { one.owns(12) }
+            await one.leave()
+        }
+
+        @Test func workIsToldToEndAndIsWaitedFor() async throws {
+            let topic = try broker.makeTopic(partitions: 1)
+            let member = try Member(broker, topic, partitions: 1)
+            try await eventually("the shard") { member.owns(1) }
+            let ownership = member.ownership
+            let began = AsyncStream.makeStream(of: Void.self)
+            let work = Task {
+                try await ownership.withShard(of: "anything") { lease in
+                    began.continuation.yield()
+                    for await _ in AsyncStream<Never>.makeStream().stream {}
+                    // Told to end, and still protected.
+                    return lease.isValid
+                }
+            }
+            for await _ in began.stream { break }
+            await member.leave()
+            #expect(try await work.value)
+            await #expect(throws: LockError.self) { try await ownership.withShard(of: "anything") { _ in } }
+        }
+
+        @Test func workThatDoesNotEndLosesTheShard() async throws {
+            let topic = try broker.makeTopic(partitions: 1)
+            let member = try Member(broker, topic, partitions: 1) { $0.drainTimeout = .milliseconds(200) }
+            try await eventually("the shard") { member.owns(1) }
+            let ownership = member.ownership
+            let (goOn, continuation) = AsyncStream.makeStream(of: Void.self)
+            let began = AsyncStream.makeStream(of: Lease.self)
+            let work = Task {
+                try await ownership.withShard(of: "anything") { lease in
+                    began.continuation.yield(lease)
+                    // Deaf to its cancellation.
+                    await Task { for await _ in goOn { break } }.value
+                }
+            }
+            var lease: Lease?
+            for await one in began.stream {
+                lease = one
+                break
+            }
+            await member.leave()
+            #expect(lease?.isValid == false)
+            continuation.yield()
+            let error = await #expect(throws: LockError.self) { try await work.value }
+            #expect(error?.code == .lost && error?.lossReason?.kind == .shutdown)
+        }
+
+        @Test func anotherNumberOfPartitionsIsRefused() async throws {
+            let topic = try broker.makeTopic(partitions: 3)
+            let member = try Member(broker, topic, partitions: 4)
+            let error = try #require(await member.end())
+            #expect(error.code == .incompatible)
+            #expect(error.message.contains("3 partitions"))
+        }
+
+        @Test func anUnknownTopicIsRefused() async throws {
+            let member = try Member(broker, try broker.nameNoTopic(), partitions: 4)
+            let error = try #require(await member.end())
+            #expect(error.code == .incompatible)
+        }
+
+        @Test(.enabled(if: LiveKafka.isMock, "the error is injected into the embedded Kafka"))
+        func whatTheBrokerTakesAwayIsLostAndComesBack() async throws {
+            let topic = try broker.makeTopic(partitions: 2)
+            let member = try Member(broker, topic, partitions: 2)
+            try await eventually("two shards") { member.owns(2) }
+            let lease = try #require(member.ownership.lease(for: 0))
+            try broker.fault("errors", "OffsetCommit", "UNKNOWN_MEMBER_ID", "1")
+            try await eventually("the loss") { !lease.isValid }
+            #expect(lease.record.state == .held || lease.record.state.isFinal)
+            try await eventually("two shards again") { member.owns(2) }
+            #expect(try #require(member.ownership.lease(for: 0)).fencingToken > lease.fencingToken)
+            await member.leave()
+        }
+
+        /// Answers that come too late prove nothing: what counts is when the request was sent.
+        @Test(.enabled(if: LiveKafka.isMock, "the embedded Kafka's answers are delayed"))
+        func answersThatAreLaterThanTheSessionExtendNothing() async throws {
+            let topic = try broker.makeTopic(partitions: 2)
+            let member = try Member(broker, topic, partitions: 2)
+            try await eventually("two shards") { member.owns(2) }
+            let lease = try #require(member.ownership.lease(for: 0))
+            let start = ContinuousClock.now
+            try broker.fault("rtt", "all", "4000")
+            defer { try? broker.fault("rtt", "all", "0") }
+            try await eventually("the loss") { !lease.isValid }
+            #expect(start.duration(to: .now) < .seconds(3))
+            // The answer to a request that was sent just before the end comes after it.
+            try await Task.sleep(for: .seconds(2))
+            #expect(!lease.isValid && member.ownership.owned.isEmpty)
+            try broker.fault("rtt", "all", "0")
+            try await eventually("two shards again") { member.owns(2) }
+            await member.leave()
+        }
+
+        @Test(.enabled(if: LiveKafka.isMock, "the embedded Kafka's answers are delayed"))
+        func leavingAFrozenBrokerEndsByItsDeadline() async throws {
+            let topic = try broker.makeTopic(partitions: 2)
+            let member = try Member(broker, topic, partitions: 2)
+            try await eventually("two shards") { member.owns(2) }
+            try broker.fault("rtt", "all", "60000")
+            defer { try? broker.fault("rtt", "all", "0") }
+            let start = ContinuousClock.now
+            await member.leave()
+            // Half a session for the library to close; what it does after that holds nobody up.
+            #expect(start.duration(to: .now) < .seconds(10))
+        }
+
+        @Test(.enabled(if: LiveKafka.isMock, "the broker is taken down"))
+        func withoutABrokerItsOwnDeadlineEndsTheOwnership() async throws {
+            let topic = try broker.makeTopic(partitions: 2)
+            let member = try Member(broker, topic, partitions: 2)
+            try await eventually("two shards") { member.owns(2) }
+            let lease = try #require(member.ownership.lease(for: 0))
+            let start = ContinuousClock.now
+            try broker.fault("broker", "all", "down")
+            defer { try? broker.fault("broker", "all", "up") }
+            try await eventually("the loss") { !lease.isValid }
+            // By the clock, session less margin after the last renewal was sent.
+            #expect(start.duration(to: .now) < .seconds(3))
+            #expect(member.ownership.owned.isEmpty)
+            try broker.fault("broker", "all", "up")
+            try await eventually("two shards again") { member.owns(2) }
+            await member.leave()
+        }
+    }
+}

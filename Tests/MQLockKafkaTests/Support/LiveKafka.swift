@@ -1,0 +1,64 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockKafka
+
+/// A broker that runs, and what tests do with it beside owning shards.
+struct LiveKafka: Sendable {
+    let brokers: [String]
+    /// The control command of the embedded Kafka; nil for a broker that is not ours to break.
+    let control: String?
+
+    /// The broker that the environment names.
+    static let shared: LiveKafka? = ProcessInfo.processInfo.environment["MQLOCK_KAFKA"].map { brokers in
+        LiveKafka(
+            brokers: brokers.split(separator: ",").map(String.init),
+            control: ProcessInfo.processInfo.environment["MQLOCK_KAFKA_CTL"])
+    }
+
+    /// It neither extends a session on commits, nor fences, nor knows read_committed (BROKER-FACTS.md, section 2).
+    static let isMock: Bool = shared?.control != nil
+
+    var connection: KafkaConnection { KafkaConnection(brokers: brokers) }
+
+    /// Sends a line to the embedded Kafka.
+    func fault(_ words: String...) throws {
+        let control = try #require(control)
+        // Not Foundation's `Process`, whose waiting for the end has been seen to hang on Linux.
+        var argv = ([control] + words).map { strdup($0) } + [nil]
+        defer { for argument in argv { free(argument) } }
+        var pid: pid_t = 0
+        try #require(posix_spawn(&pid, control, nil, nil, &argv, environ) == 0)
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        try #require(status == 0, "\(words)")
+    }
+
+    /// The name of a topic that does not exist. The embedded Kafka makes whatever is asked for, and has to be told.
+    func nameNoTopic() throws -> String {
+        let topic = "mqlock-no-such-topic-\(UInt64.random(in: 0 ... .max))"
+        if control != nil { try fault("topic-error", topic, "UNKNOWN_TOPIC_OR_PART") }
+        return topic
+    }
+
+    /// A topic that nobody else uses.
+    func makeTopic(partitions: Int) throws -> String {
+        let topic = "mqlock-test-\(UInt64.random(in: 0 ... .max))"
+        if control != nil {
+            try fault("topic", "\(topic):\(partitions)")
+        } else {
+            let handle = try ClientHandle(.producer, ClientSettings(connection: connection, own: []))
+            try ClusterMetadata.createTopic(
+                topic, partitions: partitions, replicas: 1, settings: ["cleanup.policy": "compact"], handle,
+                within: .seconds(10))
+        }
+        return topic
+    }
+}
+
+/// Against a real Kafka protocol. One after the other: they break the broker that they share.
+@Suite(.serialized, .enabled(if: LiveKafka.shared != nil, "needs a broker: brokers/with --kafka -- swift test"))
+enum LiveKafkaTests {
+    static func broker() throws -> LiveKafka { try #require(LiveKafka.shared) }
+}
