@@ -168,7 +168,7 @@ final class OwnershipDriver: @unchecked Sendable {
 
     private func warn(_ error: LockError) {
         settings.warn(error)
-        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message)))
+        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message), errorCode: error.code))
     }
 
     // MARK: Performing
@@ -197,7 +197,8 @@ final class OwnershipDriver: @unchecked Sendable {
             board.set(hold)
         case .drain(let shard, let until):
             guard let hold = holds[shard] else { break }
-            board.tell(ShardEvent(.draining, shard: Int(shard), reason: LossReason(.partitionRevoked)))
+            let reason = LossReason(machine.isLeaving ? .shutdown : .partitionRevoked)
+            board.tell(ShardEvent(.draining, shard: Int(shard), token: hold.lease.token, reason: reason))
             hold.drain(until: until) { [weak self, weak hold] in
                 if let hold { self?.send(.drained(hold)) }
             }

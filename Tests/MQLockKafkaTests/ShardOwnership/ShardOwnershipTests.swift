@@ -15,7 +15,9 @@ extension LiveKafkaTests {
             let ownership = member.ownership
             var events = ownership.events.makeAsyncIterator()
             try await eventually("four shards") { member.owns(4) }
-            #expect(await events.next() == ShardEvent(.owned, shard: 0))
+            let beginning = try #require(await events.next())
+            #expect(beginning.kind == .owned && beginning.shard == 0)
+            #expect(beginning.fencingToken == ownership.lease(for: 0)?.fencingToken)
             for number in 0..<100 {
                 let name = try LockName("customer-\(number)")
                 #expect(ownership.owns(name))
@@ -39,7 +41,8 @@ extension LiveKafkaTests {
             #expect(ownership.lease(for: 3)?.id == nil)
             var last: ShardEvent?
             while let event = await events.next() { last = event }
-            #expect(last?.kind == .lost && last?.reason?.kind == .shutdown)
+            #expect(last?.kind == .released && last?.reason?.kind == .shutdown)
+            #expect(last?.fencingToken != nil)
         }
 
         @Test func twoMembersShareAndHandOver() async throws {
