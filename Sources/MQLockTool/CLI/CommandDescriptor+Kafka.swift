@@ -5,12 +5,7 @@ extension CommandDescriptor {
         notes: """
             Joins the group that shares out the shards (partitions) of a lock topic, as a service with MQLockKafka does,
             and prints a line at every change. The broker is kafka://host:9092,host:9092/topic; its options:
-              session=DUR            after how long without a sign of life our shards are given to others (20s)
-              drain=DUR              how long work on a shard may take to end (2s)
-              partitions=N           as --partitions
-              tls=true, cacertfile, certfile, keyfile
-              auth_mechanism         of kafka://user:password@…: plain, scram-sha-256, scram-sha-512 (default)
-              any.other              a property of librdkafka that has a dot in its name
+            \(kafkaOptions)
             The topic has to exist and to be compacted. DUR is \(DurationText.accepted).
 
             The events, as words or with --json as objects with "event", "topic", "owner", "time" and, as they apply,
@@ -25,7 +20,8 @@ extension CommandDescriptor {
               left, failed           the last line
 
             INT, TERM, HUP and QUIT: claims nothing more, drains, leaves the group and exits with 0; so does a closed
-            standard output. A second signal ends it at once: its shards are owned again after the session.
+            standard output. A second signal, a second later or more, ends it at once: its shards are then owned again after
+            the session.
 
             Exit status:
               0    left the group
@@ -36,4 +32,14 @@ extension CommandDescriptor {
               78   no such topic, or one with another number of partitions
               128 + n   ended by a second signal n
             """)
+
+    /// What `kafka://` URIs take, for the notes of a command.
+    static let kafkaOptions = """
+          session=DUR            after how long without a sign of life our shards are given to others (20s)
+          drain=DUR              how long work on a shard may take to end (2s)
+          partitions=N           as --partitions
+          tls=true, cacertfile, certfile, keyfile
+          auth_mechanism         of kafka://user:password@…: plain, scram-sha-256, scram-sha-512 (default)
+          any.other              a property of librdkafka that has a dot in its name
+        """
 }

@@ -37,10 +37,15 @@ enum ShardsCommand {
         // Not `exit`: the library's threads may still run while its clients are destroyed, and nothing is left to flush.
         let task = Task.detached { _exit(await session.run()) }
         while ending.isEmpty { pause() }
+        var desk = LeavingDesk()
         var number: Int32 = 0
-        while sigwait(&set, &number) != 0 {}
-        task.cancel()
-        while sigwait(&set, &number) != 0 {}
-        _exit(ExitStatus.ended(bySignal: number))
+        while true {
+            guard sigwait(&set, &number) == 0 else { continue }
+            switch desk.received(at: .now) {
+            case .leave: task.cancel()
+            case .ignore: break
+            case .quit: _exit(ExitStatus.ended(bySignal: number))
+            }
+        }
     }
 }

@@ -73,14 +73,14 @@ struct ShardsSession: Sendable {
                 return error
             }
         }
-        let refusal = await withTaskCancellationHandler {
-            let refusal = await tell(events, configuration) { membership.cancel() }
-            let failure = await membership.value
-            return refusal ?? failure
+        // On a task of its own, that nobody cancels: what happens on the way out is told too.
+        let telling = Task { await tell(events, configuration) { membership.cancel() } }
+        let failure = await withTaskCancellationHandler {
+            await membership.value
         } onCancel: {
             membership.cancel()
         }
-        if let refusal { throw refusal }
+        if let refusal = await telling.value ?? failure { throw refusal }
     }
 
     /// Tells what happens until the membership has ended.
