@@ -73,11 +73,14 @@ let package = Package(
         .executableTarget(
             name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "ShardedInventory", dependencies: ["CRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
+            path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings),
         .testTarget(
             name: "ExamplesTests",
             dependencies: [
                 "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
-                "OrderWorker",
+                "OrderWorker", "ShardedInventory", "EmbeddedKafka",
             ],
             swiftSettings: settings),
     ],

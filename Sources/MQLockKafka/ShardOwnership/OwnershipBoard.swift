@@ -125,6 +125,7 @@ final class OwnershipBoard: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: ShardEvent.self, bufferingPolicy: .bufferingNewest(1024))
         state.withLock { state in
+            guard !state.isOver else { return continuation.finish() }
             state.next += 1
             let id = state.next
             state.subscribers[id] = continuation

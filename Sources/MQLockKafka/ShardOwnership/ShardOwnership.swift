@@ -145,6 +145,25 @@ public final class ShardOwnership: Sendable {
         guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
             throw Self.notOwner(name, shard)
         }
+        return try await work(hold, record, body)
+    }
+
+    /// Runs `body` while this process owns a shard, as ``withShard(of:_:)`` does for a name: for work on all of its names,
+    /// such as consuming the partition of that number. The lease is on the name `shard/<number>`, with a token of its own.
+    /// - Throws: also `notOwner` for a number that is none of a shard.
+    public func withShard<R: Sendable>(
+        _ shard: Int, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        let name = try LockName("shard/\(shard)")
+        guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)),
+            let record = hold.grant(name)
+        else { throw LockError(.notOwner, "this process does not own shard \(shard) now") }
+        return try await work(hold, record, body)
+    }
+
+    private func work<R: Sendable>(
+        _ hold: ShardHold, _ record: LeaseRecord, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
         let work = Task { try await body(Lease(record)) }
         hold.onDrain { work.cancel() }
         let result = await withTaskCancellationHandler {
@@ -155,8 +174,8 @@ public final class ShardOwnership: Sendable {
         let lost = record.beginRelease()
         hold.release(record)
         if let lost {
-            guard case .failure(let own) = result else { throw LockError.lost(lost, name: name) }
-            throw LockError.lost(lost, name: name, underlying: own)
+            guard case .failure(let own) = result else { throw LockError.lost(lost, name: record.name) }
+            throw LockError.lost(lost, name: record.name, underlying: own)
         }
         return try result.get()
     }
