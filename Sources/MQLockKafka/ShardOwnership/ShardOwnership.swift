@@ -44,7 +44,7 @@ public final class ShardOwnership: Sendable {
     /// Is a member of the group until the calling task is cancelled: then claims nothing more, lets the work on its shards
     /// end (``Configuration/drainTimeout``), and leaves. Memberships that fail are replaced by new ones.
     /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
-    ///   number of partitions; `shutDown` when called twice.
+    ///   number of partitions; `accessRefused` when the first transaction is; `shutDown` when called twice.
     public func run() async throws(LockError) {
         let isFirst = life.withLock { life in
             guard case .idle = life else { return false }
@@ -85,7 +85,7 @@ public final class ShardOwnership: Sendable {
             let start = clock.now
             switch await driver.run() {
             case .left: return nil
-            case .refused(let text): return LockError(.incompatible, text)
+            case .refused(let text): return driver.refusal ?? LockError(.incompatible, text)
             case .failed: break
             }
             // What has lasted starts from the shortest delay again.

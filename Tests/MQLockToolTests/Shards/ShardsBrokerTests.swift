@@ -133,14 +133,17 @@ struct ShardsBrokerTests {
             #expect(result.status == status, "\(topic)")
             #expect(result.errors.contains(phrase), "\(result.errors)")
         }
-        // What the cluster would refuse for ever; librdkafka asks again and again, and calls neither fatal.
-        for (error, status) in [("GROUP_AUTHORIZATION_FAILED", 77), ("INVALID_SESSION_TIMEOUT", 64)] {
-            try await kafka.fault("errors", "JoinGroup", error, "1000")
+        // What the cluster would refuse for ever; librdkafka asks again and again, and calls none of it fatal.
+        for (request, error, status) in [
+            ("JoinGroup", "GROUP_AUTHORIZATION_FAILED", 77), ("JoinGroup", "INVALID_SESSION_TIMEOUT", 64),
+            ("InitProducerId", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", 77),
+        ] {
+            try await kafka.fault("errors", request, error, "1000")
             let member = try Member(kafka)
             try await member.events { $0.last?.kind == "failed" }
-            #expect(member.count("warning") > 0)
+            #expect(member.count("owned") == 0)
             #expect(await member.process.ended().exitStatus == Int32(status), "\(error)")
-            try await kafka.fault("errors", "JoinGroup", "clear")
+            try await kafka.fault("errors", request, "clear")
         }
     }
 }
