@@ -8,7 +8,7 @@ public import MQLock
 /// let count = try await KafkaInspector(connection).partitionCount(of: "orders.locks")
 /// ```
 public struct KafkaInspector: Sendable {
-    private let connection: KafkaConnection
+    let connection: KafkaConnection
 
     /// An inspector of a cluster; no I/O happens before the first question.
     public init(_ connection: KafkaConnection) { self.connection = connection }
@@ -17,26 +17,41 @@ public struct KafkaInspector: Sendable {
     ///
     /// The number is for people and checks: ``ShardOwnership/Configuration/partitions`` is configured, because a topic that
     /// was given more partitions would change the owners of names without anybody noticing.
-    /// - Parameter limit: for how long to try to reach the cluster.
+    /// - Parameters:
+    ///   - topic: the topic's name.
+    ///   - limit: for how long to try to reach the cluster.
     /// - Throws: `LockError`: `unreachable` when no broker answered in time, `accessRefused` for credentials, certificates
     ///   or permissions, `invalidConfiguration`, `cancelled`.
     public func partitionCount(of topic: String, within limit: Duration = .seconds(30)) async throws(LockError) -> Int?
     {
         let isCancelled = Locked(false)
         let result: Result<Int?, LockError> = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                // A question blocks, so it is not asked on a thread of Swift's.
-                DispatchQueue(label: "mqlock.kafka.inspector").async {
-                    do throws(LockError) {
-                        let count = try askForPartitions(topic, within: limit) { isCancelled.withLock { $0 } }
-                        continuation.resume(returning: .success(count))
-                    } catch {
-                        continuation.resume(returning: .failure(error))
-                    }
-                }
+            do throws(LockError) {
+                return .success(
+                    try await blocking { () throws(LockError) in
+                        try askForPartitions(topic, within: limit) { isCancelled.withLock { $0 } }
+                    })
+            } catch {
+                return .failure(error)
             }
         } onCancel: {
             isCancelled.withLock { $0 = true }
+        }
+        return try result.get()
+    }
+
+    /// Runs a body that blocks where no thread of Swift's waits for it.
+    func blocking<Answer: Sendable>(
+        _ body: @escaping @Sendable () throws(LockError) -> Answer
+    ) async throws(LockError) -> Answer {
+        let result: Result<Answer, LockError> = await withCheckedContinuation { continuation in
+            DispatchQueue(label: "mqlock.kafka.inspector").async {
+                do throws(LockError) {
+                    continuation.resume(returning: .success(try body()))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
         }
         return try result.get()
     }

@@ -4,6 +4,7 @@ struct CommandDescriptor: Sendable {
         case run, show, observe
         case breaking = "break"
         case shards
+        case doctor
         case demo, bench, completion, help
         case demoWorker = "demo-worker"
         case benchWorker = "bench-worker"
@@ -31,7 +32,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, shards, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+        run, show, observe, breaking, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker, guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 
