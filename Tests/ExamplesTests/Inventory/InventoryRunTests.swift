@@ -13,7 +13,7 @@ import Darwin
 
 /// The example's own script, on a mock cluster of its own.
 @Suite(
-    "the sharded inventory", .timeLimit(.minutes(2)),
+    "the sharded inventory", .serialized, .timeLimit(.minutes(2)),
     .enabled(
         if: ProcessInfo.processInfo.environment["MQLOCK_KAFKA"] != nil,
         "needs a broker: brokers/with --kafka -- swift test"))
