@@ -21,7 +21,7 @@ public struct KafkaInspector: Sendable {
     ///   - topic: the topic's name.
     ///   - limit: for how long to try to reach the cluster.
     /// - Throws: `LockError`: `unreachable` when no broker answered in time, `accessRefused` for credentials, certificates
-    ///   or permissions, `invalidConfiguration`, `cancelled`.
+    ///   or permissions, `invalidConfiguration`, `cancelled`; a cancellation is heeded within a second.
     public func partitionCount(of topic: String, within limit: Duration = .seconds(30)) async throws(LockError) -> Int?
     {
         let isCancelled = Locked(false)

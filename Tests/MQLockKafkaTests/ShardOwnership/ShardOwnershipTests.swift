@@ -29,6 +29,9 @@ extension LiveKafkaTests {
             #expect(ownership.lease(for: 4)?.id == nil)
             let inside = try await ownership.withShard(of: "customer-1") { $0.fencingToken }
             #expect(try inside > #require(ownership.lease(for: ownership.shard(of: "customer-1"))).fencingToken)
+            let whole = try await ownership.withShard(3) { $0 }
+            #expect(whole.name == "shard/3" && whole.fencingToken > first.fencingToken)
+            await #expect(throws: LockError.self) { try await ownership.withShard(4) { _ in } }
             // It lasts: renewals extend the proof past the session that the grant began with.
             let extended = first.remaining + .seconds(3)
             try await Task.sleep(for: extended)
@@ -43,6 +46,8 @@ extension LiveKafkaTests {
             while let event = await events.next() { last = event }
             #expect(last?.kind == .released && last?.reason?.kind == .shutdown)
             #expect(last?.fencingToken != nil)
+            // Whoever comes later hears that nothing comes any more.
+            for await event in ownership.events { Issue.record("\(event)") }
         }
 
         @Test func twoMembersShareAndHandOver() async throws {
