@@ -14,7 +14,7 @@ if [ -z "${MQLOCK_EXAMPLE:-}" ]; then
     put_swift_on_path
     for program in "$@"; do
         say "building $program (the first time takes a minute)"
-        (cd "$root" && swift build --product "$program") >&2 </dev/null
+        (cd "$root" && swift build --scratch-path "${MQLOCK_BUILD:-$root/.build}" --product "$program") >&2 </dev/null
     done
     exec "$root/brokers/with" "${example_brokers[@]---rabbitmq}" -- "$0"
 fi
