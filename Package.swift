@@ -30,7 +30,8 @@ let package = Package(
         .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
-            name: "MQLockTool", dependencies: ["CRabbitMQ", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            name: "MQLockTool",
+            dependencies: ["CRabbitMQ", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(
@@ -50,7 +51,8 @@ let package = Package(
             name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
         .testTarget(
-            name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
+            name: "MQLockToolTests",
+            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka"],
             swiftSettings: settings),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
@@ -71,11 +73,14 @@ let package = Package(
         .executableTarget(
             name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "ShardedInventory", dependencies: ["CRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
+            path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings),
         .testTarget(
             name: "ExamplesTests",
             dependencies: [
                 "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
-                "OrderWorker",
+                "OrderWorker", "ShardedInventory", "EmbeddedKafka",
             ],
             swiftSettings: settings),
     ],

@@ -33,6 +33,8 @@ enum Mqlock {
         case .show(let options): try SeeingCommand.show(options, output)
         case .observe(let options): try SeeingCommand.observe(options, output)
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
+        case .shards(let options): try ShardsCommand.run(options, output)
+        case .doctor(let options): try DoctorCommand.run(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         case .bench(let options, let source):

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What the `run` scripts share: builds, and starts the script again beside a private broker.
 # Sourced with the names of the programs as arguments; sets $bin and $work, a folder that is removed in the end.
+# The array example_brokers, if it is set, says which broker it is: the options of brokers/with.
 set -eu
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -13,13 +14,13 @@ if [ -z "${MQLOCK_EXAMPLE:-}" ]; then
     put_swift_on_path
     for program in "$@"; do
         say "building $program (the first time takes a minute)"
-        (cd "$root" && swift build --product "$program") >&2 </dev/null
+        (cd "$root" && swift build --scratch-path "${MQLOCK_BUILD:-$root/.build}" --product "$program") >&2 </dev/null
     done
-    exec "$root/brokers/with" --rabbitmq -- "$0"
+    exec "$root/brokers/with" "${example_brokers[@]---rabbitmq}" -- "$0"
 fi
 
 # shellcheck disable=SC2034  # used by the scripts that source this file
-bin=$root/.build/debug
+bin=${MQLOCK_BUILD:-$root/.build}/debug
 work=$(mktemp -d "${TMPDIR:-/tmp}/mqlock-example.XXXXXX")
 trap 'kill -KILL $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 

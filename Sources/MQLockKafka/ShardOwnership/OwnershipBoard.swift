@@ -12,12 +12,20 @@ final class OwnershipBoard: Sendable {
         var subscribers: [UInt64: AsyncStream<ShardEvent>.Continuation] = [:]
         var next: UInt64 = 0
         /// Shards that a rebalance took and may bring back.
-        var interrupted: Set<Int32> = []
+        var interrupted: [Int32: FencingToken] = [:]
 
         /// Under the lock, which keeps the order; a stream's continuation runs no user code while it yields.
         mutating func tell(_ event: ShardEvent) {
             for (id, continuation) in subscribers {
                 if case .terminated = continuation.yield(event) { subscribers[id] = nil }
+            }
+        }
+
+        /// What was interrupted does not come back.
+        mutating func releaseInterrupted(except kept: [Int32]) {
+            for (shard, token) in interrupted.sorted(by: { $0.key < $1.key }) where !kept.contains(shard) {
+                interrupted[shard] = nil
+                tell(ShardEvent(.released, shard: Int(shard), token: token, reason: LossReason(.partitionRevoked)))
             }
         }
     }
@@ -78,8 +86,8 @@ final class OwnershipBoard: Sendable {
     func set(_ hold: ShardHold) {
         change { state in
             state.holds[Int(hold.shard)] = hold
-            let isBack = state.interrupted.remove(hold.shard) != nil
-            state.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard)))
+            let isBack = state.interrupted.removeValue(forKey: hold.shard) != nil
+            state.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard), token: hold.lease.token))
         }
     }
 
@@ -87,9 +95,15 @@ final class OwnershipBoard: Sendable {
         state.withLock { state -> ShardHold? in
             defer { state.holds[Int(shard)] = nil }
             guard let hold = state.holds[Int(shard)] else { return nil }
-            let handedOver = reason.kind == .partitionRevoked
-            if handedOver { state.interrupted.insert(shard) }
-            state.tell(ShardEvent(handedOver ? .interrupted : .lost, shard: Int(shard), reason: reason))
+            let kind: ShardEvent.Kind
+            switch reason.kind {
+            case .partitionRevoked:
+                state.interrupted[shard] = hold.lease.token
+                kind = .interrupted
+            case .shutdown: kind = .released
+            default: kind = .lost
+            }
+            state.tell(ShardEvent(kind, shard: Int(shard), token: hold.lease.token, reason: reason))
             return hold
         }
     }
@@ -98,10 +112,7 @@ final class OwnershipBoard: Sendable {
     func assigned(_ shards: [Int32]) {
         change { state in
             state.assigned = Set(shards)
-            for shard in state.interrupted.subtracting(shards).sorted() {
-                state.interrupted.remove(shard)
-                state.tell(ShardEvent(.released, shard: Int(shard), reason: LossReason(.partitionRevoked)))
-            }
+            state.releaseInterrupted(except: shards)
         }
     }
 
@@ -114,11 +125,12 @@ final class OwnershipBoard: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: ShardEvent.self, bufferingPolicy: .bufferingNewest(1024))
         state.withLock { state in
+            guard !state.isOver else { return continuation.finish() }
             state.next += 1
             let id = state.next
             state.subscribers[id] = continuation
             for hold in state.holds.compactMap({ $0 }) where hold.isValid {
-                continuation.yield(ShardEvent(.owned, shard: Int(hold.shard)))
+                continuation.yield(ShardEvent(.owned, shard: Int(hold.shard), token: hold.lease.token))
             }
         }
         return stream
@@ -127,6 +139,7 @@ final class OwnershipBoard: Sendable {
     func finish() {
         change { state in
             state.isOver = true
+            state.releaseInterrupted(except: [])
             for continuation in state.subscribers.values { continuation.finish() }
             state.subscribers = [:]
         }

@@ -11,7 +11,7 @@ final class OwnershipDriver: @unchecked Sendable {
         case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome)
         case drained(ShardHold)
         case broken(LossReason)
-        case refuse(String)
+        case refuse(LockError)
         case leave
     }
 
@@ -35,6 +35,8 @@ final class OwnershipDriver: @unchecked Sendable {
     private var order: (id: Machine.ClaimID, order: ClaimWorker.Order)?
     private var unsent: (id: Machine.CommitID, offsets: [Int32: Int64], epoch: UInt64)?
     private var closeDeadline: ContinuousClock.Instant?
+    /// Why the first transaction showed that trying again makes no sense. Final once ``run()`` has returned.
+    private(set) var refusal: LockError?
 
     init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
         (self.settings, self.board, self.clock) = (settings, board, clock)
@@ -47,7 +49,7 @@ final class OwnershipDriver: @unchecked Sendable {
     func run() async -> Machine.End {
         await withCheckedContinuation { continuation in
             worker.warmUp { [weak self] error in
-                if let error { self?.send(.refuse(error.message)) }
+                if let error { self?.send(.refuse(error)) }
             }
             let status = PollThread.start { [self] in
                 let end = loop()
@@ -157,7 +159,9 @@ final class OwnershipDriver: @unchecked Sendable {
             guard holds[hold.shard] === hold else { break }
             perform(machine.drained(hold.shard, now: clock.now))
         case .broken(let reason): perform(machine.broken(reason, now: clock.now))
-        case .refuse(let text): perform(machine.refused(text, now: clock.now))
+        case .refuse(let error):
+            refusal = error
+            perform(machine.refused(error.message, now: clock.now))
         case .leave: perform(machine.leave(now: clock.now))
         }
     }
@@ -168,7 +172,7 @@ final class OwnershipDriver: @unchecked Sendable {
 
     private func warn(_ error: LockError) {
         settings.warn(error)
-        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message)))
+        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message), errorCode: error.code))
     }
 
     // MARK: Performing
@@ -197,7 +201,8 @@ final class OwnershipDriver: @unchecked Sendable {
             board.set(hold)
         case .drain(let shard, let until):
             guard let hold = holds[shard] else { break }
-            board.tell(ShardEvent(.draining, shard: Int(shard), reason: LossReason(.partitionRevoked)))
+            let reason = LossReason(machine.isLeaving ? .shutdown : .partitionRevoked)
+            board.tell(ShardEvent(.draining, shard: Int(shard), token: hold.lease.token, reason: reason))
             hold.drain(until: until) { [weak self, weak hold] in
                 if let hold { self?.send(.drained(hold)) }
             }

@@ -6,11 +6,19 @@ public struct ShardEvent: Sendable, Equatable {
     public let kind: Kind
     /// The shard; `nil` for what concerns all of them.
     public let shard: Int?
+    /// The fencing token of the ownership that begins, goes on or has ended; `nil` on a warning.
+    public let fencingToken: FencingToken?
     /// Why, on everything but `owned` and `regained`.
     public let reason: LossReason?
+    /// What kind of error a warning is about; in words it is the reason's detail.
+    public let errorCode: LockError.Code?
 
-    init(_ kind: Kind, shard: Int? = nil, reason: LossReason? = nil) {
-        (self.kind, self.shard, self.reason) = (kind, shard, reason)
+    init(
+        _ kind: Kind, shard: Int? = nil, token: FencingToken? = nil, reason: LossReason? = nil,
+        errorCode: LockError.Code? = nil
+    ) {
+        (self.kind, self.shard, fencingToken, self.reason) = (kind, shard, token, reason)
+        self.errorCode = errorCode
     }
 
     /// What can happen; new kinds may come with minor versions.
@@ -26,7 +34,7 @@ public struct ShardEvent: Sendable, Equatable {
         public static let interrupted = Self(value: .interrupted)
         /// A rebalance brought it straight back, with a new claim.
         public static let regained = Self(value: .regained)
-        /// Another member has it, after a hand-over in good order.
+        /// Given back for good, in good order: another member has it, or may have it.
         public static let released = Self(value: .released)
         /// Lost without a hand-over: another member may have it already.
         public static let lost = Self(value: .lost)

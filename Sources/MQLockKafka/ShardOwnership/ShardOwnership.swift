@@ -44,7 +44,7 @@ public final class ShardOwnership: Sendable {
     /// Is a member of the group until the calling task is cancelled: then claims nothing more, lets the work on its shards
     /// end (``Configuration/drainTimeout``), and leaves. Memberships that fail are replaced by new ones.
     /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
-    ///   number of partitions; `shutDown` when called twice.
+    ///   number of partitions; `accessRefused` when the first transaction is; `shutDown` when called twice.
     public func run() async throws(LockError) {
         let isFirst = life.withLock { life in
             guard case .idle = life else { return false }
@@ -85,7 +85,7 @@ public final class ShardOwnership: Sendable {
             let start = clock.now
             switch await driver.run() {
             case .left: return nil
-            case .refused(let text): return LockError(.incompatible, text)
+            case .refused(let text): return driver.refusal ?? LockError(.incompatible, text)
             case .failed: break
             }
             // What has lasted starts from the shortest delay again.
@@ -145,6 +145,25 @@ public final class ShardOwnership: Sendable {
         guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
             throw Self.notOwner(name, shard)
         }
+        return try await work(hold, record, body)
+    }
+
+    /// Runs `body` while this process owns a shard, as ``withShard(of:_:)`` does for a name: for work on all of its names,
+    /// such as consuming the partition of that number. The lease is on the name `shard/<number>`, with a token of its own.
+    /// - Throws: also `notOwner` for a number that is none of a shard.
+    public func withShard<R: Sendable>(
+        _ shard: Int, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        let name = try LockName("shard/\(shard)")
+        guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)),
+            let record = hold.grant(name)
+        else { throw LockError(.notOwner, "this process does not own shard \(shard) now") }
+        return try await work(hold, record, body)
+    }
+
+    private func work<R: Sendable>(
+        _ hold: ShardHold, _ record: LeaseRecord, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
         let work = Task { try await body(Lease(record)) }
         hold.onDrain { work.cancel() }
         let result = await withTaskCancellationHandler {
@@ -155,8 +174,8 @@ public final class ShardOwnership: Sendable {
         let lost = record.beginRelease()
         hold.release(record)
         if let lost {
-            guard case .failure(let own) = result else { throw LockError.lost(lost, name: name) }
-            throw LockError.lost(lost, name: name, underlying: own)
+            guard case .failure(let own) = result else { throw LockError.lost(lost, name: record.name) }
+            throw LockError.lost(lost, name: record.name, underlying: own)
         }
         return try result.get()
     }

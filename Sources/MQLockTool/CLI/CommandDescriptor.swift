@@ -3,6 +3,8 @@ struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
         case run, show, observe
         case breaking = "break"
+        case shards
+        case doctor
         case demo, bench, completion, help
         case demoWorker = "demo-worker"
         case benchWorker = "bench-worker"
@@ -30,7 +32,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+        run, show, observe, breaking, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker, guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 

@@ -6,6 +6,7 @@ struct OptionDescriptor: Sendable {
         case yes, management
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick
+        case partitions
     }
 
     /// What follows the option.
@@ -104,4 +105,29 @@ extension OptionDescriptor {
                 + "holder that does not answer; else $MQLOCK_MANAGEMENT. Without a user it is the broker URI's"),
         objects,
     ]
+}
+
+extension OptionDescriptor {
+    /// The broker's, for commands of Kafka.
+    static let kafka = [
+        Self(
+            key: .broker, long: "broker", value: .text("URI"),
+            summary: "the cluster and the lock topic, kafka://host:9092,host:9092/topic?session=20s; else that of "
+                + "--broker-file, else $MQLOCK_BROKER"),
+        Self(
+            key: .brokerFile, long: "broker-file", value: .file("FILE"),
+            summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
+    ]
+
+    static let shards =
+        [
+            Self(
+                key: .partitions, long: "partitions", short: "p", value: .text("N"),
+                summary: "how many partitions the topic has; the same for all members. Not looked up: a topic that has "
+                    + "another number now is refused, because names would have other owners"),
+            Self(
+                key: .owner, long: "owner", value: .text("TEXT"),
+                summary: "who we are, shown in claims (default host/pid)"),
+            objects,
+        ] + kafka
 }

@@ -126,7 +126,7 @@ final class Stage {
     }
 
     /// The folder of the test bundle, or one above it.
-    private static let build: URL = {
+    static let build: URL = {
         var folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
         for _ in 0..<6 {
             folder.deleteLastPathComponent()

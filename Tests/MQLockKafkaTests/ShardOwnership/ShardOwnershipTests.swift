@@ -15,7 +15,9 @@ extension LiveKafkaTests {
             let ownership = member.ownership
             var events = ownership.events.makeAsyncIterator()
             try await eventually("four shards") { member.owns(4) }
-            #expect(await events.next() == ShardEvent(.owned, shard: 0))
+            let beginning = try #require(await events.next())
+            #expect(beginning.kind == .owned && beginning.shard == 0)
+            #expect(beginning.fencingToken == ownership.lease(for: 0)?.fencingToken)
             for number in 0..<100 {
                 let name = try LockName("customer-\(number)")
                 #expect(ownership.owns(name))
@@ -27,6 +29,9 @@ extension LiveKafkaTests {
             #expect(ownership.lease(for: 4)?.id == nil)
             let inside = try await ownership.withShard(of: "customer-1") { $0.fencingToken }
             #expect(try inside > #require(ownership.lease(for: ownership.shard(of: "customer-1"))).fencingToken)
+            let whole = try await ownership.withShard(3) { $0 }
+            #expect(whole.name == "shard/3" && whole.fencingToken > first.fencingToken)
+            await #expect(throws: LockError.self) { try await ownership.withShard(4) { _ in } }
             // It lasts: renewals extend the proof past the session that the grant began with.
             let extended = first.remaining + .seconds(3)
             try await Task.sleep(for: extended)
@@ -39,7 +44,10 @@ extension LiveKafkaTests {
             #expect(ownership.lease(for: 3)?.id == nil)
             var last: ShardEvent?
             while let event = await events.next() { last = event }
-            #expect(last?.kind == .lost && last?.reason?.kind == .shutdown)
+            #expect(last?.kind == .released && last?.reason?.kind == .shutdown)
+            #expect(last?.fencingToken != nil)
+            // Whoever comes later hears that nothing comes any more.
+            for await event in ownership.events { Issue.record("\(event)") }
         }
 
         @Test func twoMembersShareAndHandOver() async throws {

@@ -86,6 +86,8 @@ struct InvocationTests {
             ("run job --mutex token -wait=1 -- true", DurationText.accepted),
             ("run job --mutex token -json -- true", "did you mean '--json'"),
             ("run job --mutex token --broker a --broker-file b -- true", "exclude each other"),
+            ("shards -p 4 -- true", "runs no command"),
+            ("shards -p many", "1 to 100000"),
             ("completion", "name one shell"),
             ("completion tcsh", "no completion for 'tcsh'"),
             ("completion bsh", "did you mean 'bash'"),
@@ -123,6 +125,9 @@ struct InvocationTests {
         var options = DemoOptions()
         options.rounds = 3
         #expect(try parse("demo --broker amqp://h --rounds 3") == .demo(options, .uri("amqp://h")))
+        let shards = ShardsOptions(broker: .uri("kafka://h/t"), partitions: 4, owner: "me", json: true)
+        #expect(try parse("shards --broker kafka://h/t -p4 --json --owner me") == .shards(shards))
+        #expect(try parse("shards") == .shards(ShardsOptions()))
         #expect(try parse("demo-worker 1 2") == .demoWorker(["1", "2"], .environment))
         // The command's own --help is the command's.
         guard case .run = try parse("run job --mutex token -- true --help") else { throw TestFailure("taken for ours") }

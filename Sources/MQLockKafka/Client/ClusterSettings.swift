@@ -1,0 +1,128 @@
+import CRdKafka
+package import MQLock
+
+extension ClusterMetadata {
+    /// Whose settings are asked for.
+    enum Resource: Sendable {
+        case topic(String)
+        case broker(Int32)
+    }
+
+    /// The settings of a topic or a broker, by Kafka's names for them; those that are secret are left out.
+    static func settings(
+        of resource: Resource, _ client: ClientHandle, within limit: Duration
+    ) throws(KafkaFailure) -> [String: String] {
+        let (kind, name) =
+            switch resource {
+            case .topic(let name): (RD_KAFKA_RESOURCE_TOPIC, name)
+            case .broker(let id): (RD_KAFKA_RESOURCE_BROKER, String(id))
+            }
+        guard let queue = rd_kafka_queue_new(client.raw), let question = rd_kafka_ConfigResource_new(kind, name) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG)
+        }
+        defer {
+            rd_kafka_ConfigResource_destroy(question)
+            rd_kafka_queue_destroy(queue)
+        }
+        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
+        let options = rd_kafka_AdminOptions_new(client.raw, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
+        var questions: [OpaquePointer?] = [question]
+        rd_kafka_DescribeConfigs(client.raw, &questions, 1, options, queue)
+        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        }
+        defer { rd_kafka_event_destroy(event) }
+        func words(_ text: UnsafePointer<CChar>?) -> String? { text.map { String(cString: $0) } }
+        let code = rd_kafka_event_error(event)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw KafkaFailure(code, words(rd_kafka_event_error_string(event)))
+        }
+        var count = 0
+        guard
+            let answers = rd_kafka_DescribeConfigs_result_resources(
+                rd_kafka_event_DescribeConfigs_result(event), &count), count == 1, let answer = answers[0]
+        else { return [:] }
+        let refusal = rd_kafka_ConfigResource_error(answer)
+        guard refusal == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw KafkaFailure(refusal, words(rd_kafka_ConfigResource_error_string(answer)))
+        }
+        var settings: [String: String] = [:]
+        let entries = rd_kafka_ConfigResource_configs(answer, &count)
+        for index in 0..<count {
+            guard let entry = entries?[index], let name = words(rd_kafka_ConfigEntry_name(entry)) else { continue }
+            if let value = words(rd_kafka_ConfigEntry_value(entry)) { settings[name] = value }
+        }
+        return settings
+    }
+
+    /// The brokers of the cluster, and of how many copies the topic's partition with the fewest has.
+    static func copies(
+        of topic: String, _ client: ClientHandle, within limit: Duration
+    ) throws(KafkaFailure) -> (brokers: [Int32], replicas: Int) {
+        guard let handle = rd_kafka_topic_new(client.raw, topic, nil) else {
+            throw KafkaFailure(rd_kafka_last_error())
+        }
+        defer { rd_kafka_topic_destroy(handle) }
+        var answer: UnsafePointer<rd_kafka_metadata>?
+        try KafkaFailure.check(
+            rd_kafka_metadata(client.raw, 0, handle, &answer, Int32(clamping: limit.nanoseconds / 1_000_000)))
+        guard let answer else { return ([], 0) }
+        defer { rd_kafka_metadata_destroy(answer) }
+        let brokers = (0..<Int(answer.pointee.broker_cnt)).map { answer.pointee.brokers[$0].id }
+        guard answer.pointee.topic_cnt == 1, let entry = answer.pointee.topics?.pointee else { return (brokers, 0) }
+        let replicas = (0..<Int(entry.partition_cnt)).map { Int(entry.partitions[$0].replica_cnt) }
+        return (brokers.sorted(), replicas.min() ?? 0)
+    }
+}
+
+extension KafkaInspector {
+    /// Why something could not be looked at: there may be no right to.
+    package struct Unseen: Error, Sendable, Equatable {
+        package let reason: String
+
+        package init(reason: String) { self.reason = reason }
+    }
+
+    /// What the command's doctor judges.
+    package struct Setup: Sendable {
+        package var brokers: Int
+        package var replicas: Int
+        /// Kafka's names and values; or why they cannot be known.
+        package var topic: Result<[String: String], Unseen>
+        /// Those of one broker.
+        package var broker: Result<[String: String], Unseen>
+
+        package init(
+            brokers: Int, replicas: Int, topic: Result<[String: String], Unseen>,
+            broker: Result<[String: String], Unseen>
+        ) {
+            (self.brokers, self.replicas, self.topic, self.broker) = (brokers, replicas, topic, broker)
+        }
+    }
+
+    /// How a topic and its cluster are set up; to be asked once ``partitionCount(of:within:)`` has had an answer.
+    package func setup(of topic: String, within limit: Duration = .seconds(3)) async throws(LockError) -> Setup {
+        let connection = connection
+        return try await blocking { () throws(LockError) in
+            let client = try ClientHandle(.consumer, ClientSettings(connection: connection, own: []))
+            func settings(_ resource: ClusterMetadata.Resource) -> Result<[String: String], Unseen> {
+                do throws(KafkaFailure) {
+                    return .success(try ClusterMetadata.settings(of: resource, client, within: limit))
+                } catch {
+                    return .failure(Unseen(reason: error.text))
+                }
+            }
+            let (brokers, replicas): ([Int32], Int)
+            do throws(KafkaFailure) {
+                (brokers, replicas) = try ClusterMetadata.copies(of: topic, client, within: limit)
+            } catch {
+                throw LockError(error, while: "asking the cluster")
+            }
+            return Setup(
+                brokers: brokers.count, replicas: replicas, topic: settings(.topic(topic)),
+                broker: settings(.broker(brokers.first ?? 0)))
+        }
+    }
+}

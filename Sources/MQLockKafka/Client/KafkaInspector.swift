@@ -1,0 +1,104 @@
+import CRdKafka
+import Dispatch
+public import MQLock
+
+/// Looks at a cluster and takes part in nothing: for what has to be known before a ``ShardOwnership`` is made.
+///
+/// ```swift
+/// let count = try await KafkaInspector(connection).partitionCount(of: "orders.locks")
+/// ```
+public struct KafkaInspector: Sendable {
+    let connection: KafkaConnection
+
+    /// An inspector of a cluster; no I/O happens before the first question.
+    public init(_ connection: KafkaConnection) { self.connection = connection }
+
+    /// How many partitions a topic has now; `nil` when there is no such topic.
+    ///
+    /// The number is for people and checks: ``ShardOwnership/Configuration/partitions`` is configured, because a topic that
+    /// was given more partitions would change the owners of names without anybody noticing.
+    /// - Parameters:
+    ///   - topic: the topic's name.
+    ///   - limit: for how long to try to reach the cluster.
+    /// - Throws: `LockError`: `unreachable` when no broker answered in time, `accessRefused` for credentials, certificates
+    ///   or permissions, `invalidConfiguration`, `cancelled`; a cancellation is heeded within a second.
+    public func partitionCount(of topic: String, within limit: Duration = .seconds(30)) async throws(LockError) -> Int?
+    {
+        let isCancelled = Locked(false)
+        let result: Result<Int?, LockError> = await withTaskCancellationHandler {
+            do throws(LockError) {
+                return .success(
+                    try await blocking { () throws(LockError) in
+                        try askForPartitions(topic, within: limit) { isCancelled.withLock { $0 } }
+                    })
+            } catch {
+                return .failure(error)
+            }
+        } onCancel: {
+            isCancelled.withLock { $0 = true }
+        }
+        return try result.get()
+    }
+
+    /// Runs a body that blocks where no thread of Swift's waits for it.
+    func blocking<Answer: Sendable>(
+        _ body: @escaping @Sendable () throws(LockError) -> Answer
+    ) async throws(LockError) -> Answer {
+        let result: Result<Answer, LockError> = await withCheckedContinuation { continuation in
+            DispatchQueue(label: "mqlock.kafka.inspector").async {
+                do throws(LockError) {
+                    continuation.resume(returning: .success(try body()))
+                } catch {
+                    continuation.resume(returning: .failure(error))
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    /// Asks until there is an answer, or an error that waiting does not mend.
+    private func askForPartitions(
+        _ topic: String, within limit: Duration, isCancelled: () -> Bool
+    ) throws(LockError) -> Int? {
+        let settings = ClientSettings(connection: connection, own: [])
+        let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR)
+        let deadline = ContinuousClock.now.advanced(by: limit)
+        while true {
+            let left = ContinuousClock.now.duration(to: deadline)
+            do throws(KafkaFailure) {
+                let slice = min(.seconds(1), max(left, .milliseconds(1)))
+                return try ClusterMetadata.partitionCount(of: topic, client, within: slice)
+            } catch {
+                // Why a connection fails is told apart from the failure.
+                let cause = client.nextError { $0.code.needsAttention != nil } ?? error
+                guard cause.code.isTransient else { throw LockError(cause, while: "asking the cluster") }
+                guard !isCancelled() else { throw LockError(.cancelled, "the question was cancelled") }
+                guard left > .zero else {
+                    throw LockError(
+                        .unreachable,
+                        """
+                        no broker of \(connection.brokers.joined(separator: ",").escapedForDisplay) answered in \
+                        \(limit.readable): \(error.text); check the addresses and the network
+                        """, underlying: error)
+                }
+            }
+        }
+    }
+}
+
+extension ClientHandle {
+    /// The first of the errors that the client has to tell, and that is such a one. The client's events have to be asked
+    /// for, and nobody else may poll it.
+    func nextError(where isSuch: (KafkaFailure) -> Bool) -> KafkaFailure? {
+        guard let queue = rd_kafka_queue_get_main(raw) else { return nil }
+        defer { rd_kafka_queue_destroy(queue) }
+        while let event = rd_kafka_queue_poll(queue, 0) {
+            defer { rd_kafka_event_destroy(event) }
+            guard rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR else { continue }
+            let failure = KafkaFailure(
+                rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
+            if isSuch(failure) { return failure }
+        }
+        return nil
+    }
+}

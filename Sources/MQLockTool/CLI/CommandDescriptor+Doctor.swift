@@ -1,0 +1,26 @@
+extension CommandDescriptor {
+    static let doctor = Self(
+        kind: .doctor, summary: "look whether a broker is one that locks can rest on",
+        options: OptionDescriptor.observe + OptionDescriptor.broker,
+        notes: """
+            Prints a line for everything that was looked at: good, advice (it works, and could be safer or was not looked
+            at) or WRONG, with what to do.
+
+            RabbitMQ: whether it can be reached with these credentials, its version, and whether the user may do what locks
+            need: a lock of each mutex is taken and given back, under names of its own (mqlock-doctor/…), and removed.
+            With a memory or disk alarm that does not come to an end, and is told.
+
+            Kafka (kafka://host:9092/topic?partitions=N): whether the cluster can be reached, the topic's partitions,
+            copies, cleanup.policy and election, and whether the brokers take the session. Joins no group and writes
+            nothing, so rights on the group and on transactions show only in mqlock shards.
+
+            --json writes objects with "event": good, advice, wrong; "subject", "message" and, if wrong, "status".
+
+            Exit status: 0, or that of the first thing that is wrong:
+              64   bad usage, or settings that the broker refuses
+              69   unreachable, or no lock could be taken in 10 s
+              70   internal error
+              77   the broker, or a file's permissions, refused us
+              78   a version or a topic that locks cannot rest on
+            """)
+}

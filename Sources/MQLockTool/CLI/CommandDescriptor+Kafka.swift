@@ -1,0 +1,45 @@
+extension CommandDescriptor {
+    static let shards = Self(
+        kind: .shards, summary: "own shards of a Kafka topic, and print what happens to them",
+        options: OptionDescriptor.shards,
+        notes: """
+            Joins the group that shares out the shards (partitions) of a lock topic, as a service with MQLockKafka does,
+            and prints a line at every change. The broker is kafka://host:9092,host:9092/topic; its options:
+            \(kafkaOptions)
+            The topic has to exist and to be compacted. DUR is \(DurationText.accepted).
+
+            The events, as words or with --json as objects with "event", "topic", "owner", "time" and, as they apply,
+            "shard", "fence" (as text), "reason", "partitions", "session" (seconds), "status", "message":
+              joining                the group is being joined
+              owned, regained        the shard is ours, from its claim on; regained: after an interruption
+              draining               we have to give it up, and its work to end
+              interrupted            given back in a rebalance; regained or released follows
+              released               given back in good order, for good
+              lost                   lost without a hand-over: another member may have it already
+              warning                nothing can be owned until somebody looks at it
+              left, failed           the last line
+
+            INT, TERM, HUP and QUIT: claims nothing more, drains, leaves the group and exits with 0; so does a closed
+            standard output. A second signal, a second later or more, ends it at once: its shards are then owned again after
+            the session.
+
+            Exit status:
+              0    left the group
+              64   bad usage, or settings that the broker refuses
+              69   no broker of the cluster answered in 30 s
+              70   internal error
+              77   the cluster, or a file's permissions, refused us
+              78   no such topic, or one with another number of partitions
+              128 + n   ended by a second signal n
+            """)
+
+    /// What `kafka://` URIs take, for the notes of a command.
+    static let kafkaOptions = """
+          session=DUR            after how long without a sign of life our shards are given to others (20s)
+          drain=DUR              how long work on a shard may take to end (2s)
+          partitions=N           as --partitions
+          tls=true, cacertfile, certfile, keyfile
+          auth_mechanism         of kafka://user:password@…: plain, scram-sha-256, scram-sha-512 (default)
+          any.other              a property of librdkafka that has a dot in its name
+        """
+}

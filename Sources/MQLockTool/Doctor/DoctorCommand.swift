@@ -1,0 +1,61 @@
+import MQLock
+
+/// What `doctor` was asked to do.
+struct DoctorOptions: Equatable {
+    var broker = BrokerSource.environment
+    var json = false
+}
+
+extension DoctorOptions {
+    init(_ words: ReadArguments) throws(CommandFailure) {
+        guard words.command == nil, words.operands.isEmpty else {
+            throw .usage(
+                "doctor takes options only; the broker is that of --broker or $\(BrokerSource.variable)", "doctor")
+        }
+        json = words.has(.json)
+        broker = try BrokerSource(words, .doctor)
+    }
+}
+
+/// `mqlock doctor`: looks whether the broker is one that locks can rest on, and says what to do where it is not.
+enum DoctorCommand {
+    private static let patience = Duration.seconds(10)
+
+    static func run(_ options: DoctorOptions, _ output: Output) throws(CommandFailure) -> Never {
+        let broker = try options.broker.resolveAny(environment: RunCommand.variable)
+        AsyncMain.run { await examine(broker, patience: patience, json: options.json, output) }
+    }
+
+    /// - Returns: the exit status: that of the first thing that is wrong.
+    static func examine(_ broker: BrokerURI, patience: Duration, json: Bool, _ output: Output) async -> Int32 {
+        let status = Locked(ExitStatus.success)
+        let tell: @Sendable (Finding) -> Void = { finding in
+            status.withLock { if $0 == ExitStatus.success { $0 = finding.status } }
+            output.standardOutput(json ? Self.json(finding) : Self.words(finding))
+        }
+        switch broker {
+        case .rabbitMQ(let uri): await RabbitMQDoctor(uri: uri, patience: patience, tell: tell).examine()
+        case .kafka(let uri): await KafkaDoctor(uri: uri, patience: patience, tell: tell).examine()
+        }
+        return status.withLock { $0 }
+    }
+
+    private static func words(_ finding: Finding) -> String {
+        let label =
+            switch finding.level {
+            case .good: "good  "
+            case .advice: "advice"
+            case .wrong: "WRONG "
+            }
+        return "\(label)  \(finding.subject): \(finding.text)\n"
+    }
+
+    private static func json(_ finding: Finding) -> String {
+        var line = JSONLine()
+        line.add("event", finding.level.rawValue)
+        line.add("subject", finding.subject)
+        line.add("message", finding.text)
+        if finding.status != ExitStatus.success { line.add("status", finding.status) }
+        return line.text
+    }
+}

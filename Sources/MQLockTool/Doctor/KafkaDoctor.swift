@@ -1,0 +1,139 @@
+import MQLock
+import MQLockKafka
+
+/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes nothing.
+struct KafkaDoctor: Sendable {
+    let uri: KafkaURI
+    let patience: Duration
+    let tell: @Sendable (Finding) -> Void
+
+    func examine() async {
+        let inspector = KafkaInspector(uri.connection)
+        let topic: String
+        let count: Int?
+        do {
+            topic = try uri.namedTopic()
+            // What is wrong with the settings themselves.
+            _ = try ShardOwnership(try uri.ownership(partitions: uri.partitions ?? 1))
+            count = try await inspector.partitionCount(of: topic, within: patience)
+        } catch let error as LockError {
+            return tell(.wrong("cluster", error.message, ExitStatus.of(error)))
+        } catch {
+            let failure = error as? CommandFailure
+            return tell(.wrong("settings", failure?.message ?? "\(error)", failure?.status ?? ExitStatus.internalError))
+        }
+        tell(.good("cluster", "answers at \(uri.connection.brokers.joined(separator: ","))"))
+        guard let count else {
+            let number = uri.partitions.map(String.init) ?? "N"
+            return tell(
+                .wrong(
+                    "topic",
+                    "there is no topic \(topic); create it with \(number) partitions, cleanup.policy=compact and 3 replicas",
+                    ExitStatus.incompatible))
+        }
+        tell(Self.judge(partitions: count, configured: uri.partitions, topic))
+        do throws(LockError) {
+            let setup = try await inspector.setup(of: topic)
+            for finding in Self.judge(
+                setup, topic, session: uri.session ?? ShardOwnership.Configuration.surviveBrokerCrash)
+            {
+                tell(finding)
+            }
+        } catch {
+            tell(.wrong("cluster", error.message, ExitStatus.of(error)))
+        }
+    }
+
+    static func judge(partitions count: Int, configured: Int?, _ topic: String) -> Finding {
+        guard let configured else {
+            return .good("partitions", "\(topic) has \(count); configure all members with that number")
+        }
+        guard configured == count else {
+            return .wrong(
+                "partitions",
+                """
+                \(topic) has \(count) and \(configured) are configured: names would have other owners; all members need \
+                the number that it has had from the beginning
+                """, ExitStatus.incompatible)
+        }
+        return .good("partitions", "\(topic) has \(count), as configured")
+    }
+
+    static func judge(_ setup: KafkaInspector.Setup, _ topic: String, session: Duration) -> [Finding] {
+        var findings: [Finding] = []
+        if setup.replicas < min(setup.brokers, 3) {
+            findings.append(
+                .advice(
+                    "replicas",
+                    "\(setup.replicas) of \(setup.brokers) brokers have a copy: give \(topic) 3, or its shards end with a broker"
+                ))
+        } else {
+            findings.append(.good("replicas", "\(setup.replicas), on \(setup.brokers) brokers"))
+        }
+        switch setup.topic {
+        case .failure(let error): findings.append(unseen("settings of \(topic)", error))
+        case .success(let settings): findings += judge(topic: settings, setup, topic)
+        }
+        switch setup.broker {
+        case .failure(let error): findings.append(unseen("settings of a broker", error))
+        case .success(let settings): findings.append(judge(broker: settings, session: session))
+        }
+        return findings
+    }
+
+    /// Many users may not look at settings; that says nothing about whether locks work.
+    private static func unseen(_ subject: String, _ error: KafkaInspector.Unseen) -> Finding {
+        .advice(subject, "not looked at: \(error.reason)")
+    }
+
+    private static func judge(
+        topic settings: [String: String], _ setup: KafkaInspector.Setup, _ topic: String
+    ) -> [Finding] {
+        var findings: [Finding] = []
+        let policies = (settings["cleanup.policy"] ?? "delete").split(separator: ",").map(String.init)
+        if policies == ["compact"] {
+            findings.append(.good("cleanup.policy", "compact"))
+        } else {
+            findings.append(
+                .wrong(
+                    "cleanup.policy",
+                    """
+                    \(policies.joined(separator: ",")): records that are deleted by age take the largest token with them; \
+                    set cleanup.policy=compact on \(topic)
+                    """, ExitStatus.incompatible))
+        }
+        if settings["unclean.leader.election.enable"] == "true" {
+            findings.append(
+                .wrong(
+                    "unclean election",
+                    """
+                    a broker that has missed claims may lead \(topic), and tokens go back: set \
+                    unclean.leader.election.enable=false on it
+                    """, ExitStatus.incompatible))
+        } else {
+            findings.append(.good("unclean election", "off"))
+        }
+        if let text = settings["min.insync.replicas"], let number = Int(text), setup.replicas > 2, number < 2 {
+            findings.append(
+                .advice(
+                    "min.insync.replicas",
+                    "\(number): a claim may be on one broker only when it is confirmed; set 2 on \(topic)"))
+        }
+        return findings
+    }
+
+    private static func judge(broker settings: [String: String], session: Duration) -> Finding {
+        func bound(_ name: String) -> Duration? { settings[name].flatMap(Int64.init).map { .milliseconds($0) } }
+        let shortest = bound("group.min.session.timeout.ms") ?? .zero
+        let longest = bound("group.max.session.timeout.ms") ?? session
+        guard session >= shortest, session <= longest else {
+            return .wrong(
+                "session",
+                """
+                \(session.readable) is refused by the brokers, which take \(shortest.readable) to \(longest.readable): \
+                set session= in the URI, or group.min.session.timeout.ms and group.max.session.timeout.ms there
+                """, ExitStatus.usage)
+        }
+        return .good("session", "\(session.readable) is taken by the brokers")
+    }
+}

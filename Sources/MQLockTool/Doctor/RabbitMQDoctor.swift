@@ -1,0 +1,106 @@
+import Foundation
+import MQLock
+import MQLockRabbitMQ
+
+/// Looks whether locks on a RabbitMQ broker work, by taking some of its own; what they leave there is removed.
+struct RabbitMQDoctor: Sendable {
+    let uri: String
+    let patience: Duration
+    let tell: @Sendable (Finding) -> Void
+
+    /// The oldest version that MQLock is tested with.
+    private static let oldest = (major: 3, minor: 10)
+
+    func examine() async {
+        let greeting = greet()
+        tell(greeting)
+        guard greeting.level != .wrong else { return }
+        var names: [LockName] = []
+        for (mutex, word) in [
+            (RabbitMQLocks.Mutex.singleActiveConsumer, "sac"), (.token, "token"), (.exclusiveQueue, "exclusive"),
+        ] {
+            // Nobody else's, so nothing is waited for but the broker.
+            guard let name = try? LockName("mqlock-doctor/\(UUID().uuidString)/\(word)") else { continue }
+            names.append(name)
+            let finding = await tryOut(mutex, word, name)
+            tell(finding)
+            // A broker that does nothing for one does nothing for the others either.
+            if finding.status == ExitStatus.unavailable { break }
+        }
+        tell(remove(names))
+    }
+
+    private func greet() -> Finding {
+        do throws(LockError) {
+            let administration = try BrokerAdministration(uri: uri)
+            return Self.judge(version: administration.version, at: administration.address)
+        } catch {
+            return .wrong("broker", error.message, ExitStatus.of(error))
+        }
+    }
+
+    /// Over a connection of its own: one belongs to the thread that opened it.
+    private func remove(_ names: [LockName]) -> Finding {
+        do throws(LockError) {
+            let administration = try BrokerAdministration(uri: uri)
+            try administration.delete(try administration.queues(of: names))
+            return .good("queues", "those that were made for this are gone again")
+        } catch {
+            return .advice(
+                "queues", "those that were made for this, mqlock.v1…/mqlock-doctor/…, may be left: \(error.message)")
+        }
+    }
+
+    static func judge(version: String?, at address: String) -> Finding {
+        guard let version else {
+            return .advice(
+                "broker", "answers at \(address), and hides its version: it is taken for RabbitMQ 4.0 or newer")
+        }
+        let numbers = version.split(separator: ".").prefix(2).map { Int($0) ?? 0 }
+        guard numbers.count == 2, (numbers[0], numbers[1]) >= (oldest.major, oldest.minor) else {
+            return .wrong(
+                "broker",
+                """
+                RabbitMQ \(version.escapedForDisplay) at \(address): MQLock needs \(oldest.major).\(oldest.minor) or newer; \
+                upgrade the broker
+                """, ExitStatus.incompatible)
+        }
+        return .good("broker", "RabbitMQ \(version.escapedForDisplay) at \(address)")
+    }
+
+    private func tryOut(_ mutex: RabbitMQLocks.Mutex, _ word: String, _ name: LockName) async -> Finding {
+        let subject = "mutex \(word)"
+        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
+        configuration.startupTimeout = patience
+        do throws(LockError) {
+            let locks = try RabbitMQLocks(configuration)
+            let finding = await Self.tryOut(locks, subject, name, patience)
+            await locks.shutdown()
+            return finding
+        } catch {
+            return .wrong(subject, error.message, ExitStatus.of(error))
+        }
+    }
+
+    private static func tryOut(
+        _ locks: RabbitMQLocks, _ subject: String, _ name: LockName, _ patience: Duration
+    ) async -> Finding {
+        do throws(LockError) {
+            let start = ContinuousClock.now
+            let held = try await locks.acquire(name, within: patience)
+            let granted = ContinuousClock.now
+            try await held.release()
+            let released = ContinuousClock.now
+            return .good(
+                subject,
+                """
+                connected, took and gave back a lock: \(start.duration(to: granted).readable) and \
+                \(granted.duration(to: released).readable)
+                """)
+        } catch {
+            // Not obtained within the patience, on a name that nobody else has: that is the broker's doing.
+            let status = error.code == .timedOut ? ExitStatus.unavailable : ExitStatus.of(error)
+            return .wrong(subject, error.message, status)
+        }
+    }
+}

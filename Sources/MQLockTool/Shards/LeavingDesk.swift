@@ -1,0 +1,17 @@
+/// What a signal that `mqlock shards` gets means at this moment.
+struct LeavingDesk {
+    enum Action: Equatable { case leave, ignore, quit }
+
+    /// Who ends processes often sends twice: timeout(1) signals its child, and then its whole group.
+    static let grace = Duration.seconds(1)
+
+    private var first: ContinuousClock.Instant?
+
+    mutating func received(at now: ContinuousClock.Instant) -> Action {
+        guard let first else {
+            first = now
+            return .leave
+        }
+        return first.duration(to: now) < Self.grace ? .ignore : .quit
+    }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import MQLock
+import MQLockKafka
+import Testing
+
+@testable import MQLockTool
+
+@Suite("what the doctor judges")
+struct DoctorTests {
+    private typealias Unseen = KafkaInspector.Unseen
+
+    @Test(
+        "versions of RabbitMQ",
+        arguments: [
+            (String?("3.10.0"), Finding.Level.good), ("3.13.7+2", .good), ("4.0.0-rc.1", .good), ("10.0", .good),
+            ("3.9.29", .wrong), ("2.11.0", .wrong), ("nonsense", .wrong), (nil, .advice),
+        ])
+    func versions(version: String?, level: Finding.Level) {
+        #expect(RabbitMQDoctor.judge(version: version, at: "h:1").level == level)
+    }
+
+    @Test("partitions")
+    func partitions() {
+        #expect(KafkaDoctor.judge(partitions: 4, configured: 4, "t").level == .good)
+        #expect(KafkaDoctor.judge(partitions: 4, configured: nil, "t").level == .good)
+        let wrong = KafkaDoctor.judge(partitions: 4, configured: 3, "t")
+        #expect(wrong.level == .wrong && wrong.status == 78)
+    }
+
+    /// The subjects that are not good, with their levels.
+    private func complaints(
+        brokers: Int = 3, replicas: Int = 3, topic: [String: String] = ["cleanup.policy": "compact"],
+        broker: [String: String] = [:], session: Duration = .seconds(20)
+    ) -> [String: Finding.Level] {
+        let setup = KafkaInspector.Setup(
+            brokers: brokers, replicas: replicas, topic: .success(topic), broker: .success(broker))
+        let findings = KafkaDoctor.judge(setup, "t", session: session).filter { $0.level != .good }
+        #expect(findings.allSatisfy { ($0.level == .wrong) == ($0.status != 0) })
+        return Dictionary(uniqueKeysWithValues: findings.map { ($0.subject, $0.level) })
+    }
+
+    @Test("a topic and its cluster")
+    func setup() {
+        #expect(complaints() == [:])
+        #expect(complaints(brokers: 1, replicas: 1) == [:])
+        #expect(complaints(replicas: 2) == ["replicas": .advice])
+        for policy in ["delete", "compact,delete"] {
+            #expect(complaints(topic: ["cleanup.policy": policy]) == ["cleanup.policy": .wrong])
+        }
+        #expect(complaints(topic: [:]) == ["cleanup.policy": .wrong])
+        let unclean = ["cleanup.policy": "compact", "unclean.leader.election.enable": "true"]
+        #expect(complaints(topic: unclean) == ["unclean election": .wrong])
+        let weak = ["cleanup.policy": "compact", "min.insync.replicas": "1"]
+        #expect(complaints(topic: weak) == ["min.insync.replicas": .advice])
+        #expect(complaints(brokers: 1, replicas: 1, topic: weak) == [:])
+        let bounds = ["group.min.session.timeout.ms": "6000", "group.max.session.timeout.ms": "1800000"]
+        #expect(complaints(broker: bounds, session: .seconds(6)) == [:])
+        #expect(complaints(broker: bounds, session: .milliseconds(5999)) == ["session": .wrong])
+        #expect(complaints(broker: bounds, session: .seconds(1801)) == ["session": .wrong])
+    }
+
+    @Test("settings that may not be looked at are no fault")
+    func unseen() {
+        let setup = KafkaInspector.Setup(
+            brokers: 1, replicas: 1, topic: .failure(Unseen(reason: "no right")),
+            broker: .failure(Unseen(reason: "no right")))
+        let findings = KafkaDoctor.judge(setup, "t", session: .seconds(20))
+        #expect(findings.count { $0.level == .advice && $0.text.contains("no right") } == 2)
+        #expect(findings.allSatisfy { $0.level != .wrong })
+    }
+
+    @Test("bad usage, and brokers that are not there")
+    func refused() async throws {
+        for (options, status) in [
+            (["x"], 64), (["--", "true"], 64), (["--broker", "redis://h"], 64), (["--broker", "kafka://h:1"], 64),
+            (["--broker", "kafka://h:1/t?session=1ms"], 64), (["--broker", "amqp://127.0.0.1:1"], 69),
+        ] {
+            #expect(try await TestProcess.run(["doctor"] + options).status == Int32(status), "\(options)")
+        }
+        let uri = try KafkaURI("kafka://127.0.0.1:1/t")
+        let quiet = Output(standardOutput: { _ in }, standardError: { _ in })
+        #expect(await DoctorCommand.examine(.kafka(uri), patience: .milliseconds(200), json: false, quiet) == 69)
+    }
+}
+
+/// A line of `--json`.
+private struct Line: Decodable {
+    let event: String
+    let subject: String
+    let message: String
+    let status: Int32?
+
+    static func all(_ text: String) throws -> [Line] {
+        try text.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    }
+}
+
+@Suite("mqlock doctor on RabbitMQ", .timeLimit(.minutes(1)), .enabled(if: Broker.uri != nil, Broker.reason))
+struct RabbitMQDoctorTests {
+    @Test("a broker that is well, and nothing is left there")
+    func well() async throws {
+        let result = try await TestProcess.run(["doctor", "--json", "--broker", required(Broker.uri)])
+        let lines = try Line.all(result.output)
+        #expect(result.status == 0)
+        #expect(
+            lines.map(\.subject) == ["broker", "mutex sac", "mutex token", "mutex exclusive", "queues"],
+            "\(result.output)")
+        #expect(lines.allSatisfy { $0.event == "good" && $0.status == nil }, "\(result.output)")
+        guard let control = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"] else { return }
+        let queues = await (try TestProcess(control, [control, "-q", "list_queues", "name"])).result()
+        #expect(queues.status == 0 && !queues.output.contains("mqlock-doctor"), "\(queues.output)")
+    }
+
+    @Test("a wrong password")
+    func refused() async throws {
+        let broker = try Broker.changed { $0.password = "wrong" }
+        let result = try await TestProcess.run(["doctor", "--broker", broker])
+        #expect(result.status == 77)
+        #expect(result.output.hasPrefix("WRONG"))
+    }
+}
+
+@Suite(
+    "mqlock doctor on Kafka", .timeLimit(.minutes(1)),
+    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+struct KafkaDoctorTests {
+    @Test("what a mock can show: the cluster, the topic, its partitions")
+    func partitions() async throws {
+        let kafka = try await PrivateKafka("locks:4", "secret:4")
+        try await kafka.fault("topic-error", "nowhere", "UNKNOWN_TOPIC_OR_PART")
+        try await kafka.fault("topic-error", "secret", "TOPIC_AUTHORIZATION_FAILED")
+        for (topic, status, wrong) in [
+            ("locks?partitions=4", 0, nil), ("locks", 0, nil), ("locks?partitions=3", 78, "partitions"),
+            ("nowhere", 78, "topic"), ("secret", 77, "cluster"),
+        ] {
+            let result = try await TestProcess.run(
+                ["doctor", "--json", "--broker", "kafka://\(kafka.brokers)/\(topic)"])
+            let lines = try Line.all(result.output)
+            #expect(result.status == Int32(status), "\(result.output)")
+            #expect(lines.first { $0.event == "wrong" }?.subject == wrong, "\(result.output)")
+            #expect(lines.first { $0.event == "wrong" }?.status == (status == 0 ? nil : Int32(status)))
+        }
+    }
+}
