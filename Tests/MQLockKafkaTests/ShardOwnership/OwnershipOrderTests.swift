@@ -35,8 +35,10 @@ import Testing
     }
 
     /// Plays one order; what went wrong, with the events that led to it.
-    private static func violation(_ seed: UInt64, _ mutant: OwnershipMachine.Mutant? = nil) -> String? {
-        var world = OwnershipWorld(seed: seed, mutant: mutant)
+    private static func violation(
+        _ seed: UInt64, _ mutant: OwnershipMachine.Mutant? = nil, isTraced: Bool = false
+    ) -> String? {
+        var world = OwnershipWorld(seed: seed, mutant: mutant, isTraced: isTraced)
         for _ in 0..<Int.random(in: 5...40, using: &world.generator) where world.violation == nil {
             disturb(&world)
         }
@@ -47,7 +49,9 @@ import Testing
         if world.violation == nil, !world.isSettled {
             world.fail("not owned again: \(world.machine.phase), \(world.machine.stages)")
         }
-        return world.violation.map { "\($0)\n" + world.trace.suffix(40).joined(separator: "\n") }
+        guard let violation = world.violation else { return nil }
+        guard isTraced else { return Self.violation(seed, mutant, isTraced: true) ?? "not seen again: \(violation)" }
+        return "\(violation)\n" + world.trace.suffix(40).joined(separator: "\n")
     }
 
     private static func disturb(_ world: inout OwnershipWorld) {

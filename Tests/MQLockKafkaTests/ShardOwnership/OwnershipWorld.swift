@@ -22,7 +22,9 @@ struct OwnershipWorld {
     var machine: Machine
     var now = ContinuousClock.now
     private(set) var violation: String?
+    /// What happened, if it is to be kept: writing it down takes most of an order's time.
     private(set) var trace: [String] = []
+    private let isTraced: Bool
 
     // The library.
     var membership: Membership?
@@ -43,8 +45,9 @@ struct OwnershipWorld {
     private var acceptedNow: SentCommit?
     private(set) var left = false
 
-    init(seed: UInt64, mutant: Machine.Mutant? = nil) {
+    init(seed: UInt64, mutant: Machine.Mutant? = nil, isTraced: Bool = false) {
         generator = SeededGenerator(seed)
+        self.isTraced = isTraced
         self.mutant = mutant
         machine = Machine(timing: timing)
         machine.mutant = mutant
@@ -140,7 +143,7 @@ struct OwnershipWorld {
         guard case .closing = machine.phase else { return }
         if !assigned.isEmpty { revoke(lost: false) }
         machine.closed()
-        trace.append("closed")
+        if isTraced { trace.append("closed") }
         guard !left else { return }
         expectNothingOwned("by a closed client")
         machine = Machine(timing: timing)
@@ -157,8 +160,8 @@ struct OwnershipWorld {
 
     // MARK: Judging
 
-    private mutating func perform(_ event: String, _ actions: [Machine.Action]) {
-        trace.append("\(event) -> \(actions)")
+    private mutating func perform(_ event: @autoclosure () -> String, _ actions: [Machine.Action]) {
+        if isTraced { trace.append("\(event()) -> \(actions)") }
         for action in actions { judge(action) }
         if let provenUntil, !owned.isEmpty, provenUntil <= now { fail("owned past the proof") }
         if Set(machine.owned) != owned { fail("the machine owns \(machine.owned), it told of \(owned.sorted())") }
