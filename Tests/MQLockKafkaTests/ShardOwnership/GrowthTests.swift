@@ -43,7 +43,8 @@ extension LiveKafkaTests {
             }
             let (before, after) = (counts[0], counts[1])
             print("after 22 joins and leaves \(before), after 220 \(after)")
-            #expect(after.threads <= before.threads)
+            // Threads of the runtime's own pools come and go.
+            #expect(after.threads <= before.threads + 8)
             #expect(after.descriptors <= before.descriptors)
             // A client's buffers are some hundreds of KiB: a leak of one a join would be tens of MiB.
             #expect(after.resident <= before.resident + 8 * 1024)

@@ -13,7 +13,7 @@ import MQLockTesting
 ///
 ///     ShardWorker grow BROKERS TOPIC PARTITIONS COUNT
 ///
-/// joins and leaves COUNT times; see ``Growth``.
+/// joins and leaves COUNT times; see ``Growth``. With `owns` in the place of `grow` it measures ``LookCost``.
 @main
 struct ShardWorker {
     static func main() async throws {
@@ -30,13 +30,16 @@ struct ShardWorker {
         case ("grow", 5):
             configuration.session = .seconds(6)
             try await Growth(configuration).measure(count: number)
+        case ("owns", 5):
+            configuration.session = .seconds(6)
+            try await LookCost(configuration).measure(count: number)
         default: usage()
         }
     }
 
     private static func usage() -> Never {
         print("usage: ShardWorker own BROKERS TOPIC PARTITIONS SESSION-MS HISTORY NAME sound|no-deadline")
-        print("       ShardWorker grow BROKERS TOPIC PARTITIONS COUNT")
+        print("       ShardWorker grow|owns BROKERS TOPIC PARTITIONS COUNT")
         exit(64)
     }
 
