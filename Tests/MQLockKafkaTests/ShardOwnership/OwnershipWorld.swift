@@ -36,6 +36,7 @@ struct OwnershipWorld {
     // What was begun before the last of these counts no more: assignments, revocations, losses.
     private(set) var era = 0
     private(set) var openClaim: (id: Machine.ClaimID, era: Int, shards: [Shard])?
+    private var hungClaim: Machine.ClaimID?
     private(set) var openCommit: SentCommit?
     private var claims: [Shard: (claim: Machine.Claim, era: Int)] = [:]
     private var numbers: UInt64 = 0
@@ -97,8 +98,11 @@ struct OwnershipWorld {
         if stale { expectNothingOwned("after the broker refused the generation") }
     }
 
+    /// The claim under way is never answered.
+    mutating func hangClaim() { hungClaim = openClaim?.id }
+
     mutating func answerClaim(_ kind: Int) {
-        guard let claim = openClaim else { return }
+        guard let claim = openClaim, claim.id != hungClaim else { return }
         openClaim = nil
         var outcome: Machine.ClaimOutcome
         switch kind {
@@ -148,7 +152,7 @@ struct OwnershipWorld {
         expectNothingOwned("by a closed client")
         machine = Machine(timing: timing)
         machine.mutant = mutant
-        (openClaim, openCommit, membership, assigned) = (nil, nil, nil, [])
+        (openClaim, hungClaim, openCommit, membership, assigned) = (nil, nil, nil, nil, [])
         era += 1
     }
 
