@@ -58,7 +58,13 @@ final class MemberStage: @unchecked Sendable {
 
     /// Waits until each member owns that many shards, and notes for how long the shards had no owner since the last phase.
     func phase(_ what: String, _ wanted: [String: Int]) async throws {
-        try await eventually("\(title), \(what): \(wanted)") { try self.owning() == wanted }
+        do {
+            try await eventually("\(title), \(what): \(wanted)") { try self.owning() == wanted }
+        } catch {
+            print("\(title), \(what): owned are \(try owning()), last seen was")
+            for event in try events().suffix(40) { print("  \(event.line)", terminator: "") }
+            throw error
+        }
         let now = HistoryClock.now
         let gaps = try gaps(since: began).sorted()
         func shown(_ value: UInt64) -> String { "\(value / 1_000_000)" }
