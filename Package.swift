@@ -45,7 +45,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "MQLockKafkaTests",
-            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "ShardWorker"],
+            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "EmbeddedKafka", "ShardWorker"],
             swiftSettings: settings),
         .executableTarget(
             name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],

@@ -3,7 +3,8 @@ import Foundation
 
 /// librdkafka's mock cluster as a process of its own, started by `brokers/with --kafka`.
 ///
-///     EmbeddedKafka serve FOLDER [--brokers N] [--topic NAME:PARTITIONS]…   until it is killed
+///     EmbeddedKafka serve FOLDER [--brokers N] [--topic NAME:PARTITIONS]… [--attached]
+///         until it is killed; --attached: or until its standard input ends
 ///     EmbeddedKafka control FOLDER WORD…                                    sends one line to the one that serves FOLDER
 ///
 /// FOLDER gets `bootstrap`, the brokers' addresses, once they can be reached, and `control`, a Unix socket that takes
@@ -41,6 +42,12 @@ enum EmbeddedKafka {
         } catch {
             throw Failure("cannot write the file bootstrap: \(error)")
         }
+        if settings.isAttached {
+            Thread.detachNewThread {
+                while readLine() != nil {}
+                exit(0)
+            }
+        }
         socket.serve { line in
             do throws(Failure) {
                 try cluster.perform(ControlCommand(line))
@@ -56,10 +63,15 @@ enum EmbeddedKafka {
 struct Settings {
     var brokers = 1
     var topics: [Topic] = []
+    var isAttached = false
 
     init(_ arguments: ArraySlice<String>) throws(Failure) {
         var rest = arguments
         while let option = rest.popFirst() {
+            if option == "--attached" {
+                isAttached = true
+                continue
+            }
             guard let value = rest.popFirst() else { throw Failure("\(option) needs a value") }
             switch option {
             case "--brokers":

@@ -11,6 +11,7 @@ final class ClientHandle: @unchecked Sendable {
     /// Valid until the `deinit`, so as long as this object is kept.
     let raw: OpaquePointer
     private let log: LogContext
+    private let name: String
 
     init(
         _ kind: Kind, _ settings: ClientSettings, events: Int32 = 0,
@@ -51,17 +52,18 @@ final class ClientHandle: @unchecked Sendable {
         }
         raw = created
         self.log = context
-        Self.census.withLock { $0 += 1 }
+        name = settings.connection.clientID
+        Self.census.withLock { $0[name, default: 0] += 1 }
     }
 
     deinit {
         // Not a consumer's close: that is done before, in good time, or cannot be done.
-        let (raw, log) = (SendablePointer(raw), log)
+        let (raw, log, name) = (SendablePointer(raw), log, name)
         Self.disposal.async {
             rd_kafka_destroy_flags(raw.value, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
             // The library logs until then.
             withExtendedLifetime(log) {}
-            Self.census.withLock { $0 -= 1 }
+            Self.census.withLock { $0[name] = $0[name].flatMap { $0 > 1 ? $0 - 1 : nil } }
         }
     }
 
@@ -78,10 +80,10 @@ final class ClientHandle: @unchecked Sendable {
         return failure
     }
 
-    /// How many clients of this process have not been destroyed yet, for tests.
-    static var count: Int { census.withLock { $0 } }
+    /// How many clients of this name and process have not been destroyed yet, for tests.
+    static func count(named name: String) -> Int { census.withLock { $0[name] ?? 0 } }
 
-    private static let census = Locked(0)
+    private static let census = Locked([String: Int]())
     private static let disposal = DispatchQueue(label: "mqlock.kafka.disposal", attributes: .concurrent)
 }
 

@@ -132,7 +132,8 @@ struct ClientSettings: Sendable {
         "bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id", "group.protocol",
         "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "partition.assignment.strategy",
         "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "enable.partition.eof",
-        "isolation.level", "auto.offset.reset", "transactional.id", "transaction.timeout.ms", "enable.idempotence",
+        "isolation.level", "auto.offset.reset", "topic.metadata.refresh.interval.ms", "transactional.id",
+        "transaction.timeout.ms", "enable.idempotence",
         "enable.gapless.guarantee", "acks", "request.required.acks", "test.mock.num.brokers",
     ]
 }

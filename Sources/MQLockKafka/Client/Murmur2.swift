@@ -10,19 +10,19 @@ enum Murmur2 {
     static func hash(_ key: [UInt8]) -> UInt32 {
         let multiplier: UInt32 = 0x5BD1_E995
         var hash = 0x9747_B28C ^ UInt32(truncatingIfNeeded: key.count)
-        var index = 0
-        while index + 4 <= key.count {
-            var word =
-                UInt32(key[index]) | UInt32(key[index + 1]) << 8 | UInt32(key[index + 2]) << 16
-                | UInt32(key[index + 3]) << 24
-            word &*= multiplier
-            word ^= word >> 24
-            hash = hash &* multiplier ^ word &* multiplier
-            index += 4
-        }
-        if index < key.count {
-            for (place, byte) in key[index...].enumerated() { hash ^= UInt32(byte) << (8 * UInt32(place)) }
-            hash &*= multiplier
+        // On the way of every look at the ownership, so without a check of each index.
+        key.withUnsafeBytes { key in
+            let end = key.count & ~3
+            for index in stride(from: 0, to: end, by: 4) {
+                var word = UInt32(littleEndian: key.loadUnaligned(fromByteOffset: index, as: UInt32.self))
+                word &*= multiplier
+                word ^= word >> 24
+                hash = hash &* multiplier ^ word &* multiplier
+            }
+            if end < key.count {
+                for (place, byte) in key[end...].enumerated() { hash ^= UInt32(byte) << (8 * UInt32(place)) }
+                hash &*= multiplier
+            }
         }
         hash ^= hash >> 13
         hash &*= multiplier

@@ -103,7 +103,7 @@ extension OwnershipMachine {
             let waiting = stages.filter { $0.value == .waiting }.keys.sorted()
             if !waiting.isEmpty {
                 let id = ClaimID(rawValue: nextIdentifier())
-                busy = id
+                (busy, busySince) = (id, now)
                 for shard in waiting { stages[shard] = .claiming(id) }
                 actions.append(.startClaim(id, waiting))
             }

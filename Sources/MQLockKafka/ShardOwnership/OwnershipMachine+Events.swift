@@ -155,6 +155,11 @@ extension OwnershipMachine {
             }) {
                 return actions + fail(LossReason(.partitionLost, "a claim was refused, and no assignment came"))
             }
+            if busy != nil, let busySince, busySince.advanced(by: timing.claimPatience) <= now,
+                mutant != .waitsForClaimsForEver
+            {
+                return actions + fail(LossReason(.partitionLost, "a claim came to no end"))
+            }
             return actions + goOn(now)
         }
     }

@@ -130,6 +130,8 @@ struct OwnershipMachine {
         var validity: Duration { session - margin }
         /// For an answer of the library that has to come. Later, a new client is better.
         var patience: Duration { session * 2 }
+        /// For a claim's answer: each of its questions has a limit of its own, which add up to less.
+        var claimPatience: Duration { max(session * 4, .seconds(90)) }
     }
 
     /// A commit that has no answer yet.
@@ -148,8 +150,9 @@ struct OwnershipMachine {
     /// Counts assignments and losses: what was begun in another epoch does not count.
     var epoch: UInt64 = 0
     var outstanding: Outstanding?
-    /// The claim that has no answer yet, also one that is of no more use.
+    /// The claim that has no answer yet, also one that is of no more use, and when it began.
     var busy: ClaimID?
+    var busySince: Instant?
     var claimNotBefore: Instant?
     var commitNotBefore: Instant?
     /// When a drain for leaving ends; nil as long as we stay.
@@ -187,6 +190,7 @@ struct OwnershipMachine {
                 all.append(commitNotBefore ?? now)
             }
             if busy == nil, stages.values.contains(.waiting) { all.append(claimNotBefore ?? now) }
+            if busy != nil, let busySince { all.append(busySince.advanced(by: timing.claimPatience)) }
             if let refused = stages.values.compactMap(\.refusedSince).min() {
                 all.append(refused.advanced(by: timing.patience))
             }
@@ -200,7 +204,7 @@ struct OwnershipMachine {
     /// Defects that the tests have to find.
     enum Mutant: CaseIterable {
         case countsFromReceipt, ignoresMembership, keepsOwnedWhenStale, grantsAcrossEpochs, claimsWhileBusy
-        case renewsWhileDraining, forgetsToAnswer, neverRetries, revivesExpired, deafToExpiry
+        case renewsWhileDraining, forgetsToAnswer, neverRetries, revivesExpired, deafToExpiry, waitsForClaimsForEver
     }
 }
 

@@ -41,6 +41,9 @@ struct OwnershipSettings: Sendable {
                 ("heartbeat.interval.ms", milliseconds(timing.session / 20)),
                 ("max.poll.interval.ms", milliseconds(timing.session * 2)),
                 ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+                // Another number of partitions gives names to other shards: the library rejoins when it sees that, and the
+                // claims that follow are refused. By default it looks every five minutes.
+                ("topic.metadata.refresh.interval.ms", milliseconds(timing.session / 2)),
                 // Positions are of no use here: nothing is consumed.
                 ("auto.offset.reset", "latest"),
             ])

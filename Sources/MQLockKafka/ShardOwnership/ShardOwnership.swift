@@ -34,8 +34,13 @@ public final class ShardOwnership: Sendable {
         try self.init(configuration, clock: SystemLockClock())
     }
 
-    init(_ configuration: Configuration, clock: any LockClock) throws(LockError) {
-        settings = try OwnershipSettings(configuration)
+    /// - Parameter validity: for how long a renewal counts, for tests of what that is good for.
+    package init(
+        _ configuration: Configuration, clock: any LockClock, validity: Duration? = nil
+    ) throws(LockError) {
+        var settings = try OwnershipSettings(configuration)
+        if let validity { settings.timing.margin = settings.timing.session - validity }
+        self.settings = settings
         self.configuration = configuration
         self.clock = clock
         board = OwnershipBoard(partitions: configuration.partitions)

@@ -44,7 +44,7 @@ import Testing
 
 extension LiveKafkaTests {
     /// What a broker that fences does with those who own no more.
-    @Suite(.serialized, .disabled(if: LiveKafka.isMock, "kafka: the mock fences nobody"))
+    @Suite(.disabled(if: LiveKafka.isMock, "kafka: the mock fences nobody"))
     struct ClaimTests {
         private let broker: LiveKafka
 
@@ -135,42 +135,6 @@ extension LiveKafkaTests {
             #expect(try #require(claims[0]).number >= ahead + ClaimNumber.grants)
             try leave(second)
             worker.close()
-        }
-    }
-
-    /// Nothing grows over many memberships.
-    @Suite(
-        .serialized,
-        .enabled(
-            if: ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1" && !LiveKafka.isMock,
-            "full: 200 memberships take minutes on the embedded Kafka; set MQLOCK_KAFKA and MQLOCK_TEST_FULL=1"))
-    struct GrowthTests {
-        @Test func twoHundredJoinsAndLeaves() async throws {
-            let broker = try LiveKafkaTests.broker()
-            let topic = try broker.makeTopic(partitions: 4)
-            func once() async throws {
-                let member = try Member(broker, topic, partitions: 4)
-                try await eventually("four shards") { member.owns(4) }
-                await member.leave()
-            }
-            func settled() async throws -> (threads: Int, descriptors: Int) {
-                try await eventually("the clients' end") { ClientHandle.count == 0 }
-                let files = FileManager.default
-                return (
-                    try files.contentsOfDirectory(atPath: "/proc/self/task").count,
-                    try files.contentsOfDirectory(atPath: "/proc/self/fd").count
-                )
-            }
-            for _ in 0..<5 { try await once() }
-            let before = try await settled()
-            for _ in 0..<200 { try await once() }
-            let after = try await settled()
-            print(
-                "threads \(before.threads) to \(after.threads), descriptors \(before.descriptors) to \(after.descriptors)"
-            )
-            // Threads of the runtime's own pools come and go.
-            #expect(after.threads <= before.threads + 8)
-            #expect(after.descriptors <= before.descriptors + 4)
         }
     }
 }

@@ -6,159 +6,146 @@ import Testing
 @testable import MQLockKafka
 
 extension LiveKafkaTests {
-    /// Members in processes of their own that join, leave, are killed and stopped, on brokers that fail.
-    @Suite(.serialized) struct MemberFaultTests {
+    /// Three members in processes of their own that join, leave, are killed and stopped, on brokers that fail: no shard is
+    /// ever owned twice, every one is owned again, and tokens grow. How long each was without an owner is printed.
+    @Suite struct MemberFaultTests {
         private static let partitions = 12
-        private static let session = 4000
+        private static let session = LiveKafka.isMock ? 4000 : 6000
+        private let own: OwnKafka?
         private let broker: LiveKafka
 
-        init() throws { broker = try LiveKafkaTests.broker() }
+        init() throws {
+            own = LiveKafka.isMock ? try OwnKafka(brokers: 3) : nil
+            broker = try own?.broker ?? LiveKafkaTests.broker()
+        }
 
-        @Test func ownershipOfAShardNeverOverlapsAndTokensGrow() async throws {
-            let stage = try Stage(broker, partitions: Self.partitions, session: Self.session)
-            defer { stage.remove() }
-            let one = try stage.start("one")
-            try await stage.phase("lone join") { ["one": 12] }
-            let two = try stage.start("two")
-            try await stage.phase("second join") { ["one": 6, "two": 6] }
-            let three = try stage.start("three")
-            try await stage.phase("third join") { ["one": 4, "two": 4, "three": 4] }
-            three.leave()
-            try await stage.phase("graceful leave") { ["one": 6, "two": 6] }
-            let four = try stage.start("four")
-            try await stage.phase("join again") { ["one": 4, "two": 4, "four": 4] }
+        private func stage(_ title: String) throws -> MemberStage {
+            try MemberStage(title, broker, partitions: Self.partitions, session: Self.session)
+        }
 
-            stage.record(.processDied, of: two)
-            two.signal(SIGKILL)
-            try await stage.phase("SIGKILL") { ["one": 6, "four": 6] }
-            // A crash costs the survivors an interruption, and no loss.
-            let losses = try stage.events().filter {
-                if case .ended(.lost(let why), _) = $0.kind {
-                    $0.process != "two" && !why.contains("revoked")
-                } else {
-                    false
-                }
-            }
-            #expect(losses.filter { $0.process != "three" }.isEmpty, "\(losses)")
-
-            stage.record(.processStopped, of: one)
-            one.signal(SIGSTOP)
-            try await stage.phase("SIGSTOP") { ["four": 12] }
-            stage.record(.processContinued, of: one)
-            one.signal(SIGCONT)
-            try await stage.phase("SIGCONT") { ["one": 6, "four": 6] }
-
-            if broker.control != nil {
-                try broker.fault("errors", "Heartbeat", "ILLEGAL_GENERATION", "1")
-                try await stage.newGrants()
-                try await stage.phase("heartbeat refused") { ["one": 6, "four": 6] }
-                try broker.fault("broker", "all", "down")
-                try await stage.phase("broker down") { [:] }
-                try broker.fault("broker", "all", "up")
-                try await stage.phase("broker up") { ["one": 6, "four": 6] }
-            }
-            one.leave()
-            four.leave()
-            try await stage.phase("all leave") { [:] }
-            let verdict = HistoryChecker().check(try stage.events())
+        private func judge(_ stage: MemberStage) throws {
+            let verdict = try stage.verdict()
             #expect(verdict.isGood, "\(verdict.violations)")
             #expect(verdict.remarks.isEmpty, "\(verdict.remarks)")
             print(stage.report)
         }
-    }
-}
 
-/// The members, the history that they write, and how long things took.
-private final class Stage: @unchecked Sendable {
-    private let broker: LiveKafka
-    private let topic: String
-    private let partitions: Int
-    private let session: Int
-    private let history: URL
-    private let recorder = HistoryRecorder(process: "test")
-    private var began = HistoryClock.now
-    private(set) var report = "time without an owner, longest over the shards, and until all are owned\n"
-
-    init(_ broker: LiveKafka, partitions: Int, session: Int) throws {
-        (self.broker, self.partitions, self.session) = (broker, partitions, session)
-        topic = try broker.makeTopic(partitions: partitions)
-        history = FileManager.default.temporaryDirectory.appending(path: "\(topic).history")
-        try Data().write(to: history)
-    }
-
-    func remove() {
-        if broker.control != nil { try? broker.fault("broker", "all", "up") }
-        try? FileManager.default.removeItem(at: history)
-    }
-
-    func start(_ name: String) throws -> ShardProcess {
-        try ShardProcess(name, broker, topic: topic, partitions: partitions, session: session, history: history)
-    }
-
-    func record(_ kind: History.Kind, of process: ShardProcess) {
-        recorder.record(
-            History.Event(at: HistoryClock.now, process: process.name, kind: kind))
-    }
-
-    func events() throws -> [History.Event] {
-        let text = try String(contentsOf: history, encoding: .utf8)
-        // The last line may be under way.
-        let whole = text.lastIndex(of: "\n").map { text[...$0] } ?? ""
-        return try History.events(fromLines: String(whole)) + recorder.events
-    }
-
-    /// Waits until each member owns that many shards, and notes how long the shards had no owner since the last phase.
-    func phase(_ what: String, _ owners: () -> [String: Int]) async throws {
-        let wanted = owners()
-        try await eventually("\(what): \(wanted)") { try owning() == wanted }
-        let now = HistoryClock.now
-        let events = try events().sorted { $0.at < $1.at }
-        var gaps: [Double] = []
-        for shard in 0..<partitions {
-            var owner: String?
-            var freeSince: UInt64?
-            for event in events
-            where event.name == "shard/\(shard)" || event.name.isEmpty && event.process == owner {
-                switch event.kind {
-                case .ended(_, let until) where event.process == owner: (owner, freeSince) = (nil, until)
-                case .processDied, .processStopped: (owner, freeSince) = (nil, event.at)
-                case .granted:
-                    if let since = freeSince, event.at >= began {
-                        gaps.append(Double(event.at - min(event.at, since)) / 1e6)
-                    }
-                    (owner, freeSince) = (event.process, nil)
-                default: break
-                }
-            }
+        @Test func joinsLeavesAndACrash() async throws {
+            let stage = try stage("joins, leaves and a crash")
+            let one = try stage.start("one")
+            try await stage.phase("lone join", ["one": 12])
+            let two = try stage.start("two")
+            try await stage.phase("second join", ["one": 6, "two": 6])
+            let three = try stage.start("three")
+            try await stage.phase("third join", ["one": 4, "two": 4, "three": 4])
+            three.leave()
+            try await stage.phase("graceful leave", ["one": 6, "two": 6])
+            let four = try stage.start("four")
+            try await stage.phase("join again", ["one": 4, "two": 4, "four": 4])
+            stage.signal(SIGKILL, two)
+            try await stage.phase("SIGKILL", ["one": 6, "four": 6])
+            // Joins, leaves and a crash cost the others an interruption, and no loss.
+            #expect(try stage.losses(of: ["one", "four"]) == [])
+            one.leave()
+            four.leave()
+            try await stage.phase("all leave", [:])
+            try judge(stage)
         }
-        let longest = gaps.max().map { "\(Int($0)) ms" } ?? "-"
-        report += "  \(what): \(longest), \(Int(Double(now - began) / 1e6)) ms\n"
-        began = HistoryClock.now
-    }
 
-    /// Waits until something is granted that was not at the call.
-    func newGrants() async throws {
-        let before = try grants()
-        try await eventually("new grants") { try grants() > before }
-    }
-
-    private func grants() throws -> Int {
-        try events().count { if case .granted = $0.kind { true } else { false } }
-    }
-
-    /// How many shards each member owns, as far as is written; the dead and the stopped own nothing.
-    private func owning() throws -> [String: Int] {
-        var owner: [String: Set<String>] = [:]
-        var gone: Set<String> = []
-        for event in try events().sorted(by: { $0.at < $1.at }) {
-            switch event.kind {
-            case .granted: owner[event.process, default: []].insert(event.name)
-            case .ended: owner[event.process]?.remove(event.name)
-            case .processDied, .processStopped: gone.insert(event.process)
-            case .processContinued: gone.remove(event.process)
-            default: break
-            }
+        @Test func aMemberThatWasStoppedOwnsNothingWhenItGoesOn() async throws {
+            let stage = try stage("a stop")
+            let members = try ["one", "two", "three"].map { try stage.start($0) }
+            try await stage.phase("three joins", ["one": 4, "two": 4, "three": 4])
+            stage.signal(SIGSTOP, members[0])
+            try await stage.phase("SIGSTOP", ["two": 6, "three": 6])
+            #expect(try stage.losses(of: ["two", "three"]) == [])
+            stage.signal(SIGCONT, members[0])
+            try await stage.phase("SIGCONT", ["one": 4, "two": 4, "three": 4])
+            #expect(try stage.ownedAfterPause(of: "one") == [0])
+            for member in members { member.leave() }
+            try await stage.phase("all leave", [:])
+            try judge(stage)
         }
-        return owner.filter { !gone.contains($0.key) && !$0.value.isEmpty }.mapValues(\.count)
+
+        /// That the test before can fail: without a deadline of its own a stopped member goes on owning.
+        @Test(.enabled(if: LiveKafka.isMock, "one broker is enough to see a defect of the tests"))
+        func withoutADeadlineOwnershipsOverlap() async throws {
+            let stage = try stage("without a deadline")
+            let members = try ["one", "two"].map { try stage.start($0, hasNoDeadline: true) }
+            try await stage.phase("two joins", ["one": 6, "two": 6])
+            stage.signal(SIGSTOP, members[0])
+            try await stage.phase("SIGSTOP", ["two": 12])
+            stage.signal(SIGCONT, members[0])
+            try await stage.phase("SIGCONT", ["one": 6, "two": 6])
+            // More than nothing, unless the library was quicker to hear of the loss than the member to look.
+            print("without a deadline, owned after the pause: \(try stage.ownedAfterPause(of: "one"))")
+            for member in members { member.leave() }
+            try await stage.phase("all leave", [:])
+            #expect(try stage.verdict().violations.contains { $0.kind == .overlap })
+        }
+
+        @Test(.enabled(if: LiveKafka.isMock, "the broker is broken"))
+        func brokersThatFail() async throws {
+            let stage = try stage("failing brokers")
+            let all = ["one": 4, "two": 4, "three": 4]
+            let members = try all.keys.sorted().map { try stage.start($0) }
+            try await stage.phase("three joins", all)
+            try broker.fault("errors", "Heartbeat", "ILLEGAL_GENERATION", "1")
+            try await stage.newGrants()
+            try await stage.phase("heartbeat refused", all)
+            try broker.fault("broker", "all", "down")
+            try await stage.phase("brokers down", [:])
+            try broker.fault("broker", "all", "up")
+            try await stage.phase("brokers up", all)
+            for member in members { member.leave() }
+            try await stage.phase("all leave", [:])
+            try judge(stage)
+        }
+
+        @Test(.enabled(if: LiveKafka.isMock, "the broker is broken"))
+        func aCoordinatorThatMovesAndFails() async throws {
+            let stage = try stage("a failing coordinator")
+            let all = ["one": 4, "two": 4, "three": 4]
+            let names = all.keys.sorted()
+            try broker.fault("coordinator", "group", "mqlock.v1/\(stage.topic)", "2")
+            let members = try names.map { try stage.start($0) }
+            try await stage.phase("three joins", all)
+            let losses = try stage.losses(of: names)
+            try broker.fault("coordinator", "group", "mqlock.v1/\(stage.topic)", "3")
+            try await stage.renewals(of: names)
+            try await stage.phase("coordinator moved", all)
+            #expect(try stage.losses(of: names) == losses)
+            try broker.fault("broker", "3", "down")
+            try await stage.phase("coordinator down", [:])
+            try broker.fault("broker", "3", "up")
+            try await stage.phase("coordinator up", all)
+            for member in members { member.leave() }
+            try await stage.phase("all leave", [:])
+            try judge(stage)
+        }
+
+        /// A member that is slow to give its shards back holds a rebalance up; meanwhile another one joins.
+        @Test(
+            .disabled(if: LiveKafka.isMock, "kafka: on the mock every rebalance takes a session; set MQLOCK_KAFKA"))
+        func aThirdJoinInTheMiddleOfARebalance() async throws {
+            let stage = try stage("a third join in the middle of a rebalance")
+            let members = try ["one", "two"].map { try stage.start($0) }
+            try await stage.phase("two joins", ["one": 6, "two": 6])
+            members[0].signal(SIGSTOP)
+            let three = try stage.start("three")
+            try await eventually("the second gives its shards back") { try stage.owning() == ["one": 6] }
+            let four = try stage.start("four")
+            // No event tells that it stands in line; were it later, the test would be one of two joins.
+            try await Task.sleep(for: .milliseconds(500))
+            members[0].signal(SIGCONT)
+            try await stage.phase("two joins at once", ["one": 3, "two": 3, "three": 3, "four": 3])
+            stage.signal(SIGKILL, four)
+            let five = try stage.start("five")
+            try await stage.phase("a crash and a join", ["one": 3, "two": 3, "three": 3, "five": 3])
+            #expect(try stage.losses(of: ["one", "two", "three", "five"]) == [])
+            for member in [members[0], members[1], three, five] { member.leave() }
+            try await stage.phase("all leave", [:])
+            try judge(stage)
+        }
     }
 }

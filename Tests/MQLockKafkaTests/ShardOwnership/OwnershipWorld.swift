@@ -22,7 +22,9 @@ struct OwnershipWorld {
     var machine: Machine
     var now = ContinuousClock.now
     private(set) var violation: String?
+    /// What happened, if it is to be kept: writing it down takes most of an order's time.
     private(set) var trace: [String] = []
+    private let isTraced: Bool
 
     // The library.
     var membership: Membership?
@@ -34,6 +36,7 @@ struct OwnershipWorld {
     // What was begun before the last of these counts no more: assignments, revocations, losses.
     private(set) var era = 0
     private(set) var openClaim: (id: Machine.ClaimID, era: Int, shards: [Shard])?
+    private var hungClaim: Machine.ClaimID?
     private(set) var openCommit: SentCommit?
     private var claims: [Shard: (claim: Machine.Claim, era: Int)] = [:]
     private var numbers: UInt64 = 0
@@ -43,8 +46,9 @@ struct OwnershipWorld {
     private var acceptedNow: SentCommit?
     private(set) var left = false
 
-    init(seed: UInt64, mutant: Machine.Mutant? = nil) {
+    init(seed: UInt64, mutant: Machine.Mutant? = nil, isTraced: Bool = false) {
         generator = SeededGenerator(seed)
+        self.isTraced = isTraced
         self.mutant = mutant
         machine = Machine(timing: timing)
         machine.mutant = mutant
@@ -94,8 +98,11 @@ struct OwnershipWorld {
         if stale { expectNothingOwned("after the broker refused the generation") }
     }
 
+    /// The claim under way is never answered.
+    mutating func hangClaim() { hungClaim = openClaim?.id }
+
     mutating func answerClaim(_ kind: Int) {
-        guard let claim = openClaim else { return }
+        guard let claim = openClaim, claim.id != hungClaim else { return }
         openClaim = nil
         var outcome: Machine.ClaimOutcome
         switch kind {
@@ -140,12 +147,12 @@ struct OwnershipWorld {
         guard case .closing = machine.phase else { return }
         if !assigned.isEmpty { revoke(lost: false) }
         machine.closed()
-        trace.append("closed")
+        if isTraced { trace.append("closed") }
         guard !left else { return }
         expectNothingOwned("by a closed client")
         machine = Machine(timing: timing)
         machine.mutant = mutant
-        (openClaim, openCommit, membership, assigned) = (nil, nil, nil, [])
+        (openClaim, hungClaim, openCommit, membership, assigned) = (nil, nil, nil, nil, [])
         era += 1
     }
 
@@ -157,8 +164,8 @@ struct OwnershipWorld {
 
     // MARK: Judging
 
-    private mutating func perform(_ event: String, _ actions: [Machine.Action]) {
-        trace.append("\(event) -> \(actions)")
+    private mutating func perform(_ event: @autoclosure () -> String, _ actions: [Machine.Action]) {
+        if isTraced { trace.append("\(event()) -> \(actions)") }
         for action in actions { judge(action) }
         if let provenUntil, !owned.isEmpty, provenUntil <= now { fail("owned past the proof") }
         if Set(machine.owned) != owned { fail("the machine owns \(machine.owned), it told of \(owned.sorted())") }

@@ -4,7 +4,7 @@ import Testing
 @testable import MQLockKafka
 
 extension LiveKafkaTests {
-    @Suite(.serialized) struct ShardOwnershipTests {
+    @Suite struct ShardOwnershipTests {
         private let broker: LiveKafka
 
         init() throws { broker = try LiveKafkaTests.broker() }
@@ -133,71 +133,6 @@ extension LiveKafkaTests {
             let member = try Member(broker, try broker.nameNoTopic(), partitions: 4)
             let error = try #require(await member.end())
             #expect(error.code == .incompatible)
-        }
-
-        @Test(.enabled(if: LiveKafka.isMock, "the error is injected into the embedded Kafka"))
-        func whatTheBrokerTakesAwayIsLostAndComesBack() async throws {
-            let topic = try broker.makeTopic(partitions: 2)
-            let member = try Member(broker, topic, partitions: 2)
-            try await eventually("two shards") { member.owns(2) }
-            let lease = try #require(member.ownership.lease(for: 0))
-            try broker.fault("errors", "OffsetCommit", "UNKNOWN_MEMBER_ID", "1")
-            try await eventually("the loss") { !lease.isValid }
-            #expect(lease.record.state == .held || lease.record.state.isFinal)
-            try await eventually("two shards again") { member.owns(2) }
-            #expect(try #require(member.ownership.lease(for: 0)).fencingToken > lease.fencingToken)
-            await member.leave()
-        }
-
-        /// Answers that come too late prove nothing: what counts is when the request was sent.
-        @Test(.enabled(if: LiveKafka.isMock, "the embedded Kafka's answers are delayed"))
-        func answersThatAreLaterThanTheSessionExtendNothing() async throws {
-            let topic = try broker.makeTopic(partitions: 2)
-            let member = try Member(broker, topic, partitions: 2)
-            try await eventually("two shards") { member.owns(2) }
-            let lease = try #require(member.ownership.lease(for: 0))
-            let start = ContinuousClock.now
-            try broker.fault("rtt", "all", "4000")
-            defer { try? broker.fault("rtt", "all", "0") }
-            try await eventually("the loss") { !lease.isValid }
-            #expect(start.duration(to: .now) < .seconds(3))
-            // The answer to a request that was sent just before the end comes after it.
-            try await Task.sleep(for: .seconds(2))
-            #expect(!lease.isValid && member.ownership.owned.isEmpty)
-            try broker.fault("rtt", "all", "0")
-            try await eventually("two shards again") { member.owns(2) }
-            await member.leave()
-        }
-
-        @Test(.enabled(if: LiveKafka.isMock, "the embedded Kafka's answers are delayed"))
-        func leavingAFrozenBrokerEndsByItsDeadline() async throws {
-            let topic = try broker.makeTopic(partitions: 2)
-            let member = try Member(broker, topic, partitions: 2)
-            try await eventually("two shards") { member.owns(2) }
-            try broker.fault("rtt", "all", "60000")
-            defer { try? broker.fault("rtt", "all", "0") }
-            let start = ContinuousClock.now
-            await member.leave()
-            // Half a session for the library to close; what it does after that holds nobody up.
-            #expect(start.duration(to: .now) < .seconds(10))
-        }
-
-        @Test(.enabled(if: LiveKafka.isMock, "the broker is taken down"))
-        func withoutABrokerItsOwnDeadlineEndsTheOwnership() async throws {
-            let topic = try broker.makeTopic(partitions: 2)
-            let member = try Member(broker, topic, partitions: 2)
-            try await eventually("two shards") { member.owns(2) }
-            let lease = try #require(member.ownership.lease(for: 0))
-            let start = ContinuousClock.now
-            try broker.fault("broker", "all", "down")
-            defer { try? broker.fault("broker", "all", "up") }
-            try await eventually("the loss") { !lease.isValid }
-            // By the clock, session less margin after the last renewal was sent.
-            #expect(start.duration(to: .now) < .seconds(3))
-            #expect(member.ownership.owned.isEmpty)
-            try broker.fault("broker", "all", "up")
-            try await eventually("two shards again") { member.owns(2) }
-            await member.leave()
         }
     }
 }

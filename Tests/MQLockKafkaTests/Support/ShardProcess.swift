@@ -1,4 +1,5 @@
 import Foundation
+import MQLock
 import Testing
 
 /// A `ShardWorker` that runs.
@@ -7,32 +8,22 @@ final class ShardProcess: Sendable {
     private let pid: pid_t
     /// Its standard input, at whose end it leaves.
     private let input: Int32
+    private let isClosed = Locked(false)
 
-    init(_ name: String, _ broker: LiveKafka, topic: String, partitions: Int, session: Int, history: URL) throws {
-        let program = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-            .deletingLastPathComponent().appending(path: "ShardWorker").path
-        var ends: [Int32] = [-1, -1]
-        try #require(pipe(&ends) == 0)
-        // Other children must not keep it open.
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
+    init(
+        _ name: String, _ broker: LiveKafka, topic: String, partitions: Int, session: Int, history: URL,
+        hasNoDeadline: Bool = false
+    ) throws {
         let arguments = [
-            program, broker.brokers.joined(separator: ","), topic, "\(partitions)", "\(session)", history.path, name,
+            "own", broker.brokers.joined(separator: ","), topic, "\(partitions)", "\(session)", history.path, name,
+            hasNoDeadline ? "no-deadline" : "sound",
         ]
-        var argv = arguments.map { strdup($0) } + [nil]
-        defer { for argument in argv { free(argument) } }
-        var pid: pid_t = 0
-        let status = posix_spawn(&pid, program, &actions, nil, &argv, environ)
-        close(ends[0])
-        try #require(status == 0, "\(program): \(String(cString: strerror(status)))")
-        (self.name, self.pid, input) = (name, pid, ends[1])
+        self.name = name
+        (pid, input) = try spawn(programBesideTests("ShardWorker"), arguments)
     }
 
     deinit {
-        close(input)
+        leave()
         kill(pid, SIGKILL)
         waitpid(pid, nil, 0)
     }
@@ -40,5 +31,12 @@ final class ShardProcess: Sendable {
     func signal(_ number: Int32) { kill(pid, number) }
 
     /// Lets it leave the group and end.
-    func leave() { close(input) }
+    func leave() {
+        // Once: the number may by then be another file's.
+        let isFirst = isClosed.withLock { closed in
+            defer { closed = true }
+            return !closed
+        }
+        if isFirst { close(input) }
+    }
 }
