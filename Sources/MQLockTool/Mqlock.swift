@@ -33,6 +33,7 @@ enum Mqlock {
         case .show(let options): try SeeingCommand.show(options, output)
         case .observe(let options): try SeeingCommand.observe(options, output)
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
+        case .fence(let options): try FenceCommand.run(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         case .bench(let options, let source):

@@ -3,6 +3,7 @@ struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
         case run, show, observe
         case breaking = "break"
+        case fence
         case demo, bench, completion, help
         case demoWorker = "demo-worker"
         case benchWorker = "bench-worker"
@@ -15,6 +16,8 @@ struct CommandDescriptor: Sendable {
     var operands = ""
     /// What the shells offer for the operand.
     var operandWords: [String] = []
+    /// Whether the shells offer files, too.
+    var takesFile = false
     var options: [OptionDescriptor] = []
     /// Whether `-- COMMAND [ARG…]` follows.
     var takesCommand = false
@@ -30,7 +33,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+        run, show, observe, breaking, fence, demo, bench, completion, help, demoWorker, benchWorker, guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 
