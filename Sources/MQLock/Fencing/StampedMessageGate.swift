@@ -57,7 +57,9 @@ public struct StampedMessageGate: Sendable {
 
     /// Reads the stamp of a message and, if that is admitted, runs `write` with the gate closed to everybody else.
     ///
-    /// - Parameter headers: as of ``FenceStamp/read(_:)-(Sequence<(String,[UInt8]?)>)``.
+    /// - Parameters:
+    ///   - headers: as of ``FenceStamp/read(_:)-(Sequence<(String,[UInt8]?)>)``.
+    ///   - write: what the message does; keep it short, others wait.
     /// - Throws: ``LockError`` when the gate cannot tell or cannot remember: `write` has not run then, the message should
     ///   come again; else what `write` throws.
     public func withAdmission<Result>(

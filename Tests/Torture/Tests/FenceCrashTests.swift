@@ -15,7 +15,7 @@ extension TortureTests.FenceCrashTests {
         let seen = try await storm.run(rounds: LiveBroker.isFullRun ? 100 : 6)
         #expect(seen.failures == [])
         #expect(seen.goneBack == [])
-        #expect(seen.writes > 100, "else nothing was tested")
+        #expect(seen.writes > 20, "else nothing was tested")
         let gate: any FenceGate =
             kind == "file" ? FileFenceGate(path: storm.gate) : FolderFenceGate(path: storm.gate)
         for (name, last) in seen.last {
@@ -31,8 +31,8 @@ extension TortureTests.FenceCrashTests {
     }
 
     @Test func aGateThatChecksAndWritesInTwoStepsIsCaught() async throws {
-        let seen = try await FenceStorm("naive").run(rounds: 2)
-        #expect(!seen.goneBack.isEmpty)
+        for _ in 0..<10 where try await !FenceStorm("naive").run(rounds: 2).goneBack.isEmpty { return }
+        Issue.record("the storm does not see what it is to see")
     }
 }
 
