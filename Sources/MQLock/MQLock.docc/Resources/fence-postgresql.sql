@@ -1,4 +1,4 @@
--- Fencing in PostgreSQL 9.5 or later. Once per database: the largest token of each lock.
+-- Fencing in PostgreSQL 10 or later. Once per database: the largest token of each lock.
 -- "C" compares names byte by byte; bigint holds every fencing token (below 2^63).
 CREATE TABLE mqlock_fence (
     name text COLLATE "C" PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 200),

@@ -8,6 +8,8 @@ struct SQLRecipe: Sendable {
     let tables: String
     /// The statement of a write, and what tells that it was admitted.
     let write: String
+    /// The statement that only moves the mark.
+    let enter: String
     /// Makes the tables observable: what was admitted is then in `history`, in order.
     let history: String
 
@@ -21,6 +23,13 @@ struct SQLRecipe: Sendable {
 
     /// One write with its parameters. The client prints `ask`, and the token behind it when the write was admitted.
     func write(_ token: Token, entry: String = "x", name: String = "job") -> String {
+        perform(write, token, entry: entry, name: name)
+    }
+
+    /// The same for the first statement of a holder.
+    func enter(_ token: Token) -> String { perform(enter, token, entry: "x", name: "job") }
+
+    private func perform(_ statement: String, _ token: Token, entry: String, name: String) -> String {
         switch dialect {
         case .postgreSQL:
             let number =
@@ -33,7 +42,7 @@ struct SQLRecipe: Sendable {
                 \\set name '\(name)'
                 \\set entry '\(entry)'
                 SELECT \(number) AS fence \\gset
-                \(write)
+                \(statement)
                 """
         case .mySQL:
             let number =
@@ -43,7 +52,7 @@ struct SQLRecipe: Sendable {
                 }
             return """
                 SELECT 'ask'; SET @name = '\(name)', @entry = '\(entry)', @fence = \(number);
-                \(write) SELECT @fence FROM (SELECT ROW_COUNT() AS n) AS affected WHERE n > 0;
+                \(statement) SELECT @fence FROM (SELECT ROW_COUNT() AS n) AS affected WHERE n > 0;
 
                 """
         }
@@ -59,8 +68,9 @@ struct SQLRecipe: Sendable {
     }
 
     static let files = [
-        "fence-postgresql", "fence-postgresql-write", "fence-postgresql-row", "fence-postgresql-row-write",
-        "fence-mysql", "fence-mysql-write",
+        "fence-postgresql", "fence-postgresql-write", "fence-postgresql-enter", "fence-postgresql-row",
+        "fence-postgresql-row-write", "fence-postgresql-row-enter", "fence-mysql", "fence-mysql-write",
+        "fence-mysql-enter",
     ]
 }
 
@@ -69,6 +79,7 @@ extension SQLRecipe {
     static func postgreSQL() throws -> Self {
         Self(
             dialect: .postgreSQL, tables: try file("fence-postgresql"), write: try file("fence-postgresql-write"),
+            enter: try file("fence-postgresql-enter"),
             history: "CREATE VIEW history AS SELECT id, fence FROM ledger;")
     }
 
@@ -76,7 +87,7 @@ extension SQLRecipe {
     static func postgreSQLRow() throws -> Self {
         Self(
             dialect: .postgreSQL, tables: try file("fence-postgresql-row"),
-            write: try file("fence-postgresql-row-write"),
+            write: try file("fence-postgresql-row-write"), enter: try file("fence-postgresql-row-enter"),
             history: """
                 CREATE TABLE history (id bigint GENERATED ALWAYS AS IDENTITY, fence bigint);
                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
@@ -88,6 +99,7 @@ extension SQLRecipe {
     static func mySQL() throws -> Self {
         Self(
             dialect: .mySQL, tables: try file("fence-mysql"), write: try file("fence-mysql-write"),
+            enter: try file("fence-mysql-enter"),
             history: """
                 CREATE TABLE history (id BIGINT PRIMARY KEY, fence BIGINT);
                 CREATE TRIGGER note AFTER UPDATE ON mqlock_fence FOR EACH ROW
@@ -117,6 +129,6 @@ extension SQLRecipe {
                 UPDATE mqlock_fence SET fence = @fence, writes = writes + 1 WHERE name = @name AND @ok;
                 """
             }
-        return Self(dialect: dialect, tables: tables, write: write, history: history)
+        return Self(dialect: dialect, tables: tables, write: write, enter: enter, history: history)
     }
 }

@@ -26,6 +26,7 @@ import Testing
     private func examine(_ recipes: [SQLRecipe], _ database: PrivateDatabase) async throws {
         for recipe in recipes {
             try await equalAndLargerPassSmallerDoNot(recipe, database)
+            try await whoHasEnteredIsNotOvertaken(recipe, database)
             #expect(try await staleWrites(recipe, database) == [])
         }
         let caught = try await staleWrites(try #require(recipes.first).naive(), database)
@@ -51,6 +52,18 @@ import Testing
         let asked = result.rows.count { $0 == "ask" }
         #expect(asked == tokens.count * names.count)
         #expect(result.rows.filter { $0 != "ask" } == (names.flatMap { _ in expected }).map(String.init))
+    }
+
+    private func whoHasEnteredIsNotOvertaken(_ recipe: SQLRecipe, _ database: PrivateDatabase) async throws {
+        // In turn: admitted, admitted, stale, stale, admitted, admitted.
+        let steps = [
+            recipe.write(.number(5)), recipe.enter(.number(9)), recipe.write(.number(8)), recipe.enter(.number(8)),
+            recipe.write(.number(9)), recipe.enter(.number(9)),
+        ]
+        let result = try await database.run(database.kind.reset + recipe.creating() + steps.joined())
+        #expect(result.errors == [])
+        let rows = result.rows.split(separator: "ask", omittingEmptySubsequences: false).dropFirst()
+        #expect(rows.map(\.count) == [1, 1, 0, 0, 1, 1])
     }
 
     /// Sixteen connections write under tokens that are new and tokens of old, some in a stricter isolation.
