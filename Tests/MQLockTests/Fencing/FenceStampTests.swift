@@ -86,7 +86,7 @@ import Testing
         var generator = SeededGenerator(seed)
         let keys = ["mqlock-name", "mqlock-fence", "mqlock-owner", "other"]
         let values = ["", "0", "7", "007", "n", "é", "9223372036854775807", "9223372036854775808", "\n"]
-        for _ in 0..<20_000 {
+        for _ in 0..<5_000 {
             let some = (0..<Int.random(in: 0...5, using: &generator)).map { _ -> (String, [UInt8]?) in
                 let value = Bool.random(using: &generator) ? bytes(values.randomElement(using: &generator)!) : [0xFF]
                 return (

@@ -175,7 +175,7 @@ import Testing
     @Test("eight scripts at once, new tokens and old: no line comes after one of a larger token")
     func ordered() async throws {
         let script = """
-            for i in 1 2 3 4 5 6; do
+            for i in 1 2 3; do
                 "$0" fence check "$1" --name job --fence $((i * 10 + $2)) -- \
                     sh -c 'echo $MQLOCK_FENCE >>"$0"' "$3" 2>/dev/null || [ $? = 65 ] || echo bad
             done
@@ -192,7 +192,7 @@ import Testing
         }
         let tokens = try String(contentsOfFile: lines, encoding: .utf8).split(separator: "\n").compactMap { UInt64($0) }
         #expect(tokens == tokens.sorted())
-        #expect(tokens.count >= 6)
+        #expect(tokens.count >= 3)
         #expect(try highest == tokens.last)
     }
 }

@@ -70,7 +70,7 @@ import Testing
     /// - Returns: the admitted writes whose token was smaller than that of an earlier one.
     private func staleWrites(_ recipe: SQLRecipe, _ database: PrivateDatabase) async throws -> [String] {
         let seed = UInt64.random(in: 0 ... .max)
-        let (connections, writes) = (UInt64(16), 40)
+        let (connections, writes) = (UInt64(16), 25)
         let prepared = try await database.run(database.kind.reset + recipe.creating() + recipe.history)
         #expect(prepared.errors == [])
         var told: [String] = []
