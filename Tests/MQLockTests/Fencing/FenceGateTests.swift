@@ -80,27 +80,29 @@ final class Scratch: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for writer in UInt64(0)..<8 {
                 group.addTask {
-                    let gate: any FenceGate =
-                        switch sort {
-                        case .memory: shared
-                        case .file: FileFenceGate(path: marks)
-                        case .folder: FolderFenceGate(path: folder)
-                        }
-                    for round in UInt64(0)..<25 {
-                        do {
-                            try gate.withAdmission(token(round * 8 + (writer * 5 + round) % 8), for: "n") {
-                                book.withLock {
-                                    $0.inside += 1
-                                    if $0.inside != 1 { $0.failures.append("overlap") }
-                                    $0.order.append(round * 8 + (writer * 5 + round) % 8)
-                                }
-                                sched_yield()
-                                book.withLock { $0.inside -= 1 }
+                    try? await aside {
+                        let gate: any FenceGate =
+                            switch sort {
+                            case .memory: shared
+                            case .file: FileFenceGate(path: marks)
+                            case .folder: FolderFenceGate(path: folder)
                             }
-                        } catch let error as LockError where error.code == .staleToken {
-                            continue
-                        } catch {
-                            book.withLock { $0.failures.append("\(error)") }
+                        for round in UInt64(0)..<25 {
+                            do {
+                                try gate.withAdmission(token(round * 8 + (writer * 5 + round) % 8), for: "n") {
+                                    book.withLock {
+                                        $0.inside += 1
+                                        if $0.inside != 1 { $0.failures.append("overlap") }
+                                        $0.order.append(round * 8 + (writer * 5 + round) % 8)
+                                    }
+                                    sched_yield()
+                                    book.withLock { $0.inside -= 1 }
+                                }
+                            } catch let error as LockError where error.code == .staleToken {
+                                continue
+                            } catch {
+                                book.withLock { $0.failures.append("\(error)") }
+                            }
                         }
                     }
                 }

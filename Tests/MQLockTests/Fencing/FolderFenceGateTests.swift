@@ -9,15 +9,18 @@ import Testing
     init() throws { scratch = try Scratch() }
 
     /// Many more names than files, so that most share one, and every one is told apart.
-    @Test func namesAreToldApart() throws {
-        for number in UInt64(0)..<400 { try gate.admit(token(number + 1), for: try LockName("n\(number)")) }
-        for number in UInt64(0)..<400 {
-            let name = try LockName("n\(number)")
-            #expect(try gate.highest(for: name) == token(number + 1))
-            #expect(throws: LockError.self) { try gate.admit(token(number), for: name) }
+    @Test func namesAreToldApart() async throws {
+        let gate = gate
+        try await aside {
+            for number in UInt64(0)..<300 { try gate.admit(token(number + 1), for: try LockName("n\(number)")) }
+            for number in UInt64(0)..<300 {
+                let name = try LockName("n\(number)")
+                #expect(try gate.highest(for: name) == token(number + 1))
+                #expect(throws: LockError.self) { try gate.admit(token(number), for: name) }
+            }
         }
         #expect(scratch.names.count(where: { $0.hasSuffix(".fence") }) <= 256)
-        #expect(scratch.names.count(where: { $0.hasSuffix(".fence") }) > 150)
+        #expect(scratch.names.count(where: { $0.hasSuffix(".fence") }) > 100)
     }
 
     /// Where a name lies must never change: another file would know nothing of it.

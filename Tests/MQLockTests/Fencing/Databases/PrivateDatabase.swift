@@ -75,7 +75,7 @@ final class PrivateDatabase: Sendable {
         let (input, output, errors) = (prefix + ".in", prefix + ".out", prefix + ".err")
         try Data(statements.utf8).write(to: URL(fileURLWithPath: input))
         defer { for file in [input, output, errors] { unlink(file) } }
-        return try await Self.aside { [kind, folder] in
+        return try await aside { [kind, folder] in
             let client = Self.spawn(
                 ["sh", "-c", "cd '\(folder)' && \(kind.client)"], kind, folder, input: input, output: output,
                 errors: errors)
@@ -114,15 +114,6 @@ final class PrivateDatabase: Sendable {
     private static func wait(for process: pid_t) {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    }
-
-    /// Runs what blocks on a thread of its own.
-    private static func aside<Result: Sendable>(
-        _ body: @escaping @Sendable () throws -> Result
-    ) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 import MQLock
 
 /// A PUT of a resource that `lock` protects, with the writer's token in the header `MQLock-Fence`.
+/// - Parameter headers: by their names in lower case.
 /// - Returns: the status of the response.
 func put(
     _ body: String, headers: [String: String], lock: LockName, gate: some FenceGate, store: (String) throws -> Void
