@@ -103,7 +103,7 @@ final class PrivateDatabase: Sendable {
         // Ours may be closed to the server's user.
         environment["TMPDIR"] = folder
         // Behind the tests beside us that measure time.
-        let command = ["nice", "-n", "19"] + command
+        let command = ["nice", "-n", "10"] + command
         var arguments = command.map { strdup($0) } + [nil]
         var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for string in arguments + variables { free(string) } }
