@@ -58,7 +58,8 @@ let package = Package(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),
         .executableTarget(
-            name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ"], path: "Tests/Torture/Worker",
+            name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            path: "Tests/Torture/Worker",
             swiftSettings: settings),
 
         .target(

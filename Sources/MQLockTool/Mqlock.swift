@@ -35,6 +35,7 @@ enum Mqlock {
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
         case .shards(let options): try ShardsCommand.run(options, output)
         case .doctor(let options): try DoctorCommand.run(options, output)
+        case .fence(let options): try FenceCommand.run(options, output)
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         case .bench(let options, let source):

@@ -5,9 +5,9 @@ import MQLock
 /// The output: what was done, a file of lines per slot, each line stamped with the token under which it was written.
 ///
 /// Everything goes through the slot's fence gate, so a worker that was stopped and comes back late writes nothing once
-/// its successor has looked at the ledger. On one machine a `FileFenceGate` is that gate. A ledger in a database has
-/// the token as a column instead and compares in the same transaction: `UPDATE slots SET fence = :token WHERE slot =
-/// :slot AND fence <= :token`, one row or roll back; and a unique index on customer and number.
+/// its successor has looked at the ledger. On one machine a `FileFenceGate` is that gate. A ledger in a database
+/// has the token in a table instead and compares in the same statement (the article FencingInSQL of MQLock has it), and
+/// a unique index on customer and number.
 struct Ledger: Sendable {
     let directory: String
 

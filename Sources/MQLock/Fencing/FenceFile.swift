@@ -8,7 +8,7 @@ import Darwin
 
 /// A file descriptor whose every failure says which call failed on which file.
 struct FenceFile {
-    private let descriptor: Int32
+    let descriptor: Int32
     private let path: String
 
     /// Opens a regular file, or a directory if the flags say so; follows no symbolic link.
@@ -30,10 +30,10 @@ struct FenceFile {
         }
     }
 
-    /// Opens a file to read it; nil when there is none.
-    init?(existing path: String) throws(LockError) {
+    /// Opens a file, to read it unless the flags say more; nil when there is none.
+    init?(existing path: String, _ flags: Int32 = O_RDONLY) throws(LockError) {
         do throws(LockError) {
-            try self.init(path, O_RDONLY)
+            try self.init(path, flags)
         } catch {
             if (error.underlying as? SystemCallError)?.code == ENOENT { return nil }
             throw error
@@ -84,6 +84,13 @@ struct FenceFile {
         return nil
     }
 
+    /// Whether these are the file's first bytes.
+    func begins(with bytes: [UInt8]) throws(LockError) -> Bool {
+        var found = [UInt8](repeating: 0, count: bytes.count)
+        guard retrying({ pread(descriptor, &found, found.count, 0) }) >= 0 else { throw .storage("read", path) }
+        return found == bytes
+    }
+
     func write(_ bytes: [UInt8]) throws(LockError) {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -119,9 +126,9 @@ private func retrying<Result: BinaryInteger>(_ call: () -> Result) -> Result {
 }
 
 /// What a system call said.
-struct SystemCallError: Error, CustomStringConvertible {
-    let code: Int32
-    var description: String { String(cString: strerror(code)) }
+package struct SystemCallError: Error, CustomStringConvertible {
+    package let code: Int32
+    package var description: String { String(cString: strerror(code)) }
 }
 
 extension LockError {

@@ -26,7 +26,7 @@ struct FenceFiles: Sendable {
 
     /// The lock file, open and locked. Closing it opens the gate; so does the process's death.
     struct Lock {
-        fileprivate let file: FenceFile
+        let file: FenceFile
         /// Whether a mark was written once: then its file has to be there.
         fileprivate let isNoted: Bool
 
@@ -44,7 +44,7 @@ struct FenceFiles: Sendable {
             try before(.openLock)
             // A descriptor of its own for each admission: flock belongs to the open file, so threads of one process
             // keep each other out as processes do.
-            let file = try FenceFile(lockPath, O_RDWR | O_CREAT)
+            let file = try openLock()
             var keep = false
             defer { if !keep { file.close() } }
             try before(.lock)
@@ -55,6 +55,24 @@ struct FenceFiles: Sendable {
             keep = true
             return Lock(file: file, isNoted: isNoted)
         }
+    }
+
+    /// The lock file, which is made when there is none: never beside a file that is somebody else's, where it could be
+    /// taken for that one's lock.
+    private func openLock() throws(LockError) -> FenceFile {
+        if let file = try FenceFile(existing: lockPath, O_RDWR) { return file }
+        if let marks = try FenceFile(existing: path) {
+            defer { marks.close() }
+            guard try marks.begins(with: FenceTable.beginning) else {
+                throw LockError(
+                    .storageFailed,
+                    """
+                    \(path.escapedForDisplay) is no fence file; it was left as it is: give the gate a path where nothing \
+                    else is
+                    """)
+            }
+        }
+        return try FenceFile(lockPath, O_RDWR | O_CREAT)
     }
 
     func read(_ lock: Lock) throws(LockError) -> FenceTable {

@@ -13,6 +13,8 @@ struct FenceTable: Equatable {
     /// No table is longer than this, so a longer file is not read to its end.
     static let maximumBytes = 1024 * (3 * LockName.maximumLength + 24)
     private static let header = "mqlock.v1 fence"
+    /// What every table begins with.
+    static let beginning = Array("\(header)\n".utf8)
 
     init() {}
 
@@ -48,9 +50,7 @@ struct FenceTable: Equatable {
     }
 
     private static func sum(_ text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        let digits = String(hash, radix: 16)
+        let digits = String(fnv1a(text.utf8), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
@@ -81,4 +81,9 @@ struct FenceTable: Equatable {
         guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
         return try? LockName(text)
     }
+}
+
+/// 64-bit FNV-1a: the same in every process, version and language. Against accidents, not against forgers.
+func fnv1a(_ bytes: some Sequence<UInt8>) -> UInt64 {
+    bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
 }

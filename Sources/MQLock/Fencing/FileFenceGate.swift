@@ -39,25 +39,46 @@ public struct FileFenceGate: FenceGate {
     public func withAdmission<Result>(
         _ token: FencingToken, for name: LockName, _ write: () throws -> Result
     ) throws -> Result {
-        let lock = try files.lock(exclusively: true)
-        defer { lock.close() }
-        var table = try files.read(lock)
-        if let highest = table.marks[name], token < highest {
-            throw LockError.staleToken(FenceRefusal(presented: token, highest: highest), name: name)
-        }
-        if table.marks[name] != token || durable.withLock({ $0[name] }) != token {
-            guard table.set(token, for: name) else {
-                throw LockError(
-                    .limitExceeded,
-                    """
-                    the fence gate \(path.escapedForDisplay) holds \(FenceTable.maximumNames) names already; use one \
-                    gate per resource
-                    """)
-            }
-            try files.replace(with: table, lock)
-            durable.withLock { $0[name] = token }
-        }
+        let entry = try enter(token, for: name)
+        defer { entry.close() }
         return try write()
+    }
+
+    /// Admits the token and leaves the gate closed to everybody else until the entry is closed.
+    /// - Parameter marked: called with the names that have a mark before anything is written; throws to refuse.
+    package func enter(
+        _ token: FencingToken, for name: LockName, marked: ([LockName]) throws(LockError) -> Void = { _ in }
+    ) throws(LockError) -> FenceEntry {
+        let lock = try files.lock(exclusively: true)
+        do throws(LockError) {
+            try remember(token, for: name, lock, marked)
+        } catch {
+            lock.close()
+            throw error
+        }
+        return FenceEntry(lock: lock)
+    }
+
+    private func remember(
+        _ token: FencingToken, for name: LockName, _ lock: FenceFiles.Lock,
+        _ marked: ([LockName]) throws(LockError) -> Void
+    ) throws(LockError) {
+        var table = try files.read(lock)
+        try marked(Array(table.marks.keys))
+        if let highest = table.marks[name], token < highest {
+            throw .staleToken(FenceRefusal(presented: token, highest: highest), name: name)
+        }
+        guard table.marks[name] != token || durable.withLock({ $0[name] }) != token else { return }
+        guard table.set(token, for: name) else {
+            throw LockError(
+                .limitExceeded,
+                """
+                the fence gate \(path.escapedForDisplay) holds \(FenceTable.maximumNames) names already; use one gate \
+                per resource
+                """)
+        }
+        try files.replace(with: table, lock)
+        durable.withLock { $0[name] = token }
     }
 
     /// See ``FenceGate/highest(for:)``; waits like an admission for whoever is inside.
@@ -66,4 +87,23 @@ public struct FileFenceGate: FenceGate {
         defer { lock.close() }
         return try files.read(lock).marks[name]
     }
+
+    /// The largest token of every name; waits as ``highest(for:)`` does.
+    package func marks() throws(LockError) -> [LockName: FencingToken] {
+        let lock = try files.lock(exclusively: false)
+        defer { lock.close() }
+        return try files.read(lock).marks
+    }
+}
+
+/// The inside of a gate: closed to everybody else until this is closed.
+package struct FenceEntry: Sendable {
+    let lock: FenceFiles.Lock
+
+    /// What keeps the gate closed: a program that is executed with it open is inside until it, and whoever has it from
+    /// that program, has ended.
+    package var descriptor: Int32 { lock.file.descriptor }
+
+    /// Opens the gate.
+    package func close() { lock.close() }
 }

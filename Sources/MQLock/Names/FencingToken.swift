@@ -15,9 +15,11 @@ public struct FencingToken: RawRepresentable, Hashable, Comparable, Sendable {
         self.rawValue = rawValue
     }
 
-    /// Reads the decimal form that ``description`` writes; `nil` for anything else, a sign or a space included.
+    /// Reads the decimal form that ``description`` writes; `nil` for anything else: a sign, a space, a leading zero.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt64(text) else { return nil }
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt64(text),
+            number == 0 ? text.utf8.count == 1 : text.utf8.first != 0x30
+        else { return nil }
         self.init(rawValue: number)
     }
 

@@ -5,6 +5,7 @@ struct CommandDescriptor: Sendable {
         case breaking = "break"
         case shards
         case doctor
+        case fence
         case demo, bench, completion, help
         case demoWorker = "demo-worker"
         case benchWorker = "bench-worker"
@@ -17,6 +18,8 @@ struct CommandDescriptor: Sendable {
     var operands = ""
     /// What the shells offer for the operand.
     var operandWords: [String] = []
+    /// Whether the shells offer files, too.
+    var takesFile = false
     var options: [OptionDescriptor] = []
     /// Whether `-- COMMAND [ARG…]` follows.
     var takesCommand = false
@@ -32,7 +35,8 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+        run, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker,
+        guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 

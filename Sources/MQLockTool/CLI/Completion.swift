@@ -19,13 +19,14 @@ enum Completion {
         var cases = ""
         for command in commands {
             let words = command.allOptions.map { "--\($0.long)" } + command.operandWords
-            cases += "        \(command.name)) words='\(words.joined(separator: " "))' ;;\n"
+            let files = command.takesFile ? " files=1" : ""
+            cases += "        \(command.name)) words='\(words.joined(separator: " "))'\(files) ;;\n"
         }
         let names = commands.map(\.name) + ["--help", "--version"]
         return """
             # bash completion of mqlock; made by 'mqlock completion bash'
             _mqlock() {
-                local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words i
+                local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words files='' i
                 for ((i = 2; i < COMP_CWORD; i++)); do
                     if [[ ${COMP_WORDS[i]} == -- ]]; then
                         if ((i + 1 == COMP_CWORD)); then
@@ -45,6 +46,7 @@ enum Completion {
                 case ${COMP_WORDS[1]} in
             \(cases)    esac
                 COMPREPLY=($(compgen -W "$words" -- "$current"))
+                [[ -z $files ]] || COMPREPLY+=($(compgen -f -- "$current"))
             }
             complete -F _mqlock mqlock
 
@@ -81,6 +83,7 @@ enum Completion {
             } else if !command.operandWords.isEmpty {
                 specs.append("'1:which:(\(command.operandWords.joined(separator: " ")))'")
             }
+            if command.takesFile { specs += ["'2:file:_files'", "'*::command:_normal'"] }
             cases += "        \(command.name))\n            _arguments -s \\\n                "
             cases += specs.joined(separator: " \\\n                ") + " ;;\n"
         }
@@ -135,6 +138,7 @@ enum Completion {
             if !command.operandWords.isEmpty {
                 text += "\(condition) -a \(quoted(command.operandWords.joined(separator: " ")))\n"
             }
+            if command.takesFile { text += "\(condition) -F\n" }
             if command.takesCommand {
                 text += "complete -c mqlock -n '__fish_seen_subcommand_from \(command.name);"
                 text += " and contains -- -- (commandline -opc)' -a '(__fish_complete_subcommand)'\n"

@@ -1,14 +1,26 @@
 import MQLock
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// The exit statuses of the command; every other one is that of the command it ran.
 enum ExitStatus {
     static let success: Int32 = 0
     /// The lock was not obtained (`-n`, `-w`), unless `-E` says otherwise.
     static let conflict: Int32 = 1
     static let usage: Int32 = 64
+    /// A fencing token smaller than one seen before.
+    static let stale: Int32 = 65
     /// No session with the broker ever came up.
     static let unavailable: Int32 = 69
     static let internalError: Int32 = 70
+    /// A file that we keep cannot be read, written or trusted.
+    static let storage: Int32 = 74
     /// Credentials or permissions refused.
     static let noPermission: Int32 = 77
     /// An object of that name on the broker that we cannot share.
@@ -32,7 +44,15 @@ enum ExitStatus {
         case .unreachable: return unavailable
         case .accessRefused: return noPermission
         case .incompatible: return incompatible
+        case .staleToken: return stale
+        case .storageFailed: return error.isForWantOfPermission ? noPermission : storage
         default: return internalError
         }
+    }
+}
+
+extension LockError {
+    fileprivate var isForWantOfPermission: Bool {
+        (underlying as? SystemCallError).map { [EACCES, EPERM, EROFS].contains($0.code) } ?? false
     }
 }

@@ -4,6 +4,7 @@ struct OptionDescriptor: Sendable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
         case owner, json, verbose
         case yes, management
+        case fence, name
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick
         case partitions

@@ -35,7 +35,7 @@ enum RunCommand {
 
         let (events, continuation) = AsyncStream.makeStream(of: RunMachine.Event.self)
         let link = try GuardLink(
-            path: path, arguments: Self.rawCommand(options),
+            path: path, arguments: Self.rawWords(options.command.count),
             environment: Self.environment(options, configuration.owner),
             options: options, ignored: ignored, onEvent: { continuation.yield($0) })
         Self.fillStandardDescriptors()
@@ -89,10 +89,10 @@ enum RunCommand {
 
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// The command's words as they came, byte by byte: they need not be UTF-8.
-    private static func rawCommand(_ options: RunOptions) -> Spawn.CStrings {
+    /// The last words of ours, the command's, as they came, byte by byte: they need not be UTF-8.
+    static func rawWords(_ last: Int) -> Spawn.CStrings {
         let count = Int(CommandLine.argc)
-        return (count - options.command.count..<count).map { CommandLine.unsafeArgv[$0] } + [nil]
+        return (count - last..<count).map { CommandLine.unsafeArgv[$0] } + [nil]
     }
 
     private static func environment(_ options: RunOptions, _ owner: String) -> Spawn.CStrings {
@@ -103,7 +103,7 @@ enum RunCommand {
 
     /// Should one of them be closed, the broker's socket would get its number, and our messages with it. The guard
     /// has started by now, so the command still finds them closed.
-    private static func fillStandardDescriptors() {
+    static func fillStandardDescriptors() {
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) == -1 {
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)
         }

@@ -52,11 +52,10 @@ import Testing
 
     @Test func manyThreadsWriteWholeLinesInOrder() async throws {
         let path = NSTemporaryDirectory() + "mqlock-history-\(UUID())"
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        defer {
-            close(descriptor)
-            unlink(path)
-        }
+        let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        defer { close(descriptor) }
+        // At once: a test that is killed leaves nothing behind.
+        unlink(path)
         let recorder = HistoryRecorder(process: "p", appendingTo: descriptor)
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
@@ -65,7 +64,9 @@ import Testing
                 }
             }
         }
-        let told = try History.events(fromLines: String(contentsOfFile: path, encoding: .utf8))
+        lseek(descriptor, 0, SEEK_SET)
+        let written = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).readDataToEndOfFile()
+        let told = try History.events(fromLines: String(decoding: written, as: UTF8.self))
         #expect(told == recorder.events)
         #expect(told.count == 1600)
         #expect(zip(told, told.dropFirst()).allSatisfy { $0.at <= $1.at })

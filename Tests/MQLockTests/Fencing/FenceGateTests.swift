@@ -21,7 +21,7 @@ final class Scratch: Sendable {
 }
 
 @Suite("Fence gates") struct FenceGateTests {
-    enum Sort: CaseIterable, Sendable { case memory, file }
+    enum Sort: CaseIterable, Sendable { case memory, file, folder }
 
     private let scratch: Scratch
 
@@ -31,6 +31,7 @@ final class Scratch: Sendable {
         switch sort {
         case .memory: MemoryFenceGate()
         case .file: FileFenceGate(path: scratch.marks)
+        case .folder: FolderFenceGate(path: scratch.path)
         }
     }
 
@@ -75,26 +76,33 @@ final class Scratch: Sendable {
         struct Book { var inside = 0, order: [UInt64] = [], failures: [String] = [] }
         let book = Locked(Book())
         let shared = gate(sort)
-        let marks = scratch.marks
+        let (marks, folder) = (scratch.marks, scratch.path)
         await withTaskGroup(of: Void.self) { group in
             for writer in UInt64(0)..<8 {
                 group.addTask {
-                    let gate: any FenceGate = sort == .file ? FileFenceGate(path: marks) : shared
-                    for round in UInt64(0)..<25 {
-                        do {
-                            try gate.withAdmission(token(round * 8 + (writer * 5 + round) % 8), for: "n") {
-                                book.withLock {
-                                    $0.inside += 1
-                                    if $0.inside != 1 { $0.failures.append("overlap") }
-                                    $0.order.append(round * 8 + (writer * 5 + round) % 8)
-                                }
-                                sched_yield()
-                                book.withLock { $0.inside -= 1 }
+                    try? await aside {
+                        let gate: any FenceGate =
+                            switch sort {
+                            case .memory: shared
+                            case .file: FileFenceGate(path: marks)
+                            case .folder: FolderFenceGate(path: folder)
                             }
-                        } catch let error as LockError where error.code == .staleToken {
-                            continue
-                        } catch {
-                            book.withLock { $0.failures.append("\(error)") }
+                        for round in UInt64(0)..<25 {
+                            do {
+                                try gate.withAdmission(token(round * 8 + (writer * 5 + round) % 8), for: "n") {
+                                    book.withLock {
+                                        $0.inside += 1
+                                        if $0.inside != 1 { $0.failures.append("overlap") }
+                                        $0.order.append(round * 8 + (writer * 5 + round) % 8)
+                                    }
+                                    sched_yield()
+                                    book.withLock { $0.inside -= 1 }
+                                }
+                            } catch let error as LockError where error.code == .staleToken {
+                                continue
+                            } catch {
+                                book.withLock { $0.failures.append("\(error)") }
+                            }
                         }
                     }
                 }

@@ -76,6 +76,11 @@ import Testing
         #expect(code { try FileFenceGate(path: scratch.path + "/pipe").admit(token(8), for: "n") } == .storageFailed)
         #expect(code { try FileFenceGate(path: "").admit(token(8), for: "n") } == .storageFailed)
         #expect(try gate.highest(for: "n") == token(7))
+        // Not even a lock file is left beside what is none of ours: it might be taken for that one's own.
+        try Data("root:x:0".utf8).write(to: URL(fileURLWithPath: scratch.path + "/passwd"))
+        #expect(code { try FileFenceGate(path: scratch.path + "/passwd").admit(token(8), for: "n") } == .storageFailed)
+        #expect(scratch.names == ["link", "marks", "marks.lock", "passwd", "pipe"])
+        #expect(!FileManager.default.fileExists(atPath: scratch.path + ".lock"))
     }
 
     @Test func relativePath() throws {

@@ -9,7 +9,9 @@ import Testing
         #expect(FencingToken(rawValue: .max) == nil)
     }
 
-    @Test(arguments: ["", " 1", "1 ", "+1", "-1", "0x10", "1.0", "٣", "9223372036854775808", "99999999999999999999"])
+    @Test(arguments: [
+        "", "00", "01", " 1", "1 ", "+1", "-1", "0x10", "1.0", "٣", "9223372036854775808", "99999999999999999999",
+    ])
     func onlyPlainDecimalsAreRead(_ text: String) { #expect(FencingToken(text) == nil) }
 
     @Test(arguments: [0, 1, 42, UInt64(Int64.max)])

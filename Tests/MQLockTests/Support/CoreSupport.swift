@@ -1,3 +1,4 @@
+import Foundation
 import MQLock
 import MQLockTesting
 
@@ -42,5 +43,12 @@ func code(ofReleasing held: consuming HeldLock) async -> LockError.Code? {
         return nil
     } catch {
         return error.code
+    }
+}
+
+/// Runs what blocks on a thread of its own: Swift's few are for the tests beside us that measure time.
+func aside<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
     }
 }

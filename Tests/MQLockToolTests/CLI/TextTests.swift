@@ -46,7 +46,7 @@ struct TextTests {
                 #expect(!text.contains(hidden.name + " ") && !text.contains(hidden.name + ")"))
             }
         }
-        for name in ["elect", "torture", "fence"] {
+        for name in ["elect", "torture"] {
             #expect(CommandDescriptor.named(name) == nil)
         }
     }
@@ -82,7 +82,8 @@ struct TextTests {
         arguments: [
             (LockError.Code.timedOut, Int32(9)), (.lost, 123), (.invalidName, 64), (.invalidConfiguration, 64),
             (.unreachable, 69), (.accessRefused, 77), (.incompatible, 78), (.notOwner, 70), (.limitExceeded, 70),
-            (.shutDown, 70), (.tokenRegression, 70), (.internalError, 70), (.cancelled, 143),
+            (.shutDown, 70), (.tokenRegression, 70), (.internalError, 70), (.staleToken, 65),
+            (.storageFailed, 74), (.cancelled, 143),
         ])
     func exitStatuses(code: LockError.Code, status: Int32) {
         #expect(ExitStatus.of(LockError(code, ""), conflict: 9, cancelledBy: 15) == status)

@@ -106,6 +106,25 @@ struct RunBrokerTests {
         }
     }
 
+    @Test("mqlock fence check, in the command, knows lock and token; what a former holder writes late is refused")
+    func fence() async throws {
+        let scratch = NSTemporaryDirectory() + "mqlock-fence-run-\(UUID())"
+        try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: scratch) }
+        let check = "'\(TestProcess.mqlock)' fence check '\(scratch)/gate' -- sh -c \"echo $1 $MQLOCK_FENCE\" $1"
+        let script = "set -- %; \(check); echo \"status $?\"; echo $MQLOCK_FENCE"
+        let first = try await run([], ["sh", "-c", script.replacing("%", with: "first")])
+        let second = try await run([], ["sh", "-c", script.replacing("%", with: "second")])
+        let tokens = [first, second].map { $0.output.split(separator: "\n").last.map(String.init) ?? "" }
+        #expect(first.output == "first \(tokens[0])\nstatus 0\n\(tokens[0])\n")
+        #expect(second.output == "second \(tokens[1])\nstatus 0\n\(tokens[1])\n")
+        // The first one's command was stopped before it wrote, say, and goes on now.
+        let late = try await TestProcess.run(
+            ["fence", "check", "\(scratch)/gate", "--", "echo", "late"],
+            environment: ["MQLOCK_NAME": name, "MQLOCK_FENCE": tokens[0]])
+        #expect((late.status, late.output) == (65, ""))
+    }
+
     @Test("refusals of the broker")
     func refusals() async throws {
         let password = try Broker.changed { $0.password = "wrong-secret" }

@@ -64,6 +64,7 @@ struct RunSessionTests {
         // Before the end: the lock could still be released in good order.
         #expect(locks.record.endedAt.map { $0 < ContinuousClock.now } ?? true)
         #expect(locks.record.state == .released)
+        test.letGo()
         #expect(await test.line() == "ready")
         #expect(await test.line() == "told")
     }

@@ -19,6 +19,7 @@ final class SessionUnderTest: Sendable {
     private let errors = Locked("")
     private let lines: PipeReader
     private let writing: Int32
+    private let isLetGo = Locked(false)
 
     /// - Parameter script: for the shell; what it writes to `$OUT` are the lines that ``line()`` returns.
     init(_ script: String, _ locks: FakeLocks = FakeLocks(), _ change: (inout RunOptions) -> Void = { _ in }) throws {
@@ -42,9 +43,18 @@ final class SessionUnderTest: Sendable {
             leave: { _ in })
     }
 
-    deinit { close(writing) }
+    deinit { letGo() }
 
+    /// The next line; waits for ever when none comes, unless our own end was given up.
     func line() async -> String? { await lines.line() }
+
+    /// Gives up our own end, once the command has opened its own or has ended, so that the end of its lines can come.
+    func letGo() {
+        isLetGo.withLock { isLetGo in
+            if !isLetGo { close(writing) }
+            isLetGo = true
+        }
+    }
     func send(_ event: RunMachine.Event) { continuation.yield(event) }
     /// What was said on stderr.
     var told: String { errors.withLock { $0 } }

@@ -11,12 +11,18 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`. Instants are
-/// nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`; `fence`: see
+/// ``FenceWriter``. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
         let arguments = Self.arguments
+        if arguments.count == 5, arguments[1] == "fence" {
+            guard var writer = FenceWriter(gate: arguments[2], ledger: arguments[3], plan: arguments[4]) else {
+                return say("failed no plan: \(arguments[4])")
+            }
+            writer.run()
+        }
         guard arguments.count == 5, let mutex = MutexUnderTest.named(arguments[4]) else {
             return say("usage: TortureWorker hold|spin|churn|seed URI NAME MUTEX")
         }

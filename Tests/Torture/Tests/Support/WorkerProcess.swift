@@ -42,9 +42,12 @@ final class WorkerProcess: Sendable {
     func killNow() async throws -> Int64 {
         let instant = Boot.now
         signal(SIGKILL)
-        try await ended.value(within: .seconds(20), "the worker's end")
+        try await end()
         return instant
     }
+
+    /// Waits until it has ended.
+    func end() async throws { try await ended.value(within: .seconds(20), "the worker's end") }
 
     func tell(_ line: String) { try? input.write(contentsOf: Data("\(line)\n".utf8)) }
 

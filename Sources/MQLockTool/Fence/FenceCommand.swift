@@ -1,0 +1,123 @@
+import MQLock
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// `mqlock fence`: a file fence gate for shell scripts.
+enum FenceCommand {
+    static func run(_ options: FenceOptions, _ output: Output) throws(CommandFailure) -> Never {
+        RunCommand.fillStandardDescriptors()
+        // A limit on file sizes is then an error like a full disk's, and no death without a word.
+        let inherited = signal(SIGXFSZ, SIG_IGN)
+        switch options.action {
+        case .check: try check(options, output) { signal(SIGXFSZ, inherited) }
+        case .show: try show(options, output)
+        }
+    }
+
+    /// - Parameter restore: gives the command back the signals that we were started with.
+    private static func check(
+        _ options: FenceOptions, _ output: Output, restore: () -> Void
+    ) throws(CommandFailure) -> Never {
+        let (token, name) = try options.presented(environment: RunCommand.variable)
+        // Before the token is remembered: what cannot run should shut nobody out.
+        var path: String?
+        if let program = options.command.first {
+            path = try CommandLookup.resolve(program, searchPath: RunCommand.variable("PATH"))
+        }
+        let entry: FenceEntry
+        do throws(LockError) {
+            entry = try FileFenceGate(path: options.file).enter(token, for: name) { marked throws(LockError) in
+                try Self.refuseMixture(name, marked, options)
+            }
+        } catch {
+            let status = error.code == .staleToken ? options.staleStatus : ExitStatus.of(error)
+            if options.json {
+                var line = Self.line(error.code == .staleToken ? "stale" : "failed", token, name)
+                line.add("highest", error.refusal?.highest.description)
+                line.add("status", status)
+                line.add("message", error.description)
+                output.standardError(line.text)
+                exit(status)
+            }
+            throw CommandFailure(status: status, message: error.told, helpTopic: CommandDescriptor.fence.name)
+        }
+        if options.json { output.standardError(Self.line("admitted", token, name).text) }
+        guard let path else {
+            entry.close()
+            exit(ExitStatus.success)
+        }
+        // The command takes our place, and the gate's lock with it: whoever kills us kills it, and as long as it, or
+        // what it has started, can write, nobody else comes in. A parent that waited could die without its child.
+        _ = fcntl(entry.descriptor, F_SETFD, 0)
+        let environment = Spawn.environment(overriding: [
+            FenceOptions.Variable.fence: token.description, FenceOptions.Variable.name: name.string,
+        ])
+        restore()
+        execve(path, RunCommand.rawWords(options.command.count), environment)
+        let code = errno
+        entry.close()
+        throw CommandLookup.failure(options.command[0], errno: code)
+    }
+
+    /// A file with and without names would compare what cannot be compared, and let a stale token pass.
+    private static func refuseMixture(
+        _ name: LockName, _ marked: [LockName], _ options: FenceOptions
+    ) throws(LockError) {
+        let named = marked.contains { $0 != FenceOptions.unnamed }
+        if name == FenceOptions.unnamed, named {
+            throw LockError(
+                .incompatible,
+                """
+                \(options.file.escapedForDisplay) remembers tokens by the names of their locks: say which lock it is, \
+                with --name or \(FenceOptions.Variable.name)
+                """)
+        }
+        if name != FenceOptions.unnamed, marked.contains(FenceOptions.unnamed) {
+            throw LockError(
+                .incompatible,
+                """
+                \(options.file.escapedForDisplay) was used without a lock's name before and cannot compare the tokens \
+                of \(name) with those: take another file
+                """)
+        }
+    }
+
+    private static func line(_ event: String, _ token: FencingToken, _ name: LockName) -> JSONLine {
+        var line = JSONLine()
+        line.add("event", event)
+        line.add("name", name.string)
+        line.add("fence", token.description)
+        return line
+    }
+
+    private static func show(_ options: FenceOptions, _ output: Output) throws(CommandFailure) -> Never {
+        // To look would make a lock file where there is no gate yet.
+        guard access(options.file, F_OK) == 0 || access(options.file + ".lock", F_OK) == 0 else {
+            throw CommandFailure(
+                status: ExitStatus.conflict,
+                message: "\(options.file.escapedForDisplay) is not there: no token was checked there yet")
+        }
+        do throws(LockError) {
+            let marks = try FileFenceGate(path: options.file).marks()
+            for (name, token) in marks.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+                output.standardOutput(options.json ? line("mark", token, name).text : "\(token) \(name)\n")
+            }
+            exit(marks.isEmpty ? ExitStatus.conflict : ExitStatus.success)
+        } catch {
+            throw CommandFailure(status: ExitStatus.of(error), message: error.told)
+        }
+    }
+}
+
+extension LockError {
+    /// The message with what the system said.
+    fileprivate var told: String {
+        underlying.map { "\(message) (\(String(describing: $0).escapedForDisplay))" } ?? message
+    }
+}
