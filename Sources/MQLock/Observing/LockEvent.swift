@@ -74,7 +74,7 @@ public struct LockEvent: Sendable {
 extension LockEvent {
     /// What can happen; new kinds may come with minor versions.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+        private enum Value: String, CaseIterable {
             case waiting, contended, granted, suspect, lost, released, leaked, timedOut, cancelled, failed, stranger
             case connecting, connectionFailed, connected, renewed, warning, disconnected, stopped
         }
@@ -116,6 +116,8 @@ extension LockEvent {
         public static let disconnected = Self(value: .disconnected)
         /// The provider has stopped.
         public static let stopped = Self(value: .stopped)
+
+        package static let all = Value.allCases.map(Self.init)
 
         /// The kind's name.
         public var description: String { value.rawValue }
