@@ -101,6 +101,7 @@ import Testing
             let name = try LockName("customer-\(number)")
             for metrics in [metrics, plain] { metrics.observe(event(.granted, name, waited: .zero)) }
         }
+        try #require(metrics.prometheusText().utf8.count < 1_000_000)
         let page = try page(metrics)
         let values = Set(page.families.flatMap(\.samples).compactMap { $0.labels["lock"] })
         #expect(values.count == maximum + 1 && values.contains(LockMetrics.NameLabel.other))
