@@ -2,7 +2,7 @@ import MQLock
 import MQLockTesting
 import Testing
 
-@Suite struct LockMetricsTests {
+@Suite(.timeLimit(.minutes(1))) struct LockMetricsTests {
     private let clock = ManualClock()
 
     private func event(
