@@ -1,13 +1,15 @@
 /// Rule 9: the contenders of one process for one name form one first-come-first-served line, and only its head goes
 /// to the broker.
 package final class LocalArbiter: Sendable {
-    /// The right to contend at the broker; ends by ``LocalArbiter/leave(_:)``.
-    package struct Ticket: Hashable, Sendable {
+    /// The right to contend at the broker; ends by ``LocalArbiter/leave(_:heldUntil:)``.
+    package struct Ticket: Sendable {
         package let name: LockName
         fileprivate let number: UInt64
+        /// When the hold ended that this one waited for, if it was a hold.
+        package fileprivate(set) var freedAt: ContinuousClock.Instant?
     }
 
-    private enum Turn { case yours, cancelled, timedOut }
+    private enum Turn { case yours(freedAt: ContinuousClock.Instant?), cancelled, timedOut }
 
     private struct Waiter {
         let ticket: Ticket
@@ -72,7 +74,7 @@ package final class LocalArbiter: Sendable {
                 let at: Turn? = lines.withLock { lines in
                     guard lines.byName[name] != nil else {
                         lines.byName[name] = Line(head: ticket)
-                        return .yours
+                        return .yours(freedAt: nil)
                     }
                     if Task.isCancelled { return .cancelled }
                     if let deadline, deadline <= clock.now { return .timedOut }
@@ -95,16 +97,20 @@ package final class LocalArbiter: Sendable {
                 "\(maximumWaiters) contenders already wait for locks in this process; raise the limit or shed load")
         }
         switch turn {
-        case .yours: return ticket
+        case .yours(let freedAt):
+            var ticket = ticket
+            ticket.freedAt = freedAt
+            return ticket
         case .cancelled: throw .cancelled(name)
         case .timedOut: throw .timedOut(name, detail: "it was held or waited for in this process")
         }
     }
 
     /// Lets the next contender go on. Leaving twice does nothing.
-    package func leave(_ ticket: Ticket) {
+    /// - Parameter end: when the hold ended, if there was one.
+    package func leave(_ ticket: Ticket, heldUntil end: ContinuousClock.Instant? = nil) {
         let next: Waiter? = lines.withLock { lines in
-            guard var line = lines.byName[ticket.name], line.head == ticket else { return nil }
+            guard var line = lines.byName[ticket.name], line.head.number == ticket.number else { return nil }
             guard !line.waiting.isEmpty else {
                 lines.byName[ticket.name] = nil
                 return nil
@@ -115,12 +121,14 @@ package final class LocalArbiter: Sendable {
             lines.byName[ticket.name] = line
             return next
         }
-        next?.continuation.resume(returning: .yours)
+        next?.continuation.resume(returning: .yours(freedAt: end))
     }
 
     private func giveUp(_ ticket: Ticket, _ turn: Turn) {
         let waiter: Waiter? = lines.withLock { lines in
-            guard let index = lines.byName[ticket.name]?.waiting.firstIndex(where: { $0.ticket == ticket }) else {
+            guard
+                let index = lines.byName[ticket.name]?.waiting.firstIndex(where: { $0.ticket.number == ticket.number })
+            else {
                 return nil
             }
             lines.waiters -= 1

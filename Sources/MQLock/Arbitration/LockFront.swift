@@ -33,37 +33,45 @@ package final class LockFront: Sendable {
     package func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         let start = clock.now
         let deadline = limit.map { start.advanced(by: max(.zero, $0)) }
-        relay.send(LockEvent(.waiting, at: start, name: name, owner: owner))
+        let call = Call(start: start, waits: true, attempt: relay.nextAttempt())
+        relay.send(LockEvent(.waiting, at: start, name: name, owner: owner, attempt: call.attempt))
         do throws(LockError) {
             guard !Task.isCancelled else { throw .cancelled(name) }
             let ticket = try await arbiter.enter(name, deadline: deadline)
             let record = try await contending(ticket) { () throws(LockError) in
                 try await contender.contend(for: name, deadline: deadline)
             }
-            return try await hold(record, ticket, since: start)
+            return try await hold(record, ticket, call)
         } catch {
-            report(error, name, since: start)
+            report(error, name, call)
             throw error
         }
     }
 
     package func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
-        let start = clock.now
+        let call = Call(start: clock.now, waits: false, attempt: relay.nextAttempt())
         do throws(LockError) {
             guard !Task.isCancelled else { throw .cancelled(name) }
             if let ticket = arbiter.tryEnter(name) {
                 let record = try await contending(ticket) { () throws(LockError) in
                     try await contender.tryOnce(for: name)
                 }
-                if let record { return try await hold(record, ticket, since: start) }
+                if let record { return try await hold(record, ticket, call) }
                 arbiter.leave(ticket)
             }
         } catch {
-            report(error, name, since: start)
+            report(error, name, call)
             throw error
         }
-        relay.send(LockEvent(.contended, at: clock.now, name: name, owner: owner))
+        relay.send(LockEvent(.contended, at: clock.now, name: name, owner: owner, attempt: call.attempt))
         return nil
+    }
+
+    /// One call of `acquire` or `tryAcquire`, for its events.
+    private struct Call {
+        let start: ContinuousClock.Instant
+        let waits: Bool
+        let attempt: UInt64?
     }
 
     private func contending<Result>(
@@ -78,7 +86,7 @@ package final class LockFront: Sendable {
     }
 
     private func hold(
-        _ record: LeaseRecord, _ ticket: LocalArbiter.Ticket, since start: ContinuousClock.Instant
+        _ record: LeaseRecord, _ ticket: LocalArbiter.Ticket, _ call: Call
     ) async throws(LockError) -> HeldLock {
         guard !Task.isCancelled else {
             // Granted and cancelled at once: the caller asked for nothing to be held.
@@ -89,30 +97,36 @@ package final class LockFront: Sendable {
         }
         relay.send(
             LockEvent(
-                .granted, at: record.grantedAt, record: record, owner: owner,
-                waited: start.duration(to: record.grantedAt)))
+                .granted, at: record.grantedAt, record: record, owner: owner, attempt: call.attempt,
+                endsWaiting: call.waits, waited: call.start.duration(to: record.grantedAt),
+                handOver: ticket.freedAt.map { max($0, call.start).duration(to: record.grantedAt) }))
+        let attempt = call.attempt
         // A lost hold no longer keeps this process's next contender from going back in line, even if the loser takes
         // its time to stop: to the next holder it is what a stale holder in another process would be.
         record.onLoss { [arbiter, relay, owner, clock] reason in
-            arbiter.leave(ticket)
+            arbiter.leave(ticket, heldUntil: record.endedAt)
             relay.send(
-                LockEvent(.lost, at: clock.now, record: record, owner: owner, held: record.heldFor, reason: reason))
+                LockEvent(
+                    .lost, at: clock.now, record: record, owner: owner, attempt: attempt, held: record.heldFor,
+                    reason: reason))
         }
         return HeldLock(
             Hold(record) { [contender, arbiter, relay, owner, clock] record, ending in
                 await contender.end(record, ending)
-                arbiter.leave(ticket)
+                arbiter.leave(ticket, heldUntil: record.endedAt)
+                let kind: LockEvent.Kind
                 switch ending {
-                case .lost: break
-                case .released:
-                    relay.send(LockEvent(.released, at: clock.now, record: record, owner: owner, held: record.heldFor))
-                case .dropped:
-                    relay.send(LockEvent(.leaked, at: clock.now, record: record, owner: owner, held: record.heldFor))
+                case .lost: return
+                case .released: kind = .released
+                case .dropped: kind = .leaked
                 }
+                relay.send(
+                    LockEvent(
+                        kind, at: clock.now, record: record, owner: owner, attempt: attempt, held: record.heldFor))
             })
     }
 
-    private func report(_ error: LockError, _ name: LockName, since start: ContinuousClock.Instant) {
+    private func report(_ error: LockError, _ name: LockName, _ call: Call) {
         let now = clock.now
         let kind: LockEvent.Kind =
             switch error.code {
@@ -122,7 +136,8 @@ package final class LockFront: Sendable {
             }
         relay.send(
             LockEvent(
-                kind, at: now, name: name, owner: owner, waited: start.duration(to: now),
+                kind, at: now, name: name, owner: owner, attempt: call.attempt, endsWaiting: call.waits,
+                waited: call.start.duration(to: now), errorCode: error.code,
                 detail: kind == .failed ? error.message : nil))
     }
 }

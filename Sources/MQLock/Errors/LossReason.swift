@@ -15,7 +15,7 @@ public struct LossReason: Hashable, Sendable {
 
     /// What happened, as a value to compare; new kinds may come with minor versions.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
-        private enum Value: String {
+        private enum Value: String, CaseIterable {
             case connectionClosed, proofOverdue, channelClosed, holdLimit, queueDeleted
             case partitionRevoked, partitionLost, askedToYield, forced, shutdown
         }
@@ -41,6 +41,8 @@ public struct LossReason: Hashable, Sendable {
         public static let forced = Self(value: .forced)
         /// The provider was shut down while the lock was held.
         public static let shutdown = Self(value: .shutdown)
+
+        static let all = Value.allCases.map(Self.init)
 
         /// The kind's name.
         public var description: String { value.rawValue }

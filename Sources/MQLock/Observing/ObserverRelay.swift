@@ -1,36 +1,60 @@
+import Synchronization
+
 /// Brings events from wherever they happen to the observer: in order, off the caller's thread, bounded.
+///
+/// The observer gets a thread of its own. On one of Swift's pool, of which there are as many as processors, an observer
+/// that blocks would keep every task of the program waiting, the next holder's among them.
 package final class ObserverRelay: Sendable {
-    private let continuation: AsyncStream<LockEvent>.Continuation?
-    private let dropped = Locked(0)
+    private let line: EventLine?
+    private let provider = ObserverRelay.providers.wrappingAdd(1, ordering: .relaxed).newValue
+    private static let providers = Atomic(0)
 
     /// - Parameter capacity: how many events wait at most for a slow observer.
     package init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
-        guard let observer else {
-            continuation = nil
-            return
-        }
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: LockEvent.self, bufferingPolicy: .bufferingOldest(capacity))
-        self.continuation = continuation
-        Task {
-            for await event in stream { observer.observe(event) }
+        line = observer.map { EventLine($0, capacity: max(1, capacity)) }
+    }
+
+    deinit { line?.finish() }
+
+    /// Whether anybody listens: lets callers skip making the event.
+    package var isActive: Bool { line != nil }
+
+    /// Sends an event of this relay's own provider.
+    package func send(_ event: @autoclosure () -> LockEvent) {
+        line?.send { tally in
+            var event = event()
+            event.provider = provider
+            tally.count(event)
+            event.locksHeld = tally.held
+            event.contendersWaiting = tally.waiting
+            return event
         }
     }
 
-    deinit { continuation?.finish() }
+    /// Passes on what another relay has sent.
+    package func forward(_ event: LockEvent) { line?.send { _ in event } }
 
-    /// Whether anybody listens: lets callers skip making the event.
-    package var isActive: Bool { continuation != nil }
+    private static let attempts = Atomic<UInt64>(0)
 
-    package func send(_ event: @autoclosure () -> LockEvent) {
-        guard let continuation else { return }
-        dropped.withLock { dropped in
-            var event = event()
-            event.droppedBefore = dropped
-            switch continuation.yield(event) {
-            case .dropped: dropped += 1
-            default: dropped = 0
-            }
+    /// A number for a new attempt; nil when nobody listens.
+    package func nextAttempt() -> UInt64? {
+        isActive ? Self.attempts.wrappingAdd(1, ordering: .relaxed).newValue : nil
+    }
+}
+
+/// What a provider holds and who waits there, by the events that were sent; told with each, so that one who missed some
+/// is right again with the next.
+struct EventTally {
+    private(set) var held = 0
+    private(set) var waiting = 0
+
+    mutating func count(_ event: LockEvent) {
+        if event.endsWaiting { waiting -= 1 }
+        switch event.kind {
+        case .waiting: waiting += 1
+        case .granted: held += 1
+        case .released, .lost, .leaked: held -= 1
+        default: break
         }
     }
 }

@@ -22,9 +22,10 @@ public final class ShardLocks: LockProvider {
 
     /// Locks with a limit on how many contenders may wait in this process, over all names.
     public init(_ ownership: ShardOwnership, observer: (any LockObserver)? = nil, maximumWaiters: Int) {
+        let relay = ObserverRelay(observer)
+        ownership.board.renewals.add(relay)
         front = LockFront(
-            contender: ShardContender(ownership), owner: ownership.owner, relay: ObserverRelay(observer),
-            maximumWaiters: maximumWaiters)
+            contender: ShardContender(ownership), owner: ownership.owner, relay: relay, maximumWaiters: maximumWaiters)
     }
 
     /// Waits for other holders in this process, and, while the group is being rebalanced, for what it comes to.

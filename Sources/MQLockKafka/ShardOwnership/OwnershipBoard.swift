@@ -31,6 +31,7 @@ final class OwnershipBoard: Sendable {
     }
 
     private let state: Locked<State>
+    let renewals = Renewals()
 
     init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
 

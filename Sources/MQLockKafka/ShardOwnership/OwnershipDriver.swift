@@ -192,7 +192,13 @@ final class OwnershipDriver: @unchecked Sendable {
         case .abandonClaim(let id):
             if order?.id == id { order?.order.isAbandoned.store(true, ordering: .releasing) }
         case .commit(let id, let offsets): unsent = (id, offsets, machine.epoch)
-        case .prove(let until): prove(until)
+        case .prove(let until):
+            prove(until)
+            let (now, sent) = (clock.now, until.advanced(by: .zero - settings.timing.validity))
+            board.renewals.tell(
+                LockEvent(
+                    .renewed, at: now, owner: settings.claims.owner, roundTrip: sent.duration(to: now),
+                    proven: now.duration(to: until)))
         case .own(let shard, let claim):
             guard let proof, let hold = ShardHold(shard, claim, owner: settings.claims.owner, proof: proof) else {
                 break

@@ -52,6 +52,11 @@ actor Session {
         self.core = core
         self.names = names
         core.onSuspect = { [unowned names] in names.setSuspect($0) }
+        core.onProven = { [unowned core, relay, settings] roundTrip in
+            relay.send(
+                LockEvent(
+                    .renewed, at: .now, owner: settings.owner, roundTrip: roundTrip, proven: core.proof.remaining))
+        }
         core.onEnding = { [unowned names] in names.lose($0) }
         core.onEnd = { [unowned self] end in assumeIsolated { $0.ended(end) } }
         let failure = await withCheckedContinuation { continuation in

@@ -53,6 +53,8 @@ final class SessionCore: @unchecked Sendable {
     /// Called when a session that had become ready ends.
     var onEnd: ((SessionEnd) -> Void)?
     var onSuspect: ((Bool) -> Void)?
+    /// Called at every proof, with the time that its answer took.
+    var onProven: ((Duration) -> Void)?
     /// Called first of all when the session ends: its leases are lost.
     var onEnding: ((LossReason) -> Void)?
 
@@ -208,7 +210,9 @@ final class SessionCore: @unchecked Sendable {
     private func proven() {
         guard let until = schedule.answered() else { return }
         guard proof.extend(to: until) else { return finish(.proofOverdue) }
-        if !schedule.isOverdue(at: ContinuousClock.now) { setSuspect(false) }
+        let now = ContinuousClock.now
+        if !schedule.isOverdue(at: now) { setSuspect(false) }
+        onProven?(until.advanced(by: .zero - proofWindow).duration(to: now))
         onReady?(nil)
         onReady = nil
     }

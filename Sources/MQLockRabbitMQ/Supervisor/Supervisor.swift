@@ -163,6 +163,7 @@ actor Supervisor {
     }
 
     private func connect() {
+        relay.send(LockEvent(.connecting, at: .now, owner: settings.owner, detail: settings.endpoint.description))
         Task { [settings, largest, relay] in
             do throws(ConnectionFailure) {
                 let session = try Session(settings: settings, largest: largest, relay: relay) { session, end in
@@ -187,6 +188,7 @@ actor Supervisor {
 
     private func failed(_ failure: ConnectionFailure) {
         lastFailure = failure
+        relay.send(LockEvent(.connectionFailed, at: .now, owner: settings.owner, detail: failure.message))
         feed(failure.isPermanent ? .failedForGood : .failedForNow)
     }
 

@@ -66,12 +66,19 @@ struct Client {
 
     private mutating func perform(_ action: ClientState.Action, at now: ContinuousClock.Instant) {
         switch action {
-        case .send(let request): link.append(request)
+        case .send(let request):
+            if case .open = request.body { relay.send(LockEvent(.connecting, at: now, owner: owner)) }
+            link.append(request)
         case .connected(let until):
             let isUnchecked = state.mutation.contains(.noProof)
             proof = ProofOfLife(until: isUnchecked ? now.advanced(by: .seconds(1 << 30)) : until, clock: clock)
             relay.send(LockEvent(.connected, at: now, owner: owner))
-        case .proven(let until): proof?.extend(to: until)
+        case .proven(let until, let sentAt):
+            proof?.extend(to: until)
+            relay.send(
+                LockEvent(
+                    .renewed, at: now, owner: owner, roundTrip: sentAt.duration(to: now),
+                    proven: now.duration(to: until)))
         case .suspect(let isSuspect): suspect(isSuspect, at: now)
         case .granted(let contender, let token): grant(contender, token, at: now)
         case .refused(let contender): answer(contender, .success(nil))
@@ -82,9 +89,13 @@ struct Client {
         case .returned(let contender):
             if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
         case .disconnected(let reason):
+            guard let proof else {
+                relay.send(LockEvent(.connectionFailed, at: now, owner: owner, detail: reason.description))
+                break
+            }
             // After the losses, so that each is told with its own reason.
-            if !state.mutation.contains(.lossNotTold) { proof?.end() }
-            proof = nil
+            if !state.mutation.contains(.lossNotTold) { proof.end() }
+            self.proof = nil
             relay.send(LockEvent(.disconnected, at: now, owner: owner, reason: reason))
         }
     }

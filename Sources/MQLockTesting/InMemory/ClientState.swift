@@ -39,7 +39,7 @@ struct ClientState: Sendable {
     enum Action: Sendable {
         case send(Request)
         case connected(provenUntil: ContinuousClock.Instant)
-        case proven(until: ContinuousClock.Instant)
+        case proven(until: ContinuousClock.Instant, sentAt: ContinuousClock.Instant)
         case suspect(Bool)
         case granted(ContenderID, FencingToken)
         case refused(ContenderID)
@@ -203,7 +203,7 @@ struct ClientState: Sendable {
         let base = mutation.contains(.proofByReceiptTime) ? now : sentAt
         open.lastProof = max(open.lastProof, base)
         open.provenUntil = max(open.provenUntil, base.advanced(by: timing.proofLength))
-        actions.append(.proven(until: open.provenUntil))
+        actions.append(.proven(until: open.provenUntil, sentAt: sentAt))
         if open.isSuspect, now < open.lastProof.advanced(by: timing.suspectAfter) {
             open.isSuspect = false
             actions.append(.suspect(false))

@@ -83,6 +83,32 @@ extension LiveKafkaTests {
             }
             await member.leave()
         }
+
+        /// Every confirmation by the group is told, with how long it took and what it proves.
+        @Test func renewalsAreTold() async throws {
+            let member = try Member(broker, broker.makeTopic(partitions: 1), partitions: 1)
+            let (events, told) = AsyncStream.makeStream(of: LockEvent.self)
+            struct Teller: LockObserver {
+                let told: AsyncStream<LockEvent>.Continuation
+                func observe(_ event: LockEvent) { told.yield(event) }
+            }
+            let locks = ShardLocks(member.ownership, observer: Teller(told: told))
+            let held = try await locks.acquire("job", within: .seconds(60))
+            var renewals = 0
+            for await event in events where event.kind == .renewed {
+                let (proven, roundTrip) = (try #require(event.proven), try #require(event.roundTrip))
+                // Nine tenths of the session, from the sending on.
+                #expect(roundTrip > .zero && proven + roundTrip == .milliseconds(2700))
+                renewals += 1
+                // The first may have come before the lock was granted.
+                if renewals == 3 {
+                    #expect(event.locksHeld == 1)
+                    break
+                }
+            }
+            try await held.release()
+            await member.leave()
+        }
     }
 }
 
