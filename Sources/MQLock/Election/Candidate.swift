@@ -160,7 +160,7 @@ package actor Candidate {
                 let held = try await source.acquire(within: limit)
                 if self.elected(held.lease, term) { for await _ in end {} }
                 try? await held.release()
-                self.released(term)
+                if self.released(term) { await source.leave() }
             } catch {
                 self.refused(error, term)
             }
@@ -184,8 +184,10 @@ package actor Candidate {
         feed(.refused(mayRetry: mayRetry), of: term)
     }
 
-    private func released(_ term: UInt64) {
-        guard term == machine.term else { return }
+    /// True when nobody is left who would let others past: the work went on after its candidacy.
+    private func released(_ term: UInt64) -> Bool {
+        guard term == machine.term else { return false }
+        guard machine.phase != .idle else { return true }
         var wasSteady = false
         if case .releasing = machine.phase, let record {
             wasSteady = record.heldFor >= settings.steadyAfter
@@ -194,6 +196,7 @@ package actor Candidate {
         work = nil
         current.withLock { $0 = nil }
         feed(.released(wasSteady: wasSteady), of: term)
+        return false
     }
 
     private func leave() {

@@ -7,7 +7,7 @@ package struct CandidateMachine: Hashable, Sendable {
     package enum Phase: Hashable, Sendable {
         /// No candidate. To `campaigning`.
         case idle
-        /// In line. To `leading`, `withdrawing`, `resting`, `leaving`.
+        /// In line. To `leading`, `withdrawing`, `leaving`.
         case campaigning
         /// The campaign is being cancelled; a grant may be on its way. To `releasing`, `leaving`.
         case withdrawing(Cause)
@@ -15,7 +15,7 @@ package struct CandidateMachine: Hashable, Sendable {
         case leading
         /// The work has been told to end. To `releasing`, and to `idle` when it ends too late for a stop.
         case ending(Cause)
-        /// The work has ended; the leadership is being given back. To `resting`, `campaigning`, `leaving`.
+        /// The work has ended; the leadership is being given back. To `campaigning`, `leaving`.
         case releasing(Cause)
         /// Other candidates are let past. To `resting`, `idle`.
         case leaving(Cause)
@@ -76,6 +76,8 @@ package struct CandidateMachine: Hashable, Sendable {
     private var isFlap = false
     /// How many leaderships in a row have ended soon, or campaigns have failed.
     private var flaps = 0
+    /// Whether it is to back off when it has let others past.
+    private var rests = false
 
     /// A defect to build in, for testing tests.
     package enum Mutant: Sendable, CaseIterable {
@@ -99,8 +101,8 @@ package struct CandidateMachine: Hashable, Sendable {
             phase = .leading
             return [.startWork]
         case (.campaigning, .refused(let mayRetry)):
-            guard mayRetry, repeats else { return leave(.failed) }
-            return backOff()
+            if mayRetry, repeats { countFlap() }
+            return leave(.failed)
         case (.campaigning, .asked(let cause)) where cause != .ceded:
             phase = .withdrawing(cause)
             return [.cancelCampaign]
@@ -164,7 +166,7 @@ package struct CandidateMachine: Hashable, Sendable {
 
     private mutating func campaign() -> [Action] {
         phase = .campaigning
-        isFlap = false
+        (isFlap, rests) = (false, false)
         term += 1
         return [.contend]
     }
@@ -181,9 +183,23 @@ package struct CandidateMachine: Hashable, Sendable {
 
     private mutating func released(_ cause: Cause, _ wasSteady: Bool) -> [Action] {
         if wasSteady { flaps = 0 }
-        guard repeats, cause == .lost else { return leave(cause) }
-        guard isFlap, !wasSteady else { return campaign() }
-        return backOff()
+        guard repeats else { return leave(cause) }
+        switch cause {
+        case .lost:
+            guard isFlap, !wasSteady else { return campaign() }
+            countFlap()
+            // Once is no flapping.
+            if flaps > 1 { return leave(cause) }
+            return campaign()
+        case .failed: countFlap()
+        default: break
+        }
+        return leave(cause)
+    }
+
+    private mutating func countFlap() {
+        flaps += 1
+        rests = true
     }
 
     private mutating func leave(_ cause: Cause) -> [Action] {
@@ -193,22 +209,19 @@ package struct CandidateMachine: Hashable, Sendable {
     }
 
     private mutating func left(_ cause: Cause) -> [Action] {
-        if repeats, cause == .failed, isFlap { return backOff() }
+        if rests, cause == .lost || cause == .failed {
+            if mutant == .neverBacksOff { return campaign() }
+            phase = .resting
+            return [.backOff(attempt: flaps)]
+        }
         if repeats, cause == .ceded {
             phase = .resting
             return [.standAside]
         }
         if mutant == .campaignsAfterResigning, repeats, cause == .resigned { return campaign() }
         phase = .idle
-        // A campaign that failed has no leadership that could have.
-        return [.finish(cause == .failed && !isFlap ? .refused : .over(cause))]
-    }
-
-    private mutating func backOff() -> [Action] {
-        flaps += 1
-        if mutant == .neverBacksOff { return campaign() }
-        phase = .resting
-        return [.backOff(attempt: flaps)]
+        // The body's failures it survives; so this is that of a campaign.
+        return [.finish(cause == .failed ? .refused : .over(cause))]
     }
 
     /// Of two causes the one that decides what comes after.

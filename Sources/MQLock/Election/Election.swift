@@ -15,7 +15,7 @@ public protocol Election: Sendable {
     /// is let in, as long as the proof of the leadership lasts: a body that soon ends after its cancellation never
     /// overlaps with a successor's, unless the broker hands the leadership on before it tells us (see the article *Leader
     /// election*). Afterwards:
-    /// - lost: campaigns again; after leaderships that ended soon, first waits for a growing, partly random time.
+    /// - lost: campaigns again; after several leaderships that ended soon, first waits for a growing, partly random time.
     /// - the body threw: the leadership is given up, and after such a wait it campaigns again.
     /// - the body returned, or somebody resigned: gives the leadership up and returns.
     ///

@@ -12,7 +12,8 @@ final class ElectionBench<Candidate: Election>: Sendable {
         (self.subject, self.name) = (subject, name)
         stage = ElectionStage(clock: subject.clock)
         pace = Pace(
-            clock: subject.clock, move: subject.pass, handOverLimit: subject.handOverLimit, patience: subject.patience)
+            clock: subject.clock, move: subject.pass, handOverLimit: subject.handOverLimit, patience: subject.patience,
+            goesOn: true)
     }
 
     /// Nothing in a check depends on waits but those that are about them.

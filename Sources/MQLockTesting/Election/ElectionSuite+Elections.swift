@@ -36,16 +36,27 @@ extension ElectionSuite {
                 }
             },
             Check("campaign by hand: elected, refused a second time, resigned") { bench in
-                let first = try await bench.player("first").election
-                let second = try await bench.player("second").election
-                let leadership = try await bench.pace.passing("the first", upTo: bench.subject.handOverLimit * 3) {
-                    try await first.campaign()
-                }
-                let again = await Result { try await first.run { _ in } }
+                let only = try await bench.player("only").election
+                let limit = bench.subject.handOverLimit * 3
+                let leadership = try await bench.pace.passing("the leader", upTo: limit) { try await only.campaign() }
+                let again = await Result { try await only.run { _ in } }
                 guard case .failure(let error as LockError) = again, error.code == .invalidConfiguration else {
                     throw Unmet("a leader could run another candidacy: \(again)")
                 }
                 try bench.require(leadership.isValid, "the leader does not lead")
+                try await bench.pace.within("the resignation", only.resign)
+                try bench.require(!leadership.isValid && only.leadership == nil, "who resigned still leads")
+                let next = try await bench.pace.passing("the next", upTo: limit) { try await only.campaign() }
+                try bench.require(next.fencingToken > leadership.fencingToken, "the token did not grow")
+                try await bench.pace.within("the resignation", only.resign)
+            },
+            Check("campaign by hand: one that ends early leaves nothing") { bench in
+                guard !bench.subject.joiningInterrupts else {
+                    throw NotTried("a candidate that joins ends a leadership that is nobody's to begin anew")
+                }
+                let first = try await bench.player("first").election
+                let second = try await bench.player("second").election
+                let leadership = try await bench.pace.within("the first") { try await first.campaign() }
                 let late = try await bench.pace.passing("the time limit", upTo: bench.subject.handOverLimit) {
                     await Result { try await second.campaign(within: .milliseconds(100)) }
                 }
@@ -60,11 +71,8 @@ extension ElectionSuite {
                     throw Unmet("a cancelled campaign ended with \(cancelled)")
                 }
                 try await bench.pace.within("the resignation", first.resign)
-                let next = try await bench.pace.passing("the next", upTo: bench.subject.handOverLimit * 3) {
-                    try await second.campaign()
-                }
+                let next = try await bench.pace.within("the next") { try await second.campaign() }
                 try bench.require(next.fencingToken > leadership.fencingToken, "the token did not grow")
-                try bench.require(!leadership.isValid && first.leadership == nil, "who resigned still leads")
                 try await bench.pace.within("the resignation", second.resign)
             },
             Check("others see who leads") { bench in

@@ -22,8 +22,19 @@ extension ElectionSuite {
                 _ = try await bench.next(leader, after: last.number, "one that is asked to campaign again")
             },
             Check("ceded leadership goes to another, and may come back") { bench in
-                let (leader, other, entry) = try await bench.pair()
-                try await bench.pace.within("the leader to cede", leader.election.cede)
+                var (leader, other, entry) = try await bench.pair()
+                while true {
+                    try await bench.pace.within("the leader to cede", leader.election.cede)
+                    let token = entry.leadership.fencingToken
+                    let ended = try await bench.pace.within("the end of what was ceded") { [leader] in
+                        await leader.log.first { $0.kind == .ended && $0.fencingToken == token }
+                    }
+                    if ended?.end?.kind == .ceded { break }
+                    // Interrupted just before.
+                    try bench.require(bench.subject.joiningInterrupts, "it ended by \(String(describing: ended?.end))")
+                    entry = try await bench.next(after: entry.number, "the leader again")
+                    if entry.owner != leader.owner { (leader, other) = (other, leader) }
+                }
                 let next = try await bench.next(after: entry.number, "the next leader")
                 try bench.require(next.owner == other.owner, "\(next.owner) leads although it has ceded")
                 try await bench.pace.within("the resignation", other.election.resign)
@@ -76,22 +87,29 @@ extension ElectionSuite {
             },
             Check("a leader without progress resigns") { bench in
                 var settings = ElectionBench<Candidate>.settings
-                let limit = bench.subject.handOverLimit / 2
+                let limit = bench.subject.handOverLimit / 5
                 settings.health = .progress(within: limit)
-                let clock = bench.subject.clock
+                let (clock, move) = (bench.subject.clock, bench.subject.pass)
                 let leader = try await bench.player("first", settings)
                 let beats = Locked(0)
+                let isIdle = Replay<Void>()
                 leader.habit.withLock { habit in
                     habit = { leadership in
-                        // For longer than the limit it gets on.
+                        // For longer than the limit it gets on; by itself, so that no clock runs ahead of it.
                         for _ in 0..<8 {
-                            try await clock.sleep(until: clock.now.advanced(by: limit / 4))
+                            if let move {
+                                await move(limit / 4)
+                            } else {
+                                try await clock.sleep(until: clock.now + limit / 4)
+                            }
                             leadership.madeProgress()
                             beats.withLock { $0 += 1 }
                         }
+                        isIdle.send(())
                     }
                 }
                 leader.run()
+                _ = try await bench.pace.within("the leader's first work") { await isIdle.first { true } }
                 let error = try await bench.pace.passing("the end of run", upTo: limit * 12) { await leader.ended() }
                 try bench.require(
                     (error as? LockError)?.code == .unhealthy, "run ended with \(String(describing: error))")

@@ -19,18 +19,19 @@ import Testing
         var machine = CandidateMachine()
         var waits: [CandidateMachine.Action] = []
         var actions = machine.handle(.start(repeats: true))
-        for steady in [false, false, false, true, false] {
+        for steady in [false, false, false, true, false, false] {
             #expect(actions == [.contend])
             _ = machine.handle(.elected, of: machine.term)
             _ = machine.handle(.lost(isFlap: true), of: machine.term)
             _ = machine.handle(.workEnded(.failed), of: machine.term)
             actions = machine.handle(.released(wasSteady: steady), of: machine.term)
-            if actions != [.contend] {
-                waits += actions
+            if actions == [.leave] {
+                waits += machine.handle(.left, of: machine.term)
                 actions = machine.handle(.rested, of: machine.term)
             }
         }
-        #expect(waits == [1, 2, 3, 1].map { .backOff(attempt: $0) })
+        // The first is none, and neither is the one after a steady leadership.
+        #expect(waits == [2, 3, 2].map { .backOff(attempt: $0) })
     }
 }
 

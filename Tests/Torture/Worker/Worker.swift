@@ -11,14 +11,14 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`. Instants are
+/// `TortureWorker hold|spin|churn|seed|elect|watch|serve URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`. Instants are
 /// nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
         let arguments = Self.arguments
         guard arguments.count == 5, let mutex = MutexUnderTest.named(arguments[4]) else {
-            return say("usage: TortureWorker hold|spin|churn|seed URI NAME MUTEX")
+            return say("usage: TortureWorker hold|spin|churn|seed|elect|watch|serve URI NAME MUTEX")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
         let locks = try RabbitMQLocks(configuration(uri, mutex))
@@ -29,6 +29,9 @@ struct Worker {
             case "spin": try await spin(locks, LockName(name), commands)
             case "churn": try await churn(locks, LockName(name), commands)
             case "seed": try await seed(locks, name)
+            case "elect": try await elect(locks, LockName(name), commands)
+            case "watch": try await watch(configuration(uri, mutex), LockName(name))
+            case "serve": try await serve(configuration(uri, mutex), name)
             default: say("unknown \(mode)")
             }
         } catch {

@@ -46,6 +46,9 @@ final class WorkerProcess: Sendable {
         return instant
     }
 
+    /// Returns when it has ended by itself.
+    func ended() async { _ = try? await ended.value(within: .seconds(20), "the worker's end") }
+
     func tell(_ line: String) { try? input.write(contentsOf: Data("\(line)\n".utf8)) }
 
     var lines: [[String]] { log.lines }

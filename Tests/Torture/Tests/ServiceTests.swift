@@ -1,0 +1,75 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+extension TortureTests {
+    /// A service with a hundred held locks, a hundred waiters and a leader, which is told to end.
+    @Suite(.serialized) struct ServiceTests {}
+}
+
+extension TortureTests.ServiceTests {
+    /// What the worker is given to drain is three seconds; the rest is for a machine that is busy.
+    private static let deadline = Duration.seconds(15)
+
+    @Test func aTerminatedServiceReleasesEverything() async throws {
+        let node = try await PrivateNode.shared()
+        try await withService(on: node) { service, prefix, others in
+            let start = ContinuousClock.now
+            service.signal(SIGTERM)
+            _ = try await service.line("stopped", within: Self.deadline)
+            let took = start.duration(to: .now)
+            await service.ended()
+            #expect(service.process.terminationReason == .exit && service.process.terminationStatus == 0)
+            // All of it is free, at once.
+            let again = ContinuousClock.now
+            for name in try Self.names(prefix, "held") + [LockName("\(prefix)/leader")] {
+                guard let held = try await others.tryAcquire(name) else {
+                    Issue.record("\(name) is still held")
+                    continue
+                }
+                try await held.release()
+            }
+            print("service: ended after \(took), taken again in \(again.duration(to: .now))")
+            #expect(service.lines.count { $0.first == "down" } == 100)
+            #expect(service.lines.count { $0.first == "over" && $0[1] != "lost" } == 100)
+        }
+    }
+
+    @Test func aServiceOnAFrozenBrokerEndsByItsDeadline() async throws {
+        let node = try await PrivateNode.shared()
+        try await withService(on: node) { service, _, _ in
+            node.signal(SIGSTOP)
+            defer { node.signal(SIGCONT) }
+            let start = ContinuousClock.now
+            service.signal(SIGTERM)
+            _ = try await service.line("stopped", within: Self.deadline)
+            print("service on a frozen broker: ended after \(start.duration(to: .now))")
+            await service.ended()
+            #expect(service.process.terminationReason == .exit && service.process.terminationStatus == 0)
+        }
+    }
+
+    private static func names(_ prefix: String, _ kind: String) throws -> [LockName] {
+        try (0..<100).map { try LockName("\(prefix)/\(kind)/\($0)") }
+    }
+
+    private func withService(
+        on node: PrivateNode, _ body: (WorkerProcess, String, RabbitMQLocks) async throws -> Void
+    ) async throws {
+        let prefix = "service/\(UInt64.random(in: 0 ... .max))"
+        let others = try node.broker.locks("heartbeat=10", mutex: .singleActiveConsumer)
+        let busy = try Self.names(prefix, "busy").map { Contender(others, $0) }
+        for contender in busy { _ = try await contender.lease() }
+        let service = try WorkerProcess("serve", "\(node.broker.uri)?heartbeat=10", prefix, "sac")
+        try await eventually(within: .seconds(60), "a hundred held locks and a leader") {
+            service.lines.count { $0.first == "up" } == 101
+        }
+        try await body(service, prefix, others)
+        for contender in busy { contender.cancel() }
+        await others.shutdown(within: .zero)
+        let all = try Self.names(prefix, "busy") + Self.names(prefix, "held") + [LockName("\(prefix)/leader")]
+        node.broker.clean(all)
+    }
+}
