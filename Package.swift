@@ -30,7 +30,8 @@ let package = Package(
         .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
-            name: "MQLockTool", dependencies: ["CRabbitMQ", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            name: "MQLockTool",
+            dependencies: ["CRabbitMQ", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(

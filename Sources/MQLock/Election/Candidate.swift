@@ -297,7 +297,9 @@ package actor Candidate {
     }
 
     private func cancelWork(_ cause: LeadershipEnd.Kind) {
-        if end == nil { end = LeadershipEnd(cause) }
+        let end = end ?? LeadershipEnd(cause)
+        self.end = end
+        current.withLock { $0 }?.progress.end.withLock { $0 = end }
         tell(.ending)
         guard body != nil else { return feed(.workEnded(.finished), of: machine.term) }
         work?.cancel()

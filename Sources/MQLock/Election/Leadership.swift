@@ -33,10 +33,14 @@ public struct Leadership: Sendable {
     /// When the broker can hand the leadership on although its proof lasts longer; set when it asks for it.
     package var endsBy: ContinuousClock.Instant? { progress.endsBy.withLock { $0 } }
 
+    /// Why it has to end; set before the body is cancelled.
+    package var end: LeadershipEnd? { progress.end.withLock { $0 } }
+
     /// What the work tells of itself, and is told beside its cancellation.
     final class Progress: Sendable {
         private let beats = Atomic<UInt64>(0)
         let endsBy = Locked<ContinuousClock.Instant?>(nil)
+        let end = Locked<LeadershipEnd?>(nil)
 
         func beat() { beats.add(1, ordering: .relaxed) }
         var count: UInt64 { beats.load(ordering: .relaxed) }

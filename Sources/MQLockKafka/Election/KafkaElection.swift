@@ -32,14 +32,31 @@ public final class KafkaElection: Election {
     ///   - settings: how it behaves.
     ///   - clock: what waits are measured by.
     /// - Throws: `LockError` with code `invalidConfiguration`.
-    public init(
+    public convenience init(
         _ configuration: ShardOwnership.Configuration, shard: Int = 0, settings: ElectionSettings = .init(),
         clock: any LockClock = SystemLockClock()
+    ) throws(LockError) {
+        try self.init(LockName(configuration.topic), configuration, shard, settings, clock)
+    }
+
+    /// One candidate for the leadership of a name: the owner of the name's shard leads. All names of one shard are led
+    /// by the same process.
+    public convenience init(
+        _ name: LockName, _ configuration: ShardOwnership.Configuration, settings: ElectionSettings = .init(),
+        clock: any LockClock = SystemLockClock()
+    ) throws(LockError) {
+        let shard = try ShardOwnership(configuration).shard(of: name)
+        try self.init(name, configuration, shard, settings, clock)
+    }
+
+    private init(
+        _ name: LockName, _ configuration: ShardOwnership.Configuration, _ shard: Int, _ settings: ElectionSettings,
+        _ clock: any LockClock
     ) throws(LockError) {
         guard (0..<configuration.partitions).contains(shard) else {
             throw LockError(.invalidConfiguration, "the topic has no shard \(shard) to be led")
         }
-        name = try LockName(configuration.topic)
+        self.name = name
         owner = configuration.owner
         _ = try ShardOwnership(configuration)
         source = ShardSource(configuration, name: name, shard: Int32(shard))

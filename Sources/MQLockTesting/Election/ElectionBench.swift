@@ -17,13 +17,14 @@ final class ElectionBench<Candidate: Election>: Sendable {
     }
 
     /// Nothing in a check depends on waits but those that are about them.
-    static var settings: ElectionSettings {
+    var settings: ElectionSettings {
         ElectionSettings(
-            backoff: .milliseconds(50) ... .milliseconds(400), steadyAfter: .seconds(3600), standAside: .seconds(1))
+            backoff: .milliseconds(50) ... .milliseconds(400), steadyAfter: .seconds(3600),
+            standAside: subject.handOverLimit)
     }
 
-    func player(_ owner: String, _ settings: ElectionSettings = ElectionBench.settings) async throws -> Player {
-        let player = try await make(owner, settings)
+    func player(_ owner: String, _ settings: ElectionSettings? = nil) async throws -> Player {
+        let player = try await make(owner, settings ?? self.settings)
         made.withLock { $0.append(player) }
         return player
     }
@@ -72,7 +73,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
 
     /// Two candidates of which one leads and the other stands in line.
     func pair(
-        _ settings: ElectionSettings = ElectionBench.settings
+        _ settings: ElectionSettings? = nil
     ) async throws -> (leader: Player, other: Player, entry: ElectionStage.Entry) {
         let first = try await player("first", settings)
         let second = try await player("second", settings)

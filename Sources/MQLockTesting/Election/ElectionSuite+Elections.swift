@@ -15,7 +15,11 @@ extension ElectionSuite {
                 let next = try await bench.next(after: entry.number, "the next leader")
                 try bench.require(next.owner == other.owner, "\(next.owner) leads twice")
                 try bench.require(!entry.leadership.isValid, "the former leader's lease is valid")
-                let kinds = leader.log.soFar.filter { $0.fencingToken == entry.leadership.fencingToken }.map(\.kind)
+                let token = entry.leadership.fencingToken
+                _ = try await bench.pace.within("the word of the end") {
+                    await leader.log.first { $0.kind == .ended && $0.fencingToken == token }
+                }
+                let kinds = leader.log.soFar.filter { $0.fencingToken == token }.map(\.kind)
                 try bench.require(kinds.prefix(2) == [.elected, .ended], "the events were \(kinds)")
             },
             Check("candidates take turns by ceding, never two at once") { bench in
@@ -57,18 +61,18 @@ extension ElectionSuite {
                 let first = try await bench.player("first").election
                 let second = try await bench.player("second").election
                 let leadership = try await bench.pace.within("the first") { try await first.campaign() }
-                let late = try await bench.pace.passing("the time limit", upTo: bench.subject.handOverLimit) {
-                    await Result { try await second.campaign(within: .milliseconds(100)) }
-                }
-                guard case .failure(let error as LockError) = late, error.code == .timedOut else {
-                    throw Unmet("a campaign beyond its limit ended with \(late)")
-                }
                 let campaign = Task { await Result { try await second.campaign() } }
                 try await bench.inLine(2)
                 campaign.cancel()
                 let cancelled = try await bench.pace.within("a cancelled campaign") { await campaign.value }
                 guard case .failure(let error as LockError) = cancelled, error.code == .cancelled else {
                     throw Unmet("a cancelled campaign ended with \(cancelled)")
+                }
+                let late = try await bench.pace.passing("the time limit", upTo: bench.subject.handOverLimit) {
+                    await Result { try await second.campaign(within: .milliseconds(100)) }
+                }
+                guard case .failure(let error as LockError) = late, error.code == .timedOut else {
+                    throw Unmet("a campaign beyond its limit ended with \(late)")
                 }
                 try await bench.pace.within("the resignation", first.resign)
                 let next = try await bench.pace.within("the next") { try await second.campaign() }

@@ -21,7 +21,7 @@ extension ElectionSuite {
             Check("a silenced session: the body ends by the clock, before another leads") { bench in
                 let silence = try bench.need(bench.subject.silence, "silence a session")
                 let heal = try bench.need(bench.subject.heal, "heal a session")
-                var settings = ElectionBench<Candidate>.settings
+                var settings = bench.settings
                 settings.stopNotice = bench.subject.handOverLimit / 20
                 let (leader, other, entry) = try await bench.pair(settings)
                 let token = entry.leadership.fencingToken

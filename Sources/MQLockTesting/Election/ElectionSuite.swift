@@ -17,11 +17,16 @@ public struct ElectionSuite<Candidate: Election>: Sendable {
     /// A suite for the subject's candidates.
     public init(_ subject: ElectionSubject<Candidate>) { self.subject = subject }
 
+    /// What is checked.
+    public var titles: Set<String> { Set(checks.map(\.title)) }
+
+    private var checks: [Check] { electionChecks + endChecks + lossChecks }
+
     /// Runs the checks, one after the other, each with candidates of its own.
     /// - Parameter titles: which ones; `nil` runs all.
     public func run(_ titles: Set<String>? = nil) async -> ElectionReport {
         var report = ElectionReport()
-        for check in electionChecks + endChecks + lossChecks where titles?.contains(check.title) ?? true {
+        for check in checks where titles?.contains(check.title) ?? true {
             let start = ContinuousClock.now
             let outcome: ConformanceReport.Outcome
             var gaps: [Duration] = []

@@ -21,9 +21,43 @@ extension BrokerSource {
         }
     }
 
-    /// The URI, with a scheme that this version can serve.
+    /// The broker that is meant, with the adapter that its scheme chooses.
     /// - Parameter environment: looks a variable up.
+    func resolveAny(environment: (String) -> String?) throws(CommandFailure) -> BrokerURI {
+        try named(environment).broker
+    }
+
+    /// RabbitMQ's URI, for commands that know no other broker.
     func resolve(environment: (String) -> String?) throws(CommandFailure) -> String {
+        switch try named(environment) {
+        case (.rabbitMQ(let uri), _): return uri
+        case (.kafka, let origin):
+            throw .usage(
+                """
+                the broker of \(origin) is Kafka, which has shards and elections in the place of locks on names: use \
+                mqlock shards or mqlock elect there (the module MQLockKafka has locks on the names of owned shards), or \
+                an amqp:// or amqps:// broker here
+                """)
+        }
+    }
+
+    /// Kafka's URI, for commands that know no other broker.
+    func resolveKafka(environment: (String) -> String?) throws(CommandFailure) -> KafkaURI {
+        switch try named(environment) {
+        case (.kafka(let uri), _): return uri
+        case (.rabbitMQ, let origin):
+            throw .usage(
+                """
+                the broker of \(origin) is RabbitMQ, which has locks in the place of shards: use mqlock run there, or name \
+                a Kafka cluster and a topic, \(KafkaURI.example)
+                """)
+        }
+    }
+
+    /// The broker, and where it was named. No message repeats the URI, which may hold a password.
+    private func named(
+        _ environment: (String) -> String?
+    ) throws(CommandFailure) -> (broker: BrokerURI, origin: String) {
         let uri: String
         let origin: String
         switch self {
@@ -34,26 +68,25 @@ extension BrokerSource {
             let value = environment(Self.variable).flatMap { $0.isEmpty ? nil : $0 }
             (uri, origin) = (value ?? Self.defaultURI, value == nil ? "the default" : Self.variable)
         }
-        try Self.checkScheme(uri, origin)
-        return uri
-    }
-
-    /// The scheme chooses the adapter. The message never repeats the URI, which may hold a password.
-    private static func checkScheme(_ uri: String, _ origin: String) throws(CommandFailure) {
         guard let separator = uri.firstRange(of: "://") else {
-            throw .usage("the broker of \(origin) is no URI; it looks like \(defaultURI)")
+            throw .usage("the broker of \(origin) is no URI; it looks like \(Self.defaultURI)")
         }
         let scheme = uri[..<separator.lowerBound].lowercased()
         switch scheme {
-        case "amqp", "amqps": return
-        case "kafka":
-            throw .usage("the broker of \(origin): kafka:// comes later, this version has amqp:// and amqps:// only")
+        case "amqp", "amqps": return (.rabbitMQ(uri), origin)
+        case "kafka": return (.kafka(try KafkaURI(uri)), origin)
         default:
             throw .usage(
                 """
                 the broker of \(origin): '\(scheme.prefix(20).description.escapedForDisplay)' is no broker that we \
-                know, use amqp:// or amqps://
+                know, use amqp://, amqps:// or kafka://
                 """)
         }
     }
+}
+
+/// A broker's URI; its scheme has chosen the adapter.
+enum BrokerURI: Equatable {
+    case rabbitMQ(String)
+    case kafka(KafkaURI)
 }

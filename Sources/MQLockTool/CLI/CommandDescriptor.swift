@@ -1,7 +1,7 @@
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
-        case run, show, observe
+        case run, elect, show, observe
         case breaking = "break"
         case demo, bench, completion, help
         case demoWorker = "demo-worker"
@@ -30,7 +30,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, demo, bench, completion, help, demoWorker, benchWorker, guardian,
+        run, elect, show, observe, breaking, demo, bench, completion, help, demoWorker, benchWorker, guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 

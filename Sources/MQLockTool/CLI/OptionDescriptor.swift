@@ -6,6 +6,7 @@ struct OptionDescriptor: Sendable {
         case yes, management
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick
+        case restart
     }
 
     /// What follows the option.
@@ -104,4 +105,15 @@ extension OptionDescriptor {
                 + "holder that does not answer; else $MQLOCK_MANAGEMENT. Without a user it is the broker URI's"),
         objects,
     ]
+}
+
+extension OptionDescriptor {
+    /// Those of `run` that make sense where nobody waits for one lock.
+    static let elect =
+        run.filter { ![.nonblock, .wait, .conflictStatus].contains($0.key) } + [
+            Self(
+                key: .restart, long: "restart",
+                summary: "when the command fails, give the leadership up and campaign again, after a wait that grows; "
+                    + "without it elect ends with the command's status")
+        ]
 }

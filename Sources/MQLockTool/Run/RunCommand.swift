@@ -57,7 +57,7 @@ enum RunCommand {
     }
 
     /// Waits for signals until the process exits.
-    private static func listen(
+    static func listen(
         _ signals: [Int32], foreground: Bool, _ desk: Locked<SignalDesk>, _ act: (SignalDesk.Action) -> Void
     ) -> Never {
         var set = Signals.set(signals)
@@ -90,20 +90,22 @@ enum RunCommand {
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// The command's words as they came, byte by byte: they need not be UTF-8.
-    private static func rawCommand(_ options: RunOptions) -> Spawn.CStrings {
+    static func rawCommand(_ options: RunOptions) -> Spawn.CStrings {
         let count = Int(CommandLine.argc)
         return (count - options.command.count..<count).map { CommandLine.unsafeArgv[$0] } + [nil]
     }
 
-    private static func environment(_ options: RunOptions, _ owner: String) -> Spawn.CStrings {
+    static func environment(
+        _ options: RunOptions, _ owner: String, mode: String = "exclusive"
+    ) -> Spawn.CStrings {
         Spawn.environment(overriding: [
-            "MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": "exclusive",
+            "MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": mode,
         ])
     }
 
     /// Should one of them be closed, the broker's socket would get its number, and our messages with it. The guard
     /// has started by now, so the command still finds them closed.
-    private static func fillStandardDescriptors() {
+    static func fillStandardDescriptors() {
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) == -1 {
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)
         }

@@ -46,7 +46,7 @@ struct TextTests {
                 #expect(!text.contains(hidden.name + " ") && !text.contains(hidden.name + ")"))
             }
         }
-        for name in ["elect", "shards", "doctor", "torture", "fence"] {
+        for name in ["shards", "doctor", "torture", "fence"] {
             #expect(CommandDescriptor.named(name) == nil)
         }
     }

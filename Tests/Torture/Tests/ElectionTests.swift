@@ -16,17 +16,26 @@ extension TortureTests.ElectionTests {
     /// All mutexes at once: it is mostly waiting.
     @Test func electionsOverLocksKeepTheRules() async throws {
         let broker = try await PrivateNode.shared().broker
+        // What is mostly waiting runs beside the rest.
+        let patient: Set<String> = [
+            "a leader without progress resigns",
+            "a silenced session: the body ends by the clock, before another leads",
+        ]
+        let rest = ElectionSuite(Self.subject(Self.mutexes[0], broker)).titles.subtracting(patient).sorted()
+        let parts = [patient, Set(rest.prefix(rest.count / 2)), Set(rest.suffix(rest.count - rest.count / 2))]
         let reports = await withTaskGroup(of: (String, ElectionReport).self) { group in
             for mutex in Self.mutexes {
-                group.addTask { (mutex.description, await ElectionSuite(Self.subject(mutex, broker)).run()) }
+                let suite = ElectionSuite(Self.subject(mutex, broker))
+                for part in parts { group.addTask { ("\(mutex)", await suite.run(part)) } }
             }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        for (mutex, report) in reports.sorted(by: { $0.key < $1.key }) {
+        for (mutex, report) in reports.sorted(by: { $0.0 < $1.0 }) {
             print("\(mutex)\n\(report)")
             #expect(report.hasPassed, "\(mutex)\n\(report)")
             #expect(report.entries.allSatisfy { $0.outcome == .passed }, "nothing has to be left out")
         }
+        #expect(reports.reduce(0) { $0 + $1.1.entries.count } == 15 * Self.mutexes.count)
     }
 
     /// Every candidate has a proxy of its own between it and the broker.
@@ -88,7 +97,7 @@ extension TortureTests.ElectionTests {
     /// A leader is killed, another stopped: both are succeeded, a third process sees it, and no two ever lead.
     @Test func aKilledOrStoppedLeaderIsSucceeded() async throws {
         let node = try await PrivateNode.shared()
-        let uri = "\(node.broker.uri)?heartbeat=2"
+        let uri = "\(node.broker.uri)?heartbeat=1"
         try await node.broker.withName("election") { name in
             let watcher = try WorkerProcess("watch", uri, name, "sac")
             _ = try await watcher.line("ready")

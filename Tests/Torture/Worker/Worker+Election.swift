@@ -37,13 +37,15 @@ extension Worker {
         }
     }
 
-    /// A service as services are: a hundred held locks, a hundred waiters, a leader, and SIGTERM to end it.
+    /// A service as services are: a hundred held locks, a hundred waiters (or SERVICE_SIZE), a leader, and SIGTERM to end
+    /// it.
     static func serve(_ configuration: RabbitMQLocks.Configuration, _ prefix: String) async throws {
         var configuration = configuration
         configuration.drainTimeout = .seconds(3)
         let locks = try RabbitMQLocks(configuration)
         let election = try LeaderElection(
             LockName("\(prefix)/leader"), on: locks, settings: .init(stopTimeout: .seconds(3)))
+        let size = ProcessInfo.processInfo.environment["SERVICE_SIZE"].flatMap(Int.init) ?? 100
         // In this order: nothing is told before the signal can be handled.
         signal(SIGTERM, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
@@ -56,7 +58,7 @@ extension Worker {
                         for await _ in AsyncStream<Never>.makeStream().stream {}
                     }
                 }
-                for number in 0..<100 {
+                for number in 0..<size {
                     group.addTask { try await hold(locks, LockName("\(prefix)/held/\(number)")) }
                     group.addTask { try await hold(locks, LockName("\(prefix)/busy/\(number)")) }
                 }
