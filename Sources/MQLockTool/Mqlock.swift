@@ -30,6 +30,7 @@ enum Mqlock {
         case .version: output.standardOutput("mqlock \(version)\n")
         case .completion(let shell): output.standardOutput(Completion.script(for: shell))
         case .run(let options): try RunCommand.run(options, output)
+        case .elect(let options): try ElectCommand.run(options, output)
         case .show(let options): try SeeingCommand.show(options, output)
         case .observe(let options): try SeeingCommand.observe(options, output)
         case .breaking(let options): try SeeingCommand.breakLock(options, output)

@@ -61,7 +61,8 @@ private struct ShardContender: BrokerContender {
             case .elsewhere: throw ShardOwnership.notOwner(name, Int(shard))
             case .unsettled: break
             }
-            try await waitForChange(changes, name, deadline)
+            try await OwnershipBoard.wait(
+                for: changes, name, until: deadline, "its shard is not owned: the group is being rebalanced")
         }
     }
 
@@ -73,26 +74,5 @@ private struct ShardContender: BrokerContender {
 
     func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
         (record.origin as? ShardHold)?.release(record)
-    }
-
-    private func waitForChange(
-        _ changes: AsyncStream<Void>, _ name: LockName, _ deadline: ContinuousClock.Instant?
-    ) async throws(LockError) {
-        let inTime = await withTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                for await _ in changes { break }
-                return true
-            }
-            if let deadline {
-                group.addTask {
-                    try? await Task.sleep(until: deadline, clock: .continuous)
-                    return false
-                }
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? true
-        }
-        if Task.isCancelled { throw .cancelled(name) }
-        if !inTime { throw .timedOut(name, detail: "its shard is not owned: the group is being rebalanced") }
     }
 }

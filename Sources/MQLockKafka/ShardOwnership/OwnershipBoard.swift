@@ -72,6 +72,29 @@ final class OwnershipBoard: Sendable {
 
     func unwatch(_ id: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: id) } }
 
+    /// Waits for one of these streams to yield.
+    /// - Throws: `LockError`: `cancelled`, or `timedOut` with the detail of what was waited for.
+    static func wait(
+        for changes: AsyncStream<Void>, _ name: LockName, until deadline: ContinuousClock.Instant?, _ detail: String
+    ) async throws(LockError) {
+        let inTime = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in changes { break }
+                return true
+            }
+            if let deadline {
+                group.addTask {
+                    try? await Task.sleep(until: deadline, clock: .continuous)
+                    return false
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? true
+        }
+        if Task.isCancelled { throw .cancelled(name) }
+        if !inTime { throw .timedOut(name, detail: detail) }
+    }
+
     private func change(_ body: (inout State) -> Void) {
         let watchers = state.withLock { state in
             body(&state)

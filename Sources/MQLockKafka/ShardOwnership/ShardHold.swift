@@ -22,6 +22,7 @@ final class ShardHold: Sendable {
         var drainUntil: ContinuousClock.Instant?
         var onIdle: (@Sendable () -> Void)?
         var reason: LossReason?
+        var isLed = false
     }
 
     /// Nil when the claim's number is none that a token can have.
@@ -38,13 +39,20 @@ final class ShardHold: Sendable {
 
     var isDraining: Bool { state.withLock { $0.drainUntil != nil } }
 
+    /// When the shard is handed on whatever goes on; set by a drain.
+    var drainUntil: ContinuousClock.Instant? { state.withLock { $0.drainUntil } }
+
     /// Grants a lease on `name`, with a number of its own above all earlier ones of the shard.
     /// The shard's drain waits for the lease's end.
+    /// - Parameter leads: whether the lease is that of the shard's leader: the first one has the number of the claim
+    ///   itself, which is what others see.
     /// - Returns: nil when the shard is owned no more, is being drained, or has used its numbers up.
-    func grant(_ name: LockName) -> LeaseRecord? {
+    func grant(_ name: LockName, leads: Bool = false) -> LeaseRecord? {
         state.withLock { state in
             guard state.reason == nil, state.drainUntil == nil, proof.isAlive else { return nil }
-            let count = grants.wrappingAdd(1, ordering: .relaxed).newValue
+            let isFirst = leads && !state.isLed
+            state.isLed = state.isLed || leads
+            let count = isFirst ? 0 : grants.wrappingAdd(1, ordering: .relaxed).newValue
             guard count < ClaimNumber.grants, let token = FencingToken(rawValue: number + count) else { return nil }
             let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof, origin: self)
             state.leases[record.id] = record

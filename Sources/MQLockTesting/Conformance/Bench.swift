@@ -40,64 +40,27 @@ final class Bench<Provider: LockProvider>: Sendable {
 
     // MARK: Time
 
+    private var pace: Pace {
+        Pace(
+            clock: subject.clock, move: subject.pass, handOverLimit: subject.handOverLimit, patience: subject.patience)
+    }
+
     /// Does what needs no clock to move. A limit in real time, for hanging only.
     func within<Result: Sendable>(
         _ what: String, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        try await race(what, body) { [patience = subject.patience] in try await Task.sleep(for: patience) }
+        try await pace.within(what, body)
     }
 
     /// Does what needs time to pass, at most `limit` of it.
     func passing<Result: Sendable>(
         _ what: String, upTo limit: Duration, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        let subject = subject
-        return try await race(what, body) {
-            guard let pass = subject.pass else { return try await Task.sleep(for: limit + subject.patience) }
-            let step = subject.handOverLimit / 40
-            var passed = Duration.zero
-            while passed < limit {
-                for _ in 0..<20 { await Task.yield() }
-                try Task.checkCancellation()
-                await pass(step)
-                passed += step
-            }
-            try await Task.sleep(for: subject.patience)
-        }
+        try await pace.passing(what, upTo: limit, body)
     }
 
     /// Lets time pass in full; nothing is awaited but the clock.
-    func pass(_ duration: Duration) async throws {
-        let clock = subject.clock
-        let deadline = clock.now.advanced(by: duration)
-        try await passing("the clock", upTo: duration + subject.handOverLimit) {
-            try await clock.sleep(until: deadline)
-        }
-    }
-
-    private func race<Result: Sendable>(
-        _ what: String, _ body: @escaping @Sendable () async throws -> Result,
-        _ limit: @escaping @Sendable () async throws -> Void
-    ) async throws -> Result {
-        let outcomes = Replay<Swift.Result<Result, any Error>>()
-        let work = Task {
-            do {
-                outcomes.send(.success(try await body()))
-            } catch {
-                outcomes.send(.failure(error))
-            }
-        }
-        let watch = Task {
-            do { try await limit() } catch { return }
-            outcomes.send(.failure(Unmet("waited in vain for \(what)")))
-        }
-        defer {
-            work.cancel()
-            watch.cancel()
-        }
-        guard let outcome = await outcomes.first(where: { _ in true }) else { throw CancellationError() }
-        return try outcome.get()
-    }
+    func pass(_ duration: Duration) async throws { try await pace.pass(duration) }
 
     // MARK: Steps
 

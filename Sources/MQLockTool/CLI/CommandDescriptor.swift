@@ -1,7 +1,7 @@
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
-        case run, show, observe
+        case run, elect, show, observe
         case breaking = "break"
         case shards
         case doctor
@@ -35,7 +35,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker,
+        run, elect, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker,
         guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }

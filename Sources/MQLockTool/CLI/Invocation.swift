@@ -5,6 +5,7 @@ enum Invocation: Equatable {
     case help(CommandDescriptor.Kind?)
     case version
     case run(RunOptions)
+    case elect(ElectOptions)
     case show(SeeingOptions)
     case observe(SeeingOptions)
     case breaking(SeeingOptions)
@@ -32,6 +33,7 @@ enum Invocation: Equatable {
         if words.has(.help) { return .help(descriptor.kind) }
         switch descriptor.kind {
         case .run: return .run(try RunOptions(words))
+        case .elect: return .elect(try ElectOptions(words))
         case .show: return .show(try SeeingOptions(words, descriptor, patience: .seconds(2)))
         case .observe: return .observe(try SeeingOptions(words, descriptor, patience: .seconds(2)))
         case .breaking: return .breaking(try SeeingOptions(words, descriptor, patience: .seconds(5)))

@@ -8,6 +8,7 @@ struct OptionDescriptor: Sendable {
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick
         case partitions
+        case restart
     }
 
     /// What follows the option.
@@ -131,4 +132,13 @@ extension OptionDescriptor {
                 summary: "who we are, shown in claims (default host/pid)"),
             objects,
         ] + kafka
+
+    /// Those of `run` that make sense where nobody waits for one lock.
+    static let elect =
+        run.filter { ![.nonblock, .wait, .conflictStatus].contains($0.key) } + [
+            Self(
+                key: .restart, long: "restart",
+                summary: "when the command fails, give the leadership up and campaign again, after a wait that grows; "
+                    + "without it elect ends with the command's status")
+        ]
 }

@@ -22,8 +22,10 @@ final class GuardLink: Sendable {
         var span: Int64 = 0
         var isLosing = false
         var hasEnded = false
+        var isClosed = false
     }
 
+    private let pid: pid_t
     private let control: Int32
     private let reports: Int32
     private let notice: Duration
@@ -54,9 +56,10 @@ final class GuardLink: Sendable {
             path: own, arguments: Spawn.strings(words).dropLast() + arguments,
             environment: environment, inherited: [down.reading, up.writing], ignored: ignored)
         let result = spawn()
-        close(down.reading)
-        close(up.writing)
+        closeDescriptor(down.reading)
+        closeDescriptor(up.writing)
         guard result > 0 else { throw Self.failure("cannot start the guard", -result) }
+        pid = result
         // A guard that does not read must not make us wait: it would be killing by its clock soon.
         _ = fcntl(down.writing, F_SETFL, O_NONBLOCK)
         control = down.writing
@@ -86,7 +89,7 @@ final class GuardLink: Sendable {
         // Under the lock, so that lines do not mix and a deadline cannot overtake the start.
         state.withLock { state in
             if case .lose = message { state.isLosing = true }
-            Platform.writeAll(message.line.utf8, to: control)
+            if !state.isClosed { Platform.writeAll(message.line.utf8, to: control) }
         }
     }
 
@@ -112,9 +115,23 @@ final class GuardLink: Sendable {
     /// The command has ended: no deadlines any more.
     func end() { state.withLock { $0.hasEnded = true } }
 
+    /// Nothing is guarded any more: lets go of the pipes, and of the guard, which kills what it may still have.
+    func close() {
+        state.withLock { state in
+            state.hasEnded = true
+            if !state.isClosed { closeDescriptor(control) }
+            state.isClosed = true
+        }
+    }
+
     // MARK: The thread
 
     private func watch() {
+        defer {
+            closeDescriptor(reports)
+            // Only when it is let go of does it matter that the guard is collected.
+            if state.withLock({ $0.isClosed }) { _ = Platform.retrying { waitpid(pid, nil, 0) } }
+        }
         var lines = LineBuffer()
         var buffer = [UInt8](repeating: 0, count: 1024)
         while true {
@@ -148,7 +165,7 @@ final class GuardLink: Sendable {
         guard let record else { return true }
         let until = record.validUntil.map(BootClock.nanoseconds)
         let event: RunMachine.Event? = state.withLock { state in
-            guard !state.hasEnded else { return nil }
+            guard !state.hasEnded, !state.isClosed else { return nil }
             let now = BootClock.now
             if state.isLosing { return now > state.deadline + Self.stuckAfter ? .guardGone : nil }
             // The conversion wavers by microseconds; only a real renewal moves it by more.
@@ -170,3 +187,6 @@ final class GuardLink: Sendable {
         return true
     }
 }
+
+/// close(2), which inside the link is another's name.
+private func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

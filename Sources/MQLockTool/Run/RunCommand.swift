@@ -57,7 +57,7 @@ enum RunCommand {
     }
 
     /// Waits for signals until the process exits.
-    private static func listen(
+    static func listen(
         _ signals: [Int32], foreground: Bool, _ desk: Locked<SignalDesk>, _ act: (SignalDesk.Action) -> Void
     ) -> Never {
         var set = Signals.set(signals)
@@ -95,9 +95,11 @@ enum RunCommand {
         return (count - last..<count).map { CommandLine.unsafeArgv[$0] } + [nil]
     }
 
-    private static func environment(_ options: RunOptions, _ owner: String) -> Spawn.CStrings {
+    static func environment(
+        _ options: RunOptions, _ owner: String, mode: String = "exclusive"
+    ) -> Spawn.CStrings {
         Spawn.environment(overriding: [
-            "MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": "exclusive",
+            "MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": mode,
         ])
     }
 

@@ -33,13 +33,14 @@ struct RunOptions: Equatable {
 }
 
 extension RunOptions {
-    init(_ words: ReadArguments) throws(CommandFailure) {
-        let descriptor = CommandDescriptor.run
+    /// - Parameter descriptor: that of `run`, or of another command that runs one, which has no other options than it.
+    init(_ words: ReadArguments, _ descriptor: CommandDescriptor = .run) throws(CommandFailure) {
         func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
 
         guard let command = words.command, let program = command.first else {
             let example =
-                words.operands.count > 1 ? ": mqlock run NAME -- \(words.operands[1].escapedForDisplay) …" : ""
+                words.operands.count > 1
+                ? ": mqlock \(descriptor.name) NAME -- \(words.operands[1].escapedForDisplay) …" : ""
             throw usage("the command to run is needed, behind '--'\(example)")
         }
         guard !program.isEmpty else { throw usage("the command's name is empty") }
@@ -52,10 +53,10 @@ extension RunOptions {
         } catch {
             throw usage(error.message)
         }
-        mutex = try Self.mutex(words)
+        mutex = try Self.mutex(words, descriptor)
         if let text = words.values[.wait] {
             guard !words.has(.nonblock) else { throw usage("-n and -w exclude each other") }
-            let limit = try Self.duration(text, "-w")
+            let limit = try Self.duration(text, "-w", descriptor)
             // As in flock(1): no time to wait means not to wait.
             patience = limit == .zero ? .none : .within(limit)
         } else if words.has(.nonblock) {
@@ -75,7 +76,7 @@ extension RunOptions {
             }
             lossSignal = signal
         }
-        if let text = words.values[.killAfter] { killAfter = try Self.duration(text, "-k") }
+        if let text = words.values[.killAfter] { killAfter = try Self.duration(text, "-k", descriptor) }
         if let text = words.values[.owner] {
             guard !text.isEmpty, text.utf8.count <= 200 else { throw usage("--owner needs 1 to 200 bytes of text") }
             owner = text
@@ -87,22 +88,28 @@ extension RunOptions {
         self.command = command
     }
 
-    private static func duration(_ text: String, _ option: String) throws(CommandFailure) -> Duration {
+    private static func duration(
+        _ text: String, _ option: String, _ descriptor: CommandDescriptor
+    ) throws(CommandFailure) -> Duration {
         guard let duration = DurationText.parse(text) else {
             throw .usage(
-                "\(option) needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'", "run")
+                "\(option) needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'",
+                descriptor.name)
         }
         return duration
     }
 
-    private static func mutex(_ words: ReadArguments) throws(CommandFailure) -> RabbitMQLocks.Mutex {
+    private static func mutex(
+        _ words: ReadArguments, _ descriptor: CommandDescriptor
+    ) throws(CommandFailure) -> RabbitMQLocks.Mutex {
         switch words.values[.mutex] {
         case nil, "sac": return .singleActiveConsumer
         case "token": return .token
         case "exclusive": return .exclusiveQueue
         case let other?:
             throw .usage(
-                "no mutex is called '\(other.escapedForDisplay)'; take --mutex sac, token or exclusive", "run")
+                "no mutex is called '\(other.escapedForDisplay)'; take --mutex sac, token or exclusive",
+                descriptor.name)
         }
     }
 }

@@ -5,7 +5,7 @@ struct RunReporter: Sendable {
     private enum Style { case quiet, words, json }
 
     private let style: Style
-    private let name: LockName
+    let name: LockName
     private let owner: String
     private let output: Output
 
@@ -70,7 +70,7 @@ struct RunReporter: Sendable {
         }
     }
 
-    private func tell(
+    func tell(
         _ event: String, _ words: String, always: Bool = false, _ details: (inout JSONLine) -> Void = { _ in }
     ) {
         switch style {

@@ -19,7 +19,11 @@ struct SignalDesk: Equatable {
         case forward(Int32)
     }
 
+    /// Whether a second signal that ends does so also when the command has ended by the first.
+    var quitsWhenOver = false
     private(set) var phase = Phase.waiting
+    /// The last of the signals that end that was passed on to a command.
+    private(set) var passedOn: Int32?
 
     mutating func received(_ signal: Int32) -> Action {
         switch phase {
@@ -28,8 +32,13 @@ struct SignalDesk: Equatable {
             phase = .cancelling(signal)
             return .cancel
         case .cancelling: return Signals.terminating.contains(signal) ? .quit(signal) : .none
-        case .running: return .forward(signal)
-        case .over: return .none
+        case .running:
+            if Signals.terminating.contains(signal) { passedOn = signal }
+            return .forward(signal)
+        case .over:
+            // The second one: whoever has sent it does not want to wait for a broker.
+            let isSecond = passedOn != nil && Signals.terminating.contains(signal)
+            return quitsWhenOver && isSecond ? .quit(signal) : .none
         }
     }
 
@@ -41,6 +50,13 @@ struct SignalDesk: Equatable {
     }
 
     mutating func end() { phase = .over }
+
+    /// There may be another command. False when somebody wants an end.
+    mutating func waitAgain() -> Bool {
+        guard phase == .over, passedOn == nil else { return false }
+        phase = .waiting
+        return true
+    }
 
     /// The signal that ended the wait.
     var cancelledBy: Int32? {

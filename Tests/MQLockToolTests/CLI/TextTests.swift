@@ -46,7 +46,7 @@ struct TextTests {
                 #expect(!text.contains(hidden.name + " ") && !text.contains(hidden.name + ")"))
             }
         }
-        for name in ["elect", "torture"] {
+        for name in ["torture"] {
             #expect(CommandDescriptor.named(name) == nil)
         }
     }

@@ -105,4 +105,24 @@ struct RunMachineTests {
         desk.end()
         #expect(desk.received(15) == .none)
     }
+
+    @Test("a candidate: the second signal quits when the command has ended; otherwise there may be another command")
+    func candidates() {
+        var desk = SignalDesk()
+        desk.quitsWhenOver = true
+        let begun = desk.begin()
+        #expect(begun)
+        #expect(desk.received(10) == .forward(10))
+        desk.end()
+        #expect(desk.received(15) == .none)
+        let again = desk.waitAgain()
+        #expect(again && desk.phase == .waiting)
+        let begunAgain = desk.begin()
+        #expect(begunAgain)
+        #expect(desk.received(15) == .forward(15))
+        desk.end()
+        let another = desk.waitAgain()
+        #expect(!another)
+        #expect(desk.received(2) == .quit(2))
+    }
 }

@@ -11,8 +11,8 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|seed URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`; `fence`: see
-/// ``FenceWriter``. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
+/// `TortureWorker hold|spin|churn|seed|elect|watch|serve URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`;
+/// `fence`: see ``FenceWriter``. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
     static func main() async throws {
@@ -24,7 +24,7 @@ struct Worker {
             writer.run()
         }
         guard arguments.count == 5, let mutex = MutexUnderTest.named(arguments[4]) else {
-            return say("usage: TortureWorker hold|spin|churn|seed URI NAME MUTEX")
+            return say("usage: TortureWorker hold|spin|churn|seed|elect|watch|serve URI NAME MUTEX")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
         let locks = try RabbitMQLocks(configuration(uri, mutex))
@@ -35,6 +35,9 @@ struct Worker {
             case "spin": try await spin(locks, LockName(name), commands)
             case "churn": try await churn(locks, LockName(name), commands)
             case "seed": try await seed(locks, name)
+            case "elect": try await elect(locks, LockName(name), commands)
+            case "watch": try await watch(configuration(uri, mutex), LockName(name))
+            case "serve": try await serve(configuration(uri, mutex), name)
             default: say("unknown \(mode)")
             }
         } catch {

@@ -1,0 +1,86 @@
+/// One candidate for the leadership of a name: what leader elections over all brokers have in common.
+///
+/// One value is one candidate, and is one candidate at a time: ``run(_:)`` and ``campaign(within:)`` exclude each other.
+/// ``LeaderElection`` is one over any ``LockProvider``; MQLockKafka has one of its own.
+public protocol Election: Sendable {
+    /// What is led.
+    var name: LockName { get }
+
+    /// Who this candidate is, as others see it.
+    var owner: String { get }
+
+    /// Campaigns for ever and runs `body` while this candidate leads.
+    ///
+    /// The task of `body` is cancelled as soon as the leadership has to end, and its end is awaited before anybody else
+    /// is let in, as long as the proof of the leadership lasts: a body that soon ends after its cancellation never
+    /// overlaps with a successor's, unless the broker hands the leadership on before it tells us (see the article *Leader
+    /// election*). Afterwards:
+    /// - lost: campaigns again; after several leaderships that ended soon, first waits for a growing, partly random time.
+    /// - the body threw: the leadership is given up, and after such a wait it campaigns again.
+    /// - the body returned, or somebody resigned: gives the leadership up and returns.
+    ///
+    /// Cancellation ends the body, gives the leadership up, and returns without an error. It waits for the body for
+    /// ``ElectionSettings/stopTimeout``; one that goes on keeps the leadership, if nothing else ends it, until it ends.
+    /// - Throws: ``LockError``: `unhealthy` when the health check made it resign; `timedOut` when it was cancelled and the
+    ///   body went on; what the provider refuses for good; `invalidConfiguration` when this is a candidate already.
+    func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws
+
+    /// Campaigns until elected, without a body to run: the leadership lasts until it is lost, or given up by
+    /// ``resign()`` or ``cede()``, which here are the same.
+    ///
+    /// When it is lost, this is no candidate any more.
+    /// - Parameter limit: how long to campaign at most; `nil` has no limit.
+    /// - Throws: ``LockError`` as ``LockProvider/acquire(_:within:)``. Cancelled, or resigned meanwhile (`cancelled`), it
+    ///   leads nothing and is no candidate.
+    func campaign(within limit: Duration?) async throws(LockError) -> Leadership
+
+    /// Stops to be a candidate, and gives a leadership up; ``run(_:)`` returns. It does not lead again before it is asked
+    /// to campaign.
+    ///
+    /// Returns when that is done, so not before the body has ended; called by the body itself, at once, for the body has
+    /// to end first. Cancellation does not cut it short.
+    func resign() async
+
+    /// Gives a leadership up, and stays a candidate behind the others: stands aside until another has led, or for
+    /// ``ElectionSettings/standAside`` when nobody wants to. Does nothing when it does not lead.
+    ///
+    /// Returns when the leadership has ended; called by the body itself, at once.
+    func cede() async
+
+    /// The leadership of this moment; `nil` while this candidate does not lead.
+    var leadership: Leadership? { get }
+
+    /// What happens to this candidate from now on. A reader that does not keep up misses the oldest events.
+    var events: AsyncStream<ElectionEvent> { get }
+
+    /// Who leads: first as it is now, then at every change; `nil` while nobody is known to.
+    ///
+    /// Needs not be a candidate. What can be known depends on the broker.
+    func observe() -> AsyncThrowingStream<Leader?, any Error>
+}
+
+extension Election {
+    /// Campaigns until elected, without a limit.
+    public func campaign() async throws(LockError) -> Leadership { try await campaign(within: nil) }
+}
+
+/// Who leads, as far as others can see.
+public struct Leader: Hashable, Sendable {
+    /// Who it is, as configured there.
+    public var owner: String
+    /// The number of its leadership.
+    public var fencingToken: FencingToken
+    /// Since when, by its own wall clock, in milliseconds since 1970; `nil` where the broker does not tell.
+    public var since: Int64?
+    /// Whether it has answered when it was last asked. A leader that does not may be stopped or cut off, and leads as
+    /// long as nobody else can.
+    public var isAnswering: Bool
+
+    /// Makes a description; the adapters do.
+    public init(owner: String, fencingToken: FencingToken, since: Int64? = nil, isAnswering: Bool = true) {
+        self.owner = owner
+        self.fencingToken = fencingToken
+        self.since = since
+        self.isAnswering = isAnswering
+    }
+}

@@ -1,0 +1,121 @@
+import Foundation
+import MQLock
+
+/// Elections over the ownership of a shard: a member of the group that is a candidate, and none while it is not.
+final class ShardSource: ElectionSource {
+    let name: LockName
+    /// A member that joins again is served last (see ``join()``), but only as far as whoever assigns keeps that order.
+    let hasLine = false
+    private let configuration: ShardOwnership.Configuration
+    private let shard: Int32
+
+    private struct Membership: Sendable {
+        let ownership: ShardOwnership
+        let running: Task<LockError?, Never>
+    }
+    private let membership = Locked<Membership?>(nil)
+
+    init(_ configuration: ShardOwnership.Configuration, name: LockName, shard: Int32) {
+        (self.configuration, self.name, self.shard) = (configuration, name, shard)
+    }
+
+    deinit { membership.withLock { $0 }?.running.cancel() }
+
+    /// Whether the group has let this candidate in, and has shared out since.
+    var isInLine: Bool {
+        guard let board = membership.withLock({ $0 })?.ownership.board else { return false }
+        return board.hold(shard) != nil || board.standing(of: shard) == .elsewhere
+    }
+
+    func acquire(within limit: Duration?) async throws(LockError) -> HeldLock {
+        let deadline = limit.map { ContinuousClock.now.advanced(by: $0) }
+        let membership = try join()
+        let board = membership.ownership.board
+        while true {
+            // Before the look, so that no change goes unseen.
+            let (id, changes) = board.watch()
+            defer { board.unwatch(id) }
+            if let hold = board.hold(shard), let record = hold.grant(name, leads: true) {
+                return HeldLock(Hold(record) { record, _ in hold.release(record) })
+            }
+            if case .over = board.standing(of: shard) {
+                self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
+                throw await membership.running.value
+                    ?? LockError(.unreachable, "the membership of the group for \(name) has ended")
+            }
+            try await OwnershipBoard.wait(for: changes, name, until: deadline, "another candidate leads")
+        }
+    }
+
+    private func join() throws(LockError) -> Membership {
+        try membership.withLock { membership throws(LockError) in
+            if let membership { return membership }
+            var configuration = configuration
+            // The broker makes the member id of this, and the assignor gives the first partition to the smallest one: the
+            // candidate that has been there longest. So newcomers interrupt the leader, and do not replace it.
+            let digits = String(UInt64(max(0, Date().timeIntervalSince1970 * 1000)), radix: 16)
+            let zeros = String(repeating: "0", count: max(0, 12 - digits.count))
+            configuration.connection.clientID += "-\(zeros)\(digits)"
+            let ownership = try ShardOwnership(configuration)
+            let joined = Membership(
+                ownership: ownership,
+                running: Task {
+                    do throws(LockError) {
+                        try await ownership.run()
+                        return nil
+                    } catch {
+                        return error
+                    }
+                })
+            membership = joined
+            return joined
+        }
+    }
+
+    func onRecall(_ lease: Lease, _ handler: @escaping @Sendable (LossReason, ContinuousClock.Instant?) -> Void) {
+        guard let hold = lease.record.origin as? ShardHold else { return }
+        hold.onDrain { [weak hold] in handler(LossReason(.partitionRevoked), hold?.drainUntil) }
+    }
+
+    func leave() async {
+        let last = membership.withLock { membership in
+            defer { membership = nil }
+            return membership
+        }
+        last?.running.cancel()
+        _ = await last?.running.value
+    }
+
+    // MARK: Seeing
+
+    func successor(of token: FencingToken) async {
+        do {
+            for try await leader in watch() {
+                if let leader, leader.fencingToken > token { return }
+            }
+        } catch {}
+        while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+    }
+
+    func observe() -> AsyncThrowingStream<Leader?, any Error>? { watch() }
+
+    func watch() -> AsyncThrowingStream<Leader?, any Error> {
+        AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1024)) { [configuration, shard] continuation in
+            let watch = ClaimWatch(configuration, shard: shard)
+            let task = Task {
+                do {
+                    var last: Leader??
+                    while true {
+                        let leader = try await watch.look()
+                        if last == nil || last != .some(leader) { continuation.yield(leader) }
+                        last = .some(leader)
+                        try await Task.sleep(for: .milliseconds(250))
+                    }
+                } catch {
+                    continuation.finish(throwing: error is CancellationError ? nil : error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+}

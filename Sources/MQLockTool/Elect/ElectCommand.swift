@@ -1,0 +1,79 @@
+import MQLock
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// `mqlock elect`: puts the pieces together and lends the main thread to the signals.
+enum ElectCommand {
+    static func run(_ options: ElectOptions, _ output: Output) throws(CommandFailure) -> Never {
+        // First of all, as in `run`: every thread that starts later inherits the mask.
+        let ignored = Signals.ignoredNow().subtracting([SIGCHLD])
+        let heard = Signals.forwarded.filter { !ignored.contains($0) }
+        var mask = Signals.set(heard)
+        pthread_sigmask(SIG_BLOCK, &mask, nil)
+        signal(SIGPIPE, SIG_IGN)
+        RunCommand.fillStandardDescriptors()
+
+        let broker = try options.run.broker.resolveAny(environment: RunCommand.variable)
+        let path = try CommandLookup.resolve(options.run.command[0], searchPath: RunCommand.variable("PATH"))
+        let sessionReporter = Locked<RunReporter?>(nil)
+        let made = try BrokerElection.make(
+            options.run, broker, observer: options.run.json || options.run.verbose ? Relay(to: sessionReporter) : nil)
+        let reporter = RunReporter(options.run, owner: made.election.owner, output: output)
+        sessionReporter.withLock { $0 = reporter }
+
+        let term = Locked<AsyncStream<RunMachine.Event>.Continuation?>(nil)
+        let words = RunCommand.rawWords(options.run.command.count)
+        let environment = RunCommand.environment(options.run, made.election.owner, mode: "leader")
+        let start = StartGuard(
+            path: path, words: words, environment: environment, options: options.run, ignored: ignored)
+        var desk = SignalDesk()
+        desk.quitsWhenOver = true
+        let lockedDesk = Locked(desk)
+        let session = ElectSession(
+            options: options, election: made.election,
+            start: { (onEvent) throws(CommandFailure) in try start(onEvent) }, term: term, desk: lockedDesk,
+            reporter: reporter, shutDown: made.shutDown, leave: { exit($0) })
+        let task = Task.detached { exit(await session.run()) }
+        RunCommand.listen(heard, foreground: options.run.foreground, lockedDesk) { action in
+            switch action {
+            case .none: break
+            case .cancel: task.cancel()
+            // The guard sees our pipe close.
+            case .quit(let number): exit(ExitStatus.ended(bySignal: number))
+            case .forward(let number): term.withLock { $0 }?.yield(.signal(number))
+            }
+        }
+    }
+
+    /// Starts a guard for each leadership. The words and the environment are made once, and live as long as the process.
+    private struct StartGuard: @unchecked Sendable {
+        let path: String
+        let words: Spawn.CStrings
+        let environment: Spawn.CStrings
+        let options: RunOptions
+        let ignored: Set<Int32>
+
+        func callAsFunction(
+            _ onEvent: @escaping @Sendable (RunMachine.Event) -> Void
+        ) throws(CommandFailure) -> GuardLink {
+            try GuardLink(
+                path: path, arguments: words, environment: environment, options: options, ignored: ignored,
+                onEvent: onEvent)
+        }
+    }
+
+    /// The reporter needs the owner, which the provider knows, which needs the observer.
+    private struct Relay: LockObserver {
+        let reporter: Locked<RunReporter?>
+
+        init(to reporter: Locked<RunReporter?>) { self.reporter = reporter }
+
+        func observe(_ event: LockEvent) { reporter.withLock { $0 }?.observed(event) }
+    }
+}

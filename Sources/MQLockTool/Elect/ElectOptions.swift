@@ -1,0 +1,13 @@
+/// What `mqlock elect` was asked to do: the same as `run`, with a candidate in the place of a lock.
+struct ElectOptions: Equatable {
+    var run: RunOptions
+    /// Whether a command that has failed is started again, here or by another candidate.
+    var restart = false
+}
+
+extension ElectOptions {
+    init(_ words: ReadArguments) throws(CommandFailure) {
+        run = try RunOptions(words, .elect)
+        restart = words.has(.restart)
+    }
+}
