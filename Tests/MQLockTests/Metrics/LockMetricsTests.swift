@@ -94,12 +94,14 @@ import Testing
 
     // MARK: Labels
 
-    @Test(arguments: [0, 1, 20]) func aHundredThousandNamesDoNotGrowIt(_ maximum: Int) throws {
+    @Test(.serialized, arguments: [0, 20]) func aHundredThousandNamesDoNotGrowIt(_ maximum: Int) async throws {
         let metrics = LockMetrics(nameLabel: .classes(atMost: maximum) { $0.string })
         let plain = LockMetrics()
         for number in 0..<100_000 {
             let name = try LockName("customer-\(number)")
             for metrics in [metrics, plain] { metrics.observe(event(.granted, name, waited: .zero)) }
+            // Others have tests by the real clock, and their turn.
+            if number % 200 == 0 { await Task.yield() }
         }
         try #require(metrics.prometheusText().utf8.count < 1_000_000)
         let page = try page(metrics)
