@@ -48,7 +48,8 @@ extension LockError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case cancelled, timedOut, lost, invalidName, invalidConfiguration, unreachable, accessRefused, incompatible,
-                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, internalError
+                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, outcomeUnknown,
+                internalError
         }
         private let value: Value
 
@@ -80,6 +81,8 @@ extension LockError {
         public static let staleToken = Self(value: .staleToken)
         /// A file that this package keeps cannot be read, written or trusted.
         public static let storageFailed = Self(value: .storageFailed)
+        /// A write was sent and not answered: it may have taken effect, or may do so yet. Look before trying again.
+        public static let outcomeUnknown = Self(value: .outcomeUnknown)
         /// A defect of this package, or a broker that does not keep its protocol.
         public static let internalError = Self(value: .internalError)
 

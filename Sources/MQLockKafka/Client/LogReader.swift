@@ -9,6 +9,9 @@ final class LogReader: @unchecked Sendable {
         let offset: Int64
         let key: [UInt8]
         let value: [UInt8]
+        /// Whether there is a value at all.
+        let hasValue: Bool
+        let headers: [RecordHeader]
     }
 
     /// What is visible.
@@ -65,9 +68,12 @@ final class LogReader: @unchecked Sendable {
 
     /// Reads every record of these ranges, in the order of each partition.
     ///
+    /// A read-committed reader waits for transactions that are open in there.
+    /// - Parameter goesOn: asked now and then; false ends the reading early.
     /// - Throws: `_TIMED_OUT` when that takes longer than `limit`.
     func read(
-        _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, _ body: (Record) -> Void
+        _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, goesOn: () -> Bool = { true },
+        _ body: (Record) -> Void
     ) throws(KafkaFailure) {
         var open = ranges.filter { !$0.value.isEmpty }
         guard !open.isEmpty else { return }
@@ -75,16 +81,16 @@ final class LogReader: @unchecked Sendable {
         let starts = TopicPartitions(topic, offsets: open.mapValues(\.lowerBound))
         try KafkaFailure.check(try starts.withList { rd_kafka_assign(client.raw, $0) })
         defer { rd_kafka_assign(client.raw, nil) }
-        while !open.isEmpty {
+        while !open.isEmpty, goesOn() {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT) }
-            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(left)) else { continue }
+            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(min(left, .milliseconds(200)))) else { continue }
             defer { rd_kafka_message_destroy(message) }
             let partition = message.pointee.partition
             switch message.pointee.err {
             case RD_KAFKA_RESP_ERR_NO_ERROR:
                 guard let range = open[partition], range.contains(message.pointee.offset) else { break }
-                body(Record(message.pointee))
+                body(Record(message))
                 if message.pointee.offset == range.upperBound - 1 { open[partition] = nil }
             case RD_KAFKA_RESP_ERR__PARTITION_EOF:
                 // The end of now lies behind the end of then, also when markers or compaction took the last offsets.
@@ -103,10 +109,30 @@ final class LogReader: @unchecked Sendable {
 }
 
 extension LogReader.Record {
-    fileprivate init(_ message: rd_kafka_message_t) {
+    fileprivate init(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>) {
+        let message = pointer.pointee
         partition = message.partition
         offset = message.offset
         key = [UInt8](UnsafeRawBufferPointer(start: message.key, count: message.key == nil ? 0 : message.key_len))
         value = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : message.len))
+        hasValue = message.payload != nil
+        headers = Self.headers(of: pointer)
+    }
+
+    /// Of the library's own message: it finds the headers behind the pointer.
+    private static func headers(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> [RecordHeader] {
+        var list: OpaquePointer?
+        guard rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return [] }
+        var headers: [RecordHeader] = []
+        var name: UnsafePointer<CChar>?
+        var value: UnsafeRawPointer?
+        var size = 0
+        while rd_kafka_header_get_all(list, headers.count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR {
+            headers.append(
+                RecordHeader(
+                    name.map { String(cString: $0) } ?? "",
+                    value.map { [UInt8](UnsafeRawBufferPointer(start: $0, count: size)) }))
+        }
+        return headers
     }
 }

@@ -3,13 +3,7 @@ import MQLock
 
 /// A producer of transactions. Blocks; belongs to one thread at a time.
 final class TransactionalProducer: @unchecked Sendable {
-    /// A record to write.
-    struct Record: Sendable, Equatable {
-        var topic: String
-        var partition: Int32
-        var key: [UInt8]
-        var value: [UInt8]
-    }
+    typealias Record = ProducedRecord
 
     private let client: ClientHandle
 
@@ -29,6 +23,8 @@ final class TransactionalProducer: @unchecked Sendable {
                     ("transactional.id", id), ("transaction.timeout.ms", milliseconds),
                     // No longer than the transaction; nothing to batch.
                     ("message.timeout.ms", milliseconds), ("socket.timeout.ms", milliseconds), ("linger.ms", "0"),
+                    // As Java's default partitioner has it, and as names belong to shards.
+                    ("partitioner", "murmur2_random"),
                 ]), log: log)
     }
 
@@ -39,29 +35,11 @@ final class TransactionalProducer: @unchecked Sendable {
 
     func begin() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_begin_transaction(client.raw)) }
 
-    func produce(_ record: Record) throws(KafkaFailure) {
-        // The library only reads what it is given a mutable pointer to.
-        var key = record.key
-        var value = record.value
-        let error: OpaquePointer? = record.topic.withCString { topic in
-            key.withUnsafeMutableBytes { key in
-                value.withUnsafeMutableBytes { value in
-                    var fields = [rd_kafka_vu_t](repeating: rd_kafka_vu_t(), count: 5)
-                    fields[0].vtype = RD_KAFKA_VTYPE_TOPIC
-                    fields[0].u.cstr = topic
-                    fields[1].vtype = RD_KAFKA_VTYPE_PARTITION
-                    fields[1].u.i32 = record.partition
-                    fields[2].vtype = RD_KAFKA_VTYPE_KEY
-                    fields[2].u.mem = .init(ptr: key.baseAddress, size: key.count)
-                    fields[3].vtype = RD_KAFKA_VTYPE_VALUE
-                    fields[3].u.mem = .init(ptr: value.baseAddress, size: value.count)
-                    fields[4].vtype = RD_KAFKA_VTYPE_MSGFLAGS
-                    fields[4].u.i = Int32(RD_KAFKA_MSG_F_COPY)
-                    return rd_kafka_produceva(client.raw, fields, fields.count)
-                }
-            }
-        }
-        try KafkaFailure.check(error)
+    func produce(_ record: Record) throws(KafkaFailure) { try record.produce(client) }
+
+    /// Waits until every record has been taken or refused by its broker; which of both, the commit tells.
+    func flush(within limit: Duration) throws(KafkaFailure) {
+        try KafkaFailure.check(rd_kafka_flush(client.raw, milliseconds(limit)))
     }
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.

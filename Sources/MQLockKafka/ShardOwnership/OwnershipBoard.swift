@@ -23,6 +23,7 @@ final class OwnershipBoard: Sendable {
     }
 
     private let state: Locked<State>
+    let lastOwners = LastOwners()
 
     init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
 
@@ -96,6 +97,7 @@ final class OwnershipBoard: Sendable {
 
     /// The group has spoken: what was interrupted and is not among `shards` has gone to another member.
     func assigned(_ shards: [Int32]) {
+        lastOwners.forget()
         change { state in
             state.assigned = Set(shards)
             for shard in state.interrupted.subtracting(shards).sorted() {
@@ -106,7 +108,10 @@ final class OwnershipBoard: Sendable {
     }
 
     /// The group takes everything back, or the membership has ended.
-    func unassigned() { state.withLock { $0.assigned = nil } }
+    func unassigned() {
+        lastOwners.forget()
+        state.withLock { $0.assigned = nil }
+    }
 
     func tell(_ event: ShardEvent) { state.withLock { $0.tell(event) } }
 
