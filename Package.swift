@@ -44,11 +44,14 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "MQLockKafkaTests",
-            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "ShardWorker"],
+            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "FencedWorker", "ShardWorker"],
             swiftSettings: settings),
         .executableTarget(
             name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
+        .executableTarget(
+            name: "FencedWorker", dependencies: ["MQLock", "MQLockKafka"], path: "Tests/Torture/FencedWorker",
+            swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests", dependencies: ["MQLock", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool"],
             swiftSettings: settings),

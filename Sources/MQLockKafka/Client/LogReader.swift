@@ -23,6 +23,7 @@ final class LogReader: @unchecked Sendable {
     }
 
     private let client: ClientHandle
+    private var knownTopics: Set<String> = []
 
     init(
         _ connection: KafkaConnection, group: String, _ isolation: Isolation,
@@ -59,11 +60,19 @@ final class LogReader: @unchecked Sendable {
 
     /// The first offset and the one after the last, now.
     func bounds(_ topic: String, _ partition: Int32, within limit: Duration) throws(KafkaFailure) -> Range<Int64> {
+        try learn(topic, within: limit)
         var low: Int64 = 0
         var high: Int64 = 0
         try KafkaFailure.check(
             rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, milliseconds(limit)))
         return low..<max(low, high)
+    }
+
+    /// Asks for a topic that is new to the client: by itself it would look for it once a second.
+    func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) {
+        guard !knownTopics.contains(topic) else { return }
+        _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
+        knownTopics.insert(topic)
     }
 
     /// Reads every record of these ranges, in the order of each partition.
@@ -84,7 +93,9 @@ final class LogReader: @unchecked Sendable {
         while !open.isEmpty, goesOn() {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT) }
-            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(min(left, .milliseconds(200)))) else { continue }
+            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(min(left, .milliseconds(200)))) else {
+                continue
+            }
             defer { rd_kafka_message_destroy(message) }
             let partition = message.pointee.partition
             switch message.pointee.err {

@@ -75,10 +75,12 @@ public final class FencedProducer: Sendable {
                 isUnfenced: isUnfenced), before: before)
     }
 
-    /// Connects and writes an empty transaction, so that the first one that matters does not take a second longer.
-    /// - Throws: `LockError` as ``send(_:)``; the first transaction then tries again.
+    /// Connects and writes a transaction without output, so that the first one that matters takes no longer than others;
+    /// best when a shard is owned already.
+    /// - Throws: `LockError` as ``transaction(for:_:)-(Lease,_)``; the first transaction then tries again.
     public func warmUp() async throws(LockError) {
-        if let error = await writer.warmUp() { throw error }
+        let fence = ownership.board.owned.first.flatMap { ownership.board.hold($0)?.fence }
+        if let error = await writer.warmUp(fence) { throw error }
     }
 
     /// Writes what `body` puts into the batch, in one transaction for the lease's shard.
@@ -96,7 +98,7 @@ public final class FencedProducer: Sendable {
     ///     transaction's time-out: read them back, as with ``OutputReader``, before writing them again.
     ///   - `limitExceeded` for too much at a time; `incompatible`, `accessRefused` for what the cluster does not let us
     ///     write; `invalidConfiguration` for a lease of another ownership.
-    public func transaction<Result>(
+    nonisolated(nonsending) public func transaction<Result>(
         for lease: Lease, _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
         try await transaction(for: [lease], body)
@@ -104,7 +106,7 @@ public final class FencedProducer: Sendable {
 
     /// As ``transaction(for:_:)-(Lease,_)`` for the shards of all these leases at once: the records are committed only
     /// while every one of them is owned.
-    public func transaction<Result>(
+    nonisolated(nonsending) public func transaction<Result>(
         for leases: [Lease], _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
         var batch = OutputBatch(leases)
@@ -117,7 +119,7 @@ public final class FencedProducer: Sendable {
     /// As ``transaction(for:_:)-(Lease,_)`` with a lease on `name` for the time of the transaction; the shard is not
     /// handed over meanwhile.
     /// - Throws: `LockError` with code `notOwner` also when this process does not own the name's shard now.
-    public func transaction<Result>(
+    nonisolated(nonsending) public func transaction<Result>(
         for name: LockName, _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
         let shard = ownership.shard(of: name)

@@ -33,29 +33,23 @@ final class FencedWriter: @unchecked Sendable {
     private let waiting = Atomic(0)
     // Used on the queue only.
     private var producer: TransactionalProducer?
+    private var knownTopics: Set<String> = []
 
     init(_ settings: Settings, before: @escaping @Sendable (FencedProducer.Step) -> Void) {
         (self.settings, self.before) = (settings, before)
     }
 
-    /// Makes the client and a first, empty transaction: that takes librdkafka 2.0.2 about a second.
-    func warmUp() async -> LockError? {
+    /// Makes the client and a first transaction without output.
+    /// - Parameter fence: of a shard that is owned, so that the group's coordinator is found too.
+    func warmUp(_ fence: ShardFence?) async -> LockError? {
         await enqueue { [self] in
-            guard producer == nil else { return nil }
             do {
-                let producer = try readyProducer()
-                try producer.begin()
-                try producer.produce(
-                    .init(
-                        topic: settings.topic, partition: 0, key: Array("\(ClaimRecord.version)/warm-up".utf8),
-                        value: []))
-                try producer.commit(within: settings.transactionTimeout)
+                try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
                 return nil
-            } catch let failure as KafkaFailure {
-                producer = nil
-                return LockError(failure, while: "the first transaction")
+            } catch let failed as TransactionFailure {
+                return LockError(failed.failure, while: "the first transaction")
             } catch {
-                return error as? LockError
+                return Self.unexpected(error)
             }
         }
     }
@@ -99,47 +93,76 @@ final class FencedWriter: @unchecked Sendable {
             do throws(LockError) { try lease.check(atLeast: .zero) } catch { return error }
         }
         do {
-            try transact(order)
+            try transact(order.records, order.fences)
             return nil
         } catch let failed as TransactionFailure {
             let lease = order.leases.first { !$0.isValid } ?? order.leases[0]
             let lost: LossReason? = if case .lost(let reason) = lease.state { reason } else { nil }
             return failed.error(name: lease.name, lost: lost)
         } catch {
-            return error as? LockError ?? LockError(.internalError, "writing output failed", underlying: error)
+            return Self.unexpected(error)
         }
     }
 
-    private func transact(_ order: Order) throws {
+    private static func unexpected(_ error: any Error) -> LockError {
+        error as? LockError ?? LockError(.internalError, "writing output failed", underlying: error)
+    }
+
+    private func transact(_ records: [ProducedRecord], _ fences: [ShardFence]) throws {
         var step = TransactionFailure.Step.starting
         var used: TransactionalProducer?
         do {
             let producer = try readyProducer()
             used = producer
+            try learnTopics(of: records, producer)
             let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout)
             var left: Duration { ContinuousClock.now.duration(to: deadline) }
             try producer.begin()
             step = .writing
-            for record in order.records { try producer.produce(record) }
+            for record in records { try producer.produce(record) }
             before(.offsets)
-            if !settings.isUnfenced { try sendOffsets(order.fences, producer, within: left) }
+            if !settings.isUnfenced { try sendOffsets(fences, producer, within: left) }
             // So that an answer that does not come to the commit leaves nothing open but the commit itself.
             try producer.flush(within: left)
+            if let fatal = producer.fatalError { throw fatal }
             before(.commit)
             step = .committing
-            try producer.commit(within: settings.transactionTimeout)
+            try commit(producer)
         } catch let failure as KafkaFailure {
             var failed = TransactionFailure(step: step, failure: failure)
             if TransactionFailure.wantsAbort(step, failure), let used {
                 do {
-                    try used.abort(within: settings.requestTimeout)
+                    try used.abort(within: min(settings.transactionTimeout, settings.requestTimeout))
                     failed.abort = .done
                 } catch {
                     failed.abort = .failed
                 }
             }
-            if !failed.canGoOn { replaceProducer() }
+            // Also after an abort: librdkafka 2.0.2 was seen to skip sequence numbers afterwards.
+            if used != nil { producer = nil }
             throw failed
+        }
+    }
+
+    /// Asks once more after a time-out: a process that was stopped meanwhile finds its time over, and an answer waiting.
+    private func commit(_ producer: TransactionalProducer) throws(KafkaFailure) {
+        do {
+            try producer.commit(within: settings.transactionTimeout)
+        } catch {
+            guard error.code.isTimeOut, !error.needsAbort, !error.isFatal else { throw error }
+            try producer.commit(within: min(settings.transactionTimeout, settings.requestTimeout))
+        }
+    }
+
+    /// Asks for topics that are new to the client: by itself it would look for them once a second.
+    private func learnTopics(of records: [ProducedRecord], _ producer: TransactionalProducer) throws {
+        for topic in Set(records.map(\.topic)).subtracting(knownTopics) {
+            let count = try ClusterMetadata.partitionCount(of: topic, producer.handle, within: settings.requestTimeout)
+            guard count != nil else {
+                throw LockError(
+                    .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
+            }
+            knownTopics.insert(topic)
         }
     }
 
@@ -159,11 +182,11 @@ final class FencedWriter: @unchecked Sendable {
         let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/output"
         let new = try TransactionalProducer(
             settings.connection, id: id, timeout: settings.transactionTimeout, log: settings.log)
+        // First, since the search for a coordinator that finds no connection sleeps for a second.
+        knownTopics = []
+        _ = try ClusterMetadata.partitionCount(of: settings.topic, new.handle, within: settings.requestTimeout)
         try new.start(within: settings.requestTimeout)
         producer = new
         return new
     }
-
-    /// What the old one left open, the broker aborts by the transaction's time-out.
-    private func replaceProducer() { producer = nil }
 }

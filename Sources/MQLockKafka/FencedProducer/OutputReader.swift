@@ -101,6 +101,7 @@ public final class OutputReader: @unchecked Sendable {
             }
             // The end of everything, not only of what is stable, which is what the other reader would be told.
             let bounds = try uncommitted.bounds(topic, number, within: ContinuousClock.now.duration(to: deadline))
+            try committed.learn(topic, within: ContinuousClock.now.duration(to: deadline))
             let start = min(max(starts[partition] ?? bounds.lowerBound, bounds.lowerBound), bounds.upperBound)
             ranges[number] = start..<bounds.upperBound
         }

@@ -29,7 +29,7 @@ struct TransactionFailure: Error, Equatable {
         step == .committing && !failure.code.isFenced && !(failure.needsAbort && abort == .done)
     }
 
-    /// Whether an abort is to be tried: for the next transaction, and to know more.
+    /// Whether an abort is to be tried: so that nobody has to wait for the transaction's time-out, and to know more.
     static func wantsAbort(_ step: Step, _ failure: KafkaFailure) -> Bool {
         guard !failure.isFatal, !failure.code.isFenced else { return false }
         switch step {
@@ -38,9 +38,6 @@ struct TransactionFailure: Error, Equatable {
         case .committing: return failure.needsAbort
         }
     }
-
-    /// Whether the producer can write another transaction.
-    var canGoOn: Bool { abort == .done }
 
     /// What the caller sees.
     /// - Parameter lost: why the lease is lost, as far as is known here.

@@ -100,10 +100,19 @@ final class AcknowledgedClaimWriter: ClaimWriter {
         _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
         _ goOn: () throws -> Void
     ) throws {
+        try write(claims, offsets, appended: {}, goOn)
+    }
+
+    /// - Parameter appended: called before the look at what is the newest, for tests.
+    func write(
+        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], appended: () throws -> Void,
+        _ goOn: () throws -> Void
+    ) throws {
         let producer = try readyProducer()
         let records = try claims.map { try $0.value.record(of: $0.key, settings.topic) }
         try goOn()
         try producer.produce(records, within: settings.requestTimeout)
+        try appended()
         let newest = try newest(after: offsets)
         guard claims.allSatisfy({ newest[$0.key] == $0.value }) else { throw Overtaken() }
     }
