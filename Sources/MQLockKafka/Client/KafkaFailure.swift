@@ -98,6 +98,9 @@ extension KafkaFailure.Code {
         isOne(of: RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
     }
 
+    /// Something went wrong before.
+    var isWrongState: Bool { isOne(of: RD_KAFKA_RESP_ERR__STATE) }
+
     var isTimeOut: Bool { isOne(of: RD_KAFKA_RESP_ERR__TIMED_OUT) }
 
     /// More at a time than the client or the broker takes.

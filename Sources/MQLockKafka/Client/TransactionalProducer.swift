@@ -61,6 +61,17 @@ final class TransactionalProducer: @unchecked Sendable {
         try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, milliseconds(limit)))
     }
 
+    /// The first error of a transaction that has to be aborted: a call that meets it on its way says no more than that the
+    /// state is wrong. Only within a transaction, where the call that is made here is refused by the library in any case.
+    func failureOfTransaction() -> KafkaFailure? {
+        do throws(KafkaFailure) {
+            try begin()
+            return nil
+        } catch {
+            return error.needsAbort ? error : nil
+        }
+    }
+
     /// What made the client useless, if anything did.
     var fatalError: KafkaFailure? { client.fatalError }
 

@@ -130,6 +130,9 @@ final class FencedWriter: @unchecked Sendable {
             try commit(producer)
         } catch let failure as KafkaFailure {
             var failed = TransactionFailure(step: step, failure: failure)
+            if step == .writing, failure.code.isWrongState, let first = used?.failureOfTransaction() {
+                failed.failure = first
+            }
             if TransactionFailure.wantsAbort(step, failure), let used {
                 do {
                     try used.abort(within: min(settings.transactionTimeout, settings.requestTimeout))

@@ -142,23 +142,27 @@ extension LiveKafkaTests {
             let producer = try producer(member, timeout: .seconds(2))
             try await producer.warmUp()
             let lease = try #require(member.ownership.lease(for: 0))
-            func error(_ request: String, _ error: String, _ count: Int = 1) async throws -> LockError.Code? {
-                try broker.fault("errors", request, error, "\(count)")
+            func answer(_ request: String, _ error: String) async throws -> LockError? {
+                try broker.fault("errors", request, error, "1")
                 defer { try? broker.fault("errors", request, "clear") }
                 do {
                     try await producer.transaction(for: lease) { $0.send(output, key: "k", value: "\(request)") }
                     return nil
                 } catch let error as LockError {
-                    return error.code
+                    return error
                 }
             }
-            #expect(try await error("TxnOffsetCommit", "ILLEGAL_GENERATION") == .lost)
-            #expect(try await error("TxnOffsetCommit", "UNKNOWN_MEMBER_ID") == .lost)
-            #expect(try await error("Produce", "MSG_SIZE_TOO_LARGE") == .limitExceeded)
-            #expect(try await error("AddPartitionsToTxn", "TOPIC_AUTHORIZATION_FAILED") == .accessRefused)
-            #expect(try await error("EndTxn", "INVALID_PRODUCER_EPOCH") == .unreachable)
+            func expect(_ request: String, _ error: String, _ code: LockError.Code?) async throws {
+                let told = try await answer(request, error)
+                #expect(told?.code == code, "\(request) \(error): \(told.map { "\($0)" } ?? "none")")
+            }
+            try await expect("TxnOffsetCommit", "ILLEGAL_GENERATION", .lost)
+            try await expect("TxnOffsetCommit", "UNKNOWN_MEMBER_ID", .lost)
+            try await expect("Produce", "MSG_SIZE_TOO_LARGE", .limitExceeded)
+            try await expect("AddPartitionsToTxn", "TOPIC_AUTHORIZATION_FAILED", .accessRefused)
+            try await expect("EndTxn", "INVALID_PRODUCER_EPOCH", .unreachable)
             // What passes by itself, the library tries again.
-            #expect(try await error("EndTxn", "COORDINATOR_LOAD_IN_PROGRESS") == nil)
+            try await expect("EndTxn", "COORDINATOR_LOAD_IN_PROGRESS", nil)
             try await producer.transaction(for: lease) { $0.send(output, key: "k", value: "good") }
             await member.leave()
         }
