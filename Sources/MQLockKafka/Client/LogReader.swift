@@ -38,7 +38,9 @@ final class LogReader: @unchecked Sendable {
                     ("group.id", group), ("isolation.level", isolation.rawValue), ("enable.auto.commit", "false"),
                     ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
                     // An offset that was deleted is reported, so that the reader begins anew by its own decision.
-                    ("auto.offset.reset", "error"), ("fetch.wait.max.ms", "100"), ("check.crcs", "true"),
+                    ("auto.offset.reset", "error"), ("check.crcs", "true"),
+                    // How long the broker keeps the last fetch, which tells the end of a partition that ends in a marker.
+                    ("fetch.wait.max.ms", "10"),
                 ]), log: log)
         rd_kafka_poll_set_consumer(client.raw)
     }

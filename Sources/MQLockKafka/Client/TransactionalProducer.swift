@@ -6,6 +6,7 @@ final class TransactionalProducer: @unchecked Sendable {
     typealias Record = ProducedRecord
 
     private let client: ClientHandle
+    private let reports: DeliveryReports
 
     /// - Parameters:
     ///   - id: the transactional id, unique to this start of this process.
@@ -25,7 +26,8 @@ final class TransactionalProducer: @unchecked Sendable {
                     ("message.timeout.ms", milliseconds), ("socket.timeout.ms", milliseconds), ("linger.ms", "0"),
                     // As Java's default partitioner has it, and as names belong to shards.
                     ("partitioner", "murmur2_random"),
-                ]), log: log)
+                ]), events: DeliveryReports.events, log: log)
+        reports = try DeliveryReports(client)
     }
 
     /// Registers with the coordinator; once, before the first transaction.
@@ -35,12 +37,13 @@ final class TransactionalProducer: @unchecked Sendable {
 
     func begin() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_begin_transaction(client.raw)) }
 
-    func produce(_ record: Record) throws(KafkaFailure) { try record.produce(client) }
+    func produce(_ record: Record) throws(KafkaFailure) {
+        try record.produce(client)
+        reports.expectOne()
+    }
 
     /// Waits until every record has been taken or refused by its broker; which of both, the commit tells.
-    func flush(within limit: Duration) throws(KafkaFailure) {
-        try KafkaFailure.check(rd_kafka_flush(client.raw, milliseconds(limit)))
-    }
+    func flush(within limit: Duration) throws(KafkaFailure) { _ = try reports.all(within: limit) }
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.
     func send(
@@ -54,10 +57,14 @@ final class TransactionalProducer: @unchecked Sendable {
 
     /// Writes what is outstanding and commits. A time-out leaves the outcome unknown: then ``abort(within:)`` settles it.
     func commit(within limit: Duration) throws(KafkaFailure) {
+        try flush(within: limit)
         try KafkaFailure.check(rd_kafka_commit_transaction(client.raw, milliseconds(limit)))
     }
 
     func abort(within limit: Duration) throws(KafkaFailure) {
+        // What nobody has sent yet, nobody needs to. The library waits for the reports, and leaves them to us.
+        rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE)
+        try flush(within: limit)
         try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, milliseconds(limit)))
     }
 
