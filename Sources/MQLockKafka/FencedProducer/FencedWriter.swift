@@ -44,7 +44,12 @@ final class FencedWriter: @unchecked Sendable {
     func warmUp(_ fence: ShardFence?) async -> LockError? {
         await enqueue { [self] in
             do {
-                try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
+                do {
+                    try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
+                } catch let failed as TransactionFailure where failed.failure.code.isStaleMembership {
+                    // The shard has gone meanwhile.
+                    try transact([.warmUp(settings.topic)], [])
+                }
                 return nil
             } catch let failed as TransactionFailure {
                 return LockError(failed.failure, while: "the first transaction")

@@ -7,6 +7,7 @@ import Testing
 /// A broker that runs, and what tests do with it beside owning shards.
 struct LiveKafka: Sendable {
     let brokers: [String]
+    var sasl: KafkaConnection.SASL?
     /// The control command of the embedded Kafka; nil for a broker that is not ours to break.
     let control: String?
 
@@ -17,10 +18,21 @@ struct LiveKafka: Sendable {
             control: ProcessInfo.processInfo.environment["MQLOCK_KAFKA_CTL"])
     }
 
+    /// A broker that lets nobody in without a password, as `user:password@host:port`, by SCRAM-SHA-256.
+    static let authenticating: LiveKafka? = {
+        guard let text = ProcessInfo.processInfo.environment["MQLOCK_KAFKA_SASL"],
+            let at = text.lastIndex(of: "@"), let colon = text.firstIndex(of: ":"), colon < at
+        else { return nil }
+        let password = text[text.index(after: colon)..<at]
+        return LiveKafka(
+            brokers: [String(text[text.index(after: at)...])],
+            sasl: .init(.scramSHA256, user: String(text[..<colon]), password: String(password)), control: nil)
+    }()
+
     /// It neither extends a session on commits, nor fences, nor knows read_committed (BROKER-FACTS.md, section 2).
     static let isMock: Bool = shared?.control != nil
 
-    var connection: KafkaConnection { KafkaConnection(brokers: brokers) }
+    var connection: KafkaConnection { KafkaConnection(brokers: brokers, sasl: sasl) }
 
     /// Sends a line to the embedded Kafka.
     func fault(_ words: String...) throws {
