@@ -35,7 +35,9 @@ public final class FencedProducer: Sendable {
     }
 
     /// Where tests can stop a transaction.
-    package enum Step: Sendable {
+    package enum Step: Sendable, CaseIterable {
+        /// The lease was checked, nothing was sent.
+        case records
         /// Records were sent, the shard's offset was not.
         case offsets
         /// All was sent, the commit was not.

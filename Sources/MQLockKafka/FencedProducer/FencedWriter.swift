@@ -124,6 +124,7 @@ final class FencedWriter: @unchecked Sendable {
             var left: Duration { ContinuousClock.now.duration(to: deadline) }
             try producer.begin()
             step = .writing
+            before(.records)
             for record in records { try producer.produce(record) }
             before(.offsets)
             if !settings.isUnfenced { try sendOffsets(fences, producer, within: left) }

@@ -37,7 +37,7 @@ public struct OutputBatch: Sendable {
                 key: key, value: value, headers: headers + RecordStamp(lease).headers))
     }
 
-    /// Adds a record of text; see ``send(_:partition:key:value:headers:under:)-([UInt8]?)``.
+    /// Adds a record of text; see ``send(_:partition:key:value:headers:under:)-(_,_,[UInt8]?,_,_,_)``.
     public mutating func send(
         _ topic: String, partition: Int? = nil, key: String, value: String, headers: [RecordHeader] = [],
         under lease: Lease? = nil

@@ -4,8 +4,8 @@ public import MQLock
 ///
 /// For consumers that read uncommitted, that get records from elsewhere than a ``FencedProducer``, or that keep their
 /// state where a consumer of before may still write. It compares by lock name, since only numbers of one name can be
-/// compared. A ``MQLock/MemoryFenceGate`` remembers as long as the process lives, a ``MQLock/FileFenceGate`` over
-/// restarts; any other ``MQLock/FenceGate`` will do.
+/// compared. A `MemoryFenceGate` remembers as long as the process lives, a `FileFenceGate` over
+/// restarts; any other `FenceGate` will do.
 ///
 /// ```swift
 /// let gate = RecordGate(MemoryFenceGate())

@@ -31,21 +31,5 @@ extension LiveKafkaTests {
                 await member.leave()
             }
         }
-
-        @Test func aWrongPasswordIsTold() async throws {
-            var broker = try #require(LiveKafka.authenticating)
-            let topic = try broker.makeTopic(partitions: 1)
-            broker.sasl?.password = "not this one"
-            let member = try Member(broker, topic, partitions: 1)
-            var warning: LossReason?
-            // The stream ends by itself when there is no trying again.
-            for await event in member.ownership.events where event.kind == .warning {
-                warning = event.reason
-                break
-            }
-            let error = await member.leave()
-            #expect(warning != nil || error != nil)
-            #expect(member.ownership.owned.isEmpty)
-        }
     }
 }
