@@ -45,11 +45,16 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "MQLockKafkaTests",
-            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "EmbeddedKafka", "ShardWorker"],
+            dependencies: [
+                "MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "EmbeddedKafka", "FencedWorker", "ShardWorker",
+            ],
             swiftSettings: settings),
         .executableTarget(
             name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
+        .executableTarget(
+            name: "FencedWorker", dependencies: ["MQLock", "MQLockKafka"], path: "Tests/Torture/FencedWorker",
+            swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests",
             dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka"],

@@ -48,7 +48,9 @@ extension LockError {
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case cancelled, timedOut, lost, invalidName, invalidConfiguration, unreachable, accessRefused, incompatible,
-                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, unhealthy, internalError
+                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, outcomeUnknown,
+                unhealthy,
+                internalError
         }
         private let value: Value
 
@@ -82,6 +84,8 @@ extension LockError {
         public static let storageFailed = Self(value: .storageFailed)
         /// A leader's work made no progress; it has resigned.
         public static let unhealthy = Self(value: .unhealthy)
+        /// A write was sent and not answered: it may have taken effect, or may do so yet. Look before trying again.
+        public static let outcomeUnknown = Self(value: .outcomeUnknown)
         /// A defect of this package, or a broker that does not keep its protocol.
         public static let internalError = Self(value: .internalError)
 

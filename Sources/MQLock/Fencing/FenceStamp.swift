@@ -58,6 +58,9 @@ extension FenceStamp {
         case malformed(String)
         /// All three, each once and well formed.
         case stamp(FenceStamp)
+
+        /// The stamp, if there is one.
+        public var stamp: FenceStamp? { if case .stamp(let stamp) = self { stamp } else { nil } }
     }
 
     /// Reads the headers of a message. Strict: each of the three once, as text, within its limits, the token as this

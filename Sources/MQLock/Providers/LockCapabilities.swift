@@ -24,6 +24,8 @@ public struct LockCapabilities: Sendable, Equatable {
     public var partition: [FaultBehavior]
     /// What each name keeps on the broker, in words.
     public var stored: String
+    /// Whether the broker itself can refuse what a former holder writes to it, so that its readers need compare no tokens.
+    public var fencesOutput = false
 
     /// Makes a description of what a provider can do.
     public init(

@@ -98,6 +98,18 @@ extension KafkaFailure.Code {
         isOne(of: RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
     }
 
+    /// Something went wrong before.
+    var isWrongState: Bool { isOne(of: RD_KAFKA_RESP_ERR__STATE) }
+
+    var isTimeOut: Bool { isOne(of: RD_KAFKA_RESP_ERR__TIMED_OUT) }
+
+    /// More at a time than the client or the broker takes.
+    var isTooMuch: Bool {
+        isOne(
+            of: RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+            RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+    }
+
     /// Nothing that waiting would mend: the library repeats such errors without end, and calls none of them fatal.
     var needsAttention: LockError.Code? {
         if isOne(of: RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT, RD_KAFKA_RESP_ERR__INVALID_ARG) {

@@ -9,6 +9,9 @@ final class LogReader: @unchecked Sendable {
         let offset: Int64
         let key: [UInt8]
         let value: [UInt8]
+        /// Whether there is a value at all.
+        let hasValue: Bool
+        let headers: [RecordHeader]
     }
 
     /// What is visible.
@@ -20,6 +23,7 @@ final class LogReader: @unchecked Sendable {
     }
 
     private let client: ClientHandle
+    private var knownTopics: Set<String> = []
 
     init(
         _ connection: KafkaConnection, group: String, _ isolation: Isolation,
@@ -59,6 +63,7 @@ final class LogReader: @unchecked Sendable {
 
     /// The first offset and the one after the last, now.
     func bounds(_ topic: String, _ partition: Int32, within limit: Duration) throws(KafkaFailure) -> Range<Int64> {
+        try learn(topic, within: limit)
         var low: Int64 = 0
         var high: Int64 = 0
         try KafkaFailure.check(
@@ -66,11 +71,21 @@ final class LogReader: @unchecked Sendable {
         return low..<max(low, high)
     }
 
+    /// Asks for a topic that is new to the client: by itself it would look for it once a second.
+    func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) {
+        guard !knownTopics.contains(topic) else { return }
+        _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
+        knownTopics.insert(topic)
+    }
+
     /// Reads every record of these ranges, in the order of each partition.
     ///
+    /// A read-committed reader waits for transactions that are open in there.
+    /// - Parameter goesOn: asked now and then; false ends the reading early.
     /// - Throws: `_TIMED_OUT` when that takes longer than `limit`.
     func read(
-        _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, _ body: (Record) -> Void
+        _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, goesOn: () -> Bool = { true },
+        _ body: (Record) -> Void
     ) throws(KafkaFailure) {
         var open = ranges.filter { !$0.value.isEmpty }
         guard !open.isEmpty else { return }
@@ -78,16 +93,18 @@ final class LogReader: @unchecked Sendable {
         let starts = TopicPartitions(topic, offsets: open.mapValues(\.lowerBound))
         try KafkaFailure.check(try starts.withList { rd_kafka_assign(client.raw, $0) })
         defer { rd_kafka_assign(client.raw, nil) }
-        while !open.isEmpty {
+        while !open.isEmpty, goesOn() {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT) }
-            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(left)) else { continue }
+            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(min(left, .milliseconds(200)))) else {
+                continue
+            }
             defer { rd_kafka_message_destroy(message) }
             let partition = message.pointee.partition
             switch message.pointee.err {
             case RD_KAFKA_RESP_ERR_NO_ERROR:
                 guard let range = open[partition], range.contains(message.pointee.offset) else { break }
-                body(Record(message.pointee))
+                body(Record(message))
                 if message.pointee.offset == range.upperBound - 1 { open[partition] = nil }
             case RD_KAFKA_RESP_ERR__PARTITION_EOF:
                 // The end of now lies behind the end of then, also when markers or compaction took the last offsets.
@@ -106,10 +123,30 @@ final class LogReader: @unchecked Sendable {
 }
 
 extension LogReader.Record {
-    fileprivate init(_ message: rd_kafka_message_t) {
+    fileprivate init(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>) {
+        let message = pointer.pointee
         partition = message.partition
         offset = message.offset
         key = [UInt8](UnsafeRawBufferPointer(start: message.key, count: message.key == nil ? 0 : message.key_len))
         value = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: message.payload == nil ? 0 : message.len))
+        hasValue = message.payload != nil
+        headers = Self.headers(of: pointer)
+    }
+
+    /// Of the library's own message: it finds the headers behind the pointer.
+    private static func headers(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> [RecordHeader] {
+        var list: OpaquePointer?
+        guard rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return [] }
+        var headers: [RecordHeader] = []
+        var name: UnsafePointer<CChar>?
+        var value: UnsafeRawPointer?
+        var size = 0
+        while rd_kafka_header_get_all(list, headers.count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR {
+            headers.append(
+                RecordHeader(
+                    name.map { String(cString: $0) } ?? "",
+                    value.map { [UInt8](UnsafeRawBufferPointer(start: $0, count: size)) }))
+        }
+        return headers
     }
 }

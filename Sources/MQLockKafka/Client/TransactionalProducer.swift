@@ -3,15 +3,10 @@ import MQLock
 
 /// A producer of transactions. Blocks; belongs to one thread at a time.
 final class TransactionalProducer: @unchecked Sendable {
-    /// A record to write.
-    struct Record: Sendable, Equatable {
-        var topic: String
-        var partition: Int32
-        var key: [UInt8]
-        var value: [UInt8]
-    }
+    typealias Record = ProducedRecord
 
     private let client: ClientHandle
+    private let reports: DeliveryReports
 
     /// - Parameters:
     ///   - id: the transactional id, unique to this start of this process.
@@ -29,7 +24,10 @@ final class TransactionalProducer: @unchecked Sendable {
                     ("transactional.id", id), ("transaction.timeout.ms", milliseconds),
                     // No longer than the transaction; nothing to batch.
                     ("message.timeout.ms", milliseconds), ("socket.timeout.ms", milliseconds), ("linger.ms", "0"),
-                ]), log: log)
+                    // As Java's default partitioner has it, and as names belong to shards.
+                    ("partitioner", "murmur2_random"),
+                ]), events: DeliveryReports.events, log: log)
+        reports = try DeliveryReports(client)
     }
 
     /// Registers with the coordinator; once, before the first transaction.
@@ -40,29 +38,12 @@ final class TransactionalProducer: @unchecked Sendable {
     func begin() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_begin_transaction(client.raw)) }
 
     func produce(_ record: Record) throws(KafkaFailure) {
-        // The library only reads what it is given a mutable pointer to.
-        var key = record.key
-        var value = record.value
-        let error: OpaquePointer? = record.topic.withCString { topic in
-            key.withUnsafeMutableBytes { key in
-                value.withUnsafeMutableBytes { value in
-                    var fields = [rd_kafka_vu_t](repeating: rd_kafka_vu_t(), count: 5)
-                    fields[0].vtype = RD_KAFKA_VTYPE_TOPIC
-                    fields[0].u.cstr = topic
-                    fields[1].vtype = RD_KAFKA_VTYPE_PARTITION
-                    fields[1].u.i32 = record.partition
-                    fields[2].vtype = RD_KAFKA_VTYPE_KEY
-                    fields[2].u.mem = .init(ptr: key.baseAddress, size: key.count)
-                    fields[3].vtype = RD_KAFKA_VTYPE_VALUE
-                    fields[3].u.mem = .init(ptr: value.baseAddress, size: value.count)
-                    fields[4].vtype = RD_KAFKA_VTYPE_MSGFLAGS
-                    fields[4].u.i = Int32(RD_KAFKA_MSG_F_COPY)
-                    return rd_kafka_produceva(client.raw, fields, fields.count)
-                }
-            }
-        }
-        try KafkaFailure.check(error)
+        try record.produce(client)
+        reports.expectOne()
     }
+
+    /// Waits until every record has been taken or refused by its broker; which of both, the commit tells.
+    func flush(within limit: Duration) throws(KafkaFailure) { _ = try reports.all(within: limit) }
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.
     func send(
@@ -76,11 +57,26 @@ final class TransactionalProducer: @unchecked Sendable {
 
     /// Writes what is outstanding and commits. A time-out leaves the outcome unknown: then ``abort(within:)`` settles it.
     func commit(within limit: Duration) throws(KafkaFailure) {
+        try flush(within: limit)
         try KafkaFailure.check(rd_kafka_commit_transaction(client.raw, milliseconds(limit)))
     }
 
     func abort(within limit: Duration) throws(KafkaFailure) {
+        // What nobody has sent yet, nobody needs to. The library waits for the reports, and leaves them to us.
+        rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE)
+        try flush(within: limit)
         try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, milliseconds(limit)))
+    }
+
+    /// The first error of a transaction that has to be aborted: a call that meets it on its way says no more than that the
+    /// state is wrong. Only within a transaction, where the call that is made here is refused by the library in any case.
+    func failureOfTransaction() -> KafkaFailure? {
+        do throws(KafkaFailure) {
+            try begin()
+            return nil
+        } catch {
+            return error.needsAbort ? error : nil
+        }
     }
 
     /// What made the client useless, if anything did.

@@ -11,7 +11,7 @@ public import MQLock
 /// ```
 public final class ShardLocks: LockProvider {
     /// What it can do and promise.
-    public let capabilities = LockCapabilities(mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false)
+    public let capabilities: LockCapabilities
 
     private let front: LockFront
 
@@ -22,6 +22,11 @@ public final class ShardLocks: LockProvider {
 
     /// Locks with a limit on how many contenders may wait in this process, over all names.
     public init(_ ownership: ShardOwnership, observer: (any LockObserver)? = nil, maximumWaiters: Int) {
+        var capabilities = LockCapabilities(
+            mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false,
+            stored: "nothing for a name; for each shard a claim in the lock topic, \(ownership.claims)")
+        capabilities.fencesOutput = ownership.claims == .transactional
+        self.capabilities = capabilities
         let relay = ObserverRelay(observer)
         ownership.board.renewals.add(relay)
         front = LockFront(
@@ -58,7 +63,7 @@ private struct ShardContender: BrokerContender {
             if let record = ownership.board.hold(shard)?.grant(name) { return record }
             switch ownership.board.standing(of: shard) {
             case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
-            case .elsewhere: throw ShardOwnership.notOwner(name, Int(shard))
+            case .elsewhere: throw await ownership.notOwner(name, Int(shard))
             case .unsettled: break
             }
             try await OwnershipBoard.wait(
@@ -69,7 +74,7 @@ private struct ShardContender: BrokerContender {
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
         let shard = Int32(ownership.shard(of: name))
         if let record = ownership.board.hold(shard)?.grant(name) { return record }
-        throw ShardOwnership.notOwner(name, Int(shard))
+        throw await ownership.notOwner(name, Int(shard))
     }
 
     func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {

@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// 1. wait until no earlier owner's transaction is open on the group's offset of the shard;
 /// 2. read the largest number of all claims up to the high watermark of then, aborted ones included;
-/// 3. in one transaction append a larger one, and send the watermark as group offset with the membership of the
-///    assignment, which the broker checks.
+/// 3. append a larger one; in one transaction with the watermark as group offset and the membership of the assignment,
+///    which the broker checks, where it has transactions.
 final class ClaimWorker: @unchecked Sendable {
     typealias Claim = OwnershipMachine.Claim
     typealias Outcome = OwnershipMachine.ClaimOutcome
@@ -20,10 +20,14 @@ final class ClaimWorker: @unchecked Sendable {
         var group: String
         var partitions: Int
         var owner: String
+        var method = ClaimMethod.transactional
         /// After which the broker aborts a transaction whose owner is gone: as long may step 1 take.
         var transactionTimeout: Duration = .seconds(10)
         /// For each other question to the broker.
         var requestTimeout: Duration = .seconds(5)
+        /// Longer than this no claim may take: its owner may have been stopped, and another have come after it. Nil where
+        /// the broker refuses such a claim.
+        var patience: Duration?
     }
 
     /// A claim that nobody waits for any more ends early.
@@ -40,12 +44,16 @@ final class ClaimWorker: @unchecked Sendable {
     // Used on the queue only.
     private var committed: LogReader?
     private var uncommitted: LogReader?
-    private var producer: TransactionalProducer?
+    private let writer: any ClaimWriter
     private var hasSeenTopic = false
+    private var isClosed = false
 
     init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
         self.settings = settings
         self.log = log
+        writer =
+            settings.method == .transactional
+            ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
     }
 
     /// Makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before anything is claimed.
@@ -53,21 +61,14 @@ final class ClaimWorker: @unchecked Sendable {
     func warmUp(_ answer: @escaping @Sendable (LockError?) -> Void) {
         queue.async { [self] in
             do {
-                let producer = try readyProducer()
-                try checkPartitions(producer)
+                try checkPartitions(try writer.client())
                 _ = try readers()
-                try producer.begin()
-                try producer.produce(
-                    .init(
-                        topic: settings.topic, partition: 0, key: Array("\(ClaimRecord.version)/warm-up".utf8),
-                        value: []))
-                try producer.commit(within: settings.requestTimeout)
+                try writer.warmUp()
                 answer(nil)
             } catch let error as LockError {
                 answer(error)
             } catch let failure as KafkaFailure {
-                dropProducer()
-                answer(failure.code.needsAttention.map { _ in LockError(failure, while: "the first transaction") })
+                answer(failure.code.needsAttention.map { _ in LockError(failure, while: "the first write") })
             } catch {
                 answer(nil)
             }
@@ -93,32 +94,58 @@ final class ClaimWorker: @unchecked Sendable {
 
     /// Lets the clients go; a claim under way ends first.
     func close() {
-        queue.async { [self] in (committed, uncommitted, producer) = (nil, nil, nil) }
+        queue.async { [self] in
+            isClosed = true
+            (committed, uncommitted) = (nil, nil)
+            writer.close()
+        }
+    }
+
+    /// Reads whom the newest committed claim of a shard names; `answer` is called exactly once. Nil is nobody, or that
+    /// it could not be read.
+    func findOwner(of shard: Int32, _ answer: @escaping @Sendable (ClaimRecord?) -> Void) {
+        queue.async { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
+    }
+
+    private func newestClaim(of shard: Int32) throws -> ClaimRecord? {
+        let (committed, uncommitted) = try readers()
+        // By the reader that waits for no transaction; and only what is decided.
+        let start = try uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
+        let bounds = try committed.bounds(settings.topic, shard, within: .seconds(1))
+        let known = (start[shard] ?? nil).flatMap { bounds.contains($0) ? $0 : nil }
+        var newest: ClaimRecord?
+        try committed.read(
+            settings.topic, [shard: (known ?? bounds.lowerBound)..<bounds.upperBound], within: .seconds(1)
+        ) { record in
+            newest = ClaimRecord(key: record.key, value: record.value, shard: shard) ?? newest
+        }
+        return newest
     }
 
     private func claims(
         of shards: [Int32], _ metadata: GroupMetadata, _ order: Order
     ) throws -> [Int32: Claim] {
-        func goOn() throws { if order.isAbandoned.load(ordering: .acquiring) { throw Abandoned() } }
+        let begun = ContinuousClock.now
+        func goOn() throws {
+            if order.isAbandoned.load(ordering: .acquiring) { throw Abandoned() }
+            if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
+        }
         try goOn()
-        let producer = try readyProducer()
-        try checkPartitions(producer)
+        try checkPartitions(try writer.client())
         let (committed, uncommitted) = try readers()
         let starts = try waitForOffsets(shards, committed, goOn)
         let (largest, watermarks) = try readClaims(shards, from: starts, uncommitted)
         try goOn()
         var claims: [Int32: Claim] = [:]
-        var records: [TransactionalProducer.Record] = []
+        var records: [Int32: ClaimRecord] = [:]
         for shard in shards {
             let number = try ClaimNumber.next(above: largest[shard], at: Date())
-            let record = ClaimRecord(
+            records[shard] = ClaimRecord(
                 partitions: settings.partitions, owner: settings.owner, member: metadata.membership.member,
                 number: number)
-            records.append(
-                .init(topic: settings.topic, partition: shard, key: ClaimRecord.key(shard), value: try record.value()))
             claims[shard] = Claim(number: number, offset: watermarks[shard] ?? 0)
         }
-        try write(records, claims.mapValues(\.offset), metadata, producer)
+        try writer.write(records, claims.mapValues(\.offset), metadata, goOn)
         return claims
     }
 
@@ -156,31 +183,9 @@ final class ClaimWorker: @unchecked Sendable {
         return (largest, ranges.mapValues(\.upperBound))
     }
 
-    /// Step 3. When its outcome is unknown the producer is dropped: step 1 of the next claim waits until the broker has
-    /// decided.
-    private func write(
-        _ records: [TransactionalProducer.Record], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
-        _ producer: TransactionalProducer
-    ) throws {
-        do {
-            try producer.begin()
-            for record in records { try producer.produce(record) }
-            try producer.send(
-                TopicPartitions(settings.topic, offsets: offsets), metadata, within: settings.requestTimeout)
-            try producer.commit(within: settings.transactionTimeout)
-        } catch {
-            if error.isFatal || !error.needsAbort {
-                dropProducer()
-            } else {
-                do { try producer.abort(within: settings.requestTimeout) } catch { dropProducer() }
-            }
-            throw error
-        }
-    }
-
-    private func checkPartitions(_ producer: TransactionalProducer) throws {
+    private func checkPartitions(_ client: ClientHandle) throws {
         let count = try ClusterMetadata.partitionCount(
-            of: settings.topic, producer.handle, within: settings.requestTimeout)
+            of: settings.topic, client, within: settings.requestTimeout)
         if let count, count == settings.partitions {
             hasSeenTopic = true
             return
@@ -208,17 +213,4 @@ final class ClaimWorker: @unchecked Sendable {
         (committed, uncommitted) = ready
         return ready
     }
-
-    /// A transactional id is for one client of one start of one process: another with the same would fence it.
-    private func readyProducer() throws -> TransactionalProducer {
-        if let producer { return producer }
-        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/claims"
-        let new = try TransactionalProducer(
-            settings.connection, id: id, timeout: settings.transactionTimeout, log: log)
-        try new.start(within: settings.requestTimeout)
-        producer = new
-        return new
-    }
-
-    private func dropProducer() { producer = nil }
 }

@@ -32,6 +32,7 @@ final class OwnershipBoard: Sendable {
 
     private let state: Locked<State>
     let renewals = Renewals()
+    let lastOwners = LastOwners()
 
     init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
 
@@ -134,6 +135,7 @@ final class OwnershipBoard: Sendable {
 
     /// The group has spoken: what was interrupted and is not among `shards` has gone to another member.
     func assigned(_ shards: [Int32]) {
+        lastOwners.forget()
         change { state in
             state.assigned = Set(shards)
             state.releaseInterrupted(except: shards)
@@ -141,7 +143,10 @@ final class OwnershipBoard: Sendable {
     }
 
     /// The group takes everything back, or the membership has ended.
-    func unassigned() { state.withLock { $0.assigned = nil } }
+    func unassigned() {
+        lastOwners.forget()
+        state.withLock { $0.assigned = nil }
+    }
 
     func tell(_ event: ShardEvent) { state.withLock { $0.tell(event) } }
 

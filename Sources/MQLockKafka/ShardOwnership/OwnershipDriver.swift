@@ -66,6 +66,15 @@ final class OwnershipDriver: @unchecked Sendable {
     /// Drains what is owned and leaves the group. From any thread.
     func leave() { send(.leave) }
 
+    /// Reads who owns a shard of another member's; see ``LastOwners``. From any thread.
+    func findOwner(of shard: Int32, _ answer: @escaping @Sendable (String?) -> Void) {
+        let rebalance = board.lastOwners.rebalance
+        worker.findOwner(of: shard) { [board, clock] claim in
+            board.lastOwners.remember(shard, claim?.owner, rebalance, now: clock.now)
+            answer(claim?.owner)
+        }
+    }
+
     private func send(_ command: Command) {
         let isOpen = inbox.withLock { inbox in
             if !inbox.isClosed { inbox.commands.append(command) }
@@ -200,9 +209,10 @@ final class OwnershipDriver: @unchecked Sendable {
                     .renewed, at: now, owner: settings.claims.owner, roundTrip: sent.duration(to: now),
                     proven: now.duration(to: until)))
         case .own(let shard, let claim):
-            guard let proof, let hold = ShardHold(shard, claim, owner: settings.claims.owner, proof: proof) else {
-                break
-            }
+            guard let proof,
+                let hold = ShardHold(
+                    shard, claim, owner: settings.claims.owner, proof: proof, fence: fence(of: shard, claim))
+            else { break }
             holds[shard] = hold
             board.set(hold)
         case .drain(let shard, let until):
@@ -221,6 +231,13 @@ final class OwnershipDriver: @unchecked Sendable {
             board.remove(shard, reason)?.end(reason)
         case .close: close()
         }
+    }
+
+    /// The snapshot is still that of the hold's own assignment: a later one would have ended the claim before.
+    private func fence(of shard: Int32, _ claim: Machine.Claim) -> ShardFence? {
+        guard settings.claims.method == .transactional, let snapshot else { return nil }
+        return ShardFence(
+            topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot, board: board)
     }
 
     /// An answer that the library does not take leaves the group standing still: then the client is of no use.

@@ -26,7 +26,8 @@ struct OwnershipSettings: Sendable {
         closeTimeout = max(.seconds(1), session / 2)
         claims = .init(
             connection: configuration.connection, topic: topic, group: "mqlock.v1/\(topic)",
-            partitions: configuration.partitions, owner: configuration.owner)
+            partitions: configuration.partitions, owner: configuration.owner, method: configuration.claims,
+            patience: configuration.claims == .transactional ? nil : session)
         _ = try client().properties()
     }
 

@@ -10,6 +10,8 @@ final class ShardHold: Sendable {
     let proof: ProofOfLife
     /// The lease on the whole shard, as long as it is owned; with the claim's own number.
     let lease: LeaseRecord
+    /// What the broker fences the shard's output by; nil where it cannot.
+    let fence: ShardFence?
     private let number: UInt64
     private let owner: String
     private let grants = Atomic<UInt64>(0)
@@ -26,12 +28,15 @@ final class ShardHold: Sendable {
     }
 
     /// Nil when the claim's number is none that a token can have.
-    init?(_ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife) {
+    init?(
+        _ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife, fence: ShardFence? = nil
+    ) {
         guard let name = try? LockName("shard/\(shard)"), let token = FencingToken(rawValue: claim.number) else {
             return nil
         }
         (self.shard, number, self.owner, self.proof) = (shard, claim.number, owner, proof)
-        lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
+        self.fence = fence
+        lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof, origin: fence)
     }
 
     /// No I/O: two loads, a clock read and a compare.

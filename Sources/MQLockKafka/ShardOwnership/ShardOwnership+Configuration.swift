@@ -21,6 +21,9 @@ extension ShardOwnership {
         public var drainTimeout: Duration
         /// Delays between a membership that failed and the next: the first one, and the longest; half is random.
         public var backoff: ClosedRange<Duration>
+        /// How claims get into the topic; the same for all members. Transactional by default: choose
+        /// ``ClaimMethod/acknowledged`` only for brokers that have no transactions, and read what is weaker then.
+        public var claims = ClaimMethod.transactional
 
         /// A session that outlives the crash of a broker.
         public static let surviveBrokerCrash = Duration.seconds(20)

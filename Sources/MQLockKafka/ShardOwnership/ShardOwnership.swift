@@ -20,6 +20,16 @@ public final class ShardOwnership: Sendable {
     private let clock: any LockClock
     let board: OwnershipBoard
     var owner: String { configuration.owner }
+    var claims: ClaimMethod { configuration.claims }
+    var connection: KafkaConnection { configuration.connection }
+    var topic: String { configuration.topic }
+    var group: String { settings.claims.group }
+    /// The membership of now.
+    var driver: OwnershipDriver? {
+        life.withLock { life in
+            if case .running(let driver) = life { driver } else { nil }
+        }
+    }
 
     private enum Life {
         case idle
@@ -148,7 +158,7 @@ public final class ShardOwnership: Sendable {
     ) async throws -> R {
         let shard = shard(of: name)
         guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
-            throw Self.notOwner(name, shard)
+            throw await notOwner(name, shard)
         }
         return try await work(hold, record, body)
     }
@@ -183,11 +193,5 @@ public final class ShardOwnership: Sendable {
             throw LockError.lost(lost, name: record.name, underlying: own)
         }
         return try result.get()
-    }
-
-    static func notOwner(_ name: LockName, _ shard: Int) -> LockError {
-        LockError(
-            .notOwner,
-            "\(name) belongs to shard \(shard), which this process does not own now; send the work to the owner")
     }
 }

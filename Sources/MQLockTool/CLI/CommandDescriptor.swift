@@ -35,7 +35,8 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, elect, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker, benchWorker,
+        run, elect, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker,
+        benchWorker,
         guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }

@@ -52,14 +52,19 @@ extension LiveKafkaTests {
 
         @Test func aNameOfAnotherMembersShardIsRefused() async throws {
             let topic = try broker.makeTopic(partitions: 2)
-            let one = try Member(broker, topic, partitions: 2)
-            let two = try Member(broker, topic, partitions: 2)
+            let one = try Member(broker, topic, partitions: 2) { $0.owner = "one" }
+            let two = try Member(broker, topic, partitions: 2) { $0.owner = "two" }
             try await eventually("one shard each") { one.owns(1) && two.owns(1) }
             let names = try (0..<20).map { try LockName("customer-\($0)") }
             let theirs = try #require(names.first { two.ownership.owns($0) && !one.ownership.owns($0) })
             let locks = (ShardLocks(one.ownership), ShardLocks(two.ownership))
             let error = await #expect(throws: LockError.self) { try await locks.0.withLock(theirs) { _ in } }
             #expect(error?.code == .notOwner)
+            // It says who has it; the claim may not have been read in time for the error itself.
+            #expect(await one.ownership.lastKnownOwner(of: theirs) == "two")
+            let told = await #expect(throws: LockError.self) { try await one.ownership.withShard(of: theirs) { _ in } }
+            #expect(told?.code == .notOwner && told?.message.contains("two") == true)
+            #expect(await two.ownership.lastKnownOwner(of: theirs) == "two")
             let token = try await locks.1.withLock(theirs) { $0.fencingToken }
             // Who takes the shard over gives larger tokens, to the same waiters.
             async let handedOver = locks.0.retrying(theirs)

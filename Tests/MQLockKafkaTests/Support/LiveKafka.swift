@@ -7,6 +7,7 @@ import Testing
 /// A broker that runs, and what tests do with it beside owning shards.
 struct LiveKafka: Sendable {
     let brokers: [String]
+    var sasl: KafkaConnection.SASL?
     /// The words of the embedded Kafka's control command; nil for a broker that is not ours to break.
     let control: [String]?
 
@@ -17,10 +18,21 @@ struct LiveKafka: Sendable {
             control: ProcessInfo.processInfo.environment["MQLOCK_KAFKA_CTL"].map { [$0] })
     }
 
+    /// A broker that lets nobody in without a password, as `user:password@host:port`, by SCRAM-SHA-256.
+    static let authenticating: LiveKafka? = {
+        guard let text = ProcessInfo.processInfo.environment["MQLOCK_KAFKA_SASL"],
+            let at = text.lastIndex(of: "@"), let colon = text.firstIndex(of: ":"), colon < at
+        else { return nil }
+        let password = text[text.index(after: colon)..<at]
+        return LiveKafka(
+            brokers: [String(text[text.index(after: at)...])],
+            sasl: .init(.scramSHA256, user: String(text[..<colon]), password: String(password)), control: nil)
+    }()
+
     /// It neither extends a session on commits, nor fences, nor knows read_committed (BROKER-FACTS.md, section 2).
     static let isMock: Bool = shared?.control != nil
 
-    var connection: KafkaConnection { KafkaConnection(brokers: brokers) }
+    var connection: KafkaConnection { KafkaConnection(brokers: brokers, sasl: sasl) }
 
     /// Sends a line to the embedded Kafka.
     func fault(_ words: String...) throws {
@@ -69,4 +81,19 @@ struct LiveKafka: Sendable {
     .enabled(if: LiveKafka.shared != nil, "needs a broker: brokers/with --kafka -- swift test"))
 enum LiveKafkaTests {
     static func broker() throws -> LiveKafka { try #require(LiveKafka.shared) }
+}
+
+extension LiveKafka {
+    /// What stands in a topic's first partition up to its end, each record as key=value.
+    func read(_ topic: String, _ isolation: LogReader.Isolation) throws -> [String] {
+        let reader = try LogReader(connection, group: topic, isolation)
+        // The end of everything: a read-committed reader would stop at what is not decided.
+        let all = try LogReader(connection, group: topic, .uncommitted)
+        let range = try all.bounds(topic, 0, within: .seconds(10))
+        var values: [String] = []
+        try reader.read(topic, [0: range], within: .seconds(30)) {
+            values.append("\(String(decoding: $0.key, as: UTF8.self))=\(String(decoding: $0.value, as: UTF8.self))")
+        }
+        return values
+    }
 }

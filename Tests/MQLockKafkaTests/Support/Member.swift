@@ -47,10 +47,10 @@ final class Member: Sendable {
 
 /// Waits until it is so; only a hang takes the time.
 func eventually(
-    _ what: String, within limit: Duration = .seconds(60), _ condition: () throws -> Bool
+    _ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now.advanced(by: limit)
-    while try !condition() {
+    while try await !condition() {
         try #require(ContinuousClock.now < deadline, "waited \(limit) for \(what)")
         try await Task.sleep(for: .milliseconds(2))
     }

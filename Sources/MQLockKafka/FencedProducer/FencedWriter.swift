@@ -1,0 +1,201 @@
+import Dispatch
+import Foundation
+import MQLock
+import Synchronization
+
+/// Writes the transactions of a ``FencedProducer`` one after the other, on a thread of its own: every call of the
+/// library's here blocks.
+final class FencedWriter: @unchecked Sendable {
+    struct Settings: Sendable {
+        var connection: KafkaConnection
+        /// The lock topic, where the first, empty transaction is written.
+        var topic: String
+        var transactionTimeout: Duration
+        var maximumWaiting: Int
+        /// For each question to the broker that is no part of a transaction.
+        var requestTimeout: Duration = .seconds(5)
+        /// A test switch: a defect to be found.
+        var isUnfenced = false
+        var log: @Sendable (LogLine) -> Void = { _ in }
+    }
+
+    /// One transaction.
+    struct Order: Sendable {
+        /// At least one, all of this ownership.
+        var leases: [LeaseRecord]
+        var fences: [ShardFence]
+        var records: [ProducedRecord]
+    }
+
+    private let settings: Settings
+    private let before: @Sendable (FencedProducer.Step) -> Void
+    private let queue = DispatchQueue(label: "mqlock.kafka.output")
+    private let waiting = Atomic(0)
+    // Used on the queue only.
+    private var producer: TransactionalProducer?
+    private var knownTopics: Set<String> = []
+
+    init(_ settings: Settings, before: @escaping @Sendable (FencedProducer.Step) -> Void) {
+        (self.settings, self.before) = (settings, before)
+    }
+
+    /// Makes the client and a first transaction without output.
+    /// - Parameter fence: of a shard that is owned, so that the group's coordinator is found too.
+    func warmUp(_ fence: ShardFence?) async -> LockError? {
+        await enqueue { [self] in
+            do {
+                do {
+                    try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
+                } catch let failed as TransactionFailure where failed.failure.code.isStaleMembership {
+                    // The shard has gone meanwhile.
+                    try transact([.warmUp(settings.topic)], [])
+                }
+                return nil
+            } catch let failed as TransactionFailure {
+                return LockError(failed.failure, while: "the first transaction")
+            } catch {
+                return Self.unexpected(error)
+            }
+        }
+    }
+
+    /// Writes one transaction; nil when it is committed. Not cut short by cancellation: its time is bounded.
+    func write(_ order: Order) async -> LockError? {
+        guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= settings.maximumWaiting else {
+            waiting.wrappingSubtract(1, ordering: .relaxed)
+            return LockError(
+                .limitExceeded,
+                """
+                \(settings.maximumWaiting) transactions wait already; put more records into each, or raise \
+                maximumWaiting
+                """)
+        }
+        return await enqueue { [self] in
+            defer { waiting.wrappingSubtract(1, ordering: .relaxed) }
+            return perform(order)
+        }
+    }
+
+    /// Lets the client go; what is under way ends first.
+    func close() async {
+        _ = await enqueue { [self] in
+            producer = nil
+            return nil
+        }
+    }
+
+    private func enqueue(_ body: @escaping @Sendable () -> LockError?) async -> LockError? {
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: body()) }
+        }
+    }
+
+    // MARK: On the queue
+
+    private func perform(_ order: Order) -> LockError? {
+        // The line may have been long.
+        for lease in order.leases {
+            do throws(LockError) { try lease.check(atLeast: .zero) } catch { return error }
+        }
+        do {
+            try transact(order.records, order.fences)
+            return nil
+        } catch let failed as TransactionFailure {
+            let lease = order.leases.first { !$0.isValid } ?? order.leases[0]
+            let lost: LossReason? = if case .lost(let reason) = lease.state { reason } else { nil }
+            return failed.error(name: lease.name, lost: lost)
+        } catch {
+            return Self.unexpected(error)
+        }
+    }
+
+    private static func unexpected(_ error: any Error) -> LockError {
+        error as? LockError ?? LockError(.internalError, "writing output failed", underlying: error)
+    }
+
+    private func transact(_ records: [ProducedRecord], _ fences: [ShardFence]) throws {
+        var step = TransactionFailure.Step.starting
+        var used: TransactionalProducer?
+        do {
+            let producer = try readyProducer()
+            used = producer
+            try learnTopics(of: records, producer)
+            let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout)
+            var left: Duration { ContinuousClock.now.duration(to: deadline) }
+            try producer.begin()
+            step = .writing
+            before(.records)
+            for record in records { try producer.produce(record) }
+            before(.offsets)
+            if !settings.isUnfenced { try sendOffsets(fences, producer, within: left) }
+            // So that an answer that does not come to the commit leaves nothing open but the commit itself.
+            try producer.flush(within: left)
+            if let fatal = producer.fatalError { throw fatal }
+            before(.commit)
+            step = .committing
+            try commit(producer)
+        } catch let failure as KafkaFailure {
+            var failed = TransactionFailure(step: step, failure: failure)
+            if step == .writing, failure.code.isWrongState, let first = used?.failureOfTransaction() {
+                failed.failure = first
+            }
+            if TransactionFailure.wantsAbort(step, failure), let used {
+                do {
+                    try used.abort(within: min(settings.transactionTimeout, settings.requestTimeout))
+                    failed.abort = .done
+                } catch {
+                    failed.abort = .failed
+                }
+            }
+            // Also after an abort: librdkafka 2.0.2 was seen to skip sequence numbers afterwards.
+            if used != nil { producer = nil }
+            throw failed
+        }
+    }
+
+    /// Asks once more after a time-out: a process that was stopped meanwhile finds its time over, and an answer waiting.
+    private func commit(_ producer: TransactionalProducer) throws(KafkaFailure) {
+        do {
+            try producer.commit(within: settings.transactionTimeout)
+        } catch {
+            guard error.code.isTimeOut, !error.needsAbort, !error.isFatal else { throw error }
+            try producer.commit(within: min(settings.transactionTimeout, settings.requestTimeout))
+        }
+    }
+
+    /// Asks for topics that are new to the client: by itself it would look for them once a second.
+    private func learnTopics(of records: [ProducedRecord], _ producer: TransactionalProducer) throws {
+        for topic in Set(records.map(\.topic)).subtracting(knownTopics) {
+            let count = try ClusterMetadata.partitionCount(of: topic, producer.handle, within: settings.requestTimeout)
+            guard count != nil else {
+                throw LockError(
+                    .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
+            }
+            knownTopics.insert(topic)
+        }
+    }
+
+    /// The broker refuses them when the membership is stale, and with them the whole transaction; and until it is decided,
+    /// the next owner of the shards waits with its claim.
+    private func sendOffsets(
+        _ fences: [ShardFence], _ producer: TransactionalProducer, within limit: Duration
+    ) throws(KafkaFailure) {
+        guard let first = fences.first else { return }
+        let offsets = Dictionary(fences.map { ($0.shard, $0.offset) }, uniquingKeysWith: { $1 })
+        try producer.send(TopicPartitions(first.topic, offsets: offsets), first.metadata, within: limit)
+    }
+
+    /// A transactional id is for one client of one start of one process: another with the same would fence it.
+    private func readyProducer() throws -> TransactionalProducer {
+        if let producer { return producer }
+        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/output"
+        let new = try TransactionalProducer(
+            settings.connection, id: id, timeout: settings.transactionTimeout, log: settings.log)
+        // First, since the search for a coordinator that finds no connection sleeps for a second.
+        knownTopics = []
+        _ = try ClusterMetadata.partitionCount(of: settings.topic, new.handle, within: settings.requestTimeout)
+        try new.start(within: settings.requestTimeout)
+        producer = new
+        return new
+    }
+}

@@ -1,0 +1,40 @@
+import MQLock
+
+/// What was read of other members' claims; forgotten soon, and at every rebalance.
+final class LastOwners: Sendable {
+    struct Entry: Equatable, Sendable {
+        var owner: String?
+        var until: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var entries: [Int32: Entry] = [:]
+        var rebalances: UInt64 = 0
+    }
+
+    /// A new owner's claim follows its assignment, so that what is read right after a rebalance may be its predecessor's.
+    static let lifetime = Duration.seconds(3)
+    private let state = Locked(State())
+
+    /// Which rebalance it is, for ``remember(_:_:_:now:)``.
+    var rebalance: UInt64 { state.withLock { $0.rebalances } }
+
+    func find(_ shard: Int32, now: ContinuousClock.Instant) -> Entry? {
+        state.withLock { $0.entries[shard].flatMap { $0.until > now ? $0 : nil } }
+    }
+
+    /// Keeps what was read, unless the group has been rebalanced since the reading began.
+    func remember(_ shard: Int32, _ owner: String?, _ rebalance: UInt64, now: ContinuousClock.Instant) {
+        state.withLock { state in
+            guard state.rebalances == rebalance else { return }
+            state.entries[shard] = Entry(owner: owner, until: now.advanced(by: Self.lifetime))
+        }
+    }
+
+    func forget() {
+        state.withLock { state in
+            state.rebalances += 1
+            state.entries = [:]
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Dispatch
+public import MQLock
+
+// Who owns what this process does not.
+extension ShardOwnership {
+    /// Who owns the shard of `name` as far as the lock topic tells: the owner, as configured, that its newest committed
+    /// claim names. That member may be gone since, and during a rebalance it is the one of before.
+    ///
+    /// Ourselves for what we own, without I/O; else read from the topic, and remembered for some seconds, at most until
+    /// the next rebalance.
+    /// - Returns: `nil` when nobody has claimed the shard, or that was not to be learned within five seconds.
+    public func lastKnownOwner(of name: LockName) async -> String? {
+        let shard = Int32(shard(of: name))
+        if let hold = board.hold(shard), hold.isValid { return owner }
+        return await lastKnownOwner(shard, within: .seconds(5))
+    }
+
+    /// The error of whoever needs the shard here. It says who has it when that is known soon.
+    func notOwner(_ name: LockName, _ shard: Int) async -> LockError {
+        let here = "\(name) belongs to shard \(shard), which this process does not own now"
+        guard board.standing(of: Int32(shard)) == .elsewhere else {
+            return LockError(.notOwner, "\(here); the group is being rebalanced, or has just been: try again")
+        }
+        let last = await lastKnownOwner(Int32(shard), within: .milliseconds(250))
+        let who = last.map { "; its last known owner is \($0.escapedForDisplay)" } ?? ""
+        return LockError(.notOwner, "\(here)\(who); send the work to the owner")
+    }
+
+    private func lastKnownOwner(_ shard: Int32, within limit: Duration) async -> String? {
+        if let known = board.lastOwners.find(shard, now: .now) { return known.owner }
+        guard let driver else { return nil }
+        return await withCheckedContinuation { continuation in
+            let answer = FirstAnswer(continuation)
+            driver.findOwner(of: shard) { answer.give($0) }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds) { answer.give(nil) }
+        }
+    }
+}
+
+/// Resumes a continuation by whatever comes first.
+private final class FirstAnswer: Sendable {
+    private let continuation: Locked<CheckedContinuation<String?, Never>?>
+
+    init(_ continuation: CheckedContinuation<String?, Never>) { self.continuation = Locked(continuation) }
+
+    func give(_ owner: String?) {
+        let waiting = continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }
+        waiting?.resume(returning: owner)
+    }
+}
