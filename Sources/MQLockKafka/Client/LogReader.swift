@@ -39,7 +39,8 @@ final class LogReader: @unchecked Sendable {
                     ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
                     // An offset that was deleted is reported, so that the reader begins anew by its own decision.
                     ("auto.offset.reset", "error"), ("check.crcs", "true"),
-                    // How long the broker keeps the last fetch, which tells the end of a partition that ends in a marker.
+                    // The end of a partition is told by an empty answer, and a transaction's marker stands at the end:
+                    // so long does each claim wait.
                     ("fetch.wait.max.ms", "10"),
                 ]), log: log)
         rd_kafka_poll_set_consumer(client.raw)

@@ -5,11 +5,11 @@ public import MQLock
 /// It travels in three headers, each as text: `mqlock-name`, `mqlock-fence` (decimal) and `mqlock-owner`.
 public struct RecordStamp: Hashable, Sendable {
     /// The lock's name; `shard/3` for the lease on a whole shard.
-    public var name: LockName
+    public let name: LockName
     /// The number of the grant.
-    public var token: FencingToken
-    /// Who held it, as configured; for people.
-    public var owner: String
+    public let token: FencingToken
+    /// Who held it, as configured, at most ``maximumOwnerLength`` bytes; for people.
+    public let owner: String
 
     /// The header of the lock's name.
     public static let nameHeader = "mqlock-name"
@@ -18,9 +18,15 @@ public struct RecordStamp: Hashable, Sendable {
     /// The header of the owner.
     public static let ownerHeader = "mqlock-owner"
 
-    /// A stamp of these parts.
+    /// The longest owner in bytes of UTF-8.
+    public static let maximumOwnerLength = 200
+
+    /// A stamp of these parts; an owner that is too long is cut between two characters.
     public init(name: LockName, token: FencingToken, owner: String) {
-        (self.name, self.token, self.owner) = (name, token, owner)
+        (self.name, self.token) = (name, token)
+        var owner = owner[...]
+        while owner.utf8.count > Self.maximumOwnerLength { owner.removeLast() }
+        self.owner = String(owner)
     }
 
     /// The stamp of what is written under a lease.
@@ -35,7 +41,8 @@ public struct RecordStamp: Hashable, Sendable {
             else { return nil }
         }
         guard let name = texts[Self.nameHeader].flatMap({ try? LockName($0) }),
-            let token = texts[Self.tokenHeader].flatMap({ FencingToken($0) }), let owner = texts[Self.ownerHeader]
+            let token = texts[Self.tokenHeader].flatMap({ FencingToken($0) }), let owner = texts[Self.ownerHeader],
+            owner.utf8.count <= Self.maximumOwnerLength
         else { return nil }
         self.init(name: name, token: token, owner: owner)
     }

@@ -39,6 +39,10 @@ import Testing
             #expect(RecordStamp([good[0], RecordHeader("mqlock-fence", token), good[2]]) == nil, "\(token)")
         }
         #expect(RecordStamp([RecordHeader("mqlock-name", ""), good[1], good[2]]) == nil)
+        let long = String(repeating: "é", count: 150)
+        #expect(RecordStamp([good[0], good[1], RecordHeader("mqlock-owner", long)]) == nil)
+        let cut = RecordStamp(name: "n", token: try stamp(1).token, owner: long)
+        #expect(cut.owner.utf8.count == 200 && RecordStamp(cut.headers) == cut)
     }
 
     @Test func aGateLetsNoFormerHolderThrough() throws {
