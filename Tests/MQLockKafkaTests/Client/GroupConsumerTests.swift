@@ -119,9 +119,9 @@ extension LiveKafkaTests {
 
         /// The library's threads and everything else of a client are gone once it is dropped, also unclosed.
         @Test func clientsAreDestroyed() async throws {
-            let topic = try broker.makeTopic(partitions: 1)
             try await waitForClients(0)
             do {
+                let topic = try broker.makeTopic(partitions: 1)
                 let open = try (0..<5).map { _ in try consumer(topic) }
                 try open.forEach { try $0.subscribe() }
                 #expect(ClientHandle.count == 5)
