@@ -2,6 +2,8 @@ import MQLock
 
 /// Which shards this process owns: written by the poll thread, read by everybody.
 final class OwnershipBoard: Sendable {
+    let lastOwners = LastOwners()
+
     private struct State {
         var holds: [ShardHold?]
         /// What the group has given us; nil while it has not said, or takes it back.
@@ -32,7 +34,6 @@ final class OwnershipBoard: Sendable {
 
     private let state: Locked<State>
     let renewals = Renewals()
-    let lastOwners = LastOwners()
 
     init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
 

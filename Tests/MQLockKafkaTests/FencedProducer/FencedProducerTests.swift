@@ -1,3 +1,4 @@
+import Foundation
 import MQLock
 import Testing
 
@@ -164,7 +165,42 @@ extension LiveKafkaTests {
             // What passes by itself, the library tries again.
             try await expect("EndTxn", "COORDINATOR_LOAD_IN_PROGRESS", nil)
             try await producer.transaction(for: lease) { $0.send(output, key: "k", value: "good") }
+            try await expectAnEndOfTheLine(member, output)
             await member.leave()
+        }
+
+        /// One is being written, one waits: a third is one too many.
+        private func expectAnEndOfTheLine(_ member: Member, _ output: String) async throws {
+            let (isStopped, goesOn) = (Locked(false), Locked(false))
+            var configuration = FencedProducer.Configuration()
+            configuration.maximumWaiting = 2
+            let producer = try FencedProducer(member.ownership, configuration, isUnfenced: false) { _ in
+                isStopped.withLock { $0 = true }
+                while !goesOn.withLock({ $0 }) { usleep(1000) }
+            }
+            let lease = try #require(member.ownership.lease(for: 0))
+            let write: @Sendable () async throws -> Void = {
+                try await producer.transaction(for: lease) { $0.send(output, key: "k", value: "line") }
+            }
+            let first = Task { try await write() }
+            try await eventually("the first to be written") { isStopped.withLock { $0 } }
+            // Which of them is too many is open.
+            let others = [Task { try await write() }, Task { try await write() }]
+            let ended = Locked(0)
+            for other in others {
+                Task {
+                    _ = await other.result
+                    ended.withLock { $0 += 1 }
+                }
+            }
+            try await eventually("a refusal") { ended.withLock { $0 } == 1 }
+            goesOn.withLock { $0 = true }
+            try await first.value
+            var refused: [LockError.Code] = []
+            for other in others {
+                if case .failure(let error as LockError) = await other.result { refused.append(error.code) }
+            }
+            #expect(refused == [.limitExceeded])
         }
 
         /// A broker that falls silent before the commit is asked for, and after.
