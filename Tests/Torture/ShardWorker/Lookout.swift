@@ -40,13 +40,21 @@ final class Lookout: @unchecked Sendable {
             if paused > session / 2 { tell("paused \(paused.nanoseconds / 1_000_000) \(owned)") }
             // What stopped us while we looked counts as a pause before the next look.
             last = paused > session / 2 ? .now : last.advanced(by: paused)
-            let until = (0..<shards).lazy.compactMap { self.ownership.lease(for: $0)?.record.proof.provenUntil }.first
+            let until = provenUntil
             if let until, until != proven {
                 proven = until
                 tell("renewed \(HistoryClock.nanoseconds(of: until.advanced(by: session / 10 - session)))")
             }
             usleep(1_000)
         }
+    }
+
+    /// Not by a lazy sequence: that looks twice, and between two looks ownership may end.
+    private var provenUntil: ContinuousClock.Instant? {
+        for shard in 0..<shards {
+            if let lease = ownership.lease(for: shard) { return lease.record.proof.provenUntil }
+        }
+        return nil
     }
 
     private func tell(_ text: String) {
