@@ -72,11 +72,14 @@ let package = Package(
         .executableTarget(
             name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OutboxRelay", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/OutboxRelay", exclude: ["README.md", "run"], swiftSettings: settings),
         .testTarget(
             name: "ExamplesTests",
             dependencies: [
                 "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
-                "OrderWorker",
+                "OrderWorker", "OutboxRelay",
             ],
             swiftSettings: settings),
     ],
