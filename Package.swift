@@ -82,11 +82,14 @@ let package = Package(
         .executableTarget(
             name: "ShardedInventory", dependencies: ["CRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
             path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings),
+        .executableTarget(
+            name: "OutboxRelay", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
+            path: "examples/OutboxRelay", exclude: ["README.md", "run"], swiftSettings: settings),
         .testTarget(
             name: "ExamplesTests",
             dependencies: [
                 "ExamplesShared", "MQLock", "MQLockTesting", "MQLockTool", "NightlyReport", "OrderProducer",
-                "OrderWorker", "ShardedInventory", "EmbeddedKafka",
+                "OrderWorker", "OutboxRelay", "ShardedInventory", "EmbeddedKafka",
             ],
             swiftSettings: settings),
     ],
