@@ -7,9 +7,14 @@ import Testing
 
 extension LiveKafkaTests {
     @Suite(.serialized) struct KafkaElectionTests {
+        private let own: OwnKafka?
         private let broker: LiveKafka
 
-        init() throws { broker = try LiveKafkaTests.broker() }
+        /// Errors are injected: not into what other tests use.
+        init() throws {
+            own = LiveKafka.isMock ? try OwnKafka() : nil
+            broker = try own?.broker ?? LiveKafkaTests.broker()
+        }
 
         private static func configuration(_ broker: LiveKafka, _ topic: String) -> ShardOwnership.Configuration {
             var configuration = ShardOwnership.Configuration(
