@@ -7,12 +7,13 @@ import Darwin
 #endif
 
 /// Threads for what may block.
-enum DetachedThread {
-    /// Runs `body` on a new thread that nobody joins; false when the system gives none.
+package enum DetachedThread {
+    /// Runs `body` on a new thread that nobody joins. Returns an errno, 0 on success.
     ///
-    /// Signals that are sent to the process are blocked there, so that they reach the program's own threads: around the
-    /// creation, because the thread inherits the mask. Faults of the thread's own stay unblocked.
-    static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+    /// Signals that are sent to the process are blocked there, so that they reach the program's own threads. They are
+    /// blocked around the creation, because the new thread inherits the mask and so is never without it. Faults of
+    /// the thread's own (SIGSEGV and the like) stay unblocked: crash reporters need them.
+    package static func start(_ body: @escaping @Sendable () -> Void) -> Int32 {
         var blocked = sigset_t()
         var previous = sigset_t()
         sigfillset(&blocked)
@@ -23,6 +24,8 @@ enum DetachedThread {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
+        // Linux's default; elsewhere it is half a megabyte or less, and librabbitmq decodes nested tables recursively.
+        pthread_attr_setstacksize(&attributes, 8 << 20)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
 
         let start = Unmanaged.passRetained(ThreadBody(body))
@@ -33,7 +36,7 @@ enum DetachedThread {
         #endif
         let status = pthread_create(&thread, &attributes, detachedThreadMain, start.toOpaque())
         if status != 0 { start.release() }
-        return status == 0
+        return status
     }
 }
 

@@ -77,7 +77,7 @@ final class EventLine: Sendable {
         case .working: break
         case .idle: wakeUp.signal()
         case .none:
-            guard !DetachedThread.start({ [self] in run() }) else { break }
+            guard DetachedThread.start({ [self] in run() }) != 0 else { break }
             // With the next event, then.
             state.withLock { $0.thread = .none }
         }

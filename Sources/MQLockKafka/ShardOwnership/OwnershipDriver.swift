@@ -51,7 +51,7 @@ final class OwnershipDriver: @unchecked Sendable {
             worker.warmUp { [weak self] error in
                 if let error { self?.send(.refuse(error)) }
             }
-            let status = PollThread.start { [self] in
+            let status = DetachedThread.start { [self] in
                 let end = loop()
                 board.unassigned()
                 continuation.resume(returning: end)

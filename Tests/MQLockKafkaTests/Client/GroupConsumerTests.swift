@@ -68,7 +68,7 @@ extension LiveKafkaTests {
             try await offPool {
                 let consumer = try consumer(broker.makeTopic(partitions: 1))
                 let start = ContinuousClock.now
-                #expect(PollThread.start { consumer.wake() } == 0)
+                #expect(DetachedThread.start { consumer.wake() } == 0)
                 while ContinuousClock.now < start.advanced(by: .seconds(20)), consumer.poll(for: .seconds(60)) != nil {}
                 #expect(ContinuousClock.now < start.advanced(by: .seconds(30)), "nothing woke the poll")
             }
