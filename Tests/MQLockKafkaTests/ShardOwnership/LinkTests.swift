@@ -92,13 +92,13 @@ extension LiveKafkaTests {
             judge(history)
         }
 
-        /// That the test before can fail: nothing else ends the ownership, for the broker hears every heartbeat, and the
-        /// library has an answer within each session.
+        /// That the test before can fail: nothing but the deadline ends the ownership, for the broker hears every heartbeat,
+        /// and the library has an answer within each session.
         @Test func withoutADeadlineDelayedAnswersEndNothing() async throws {
             let one = try Member(far, topic, partitions: 2, validity: .seconds(60))
             try await eventually("two shards") { one.owns(2) }
             let lease = try #require(one.ownership.lease(for: 0))
-            proxy.change { $0.delay = .milliseconds(2500) }
+            proxy.change { $0.delay = .milliseconds(1500) }
             try await Task.sleep(for: .seconds(4))
             #expect(lease.isValid)
             proxy.change { $0.delay = .zero }

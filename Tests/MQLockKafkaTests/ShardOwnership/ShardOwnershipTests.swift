@@ -36,7 +36,7 @@ extension LiveKafkaTests {
             let extended = first.remaining + .seconds(3)
             try await Task.sleep(for: extended)
             #expect(first.isValid)
-            #expect(throws: Never.self) { try first.check(atLeast: .milliseconds(500)) }
+            #expect(throws: Never.self) { try first.check(atLeast: .milliseconds(1)) }
 
             let refusal = await member.leave()
             #expect(refusal == nil)
