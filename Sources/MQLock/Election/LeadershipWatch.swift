@@ -23,8 +23,10 @@ struct LeadershipWatch: Sendable {
         // The clock of the lease: a test's may be another than that of the election.
         let clock = record.proof.clock
         var longest = Duration.zero
-        while let until = record.validUntil {
+        while true {
+            // In this order: whoever is stopped in between finds too much left, looks again, and never too little.
             let now = clock.now
+            guard let until = record.validUntil else { break }
             longest = max(longest, now.duration(to: until))
             let stop = until.advanced(by: .zero - min(settings.stopNotice, longest / 4))
             if stop <= now {

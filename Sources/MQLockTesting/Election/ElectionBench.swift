@@ -211,8 +211,8 @@ final class ElectionStage: Sendable {
     let exits = Replay<Exit>()
     private let clock: any LockClock
     private let state = Locked(State())
-    /// How long two may stand there.
-    let tolerance = Locked(Duration.zero)
+    /// How long two may stand there; not at all unless said.
+    let tolerance = Locked<Duration?>(nil)
 
     init(clock: any LockClock) { self.clock = clock }
 
@@ -228,7 +228,12 @@ final class ElectionStage: Sendable {
             let entry = Entry(number: state.count, owner: owner, leadership: leadership, at: now, gap: gap)
             if let gap { state.gaps.append(gap) }
             // Until the other leaves there is no saying by how much.
-            if state.current != nil { state.overlapped = entry }
+            if let other = state.current {
+                state.overlapped = entry
+                if tolerance.withLock({ $0 }) == nil {
+                    state.violations.append("\(owner)'s body began beside \(other.owner)'s")
+                }
+            }
             if let last = state.lastToken, leadership.fencingToken <= last {
                 state.violations.append("\(owner) leads with \(leadership.fencingToken) after \(last)")
             }
@@ -246,7 +251,7 @@ final class ElectionStage: Sendable {
             if let overlapped = state.overlapped, overlapped.leadership.lease.id != leadership.lease.id {
                 let overlap = overlapped.at.duration(to: now)
                 state.gaps.append(.zero - overlap)
-                if overlap > tolerance.withLock({ $0 }) {
+                if let tolerance = tolerance.withLock({ $0 }), overlap > tolerance {
                     state.violations.append(
                         "the body of \(owner) went on \(overlap.readable) into \(overlapped.owner)'s")
                 }

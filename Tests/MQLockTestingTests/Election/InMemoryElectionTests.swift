@@ -40,7 +40,11 @@ import Testing
         }
         subject.close = { $0.locks.shutdown() }
         (subject.clock, subject.patience) = (clock, patience)
-        subject.pass = { clock.advance(by: $0) }
+        // One at a time: of two that move the clock, one could fire a session's end while the other has its renewal in hand.
+        let moving = Locked(false)
+        subject.pass = { duration in moving.withLock { _ in clock.advance(by: duration) } }
+        // The loser is told first; but how far the clock is moved before its task has a turn says nothing.
+        subject.noticeTakes = .seconds(86_400)
         subject.endSession = { $0.locks.dropSession() }
         subject.silence = { $0.locks.silence() }
         subject.heal = { $0.locks.heal() }
