@@ -6,7 +6,7 @@ import Testing
 /// Rule 5: a wait that is cancelled or times out, with everything that can be in flight at that moment.
 ///
 /// Each case is a generated order of steps: a message of one client delivered, the holder's release, the waiter's end.
-@Suite(.timeLimit(.minutes(2))) struct InterleavingTests {
+@Suite(.timeLimit(.minutes(5))) struct InterleavingTests {
     private static let cases = 10_000
 
     private static var seed: UInt64 {
