@@ -46,7 +46,7 @@ public struct ElectionSubject<Candidate: Election>: Sendable {
     public var turns = 12
     /// Returns when so many candidates stand in line for a name, the leader included.
     public var inLine: @Sendable (LockName, Int) async throws -> Void
-    /// Whether ``Election/observe()`` sees other candidates.
+    /// Whether `Election.observe()` sees other candidates.
     public var observesOthers = false
     /// Whether a candidate that joins interrupts the leader.
     public var joiningInterrupts = false

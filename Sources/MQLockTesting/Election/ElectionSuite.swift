@@ -1,6 +1,6 @@
 public import MQLock
 
-/// What a leader election promises, as tests that any ``Election`` can be put to. It imports no test framework: run it
+/// What a leader election promises, as tests that any `Election` can be put to. It imports no test framework: run it
 /// from one test and fail unless the report ``ElectionReport/hasPassed``.
 public struct ElectionSuite<Candidate: Election>: Sendable {
     typealias Body = @Sendable (ElectionBench<Candidate>) async throws -> Void
