@@ -69,8 +69,8 @@ struct SQLRecipe: Sendable {
 
     static let files = [
         "fence-postgresql", "fence-postgresql-write", "fence-postgresql-enter", "fence-postgresql-row",
-        "fence-postgresql-row-write", "fence-postgresql-row-enter", "fence-mysql", "fence-mysql-write",
-        "fence-mysql-enter",
+        "fence-postgresql-row-write", "fence-postgresql-row-enter", "fence-postgresql-outbox",
+        "fence-postgresql-outbox-mark", "fence-mysql", "fence-mysql-write", "fence-mysql-enter",
     ]
 }
 
@@ -94,6 +94,14 @@ extension SQLRecipe {
                     'BEGIN INSERT INTO history (fence) VALUES (NEW.fence); RETURN NULL; END';
                 CREATE TRIGGER note AFTER INSERT OR UPDATE ON report FOR EACH ROW EXECUTE FUNCTION note();
                 """)
+    }
+
+    /// Marks in an outbox; the entry is a record's number.
+    static func postgreSQLOutbox(records: Int) throws -> Self {
+        let filling = "INSERT INTO outbox (body) SELECT 'x' FROM generate_series(1, \(records));\n"
+        return Self(
+            dialect: .postgreSQL, tables: try file("fence-postgresql") + file("fence-postgresql-outbox") + filling,
+            write: try file("fence-postgresql-outbox-mark"), enter: try file("fence-postgresql-enter"), history: "")
     }
 
     static func mySQL() throws -> Self {

@@ -8,7 +8,9 @@ import Testing
     @Test(.enabled(if: PrivateDatabase.Kind.postgreSQL != nil, "no PostgreSQL here: apt-get install postgresql"))
     func postgreSQL() async throws {
         let kind = try #require(PrivateDatabase.Kind.postgreSQL)
-        try await examine([try .postgreSQL(), try .postgreSQLRow()], await .start(kind))
+        let database = try await PrivateDatabase.start(kind)
+        try await examine([try .postgreSQL(), try .postgreSQLRow()], database)
+        try await recordsAreMarkedOnce(database)
     }
 
     @Test(.enabled(if: PrivateDatabase.Kind.mariaDB != nil, "no MariaDB here: apt-get install mariadb-server-core"))
@@ -64,6 +66,19 @@ import Testing
         #expect(result.errors == [])
         let rows = result.rows.split(separator: "ask", omittingEmptySubsequences: false).dropFirst()
         #expect(rows.map(\.count) == [1, 1, 0, 0, 1, 1])
+    }
+
+    private func recordsAreMarkedOnce(_ database: PrivateDatabase) async throws {
+        let recipe = try SQLRecipe.postgreSQLOutbox(records: 3)
+        // The first leader marks one, the second one that again, and the next; the first one comes back late.
+        let steps: [(token: UInt64, record: String, isMarked: Bool)] = [
+            (5, "1", true), (5, "1", false), (9, "1", false), (9, "2", true), (5, "3", false), (9, "3", true),
+        ]
+        let script = steps.map { recipe.write(.number($0.token), entry: $0.record) }.joined()
+        let result = try await database.run(database.kind.reset + recipe.creating() + script)
+        #expect(result.errors == [])
+        let rows = result.rows.split(separator: "ask", omittingEmptySubsequences: false).dropFirst()
+        #expect(rows.map { $0.joined() } == steps.map { $0.isMarked ? "\($0.token)" : "" })
     }
 
     /// Sixteen connections write under tokens that are new and tokens of old, some in a stricter isolation.
