@@ -6,7 +6,7 @@ import Testing
 
 /// Every order of what the library, the broker, the claimer and the clock can do, at random: at no instant owned when
 /// that is not proven, one claim at a time, every rebalance answered, and owned again when the faults have stopped.
-@Suite(.inBackground, .timeLimit(.minutes(5))) struct OwnershipOrderTests {
+@Suite(.inBackground, .serialized, .timeLimit(.minutes(5))) struct OwnershipOrderTests {
     /// How many orders: the machine's defects of ``OwnershipMachine/Mutant`` show within some hundreds.
     static let orders = 100_000
 

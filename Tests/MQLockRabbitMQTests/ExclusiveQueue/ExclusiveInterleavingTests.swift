@@ -4,7 +4,7 @@ import Testing
 
 /// The state machine of the exclusive queue, against a simulated broker, over generated interleavings. Set MQLOCK_SEED to
 /// the seed that a failure names to see it again.
-@Suite(.inBackground) struct ExclusiveInterleavingTests {
+@Suite(.inBackground, .serialized) struct ExclusiveInterleavingTests {
     private static let rounds = 10_000
 
     @Test(

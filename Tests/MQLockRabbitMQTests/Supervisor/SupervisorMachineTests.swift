@@ -2,7 +2,7 @@ import Testing
 
 @testable import MQLockRabbitMQ
 
-@Suite(.inBackground) struct SupervisorMachineTests {
+@Suite(.inBackground, .serialized) struct SupervisorMachineTests {
     private typealias Machine = SupervisorMachine
 
     /// Whether the world can produce the event: the outcome of an attempt needs an attempt.

@@ -5,7 +5,7 @@ import Testing
 
 /// The state machine of the token mutex, against a simulated broker, over generated interleavings. Set MQLOCK_SEED to
 /// the seed that a failure names to see it again.
-@Suite(.inBackground) struct TokenInterleavingTests {
+@Suite(.inBackground, .serialized) struct TokenInterleavingTests {
     @Test(arguments: [
         (TokenWorld.Faults(), 2), (TokenWorld.Faults.disconnects, 3), (TokenWorld.Faults.all, 3),
     ])

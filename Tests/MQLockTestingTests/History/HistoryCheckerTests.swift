@@ -181,7 +181,7 @@ import Testing
     }
 }
 
-@Suite("Generated histories", .inBackground) struct GeneratedHistoryTests {
+@Suite("Generated histories", .inBackground, .serialized) struct GeneratedHistoryTests {
     private let checker = HistoryChecker(maximumFree: .nanoseconds(Int64(HistoryGenerator.bound)))
 
     @Test func goodOnesPass() {

@@ -47,11 +47,11 @@ struct GuardProcessTests {
     @Test("renewed deadlines keep the command alive")
     func renewals() async throws {
         // Proofs that outlast a busy machine's hiccups, and a command that outlasts the proofs.
-        let long = try GuardUnderTest(["/bin/sh", "-c", "sleep 4; echo lived"])
-        _ = try await long.start(proof: .seconds(3))
+        let long = try GuardUnderTest(["/bin/sh", "-c", "sleep 11; echo lived"])
+        _ = try await long.start(proof: .seconds(10))
         let renewing = Task {
             while !Task.isCancelled {
-                long.tell(.deadline(BootClock.after(.seconds(3))))
+                long.tell(.deadline(BootClock.after(.seconds(10))))
                 try await Task.sleep(for: .milliseconds(50))
             }
         }

@@ -80,11 +80,12 @@ struct RunSessionTests {
 
     @Test("a proof that is renewed keeps the command alive")
     func renewed() async throws {
-        let locks = FakeLocks(proof: .seconds(3))
-        let test = try SessionUnderTest("sleep 4; exit 4", locks)
+        // As long as a busy machine may stop us, and no longer than the command runs.
+        let locks = FakeLocks(proof: .seconds(10))
+        let test = try SessionUnderTest("sleep 11; exit 4", locks)
         let renewing = Task {
             while !Task.isCancelled {
-                locks.proof.extend(to: .now.advanced(by: .seconds(3)))
+                locks.proof.extend(to: .now.advanced(by: .seconds(10)))
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
