@@ -64,7 +64,10 @@ struct BenchResult: Codable, Equatable {
         (self.mqlock, self.raw) = (mqlock, raw)
         ratio = raw.map { raw in
             var perSecond: Double?
-            if let ours = mqlock.perSecond, let theirs = raw.perSecond { perSecond = (ours / theirs).rounded(to: 3) }
+            // Where each process came to all its turns before the next one did, nothing was handed over.
+            if let ours = mqlock.perSecond, let theirs = raw.perSecond, theirs > 0 {
+                perSecond = (ours / theirs).rounded(to: 3)
+            }
             return Ratio(
                 p50: (mqlock.p50 / raw.p50).rounded(to: 3), p90: (mqlock.p90 / raw.p90).rounded(to: 3),
                 p99: (mqlock.p99 / raw.p99).rounded(to: 3), perSecond: perSecond)

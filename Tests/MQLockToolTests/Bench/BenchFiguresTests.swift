@@ -58,7 +58,11 @@ import Testing
         #expect(both.ratio == .init(p50: 2, p90: 2, p99: 2, perSecond: 0.5))
         let alone = BenchResult(mutex: "sac", measure: .recovery, processes: 2, mqlock: ours, raw: nil)
         #expect(alone.ratio == nil)
-        for result in [both, alone] {
+        // Nothing was handed over: there is no ratio to it.
+        let still = try #require(BenchFigures(sample([1000]), perSecond: 0))
+        let beside = BenchResult(mutex: "sac", measure: .handOver, processes: 2, mqlock: ours, raw: still)
+        #expect(beside.ratio?.p50 == 4 && beside.ratio?.perSecond == nil)
+        for result in [both, alone, beside] {
             let line = BenchReport.json(result)
             #expect(line.hasSuffix("}\n") && line.filter { $0 == "\n" }.count == 1)
             #expect(try JSONDecoder().decode(BenchResult.self, from: Data(line.utf8)) == result)
