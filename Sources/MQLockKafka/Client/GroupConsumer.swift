@@ -20,6 +20,7 @@ final class GroupConsumer: @unchecked Sendable {
     let topic: String
     private let client: ClientHandle
     private let queue: OpaquePointer
+    private var isClosing = false
 
     init(
         _ settings: ClientSettings, topic: String, log: @escaping @Sendable (LogLine) -> Void = { _ in }
@@ -96,14 +97,22 @@ final class GroupConsumer: @unchecked Sendable {
             })
     }
 
-    /// What the client knows of its membership at this instant.
-    func metadata() throws(KafkaFailure) -> GroupMetadata { try GroupMetadata(of: client) }
+    /// What the client knows of its membership at this instant; nothing any more once it closes. The library's thread,
+    /// which would be asked, throws away what it has not answered when it has left the group, and whoever asked would wait
+    /// for ever (librdkafka 2.0.2, `rd_kafka_cgrp_terminated`).
+    func metadata() throws(KafkaFailure) -> GroupMetadata {
+        guard !isClosing else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__DESTROY, "the client is leaving its group")
+        }
+        return try GroupMetadata(of: client)
+    }
 
     /// What made the client useless, if anything did: there is no event for some such ends.
     var fatalError: KafkaFailure? { client.fatalError }
 
     /// Leaves the group. Further events come by ``poll(for:)`` and have to be answered until ``isClosed``.
     func beginClosing() throws(KafkaFailure) {
+        isClosing = true
         try KafkaFailure.check(rd_kafka_consumer_close_queue(client.raw, queue))
     }
 
