@@ -7,6 +7,19 @@ enum ClusterMetadata {
     static func partitionCount(
         of topic: String, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> Int? {
+        try ask(about: topic, client, within: limit) { answer throws(KafkaFailure) in
+            guard let entry = answer?.onlyTopic else { return nil }
+            if KafkaFailure(entry.err).code.isUnknownTopic { return nil }
+            try KafkaFailure.check(entry.err)
+            return Int(entry.partition_cnt)
+        }
+    }
+
+    /// Asks for the cluster's metadata with one topic. The answer lives as long as `read` runs.
+    static func ask<Result>(
+        about topic: String, _ client: ClientHandle, within limit: Duration,
+        read: (rd_kafka_metadata?) throws(KafkaFailure) -> Result
+    ) throws(KafkaFailure) -> Result {
         guard let handle = rd_kafka_topic_new(client.raw, topic, nil) else {
             throw KafkaFailure(rd_kafka_last_error())
         }
@@ -14,12 +27,35 @@ enum ClusterMetadata {
         var answer: UnsafePointer<rd_kafka_metadata>?
         try KafkaFailure.check(
             rd_kafka_metadata(client.raw, 0, handle, &answer, Int32(clamping: limit.nanoseconds / 1_000_000)))
-        guard let answer else { return nil }
-        defer { rd_kafka_metadata_destroy(answer) }
-        guard answer.pointee.topic_cnt == 1, let entry = answer.pointee.topics?.pointee else { return nil }
-        if KafkaFailure(entry.err).code.isUnknownTopic { return nil }
-        try KafkaFailure.check(entry.err)
-        return Int(entry.partition_cnt)
+        defer { if let answer { rd_kafka_metadata_destroy(answer) } }
+        return try read(answer?.pointee)
+    }
+
+    /// Sends an administrative request and waits for its answer, which lives as long as `read` runs.
+    /// - Parameter send: gets the request's options, and the queue that it is to be answered in.
+    static func administer<Result>(
+        _ operation: rd_kafka_admin_op_t, _ client: ClientHandle, within limit: Duration,
+        send: (_ options: OpaquePointer?, _ queue: OpaquePointer) -> Void,
+        read: (_ event: OpaquePointer) throws(KafkaFailure) -> Result
+    ) throws(KafkaFailure) -> Result {
+        guard let queue = rd_kafka_queue_new(client.raw) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no queue for the answer")
+        }
+        defer { rd_kafka_queue_destroy(queue) }
+        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
+        let options = rd_kafka_AdminOptions_new(client.raw, operation)
+        defer { rd_kafka_AdminOptions_destroy(options) }
+        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
+        send(options, queue)
+        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        }
+        defer { rd_kafka_event_destroy(event) }
+        let code = rd_kafka_event_error(event)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
+            throw KafkaFailure(code, rd_kafka_event_error_string(event).map { String(cString: $0) })
+        }
+        return try read(event)
     }
 
     /// Creates a topic; no error when it exists.
@@ -37,27 +73,22 @@ enum ClusterMetadata {
         }
         defer { rd_kafka_NewTopic_destroy(new) }
         for (name, value) in settings { try KafkaFailure.check(rd_kafka_NewTopic_set_config(new, name, value)) }
-        guard let queue = rd_kafka_queue_new(client.raw) else {
-            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no queue for the answer")
-        }
-        defer { rd_kafka_queue_destroy(queue) }
-        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
-        let options = rd_kafka_AdminOptions_new(client.raw, RD_KAFKA_ADMIN_OP_CREATETOPICS)
-        defer { rd_kafka_AdminOptions_destroy(options) }
-        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
         var topics: [OpaquePointer?] = [new]
-        rd_kafka_CreateTopics(client.raw, &topics, 1, options, queue)
-        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
-            throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        try administer(RD_KAFKA_ADMIN_OP_CREATETOPICS, client, within: limit) { options, queue in
+            rd_kafka_CreateTopics(client.raw, &topics, 1, options, queue)
+        } read: { event throws(KafkaFailure) in
+            var count = 0
+            guard let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count),
+                count == 1, let result = results[0]
+            else { return }
+            let code = rd_kafka_topic_result_error(result)
+            guard code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+            throw KafkaFailure(code, rd_kafka_topic_result_error_string(result).map { String(cString: $0) })
         }
-        defer { rd_kafka_event_destroy(event) }
-        try KafkaFailure.check(rd_kafka_event_error(event))
-        var count = 0
-        guard let results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count),
-            count == 1, let result = results[0]
-        else { return }
-        let code = rd_kafka_topic_result_error(result)
-        guard code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-        throw KafkaFailure(code, rd_kafka_topic_result_error_string(result).map { String(cString: $0) })
     }
+}
+
+extension rd_kafka_metadata {
+    /// The topic that was asked for.
+    var onlyTopic: rd_kafka_metadata_topic? { topic_cnt == 1 ? topics?.pointee : nil }
 }

@@ -17,63 +17,45 @@ extension ClusterMetadata {
             case .topic(let name): (RD_KAFKA_RESOURCE_TOPIC, name)
             case .broker(let id): (RD_KAFKA_RESOURCE_BROKER, String(id))
             }
-        guard let queue = rd_kafka_queue_new(client.raw), let question = rd_kafka_ConfigResource_new(kind, name) else {
+        guard let question = rd_kafka_ConfigResource_new(kind, name) else {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG)
         }
-        defer {
-            rd_kafka_ConfigResource_destroy(question)
-            rd_kafka_queue_destroy(queue)
-        }
-        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
-        let options = rd_kafka_AdminOptions_new(client.raw, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS)
-        defer { rd_kafka_AdminOptions_destroy(options) }
-        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
+        defer { rd_kafka_ConfigResource_destroy(question) }
         var questions: [OpaquePointer?] = [question]
-        rd_kafka_DescribeConfigs(client.raw, &questions, 1, options, queue)
-        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
-            throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
+        return try administer(RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, client, within: limit) { options, queue in
+            rd_kafka_DescribeConfigs(client.raw, &questions, 1, options, queue)
+        } read: { event throws(KafkaFailure) in
+            func words(_ text: UnsafePointer<CChar>?) -> String? { text.map { String(cString: $0) } }
+            var count = 0
+            guard
+                let answers = rd_kafka_DescribeConfigs_result_resources(
+                    rd_kafka_event_DescribeConfigs_result(event), &count), count == 1, let answer = answers[0]
+            else { return [:] }
+            let refusal = rd_kafka_ConfigResource_error(answer)
+            guard refusal == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                throw KafkaFailure(refusal, words(rd_kafka_ConfigResource_error_string(answer)))
+            }
+            var settings: [String: String] = [:]
+            let entries = rd_kafka_ConfigResource_configs(answer, &count)
+            for index in 0..<count {
+                guard let entry = entries?[index], let name = words(rd_kafka_ConfigEntry_name(entry)) else { continue }
+                if let value = words(rd_kafka_ConfigEntry_value(entry)) { settings[name] = value }
+            }
+            return settings
         }
-        defer { rd_kafka_event_destroy(event) }
-        func words(_ text: UnsafePointer<CChar>?) -> String? { text.map { String(cString: $0) } }
-        let code = rd_kafka_event_error(event)
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaFailure(code, words(rd_kafka_event_error_string(event)))
-        }
-        var count = 0
-        guard
-            let answers = rd_kafka_DescribeConfigs_result_resources(
-                rd_kafka_event_DescribeConfigs_result(event), &count), count == 1, let answer = answers[0]
-        else { return [:] }
-        let refusal = rd_kafka_ConfigResource_error(answer)
-        guard refusal == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaFailure(refusal, words(rd_kafka_ConfigResource_error_string(answer)))
-        }
-        var settings: [String: String] = [:]
-        let entries = rd_kafka_ConfigResource_configs(answer, &count)
-        for index in 0..<count {
-            guard let entry = entries?[index], let name = words(rd_kafka_ConfigEntry_name(entry)) else { continue }
-            if let value = words(rd_kafka_ConfigEntry_value(entry)) { settings[name] = value }
-        }
-        return settings
     }
 
     /// The brokers of the cluster, and of how many copies the topic's partition with the fewest has.
     static func copies(
         of topic: String, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> (brokers: [Int32], replicas: Int) {
-        guard let handle = rd_kafka_topic_new(client.raw, topic, nil) else {
-            throw KafkaFailure(rd_kafka_last_error())
+        try ask(about: topic, client, within: limit) { answer in
+            guard let answer else { return ([], 0) }
+            let brokers = (0..<Int(answer.broker_cnt)).map { answer.brokers[$0].id }
+            guard let entry = answer.onlyTopic else { return (brokers, 0) }
+            let replicas = (0..<Int(entry.partition_cnt)).map { Int(entry.partitions[$0].replica_cnt) }
+            return (brokers.sorted(), replicas.min() ?? 0)
         }
-        defer { rd_kafka_topic_destroy(handle) }
-        var answer: UnsafePointer<rd_kafka_metadata>?
-        try KafkaFailure.check(
-            rd_kafka_metadata(client.raw, 0, handle, &answer, Int32(clamping: limit.nanoseconds / 1_000_000)))
-        guard let answer else { return ([], 0) }
-        defer { rd_kafka_metadata_destroy(answer) }
-        let brokers = (0..<Int(answer.pointee.broker_cnt)).map { answer.pointee.brokers[$0].id }
-        guard answer.pointee.topic_cnt == 1, let entry = answer.pointee.topics?.pointee else { return (brokers, 0) }
-        let replicas = (0..<Int(entry.partition_cnt)).map { Int(entry.partitions[$0].replica_cnt) }
-        return (brokers.sorted(), replicas.min() ?? 0)
     }
 }
 

@@ -63,22 +63,8 @@ extension LiveKafkaTests {
             }
         }
 
-        /// A member that has joined, and what it knew of itself then. It is polled only here.
         private func join(_ topic: String) throws -> (GroupConsumer, GroupMetadata) {
-            let own = [
-                ("group.id", topic), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "300"),
-                ("enable.auto.commit", "false"), ("partition.assignment.strategy", "range"),
-            ]
-            let consumer = try GroupConsumer(ClientSettings(connection: broker.connection, own: own), topic: topic)
-            try consumer.subscribe()
-            let deadline = ContinuousClock.now.advanced(by: .seconds(30))
-            while ContinuousClock.now < deadline {
-                guard case .assigned(let shards)? = consumer.poll(for: .milliseconds(50)) else { continue }
-                let metadata = try consumer.metadata()
-                try consumer.assign(shards)
-                return (consumer, metadata)
-            }
-            throw LockError(.timedOut, "nothing was assigned")
+            try GroupConsumer.joined(broker, topic, [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "300")])
         }
 
         private func leave(_ consumer: GroupConsumer) throws {

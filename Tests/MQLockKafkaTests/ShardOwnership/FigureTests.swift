@@ -123,20 +123,8 @@ extension LiveKafkaTests {
         }
 
         private func join(_ topic: String) throws -> (GroupConsumer, GroupMetadata) {
-            let own = [
-                ("group.id", topic), ("session.timeout.ms", "60000"), ("max.poll.interval.ms", "300000"),
-                ("enable.auto.commit", "false"), ("partition.assignment.strategy", "range"),
-            ]
-            let consumer = try GroupConsumer(ClientSettings(connection: broker.connection, own: own), topic: topic)
-            try consumer.subscribe()
-            let deadline = ContinuousClock.now.advanced(by: .seconds(30))
-            while ContinuousClock.now < deadline {
-                guard case .assigned(let shards)? = consumer.poll(for: .milliseconds(50)) else { continue }
-                let metadata = try consumer.metadata()
-                try consumer.assign(shards)
-                return (consumer, metadata)
-            }
-            throw LockError(.timedOut, "nothing was assigned")
+            try GroupConsumer.joined(
+                broker, topic, [("session.timeout.ms", "60000"), ("max.poll.interval.ms", "300000")])
         }
     }
 }
