@@ -26,10 +26,19 @@ extension ElectionSuite {
                 let players = [
                     try await bench.player("one"), try await bench.player("two"), try await bench.player("three"),
                 ]
+                // Ceding to those who are there: not before all are.
+                let areThere = Replay<Void>()
                 for player in players {
-                    player.habit.withLock { $0 = { leadership in await leadership.cede() } }
+                    player.habit.withLock { habit in
+                        habit = { leadership in
+                            _ = await areThere.first { true }
+                            await leadership.cede()
+                        }
+                    }
                     player.run()
                 }
+                try await bench.inLine(players.count)
+                areThere.send(())
                 for turn in 0..<bench.subject.turns { _ = try await bench.next(after: turn, "turn \(turn + 1)") }
                 let leaders = Set(bench.stage.entries.soFar.map(\.owner))
                 try bench.require(leaders.count > 1, "one candidate alone led \(bench.subject.turns) times")
