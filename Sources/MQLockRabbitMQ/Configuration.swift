@@ -8,9 +8,6 @@ extension RabbitMQLocks {
         public var uri: String
         /// Which mutex the names of this provider use. All programs must use the same one for one name.
         public var mutex: Mutex
-        /// Whether the names' queues are replicated; `nil` takes what the URI says (`durability=fast`), else
-        /// ``RabbitMQLocks/Durability/replicated``. All programs must use the same for one name.
-        public var durability: Durability?
         /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``RabbitMQLocks/Proof/session``.
         public var proof: Proof?
         /// Who we are, shown to operators and other contenders; by default host and process id.
@@ -42,16 +39,10 @@ extension RabbitMQLocks {
         /// Users of the broker whose requests to yield are obeyed (`mqlock break`), as the broker has validated them;
         /// `nil` for the URI's own user only. With SASL EXTERNAL there is no user in the URI, so `nil` means nobody.
         public var yieldUsers: Set<String>?
-        /// A test switch: how often a hold without limit is renewed; nil for half of the acknowledgement timeout.
-        var renewalInterval: Duration?
-        /// A test switch, see `TokenMachine.mutantKeepsLateDeliveries`.
-        var mutantKeepsLateDeliveries = false
-
         /// A configuration for the broker at `uri`.
         public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .singleActiveConsumer) {
             self.uri = uri
             self.mutex = mutex
-            durability = nil
             proof = nil
             owner = Self.defaultOwner
             heartbeat = nil
@@ -85,18 +76,10 @@ extension RabbitMQLocks {
 
         /// Every mutex, the default first. Documentation, benchmarks and the command's options are made from it.
         public static let allCases = [singleActiveConsumer, token, exclusiveQueue]
-    }
 
-    /// Where the broker keeps what a lock is made of.
-    public struct Durability: Hashable, Sendable, CustomStringConvertible {
-        /// The choice's name, as the URI takes it.
-        public let description: String
-
-        /// Quorum queues: on a majority of the cluster's nodes, and on disk before anybody is told. The default.
-        public static let replicated = Self(description: "replicated")
-        /// Classic queues: on one node, so a lock is gone for as long as that node is down; quicker. The token mutex's
-        /// tokens then grow over a crash of the broker only as far as the clocks of the hosts agree.
-        public static let fast = Self(description: "fast")
+        /// How many messages a contender may have unacknowledged. In a line, room for the token, a companion, a fresh token
+        /// and surplus ones that come at once; all contenders of a name must use the same †.
+        var prefetch: UInt16 { self == .token ? 1 : 8 }
     }
 
     /// What proves that a hold stands.
@@ -106,7 +89,7 @@ extension RabbitMQLocks {
 
         /// The session: the node that we are connected to answers. Costs nothing per lock. The default.
         public static let session = Self(description: "session")
-        /// Also the lock's queue: it has to confirm a message for each held lock every half heartbeat, which a node that
+        /// Also the lock's queue: it has to hand a message back for each held lock every half heartbeat, which a node that
         /// is cut off from its cluster cannot have it do. For the single active consumer.
         public static let quorum = Self(description: "quorum")
     }

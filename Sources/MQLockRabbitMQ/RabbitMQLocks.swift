@@ -24,18 +24,28 @@ public final class RabbitMQLocks: LockProvider {
     private let drainTimeout: Duration
 
     /// Prepares a provider; no I/O happens before the first use or ``run()``.
-    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense.
-    public init(_ configuration: Configuration, observer: (any LockObserver)? = nil) throws(LockError) {
-        let settings = try SessionSettings(configuration)
+    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense; `unreachable` when the
+    ///   process is out of file descriptors.
+    public convenience init(
+        _ configuration: Configuration, observer: (any LockObserver)? = nil
+    ) throws(LockError) {
+        try self.init(
+            SessionSettings(configuration), maximumWaiters: configuration.maximumWaiters,
+            drainTimeout: configuration.drainTimeout, observer: observer)
+    }
+
+    /// With settings that no configuration has: for tests that cannot wait for half an hour.
+    init(
+        _ settings: SessionSettings, maximumWaiters: Int = 1000, drainTimeout: Duration = .seconds(5),
+        observer: (any LockObserver)? = nil
+    ) throws(LockError) {
         let relay = ObserverRelay(observer)
-        capabilities = configuration.mutex.capabilities(settings)
-        supervisor = Supervisor(settings: settings, configuration: configuration, relay: relay)
+        capabilities = settings.mutex.capabilities(settings)
+        supervisor = try Supervisor(settings: settings, relay: relay)
         front = LockFront(
-            contender: SessionContender(
-                Lifetime(supervisor), patience: settings.connectTimeout + settings.requestTimeout),
-            owner: configuration.owner, relay: relay,
-            maximumWaiters: configuration.maximumWaiters)
-        drainTimeout = configuration.drainTimeout
+            contender: SupervisedContender(Lifetime(supervisor)), owner: settings.owner, relay: relay,
+            maximumWaiters: maximumWaiters)
+        self.drainTimeout = drainTimeout
     }
 
     /// Keeps the session until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
@@ -82,57 +92,22 @@ private final class Lifetime: Sendable {
     }
 }
 
-/// Contends for names over whatever session stands, and goes back in line over the next when one ends.
-private struct SessionContender: BrokerContender {
+/// This process's contender for every name, as long as anybody needs it.
+private struct SupervisedContender: BrokerContender {
     private let lifetime: Lifetime
-    /// How long a try waits for a session.
-    private let patience: Duration
-    private var supervisor: Supervisor { lifetime.supervisor }
 
-    init(_ lifetime: Lifetime, patience: Duration) {
-        self.lifetime = lifetime
-        self.patience = patience
-    }
+    init(_ lifetime: Lifetime) { self.lifetime = lifetime }
 
     func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
-        while true {
-            let session = try await supervisor.session(for: name, until: deadline)
-            if let record = try await ask(session, name, waits: true, deadline) { return record }
+        guard let record = try await lifetime.supervisor.acquire(name, waits: true, deadline: deadline) else {
+            preconditionFailure("a wait for \(name) ended without a lock")
         }
+        return record
     }
 
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
-        let deadline = ContinuousClock.now.advanced(by: patience)
-        while true {
-            let session = try await supervisor.session(for: name, until: deadline)
-            switch await session.contend(name, waits: false, deadline: nil) {
-            case .contended: return nil
-            case let answer:
-                if let record = try Self.record(answer, name) { return record }
-            }
-        }
+        try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
-    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
-        guard let session = record.origin as? Session else { return }
-        await session.release(record)
-    }
-
-    private func ask(
-        _ session: Session, _ name: LockName, waits: Bool, _ deadline: ContinuousClock.Instant?
-    ) async throws(LockError) -> LeaseRecord? {
-        try Self.record(await session.contend(name, waits: waits, deadline: deadline), name)
-    }
-
-    /// The grant; nil to go back in line over the next session.
-    private static func record(_ answer: NameEntry.Answer, _ name: LockName) throws(LockError) -> LeaseRecord? {
-        switch answer {
-        case .granted(let record): return record
-        case .sessionEnded(.shutdown): throw .shutDown
-        case .sessionEnded, .contended: return nil
-        case .timedOut(let obstacle): throw .timedOut(name, detail: obstacle ?? "it was held or waited for elsewhere")
-        case .cancelled: throw .cancelled(name)
-        case .failed(let error): throw error
-        }
-    }
+    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async { await lifetime.supervisor.release(record) }
 }

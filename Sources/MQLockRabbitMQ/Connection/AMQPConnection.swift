@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-/// One AMQP connection over librabbitmq, used on one thread: the event loop's.
+/// One AMQP connection over librabbitmq, used on one thread: the event loop's, once it has moved there.
 ///
 /// **Reading.** `readAvailable` hands out what has arrived and never waits. It has to be called when the socket is
 /// readable, when `hasBufferedInput` is true (a write may read ahead, and `poll` knows nothing of that), and at least
@@ -39,7 +39,7 @@ final class AMQPConnection {
     var isReading = false
     var isBatching = false
     var isCorked = false
-    private let thread = LoopThread.currentID
+    private var thread = LoopThread.currentID
 
     /// Takes over a connection that is logged in.
     init(
@@ -58,6 +58,9 @@ final class AMQPConnection {
         destroy()
     }
 
+    /// A connection is opened on a thread that may block, and then moves to the one that uses it.
+    func moveToThisThread() { thread = LoopThread.currentID }
+
     /// The longest time that may pass between two calls of `readAvailable`.
     var serviceInterval: Duration { heartbeat / 4 }
 
@@ -75,7 +78,7 @@ final class AMQPConnection {
     /// The library's connection, for one call.
     func live() throws(ConnectionFailure) -> amqp_connection_state_t {
         guard let state else { throw failure ?? ConnectionFailure(.brokerClosed(code: 0, text: "closed")) }
-        assert(LoopThread.currentID == thread, "an AMQP connection is used on the thread that opened it only")
+        assert(LoopThread.currentID == thread, "an AMQP connection is used on one thread only")
         return state
     }
 

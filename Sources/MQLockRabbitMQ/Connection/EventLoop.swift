@@ -1,3 +1,4 @@
+import MQLock
 import Synchronization
 
 #if canImport(Glibc)
@@ -7,64 +8,76 @@ import Glibc
 import Darwin
 #endif
 
-/// One thread that waits for jobs, timers and at most one socket, and is the executor of the actor that owns them.
+/// What a loop serves: something with a socket. All of it runs on the loop's thread.
+protocol LoopClient: AnyObject {
+    /// For `poll`; stays the same while the client is watched.
+    var socketDescriptor: Int32 { get }
+    /// Whether what was read from the socket earlier still waits: `poll` does not report that.
+    var hasBufferedInput: Bool { get }
+    /// Whether something could not be written for want of room in the socket's buffer.
+    var wantsToWrite: Bool { get }
+    /// There is something to read, or room to write, or an error.
+    func socketIsReady()
+    /// Called at the end of every turn, before the loop sleeps: the place to send what the turn has written.
+    func endTurn()
+}
+
+/// One thread that waits for jobs, timers and sockets, and is the executor of the actor that owns them.
 ///
 /// An actor makes it its executor by returning `asUnownedSerialExecutor()` from `unownedExecutor`. Its methods then
-/// run on the loop's thread, and so do timers and the socket's handlers, which may use `assumeIsolated`.
+/// run on the loop's thread, and so do timers and clients. What lives on the loop needs no lock and no hop.
 ///
-/// A turn of the loop runs, in this order, the jobs that have come, the timers that are due, the socket's handler if
-/// the socket is readable, and `afterTurn`; then it sleeps until there is something to do.
+/// A turn of the loop runs, in this order, the jobs that have come, the results of work that was done elsewhere, the
+/// timers that are due, the clients whose sockets are ready, and every client's `endTurn`; then it sleeps until there
+/// is something to do. Nothing may block in a turn; what has to goes through `offload`.
 ///
-/// **Life.** The thread holds the loop, so somebody has to call `stop()`; the owning actor's `deinit` is a good last
-/// place. `stop()` may be called from anywhere, more than once, and waits for nothing. The loop then forgets the
-/// socket, `afterTurn` and all timers without firing them (resolve what waits for them first), runs the jobs that
-/// have come and ends its thread. A job that is enqueued later starts a new thread, which ends when there are no
-/// more: at any time at most one thread serves the loop, so an actor call after `stop()` is isolated as before and
-/// never hangs.
+/// **Life.** The thread starts with the first job. It holds the loop, so somebody has to call `stop()`; the owning
+/// actor's `deinit` is a good last place. `stop()` may be called from anywhere, more than once, and waits for nothing.
+/// The loop then forgets clients, timers and offloaded work (resolve what waits for them first), runs the jobs that have
+/// come and ends its thread. A job that is enqueued later starts a new thread, which ends when there are no more: at
+/// any time at most one thread serves the loop, so an actor call after `stop()` is isolated as before and never hangs.
 ///
-/// **No lost wake-up.** `jobs` and `isSleeping` are guarded by one lock. The loop sets `isSleeping` in the section in
-/// which it finds `jobs` empty, so a job is either appended before that section, and found, or after it, and then
-/// its `enqueue` sees `isSleeping` and writes to the pipe, which stays readable until the loop has returned from
-/// `poll` and drained it. What the loop drains was written, under the lock, after an append; and the loop looks at
-/// `jobs` again after each drain. `enqueue` clears `isSleeping`, so a burst costs one write.
+/// **No lost wake-up.** `jobs`, `results` and `isSleeping` are guarded by one lock. The loop sets `isSleeping` in the
+/// section in which it finds both empty, so a job is either appended before that section, and found, or after it, and
+/// then its `enqueue` sees `isSleeping` and writes to the pipe, which stays readable until the loop has returned from
+/// `poll` and drained it. What the loop drains was written, under the lock, after an append; and the loop looks again
+/// after each drain. `enqueue` clears `isSleeping`, so a burst costs one write.
 final class EventLoop: SerialExecutor, Sendable {
     private struct Shared {
         var jobs: [UnownedJob] = []
+        /// Offloaded work that is done, by its number.
+        var results: [(number: UInt64, result: Handover)] = []
         var isSleeping = false
         var isStopping = false
         /// A thread runs `serve`, or is about to.
-        var isServed = true
-    }
-
-    private struct Watch {
-        let descriptor: Int32
-        let hasBuffered: () -> Bool
-        let onReadable: () -> Void
+        var isServed = false
     }
 
     /// What only the loop's thread touches.
     private struct Local {
         var timers = TimerQueue()
-        var watch: Watch?
-        var afterTurn: (() -> Void)?
+        var clients: [any LoopClient] = []
+        var awaited: [UInt64: (Handover) -> Void] = [:]
         var isStopped = false
+    }
+
+    /// A value on its way from the thread that made it to the loop's; neither keeps a copy.
+    private struct Handover: @unchecked Sendable {
+        let value: Any
     }
 
     private let name: String
     private let wakePipe: WakePipe
-    private let shared = LoopLock(Shared())
+    private let shared = Locked(Shared())
+    private let lastNumber = Atomic<UInt64>(0)
     /// The thread that serves now, 0 for none. A thread can only ever read its own number here if it stored it.
     private let servingThread = Atomic<UInt>(0)
     nonisolated(unsafe) private var local = Local()
 
-    /// Starts the thread. Fails if the process is out of descriptors or threads.
+    /// Fails if the process is out of descriptors.
     init(name: String) throws(ConnectionFailure) {
         self.name = name
         wakePipe = try WakePipe()
-        let status = LoopThread.start(name: name) { self.serve() }
-        guard status == 0 else {
-            throw ConnectionFailure(.system("cannot start a thread: \(systemErrorText(status))"))
-        }
     }
 
     /// Whether the caller runs on the loop's thread.
@@ -107,30 +120,38 @@ final class EventLoop: SerialExecutor, Sendable {
 
     // MARK: On the loop only
 
-    /// Called once at the end of every turn, before the loop sleeps: the place to flush what the turn has written.
-    var afterTurn: (() -> Void)? {
-        get {
-            checkIsolated()
-            return local.afterTurn
-        }
-        set {
-            checkIsolated()
-            if !local.isStopped { local.afterTurn = newValue }
-        }
+    /// Serves the client from now on.
+    func watch(_ client: any LoopClient) {
+        checkIsolated()
+        if !local.isStopped { local.clients.append(client) }
     }
 
-    /// Calls `onReadable` whenever the descriptor is readable or in error, or `hasBuffered` says that something that
-    /// was read from it earlier still waits; `poll` does not report the latter. Replaces the descriptor watched so far.
-    func watch(_ descriptor: Int32, hasBuffered: @escaping () -> Bool, onReadable: @escaping () -> Void) {
+    /// To be called before the client's descriptor is closed.
+    func unwatch(_ client: any LoopClient) {
+        checkIsolated()
+        local.clients.removeAll { $0 === client }
+    }
+
+    /// Runs `work`, which may block, on a thread of its own, and `done` with its result on the loop. A loop that is
+    /// stopped meanwhile drops the result.
+    func offload<Result>(
+        _ work: @escaping @Sendable () -> sending Result, then done: @escaping (Result) -> Void
+    ) {
         checkIsolated()
         guard !local.isStopped else { return }
-        local.watch = Watch(descriptor: descriptor, hasBuffered: hasBuffered, onReadable: onReadable)
-    }
-
-    /// To be called before the descriptor is closed.
-    func unwatch() {
-        checkIsolated()
-        local.watch = nil
+        let number = lastNumber.add(1, ordering: .relaxed).newValue
+        local.awaited[number] = { handover in
+            if let result = handover.value as? Result { done(result) }
+        }
+        let body: @Sendable () -> Void = { [self] in
+            let result = Handover(value: work())
+            shared.withLock { shared in
+                shared.results.append((number, result))
+                wakeUp(&shared)
+            }
+        }
+        // Out of threads: the loop has to wait for the work, which is better than to drop it.
+        if LoopThread.start(name: "\(name)+", body) != 0 { body() }
     }
 
     /// Runs `body` on the loop at `deadline` or soon after. `poll` does not count the time that the machine is
@@ -161,23 +182,28 @@ final class EventLoop: SerialExecutor, Sendable {
         servingThread.store(LoopThread.currentID, ordering: .relaxed)
         let executor = asUnownedSerialExecutor()
         var batch: [UnownedJob] = []
-        var isReadable = false
+        var ready: [any LoopClient] = []
         while true {
+            var results: [(number: UInt64, result: Handover)] = []
             let isStopping = shared.withLock { shared in
                 shared.isSleeping = false
                 swap(&batch, &shared.jobs)
+                swap(&results, &shared.results)
                 return shared.isStopping
             }
             if isStopping { local = Local(isStopped: true) }
             for job in batch { job.runSynchronously(on: executor) }
             batch.removeAll(keepingCapacity: true)
+            for (number, result) in results { local.awaited.removeValue(forKey: number)?(result) }
             fireTimers()
-            if let watch = local.watch, isReadable || watch.hasBuffered() { watch.onReadable() }
-            if let afterTurn = local.afterTurn { afterTurn() }
+            for client in ready where isWatched(client) { client.socketIsReady() }
+            for client in local.clients where client.hasBufferedInput { client.socketIsReady() }
+            for client in local.clients { client.endTurn() }
+            ready.removeAll(keepingCapacity: true)
 
-            let hasBuffered = local.watch?.hasBuffered() ?? false
+            let hasBuffered = local.clients.contains { $0.hasBufferedInput }
             let next: Next = shared.withLock { shared in
-                if !shared.jobs.isEmpty || hasBuffered { return .work }
+                if !shared.jobs.isEmpty || !shared.results.isEmpty || hasBuffered { return .work }
                 if shared.isStopping {
                     guard local.isStopped else { return .work }
                     // From here on another thread may serve: nothing is touched any more.
@@ -189,12 +215,15 @@ final class EventLoop: SerialExecutor, Sendable {
                 return .sleep
             }
             switch next {
-            case .work: isReadable = local.isStopped ? false : poll(until: .now)
-            case .sleep: isReadable = poll(until: local.timers.nextDeadline())
+            case .work: if !local.isStopped { poll(until: .now, &ready) }
+            case .sleep: poll(until: local.timers.nextDeadline(), &ready)
             case .end: return
             }
         }
     }
+
+    /// A client may be gone before its turn comes.
+    private func isWatched(_ client: any LoopClient) -> Bool { local.clients.contains { $0 === client } }
 
     private func fireTimers() {
         guard local.timers.count > 0 else { return }
@@ -210,17 +239,21 @@ final class EventLoop: SerialExecutor, Sendable {
         wakePipe.signal()
     }
 
-    /// Waits for the pipe, the socket or the deadline (nil: for ever); returns whether the socket's handler is due.
-    private func poll(until deadline: ContinuousClock.Instant?) -> Bool {
-        let socket = local.watch?.descriptor
-        return withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { descriptors in
+    /// Waits for the pipe, a socket or the deadline (nil: without one); collects the clients whose sockets are ready.
+    private func poll(until deadline: ContinuousClock.Instant?, _ ready: inout [any LoopClient]) {
+        let clients = local.clients
+        withUnsafeTemporaryAllocation(of: pollfd.self, capacity: clients.count + 1) { descriptors in
             descriptors[0] = pollfd(fd: wakePipe.readEnd, events: Int16(POLLIN), revents: 0)
-            // poll ignores negative descriptors.
-            descriptors[1] = pollfd(fd: socket ?? -1, events: Int16(POLLIN), revents: 0)
+            for (index, client) in clients.enumerated() {
+                let events = client.wantsToWrite ? POLLIN | POLLOUT : POLLIN
+                descriptors[index + 1] = pollfd(fd: client.socketDescriptor, events: Int16(events), revents: 0)
+            }
             // Interrupted counts as woken: the next turn finds nothing to do and comes back.
-            guard pollDescriptors(descriptors, until: deadline) > 0 else { return false }
+            guard pollDescriptors(descriptors, until: deadline) > 0 else { return }
             if descriptors[0].revents != 0 { wakePipe.drain() }
-            return descriptors[1].revents != 0
+            for (index, client) in clients.enumerated() where descriptors[index + 1].revents != 0 {
+                ready.append(client)
+            }
         }
     }
 }

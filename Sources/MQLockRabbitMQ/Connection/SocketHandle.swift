@@ -1,3 +1,5 @@
+import MQLock
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -12,7 +14,7 @@ import Darwin
 final class SocketHandle: Sendable {
     /// For the loop to poll. On the connection's thread, and not after the connection has failed or was closed.
     let descriptor: Int32
-    private let isOpen = LoopLock(true)
+    private let isOpen = Locked(true)
 
     init(duplicating descriptor: Int32) throws(ConnectionFailure) {
         self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)

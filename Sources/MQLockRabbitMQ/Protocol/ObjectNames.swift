@@ -6,31 +6,31 @@ import MQLock
 /// second is refused. Control characters and `%` are percent-encoded: RabbitMQ strips CR and LF from queue names, and
 /// two lock names that differ in them only would become one.
 struct ObjectNames: Sendable, Equatable {
+    /// The exchange through which everything that counts is published: direct, durable. A queue is bound to it with its own
+    /// name as the key. Who may lock is decided by the broker's permissions on it.
+    static let exchange = "mqlock.v1"
+
     /// The queue that is the lock.
     let queue: String
     /// The write-once register that names the valid token's nonce.
     let register: String
-    /// The exclusive queue that lets one contender at a time mend a lock whose queue was deleted.
+    /// The exclusive queue that lets one contender at a time mend a lock whose token is gone.
     let mend: String
     /// The line of those who wait for an exclusive queue.
     let line: String
-    /// The fencing register of an exclusive queue: the largest number that was granted.
-    let fence: String
 
     /// Every queue that there may be of the name, whatever the mutex.
-    var all: [String] { [queue, register, mend, line, fence] }
+    var all: [String] { [queue, register, mend, line] }
 
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
-    private static let prefix = "mqlock.v1"
 
     init(_ name: LockName, vhost: String) throws(LockError) {
         let encoded = Self.encode(name)
-        queue = "\(Self.prefix)/\(encoded)"
-        register = "\(Self.prefix).seeded/\(encoded)"
-        mend = "\(Self.prefix).mend/\(encoded)"
-        line = "\(Self.prefix).line/\(encoded)"
-        fence = "\(Self.prefix).fence/\(encoded)"
+        queue = "\(Self.exchange)/\(encoded)"
+        register = "\(Self.exchange).seeded/\(encoded)"
+        mend = "\(Self.exchange).mend/\(encoded)"
+        line = "\(Self.exchange).line/\(encoded)"
         // A quorum queue is a Raft cluster whose id is made of virtual host and queue name: both count.
         let room = Self.maximumLength - vhost.utf8.count - 1
         let longest = max(queue.utf8.count, register.utf8.count)

@@ -56,6 +56,13 @@ struct MessageText: Hashable, Sendable {
 
     var payload: [UInt8] { Array("\(Self.version) \(word) \(number) \(nonce)".utf8) }
 
+    /// The text of a message that counts: one that the broker delivers with our exchange; nil for any other. Who may publish
+    /// through the exchange is decided by the broker, whatever a message says.
+    init?(_ delivery: Delivery) {
+        guard delivery.exchange == ObjectNames.exchange, !delivery.isOversize else { return nil }
+        self.init(payload: delivery.body)
+    }
+
     /// Reads a payload; nil for whatever is not exactly a text of this version.
     init?(payload: [UInt8]) {
         guard payload.count <= Self.maximumLength, let text = String(validating: payload, as: UTF8.self) else {
@@ -87,33 +94,34 @@ struct TokenMessage: LockMessage, Hashable {
         self.nonce = nonce
     }
 
-    /// Reads a payload; nil for whatever is not exactly a token of this version.
-    init?(payload: [UInt8]) {
-        guard let text = MessageText(payload: payload), text.word == Self.word else { return nil }
+    /// Reads a text; nil for whatever is no token.
+    init?(_ text: MessageText) {
+        guard text.word == Self.word else { return nil }
         self.init(number: text.number, nonce: text.nonce)
     }
 }
 
-/// The payloads of the single active consumer mutex: `mqlock.v1 sac NUMBER NONCE` for a token, by which a contender takes
-/// or renews its hold, and `mqlock.v1 seed NUMBER NONCE` for what a contender puts into a queue that may be without one.
-struct SACMessage: LockMessage, Hashable {
-    static let type = "mqlock.v1.sac"
+/// What is in a line: `mqlock.v1 line NUMBER NONCE` is a token, and `mqlock.v1 proof 0 NONCE` what a holder has the queue hand
+/// back to it, to prove that it still serves nobody else.
+struct LineMessage: LockMessage, Hashable {
+    static let type = "mqlock.v1.line"
 
-    let isSeed: Bool
+    enum Kind: String, Sendable { case token = "line", companion = "proof" }
+
+    let kind: Kind
+    /// 0 for a companion.
     let number: UInt64
     let nonce: Nonce
 
-    private static let (token, seed) = ("sac", "seed")
+    var payload: [UInt8] { MessageText(kind.rawValue, number, nonce).payload }
 
-    var payload: [UInt8] { MessageText(isSeed ? Self.seed : Self.token, number, nonce).payload }
-
-    init(isSeed: Bool, number: UInt64, nonce: Nonce) {
-        (self.isSeed, self.number, self.nonce) = (isSeed, number, nonce)
+    init(_ kind: Kind, number: UInt64, nonce: Nonce) {
+        (self.kind, self.number, self.nonce) = (kind, number, nonce)
     }
 
-    /// Reads a payload; nil for whatever is not exactly one of the two.
-    init?(payload: [UInt8]) {
-        guard let text = MessageText(payload: payload), [Self.token, Self.seed].contains(text.word) else { return nil }
-        self.init(isSeed: text.word == Self.seed, number: text.number, nonce: text.nonce)
+    /// Reads a text; nil for whatever is not one of the two.
+    init?(_ text: MessageText) {
+        guard let kind = Kind(rawValue: text.word), kind == .token || text.number == 0 else { return nil }
+        self.init(kind, number: text.number, nonce: text.nonce)
     }
 }

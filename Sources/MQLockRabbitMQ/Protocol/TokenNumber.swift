@@ -58,7 +58,7 @@ enum TokenNumber {
             "this machine's clock says \(now); fencing tokens are numbered from 2026 on: set the clock")
     }
 
-    private static func outOfBounds(_ number: UInt64, _ now: Date) -> LockError {
+    static func outOfBounds(_ number: UInt64, _ now: Date) -> LockError {
         LockError(
             .tokenRegression,
             """

@@ -1,6 +1,6 @@
 import MQLock
 
-/// The connection of somebody who asks: with a queue for answers, and an open ear for contenders that begin to listen.
+/// The connection of somebody who asks: with a queue for answers, which also hears contenders that begin to listen.
 actor AskingConnection {
     enum Event: Sendable {
         /// With the number of the question.
@@ -18,21 +18,16 @@ actor AskingConnection {
     private let settings: SessionSettings
     private let identity = Nonce()
     private let events: AsyncStream<Event>.Continuation
-    private var connection: AMQPConnection?
+    private var link: Link?
+    private var channel: Channel?
     private var opening: CheckedContinuation<LockError?, Never>?
     private var counting: CheckedContinuation<LockView.QueueView, Never>?
-    private var beat: TimerID?
-    private var deadline: TimerID?
 
-    /// The latest; the broker closes the channel of who asks for a queue that is not there.
-    private var countingChannel = AskingConnection.channel
-
-    private static let channel: UInt16 = 1
     private static let tag = "reply"
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    /// - Parameter events: takes what is told until the end, which is `ended` unless it is `close`.
+    /// - Parameter events: takes what is said until the end, which is `ended` unless it is `close`.
     init(_ settings: SessionSettings, events: AsyncStream<Event>.Continuation) throws(LockError) {
         do throws(ConnectionFailure) { loop = try EventLoop(name: "mqlock-asks") } catch { throw LockError(error) }
         self.settings = settings
@@ -47,74 +42,61 @@ actor AskingConnection {
 
     /// Connects and makes the queue for answers; one that observes hears also who begins to listen.
     func open(observing name: LockName? = nil) async throws(LockError) {
-        do throws(ConnectionFailure) {
-            let connection = try AMQPConnection.open(
-                settings.endpoint, timeout: settings.connectTimeout,
-                clientProperties: ["connection_name": "mqlock \(settings.owner.prefix(200)) asks \(identity)"])
-            self.connection = connection
-            loop.watch(
-                connection.socketDescriptor, hasBuffered: { [unowned connection] in connection.hasBufferedInput }
-            ) {
-                [unowned self] in readable()
-            }
-        } catch {
-            throw LockError(error)
-        }
         let refused = await withCheckedContinuation { continuation in
             opening = continuation
-            let queue = replyQueue
-            deadline = loop.schedule(at: .now.advanced(by: settings.requestTimeout)) { [unowned self] in
-                end(
-                    LockError(
-                        .unreachable, "the broker at \(settings.endpoint.address) accepts logins but does not answer"))
-            }
-            perform { connection throws(ConnectionFailure) in
-                try connection.channelOpen(Self.channel)
-                try connection.exchangeDeclare(Self.channel, ControlNames.exchange, type: "direct", durable: true)
-                try connection.queueDeclare(
-                    Self.channel, queue, exclusive: true, autoDelete: true, arguments: ControlNames.queueArguments)
-                if let name {
-                    try connection.queueBind(
-                        Self.channel, queue, exchange: ControlNames.exchange, routingKey: ControlNames.helloKey(name))
+            loop.offload { [settings, identity] in
+                Result { () throws(ConnectionFailure) in
+                    try AMQPConnection.open(
+                        settings.endpoint, timeout: settings.connectTimeout,
+                        clientProperties: ["connection_name": "mqlock \(settings.owner.prefix(200)) asks \(identity)"])
                 }
-                try connection.basicConsume(Self.channel, queue, tag: Self.tag, noAck: true)
+            } then: { result in
+                self.opened(result, name)
             }
-            pulse()
         }
         if let refused { throw refused }
     }
 
-    func close() {
-        if let connection {
-            unwatch()
-            connection.close()
+    private func opened(_ result: Result<AMQPConnection, ConnectionFailure>, _ name: LockName?) {
+        let link: Link
+        switch result {
+        case .success(let connection): link = Link(connection, on: loop, requestTimeout: settings.requestTimeout)
+        case .failure(let failure): return settle(LockError(failure))
         }
-        connection = nil
+        self.link = link
+        link.serve(for: self)
+        channel = link.open(for: self)
+        let queue = replyQueue
+        let keys = [queue] + (name.map { [ControlNames.helloKey($0)] } ?? [])
+        channel?.declareControlExchange()
+        channel?.declare(queue, exclusive: true, autoDelete: true, ControlNames.queueArguments)
+        for key in keys {
+            channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
+                try connection.queueBind(channel, queue, exchange: ControlNames.exchange, routingKey: key)
+            }
+        }
+        channel?.consume(queue, tag: Self.tag, noAck: true)
+    }
+
+    func close() {
+        link?.close()
+        (link, channel) = (nil, nil)
         settle(LockError(.cancelled, "the connection was closed"))
         loop.stop()
     }
 
     private func end(_ error: LockError) {
-        guard let connection else { return }
-        unwatch()
-        connection.abort()
-        self.connection = nil
+        guard let link else { return }
+        link.close()
+        (self.link, channel) = (nil, nil)
         settle(error)
         events.yield(.ended(error))
-    }
-
-    private func unwatch() {
-        for timer in [beat, deadline].compactMap(\.self) { loop.cancel(timer) }
-        loop.unwatch()
     }
 
     private func settle(_ error: LockError?) {
         opening?.resume(returning: error)
         opening = nil
-        if error != nil {
-            counting?.resume(returning: .unknown)
-            counting = nil
-        }
+        if error != nil { counted(.unknown) }
     }
 
     // MARK: Asking
@@ -124,9 +106,9 @@ actor AskingConnection {
         let question = Nonce().description
         var properties = ControlNames.properties(user: settings.endpoint.provenUser)
         properties.replyTo = replyQueue
-        perform { connection throws(ConnectionFailure) in
+        channel?.write { [properties] connection, channel throws(ConnectionFailure) in
             try connection.basicPublish(
-                Self.channel, exchange: ControlNames.exchange, routingKey: ControlNames.key(name), mandatory: true,
+                channel, exchange: ControlNames.exchange, routingKey: ControlNames.key(name), mandatory: true,
                 properties: properties, body: request.text(question).payload)
         }
         return question
@@ -142,62 +124,35 @@ actor AskingConnection {
     }
 
     private func counts(of queue: String) async -> LockView.QueueView {
-        guard connection != nil, counting == nil else { return .unknown }
-        countingChannel += 1
-        let channel = countingChannel
+        // Another channel each time: the broker closes that of who asks for a queue that is not there.
+        guard let channel = link?.open(for: self), counting == nil else { return .unknown }
         return await withCheckedContinuation { continuation in
             counting = continuation
-            perform { connection throws(ConnectionFailure) in
-                try connection.channelOpen(channel)
-                try connection.queueDeclare(channel, queue, passive: true)
-            }
-            loop.schedule(at: .now.advanced(by: settings.requestTimeout)) { [weak self] in
-                self?.assumeIsolated { $0.overdue(channel) }
-            }
+            channel.declare(queue, passive: true)
         }
     }
-
-    private func overdue(_ channel: UInt16) { if channel == countingChannel { counted(.unknown) } }
 
     private func counted(_ view: LockView.QueueView) {
         counting?.resume(returning: view)
         counting = nil
     }
 
-    private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
-        guard let connection else { return }
-        do throws(ConnectionFailure) { try body(connection) } catch { end(LockError(error)) }
-    }
-
     // MARK: Receiving
 
-    private func readable() {
-        guard let connection else { return }
-        do throws(ConnectionFailure) {
-            try connection.readAvailable { inbound in handle(inbound) }
-        } catch {
-            end(LockError(error))
-        }
-    }
-
-    private func handle(_ inbound: Inbound) {
+    private func handle(_ inbound: Inbound, isMain: Bool) {
         switch inbound {
-        case .consumeOK:
-            if let deadline { loop.cancel(deadline) }
-            settle(nil)
+        case .consumeOK: settle(nil)
         case .delivery(_, let delivery): deliver(delivery)
         case .returned: events.yield(.unheard)
-        case .queueDeclareOK(let channel, _, let messages, let consumers) where channel != Self.channel:
+        case .queueDeclareOK(_, _, let messages, let consumers) where !isMain:
             counted(.counted(messages: Int(messages), consumers: Int(consumers)))
-        case .channelClosed(let channel, let code, _, _, _) where channel != Self.channel:
+        case .channelClosed(_, let code, _, _, _) where !isMain:
             switch code {
             case ChannelFault.notFound: counted(.missing)
             case ChannelFault.resourceLocked: counted(.exclusive)
             default: counted(.unknown)
             }
         case .channelClosed(_, let code, let text, _, _): refused(code, text)
-        case .blocked(let reason): events.yield(.blocked(reason.escapedForDisplay))
-        case .unblocked: events.yield(.blocked(nil))
         case .cancelledByBroker: end(LockError(.unreachable, "the queue for answers was deleted"))
         default: break
         }
@@ -205,31 +160,49 @@ actor AskingConnection {
 
     private func refused(_ code: UInt16, _ text: String) {
         let text = text.escapedForDisplay
-        guard code == ChannelFault.accessRefused else {
-            return end(LockError(.unreachable, "the broker closed the channel: \(code) \(text)"))
+        switch code {
+        case ChannelFault.accessRefused:
+            end(
+                LockError(
+                    .accessRefused,
+                    """
+                    the broker does not let us ask who holds a lock: \(text); the user needs configure, write and read \
+                    permission on \(ControlNames.exchange) and on queues that begin with mqlock.v1
+                    """))
+        case ChannelFault.unanswered:
+            end(
+                LockError(
+                    .unreachable, "the broker at \(settings.endpoint.address) accepts logins but does not answer"))
+        default: end(LockError(.unreachable, "the broker closed the channel: \(code) \(text)"))
         }
-        end(
-            LockError(
-                .accessRefused,
-                """
-                the broker does not let us ask who holds a lock: \(text); the user needs configure, write and read \
-                permission on \(ControlNames.exchange) and on queues that begin with mqlock.v1
-                """))
     }
 
+    /// Only what came through the exchange counts: who may speak there is decided by the broker.
     private func deliver(_ delivery: Delivery) {
-        guard !delivery.isOversize, let text = ControlText(payload: delivery.body) else { return }
-        if delivery.exchange == ControlNames.exchange {
-            if ControlRequest(text) == .hello { events.yield(.hello) }
-        } else if let answer = ControlAnswer(text) {
-            events.yield(.answered(text.question, answer))
+        guard !delivery.isOversize, delivery.exchange == ControlNames.exchange,
+            let text = ControlText(payload: delivery.body)
+        else { return }
+        if delivery.routingKey == replyQueue {
+            if let answer = ControlAnswer(text) { events.yield(.answered(text.question, answer)) }
+        } else if ControlRequest(text) == .hello {
+            events.yield(.hello)
         }
     }
+}
 
-    /// Services heartbeats.
-    private func pulse() {
-        readable()
-        guard let connection else { return }
-        beat = loop.schedule(at: .now.advanced(by: connection.serviceInterval)) { [unowned self] in pulse() }
+extension AskingConnection: LinkOwner, ChannelHandler {
+    nonisolated func received(_ inbound: Inbound, on channel: Channel) {
+        let number = channel.number
+        assumeIsolated { $0.handle(inbound, isMain: number == $0.channel?.number) }
     }
+
+    nonisolated func linkEnded(_ failure: ConnectionFailure) {
+        assumeIsolated { $0.end(LockError(failure)) }
+    }
+
+    nonisolated func linkBlocked(_ reason: String?) {
+        assumeIsolated { $0.sayBlocked(reason) }
+    }
+
+    private func sayBlocked(_ reason: String?) { events.yield(.blocked(reason?.escapedForDisplay)) }
 }

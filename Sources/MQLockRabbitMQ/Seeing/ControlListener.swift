@@ -1,16 +1,15 @@
 import MQLock
 
-/// The control channel of a session, on the publish connection and its thread: listens for what is asked of the
-/// session's contenders, and sends their answers.
+/// The control channel of a session, on its publish connection: listens for what is asked of the session's contenders, and
+/// sends their answers.
 ///
 /// Nothing of a lock depends on it. Whatever fails here is tried again later, or given up with one warning.
-final class ControlListener: @unchecked Sendable {
-    static let channel: UInt16 = 2
+final class ControlListener: PublishConnectionUser, ChannelHandler {
     private static let tag = "control"
 
     /// Each case says where it can go.
     enum State: Equatable {
-        /// No connection, or no channel on it. To `listening`.
+        /// No channel. To `listening`.
         case off
         /// The channel is open, as far as we know. To `off`, `refused`.
         case listening
@@ -18,12 +17,13 @@ final class ControlListener: @unchecked Sendable {
         case refused
     }
 
-    private let loop: EventLoop
-    private let link: ControlLink
-    private let user: String?
-    private let connect: () -> AMQPConnection?
-    private let disconnect: () -> Void
-    private var connection: AMQPConnection?
+    private let connection: PublishConnection
+    private let locks: Locks
+    private let identity: Nonce
+    private weak var registry: PresenceRegistry?
+    private let timers: Timers<Timer>
+    private var link: Link?
+    private var channel: Channel?
 
     private var state = State.off
     private var isBlocked = false
@@ -33,44 +33,67 @@ final class ControlListener: @unchecked Sendable {
     /// Names whose binding may have to change, the oldest first.
     private var changes: ArraySlice<LockName> = []
     /// Binds and unbinds that are not answered yet, the oldest first.
-    private var unanswered: [LockName] = []
-    private var retry: TimerID?
+    private var unanswered: ArraySlice<LockName> = []
     private var failures = 0
     private var questions = QuestionBudget()
+
+    private enum Timer { case start }
 
     /// How many binds and unbinds may be under way: each is a transaction of the broker's.
     private static let maximumUnanswered = 16
     private static let prefetch: UInt16 = 32
 
-    init(
-        loop: EventLoop, link: ControlLink, user: String?,
-        connect: @escaping () -> AMQPConnection?, disconnect: @escaping () -> Void
-    ) {
-        self.loop = loop
-        self.link = link
-        self.user = user
-        self.connect = connect
-        self.disconnect = disconnect
+    init(_ connection: PublishConnection, _ locks: Locks, _ identity: Nonce) {
+        self.connection = connection
+        self.locks = locks
+        self.identity = identity
+        timers = Timers(locks.loop)
+        connection.add(self)
     }
 
-    private var queue: String { ControlNames.controlQueue(link.session) }
+    /// Questions go there from now on.
+    func listen(for registry: PresenceRegistry) { self.registry = registry }
 
-    // MARK: What the session wants
+    private var queue: String { ControlNames.controlQueue(identity) }
+    private var user: String? { locks.settings.endpoint.provenUser }
 
-    /// Does what the session has left in the mailbox.
-    func serve() {
-        for command in link.mailbox.take() {
-            switch command {
-            case .listen(let name): if wanted.insert(name).inserted { changes.append(name) }
-            case .ignore(let name): if wanted.remove(name) != nil { changes.append(name) }
-            case .answer(let text, let target): publish(text, exchange: "", key: target)
-            }
-        }
+    // MARK: What the registry wants
+
+    func listen(to names: [LockName]) {
+        for name in names where wanted.insert(name).inserted { changes.append(name) }
         start()
         pump()
     }
 
+    func ignore(_ names: [LockName]) {
+        for name in names where wanted.remove(name) != nil { changes.append(name) }
+        pump()
+    }
+
+    /// Dropped when nobody can be told at the moment.
+    func answer(_ text: ControlText, to target: String) { publish(text, key: target) }
+
+    func close() {
+        timers.stopAll()
+        (wanted, changes) = ([], [])
+    }
+
     // MARK: The connection
+
+    var wantsConnection: Bool { !wanted.isEmpty && state != .refused }
+
+    func connected(_ link: Link) {
+        self.link = link
+        start()
+        pump()
+    }
+
+    func disconnected() {
+        (link, channel) = (nil, nil)
+        if state == .listening { state = .off }
+        isBlocked = false
+        reset()
+    }
 
     func blocked(_ isBlocked: Bool) {
         self.isBlocked = isBlocked
@@ -78,56 +101,36 @@ final class ControlListener: @unchecked Sendable {
         pump()
     }
 
-    func disconnected() {
-        connection = nil
-        if state == .listening { state = .off }
-        isBlocked = false
-        reset()
-        if !wanted.isEmpty { startLater() }
-    }
-
     private func reset() {
-        bound = []
-        unanswered = []
+        (bound, unanswered) = ([], [])
         changes = Array(wanted)[...]
     }
 
     private func start() {
-        guard state == .off, !isBlocked, !wanted.isEmpty, retry == nil else { return }
-        guard let connection = connect() else { return startLater() }
-        self.connection = connection
+        guard state == .off, !isBlocked, !wanted.isEmpty, !timers.isRunning(.start) else { return }
+        guard let link else { return connection.connect() }
+        guard let channel = link.open(for: self) else { return startLater() }
+        self.channel = channel
         state = .listening
         reset()
-        let queue = queue
         // The broker takes the frames of a channel in order and drops those behind one that fails: nothing to wait for.
-        write { connection throws(ConnectionFailure) in
-            try connection.channelOpen(Self.channel)
-            try connection.exchangeDeclare(Self.channel, ControlNames.exchange, type: "direct", durable: true)
-            try connection.queueDeclare(
-                Self.channel, queue, exclusive: true, autoDelete: true, arguments: ControlNames.queueArguments)
-            try connection.basicQos(Self.channel, prefetch: Self.prefetch)
-            try connection.basicConsume(Self.channel, queue, tag: Self.tag)
+        channel.declareControlExchange()
+        channel.declare(queue, exclusive: true, autoDelete: true, ControlNames.queueArguments)
+        channel.write { connection, channel throws(ConnectionFailure) in
+            try connection.basicQos(channel, prefetch: Self.prefetch)
         }
+        channel.consume(queue, tag: Self.tag)
     }
 
     private func startLater() {
-        guard state == .off, retry == nil else { return }
+        channel = nil
+        guard state == .off else { return }
         failures += 1
         let delay = min(Duration.seconds(1) * (1 << min(failures, 6) - 1), .seconds(30))
-        retry = loop.schedule(at: .now.advanced(by: delay)) { [weak self] in self?.startAgain() }
-    }
-
-    private func startAgain() {
-        retry = nil
-        start()
-        pump()
-    }
-
-    func close() {
-        if let retry { loop.cancel(retry) }
-        retry = nil
-        wanted = []
-        changes = []
+        timers.start(.start, after: delay) { [weak self] in
+            self?.start()
+            self?.pump()
+        }
     }
 
     // MARK: Binding
@@ -135,56 +138,47 @@ final class ControlListener: @unchecked Sendable {
     private func pump() {
         guard state == .listening, !isBlocked else { return }
         while unanswered.count < Self.maximumUnanswered, let name = changes.popFirst() {
-            let key = ControlNames.key(name)
-            let queue = queue
+            let (key, queue) = (ControlNames.key(name), queue)
             switch (wanted.contains(name), bound.contains(name)) {
             case (true, false):
                 bound.insert(name)
                 unanswered.append(name)
-                write { connection throws(ConnectionFailure) in
-                    try connection.queueBind(Self.channel, queue, exchange: ControlNames.exchange, routingKey: key)
+                channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
+                    try connection.queueBind(channel, queue, exchange: ControlNames.exchange, routingKey: key)
                 }
             case (false, true):
                 bound.remove(name)
                 unanswered.append(name)
-                write { connection throws(ConnectionFailure) in
-                    try connection.queueUnbind(Self.channel, queue, exchange: ControlNames.exchange, routingKey: key)
+                channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
+                    try connection.queueUnbind(channel, queue, exchange: ControlNames.exchange, routingKey: key)
                 }
-            default: break
+            case (true, true), (false, false): break
             }
         }
     }
 
     private func changed() {
-        guard !unanswered.isEmpty else { return }
-        let name = unanswered.removeFirst()
+        guard let name = unanswered.popFirst() else { return }
         failures = 0
         // Observers learn of us by it. Nobody else's business, so no confirm and no return.
         if wanted.contains(name), bound.contains(name) {
-            publish(
-                ControlRequest.hello.text(link.session.description), exchange: ControlNames.exchange,
-                key: ControlNames.helloKey(name))
+            publish(ControlRequest.hello.text(identity.description), key: ControlNames.helloKey(name))
         }
         pump()
     }
 
     // MARK: Messages
 
-    private func write(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
-        guard let connection else { return }
-        do throws(ConnectionFailure) { try body(connection) } catch { disconnect() }
-    }
-
-    func received(_ inbound: Inbound) {
+    func received(_ inbound: Inbound, on channel: Channel) {
         switch inbound {
         case .queueBindOK, .queueUnbindOK: changed()
         case .delivery(_, let delivery): deliver(delivery)
         case .cancelledByBroker:
             // Somebody has deleted the queue. The channel goes too, and all begins anew.
-            write { connection throws(ConnectionFailure) in try connection.channelClose(Self.channel) }
+            channel.close()
             state = .off
             reset()
-        case .channelCloseOK: startLater()
+            startLater()
         case .channelClosed(_, let code, let text, _, _): refused(code, text)
         default: break
         }
@@ -193,35 +187,47 @@ final class ControlListener: @unchecked Sendable {
     private func refused(_ code: UInt16, _ text: String) {
         reset()
         guard code == ChannelFault.accessRefused else {
-            // Deleted under our feet, say: made anew the next time.
+            // The exchange was deleted, say: made anew the next time.
             state = .off
             return startLater()
         }
-        state = .refused
-        link.warn(
-            """
-            others cannot see who holds this program's locks, nor ask it to yield: \(text); the user needs configure, \
-            write and read permission on \(ControlNames.exchange) and on queues that begin with mqlock.v1
-            """)
+        (state, channel) = (.refused, nil)
+        let (relay, owner) = (locks.relay, locks.settings.owner)
+        locks.settings.seeing.warning {
+            relay.send(
+                LockEvent(
+                    .warning, at: .now, owner: owner,
+                    detail: """
+                        others cannot see who holds this program's locks, nor ask it to yield: \(text); the user needs \
+                        configure, write and read permission on \(ControlNames.exchange) and on queues that begin with \
+                        mqlock.v1
+                        """))
+        }
     }
 
     private func deliver(_ delivery: Delivery) {
-        let now = ContinuousClock.now
-        if let question = ControlQuestion(delivery) {
-            // A hello is for observers.
-            if question.request != .hello, questions.admit(at: now) { link.ask(question) }
+        channel?.acknowledge(delivery.deliveryTag)
+        // A hello is for observers.
+        guard let question = ControlQuestion(delivery), question.request != .hello, questions.admit(at: .now) else {
+            return
         }
-        write { connection throws(ConnectionFailure) in
-            try connection.basicAck(Self.channel, deliveryTag: delivery.deliveryTag)
-        }
+        registry?.asked(question)
     }
 
-    private func publish(_ text: ControlText, exchange: String, key: String) {
+    private func publish(_ text: ControlText, key: String) {
         guard state == .listening, !isBlocked else { return }
         let properties = ControlNames.properties(user: user)
-        write { connection throws(ConnectionFailure) in
+        channel?.write { connection, channel throws(ConnectionFailure) in
             try connection.basicPublish(
-                Self.channel, exchange: exchange, routingKey: key, properties: properties, body: text.payload)
+                channel, exchange: ControlNames.exchange, routingKey: key, properties: properties, body: text.payload)
+        }
+    }
+}
+
+extension Channel {
+    func declareControlExchange() {
+        request(.exchangeDeclared) { connection, channel throws(ConnectionFailure) in
+            try connection.exchangeDeclare(channel, ControlNames.exchange, type: "direct", durable: true)
         }
     }
 }
@@ -239,5 +245,18 @@ struct QuestionBudget {
         guard left >= 1 else { return false }
         left -= 1
         return true
+    }
+}
+
+/// Something to be said once only, over all sessions of a provider.
+final class Once: Sendable {
+    private let isDone = Locked(false)
+
+    func callAsFunction(_ body: () -> Void) {
+        let isFirst = isDone.withLock { isDone in
+            defer { isDone = true }
+            return !isDone
+        }
+        if isFirst { body() }
     }
 }

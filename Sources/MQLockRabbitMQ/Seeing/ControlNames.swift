@@ -15,10 +15,10 @@ enum ControlNames {
     /// Where the contenders of one session are asked.
     static func controlQueue(_ session: Nonce) -> String { "\(exchange)/\(session)" }
 
-    /// Where one asker is answered.
+    /// Where one asker is answered: its queue, which is bound to the exchange with its own name as the key.
     static func replyQueue(_ asker: Nonce) -> String { "\(replyPrefix)\(asker)" }
 
-    /// Answers go to queues of this form only: a stranger cannot have us write into anybody's queue.
+    /// Answers go to queues of this form only: nobody can have us write into another's queue.
     static func isReplyQueue(_ name: String) -> Bool {
         name.hasPrefix(replyPrefix) && ControlText.isNumber(name.dropFirst(replyPrefix.count))
     }

@@ -1,27 +1,27 @@
 import Foundation
 import MQLock
 
-/// Who holds and waits in one session, for those who ask; on the lock connection's thread.
+/// Who holds and waits in one session, for those who ask.
 ///
 /// Off the path of an acquire: it only notes that a name is in use. A little later a timer looks which names still are,
 /// or are again, and only those are listened for. So a hold shorter than `delay` costs the broker nothing, and may not
 /// be seen.
-final class PresenceRegistry: @unchecked Sendable {
+final class PresenceRegistry {
+    private enum Timer { case look, sweep }
+
     private struct Watcher {
         let question: String
         let replyTo: String
         var until: ContinuousClock.Instant
     }
 
-    private let core: SessionCore
+    private let locks: Locks
     private let identity: Nonce
-    private let send: ([ControlMailbox.Command]) -> Void
-    weak var names: LockNames?
+    private let listener: ControlListener
+    private let timers: Timers<Timer>
 
     private var candidates: [(name: LockName, since: ContinuousClock.Instant)] = []
-    private var isLooking = false
     private var visible: Set<LockName> = []
-    private var isSweeping = false
     private var watched: [LockName: [Watcher]] = [:]
 
     /// How long a name has to be in use before it is listened for.
@@ -32,134 +32,135 @@ final class PresenceRegistry: @unchecked Sendable {
     static let maximumVisible = 4096
     private static let maximumWatchers = 16
 
-    init(core: SessionCore, identity: Nonce, send: @escaping ([ControlMailbox.Command]) -> Void) {
-        self.core = core
+    init(_ locks: Locks, _ publishing: PublishConnection, identity: Nonce) {
+        self.locks = locks
         self.identity = identity
-        self.send = send
+        listener = ControlListener(publishing, locks, identity)
+        timers = Timers(locks.loop)
+        listener.listen(for: self)
     }
 
-    private var settings: SessionSettings { core.settings }
+    private var settings: SessionSettings { locks.settings }
+
+    func close() {
+        timers.stopAll()
+        listener.close()
+    }
 
     // MARK: What happens to a name
 
-    func contending(_ entry: NameEntry) {
+    func contending(_ lock: BrokerLock) {
         guard settings.seeing.answersQuestions else { return }
-        entry.presence.since = .now
-        entry.presence.touches += 1
-        if entry.presence.mark == .unseen {
-            if visible.contains(entry.name) {
-                entry.presence.mark = .visible
+        lock.visibility.since = .now
+        lock.visibility.touches += 1
+        if lock.visibility.mark == .unseen {
+            if visible.contains(lock.name) {
+                lock.visibility.mark = .visible
             } else {
-                entry.presence.mark = .candidate
-                candidates.append((entry.name, entry.presence.since))
+                lock.visibility.mark = .candidate
+                candidates.append((lock.name, lock.visibility.since))
                 lookLater()
             }
         }
-        if !watched.isEmpty, entry.contender?.waits == true { announce(.waiting, entry) }
+        if !watched.isEmpty, lock.contender?.waits == true { announce(lock.name) { waiting(lock, .waiting) } }
     }
 
     /// The contender has had its answer.
-    func answered(_ entry: NameEntry, _ answer: NameEntry.Answer, waited: Bool) {
+    func answered(_ lock: BrokerLock, _ answer: Result<LeaseRecord?, LockError>, waited: Bool) {
         guard !watched.isEmpty else { return }
-        if case .granted(let record) = answer {
-            announce(entry.name) { self.change(.granted, record) }
+        if case .success(let record?) = answer {
+            announce(lock.name) { change(.granted, record) }
         } else if waited {
-            announce(entry.name) { LockChange(.left, self.waiter(entry)) }
+            announce(lock.name) { waiting(lock, .left) }
         }
     }
 
     /// The lease has ended one way or the other.
-    func ended(_ entry: NameEntry, _ record: LeaseRecord) {
+    func ended(_ lock: BrokerLock, _ record: LeaseRecord) {
         guard !watched.isEmpty else { return }
-        announce(entry.name) {
-            if case .lost(let reason) = record.state { return self.change(.lost, record, reason.description) }
-            return self.change(.released, record)
+        announce(lock.name) {
+            if case .lost(let reason) = record.state { return change(.lost, record, reason.description) }
+            return change(.released, record)
         }
     }
 
     // MARK: Which names to listen for
 
     private func lookLater() {
-        guard !isLooking else { return }
-        isLooking = true
-        core.loop.schedule(at: .now.advanced(by: Self.delay)) { [weak self] in self?.look() }
+        guard !timers.isRunning(.look) else { return }
+        timers.start(.look, after: Self.delay) { [weak self] in self?.look() }
     }
 
     private func look() {
-        isLooking = false
-        guard core.end == nil, let names else { return }
         let ripe = ContinuousClock.now.advanced(by: .zero - Self.delay)
-        var commands: [ControlMailbox.Command] = []
+        var found: [LockName] = []
         var later: [(name: LockName, since: ContinuousClock.Instant)] = []
         for candidate in candidates {
             guard candidate.since <= ripe else {
                 later.append(candidate)
                 continue
             }
-            guard let entry = names.names[candidate.name], entry.presence.mark == .candidate else { continue }
-            if entry.isContended || entry.presence.touches > 1, visible.count < Self.maximumVisible {
-                entry.presence.mark = .visible
-                visible.insert(entry.name)
-                commands.append(.listen(entry.name))
+            guard let lock = locks.byName[candidate.name], lock.visibility.mark == .candidate else { continue }
+            if lock.isContended || lock.visibility.touches > 1, visible.count < Self.maximumVisible {
+                lock.visibility.mark = .visible
+                visible.insert(lock.name)
+                found.append(lock.name)
             } else {
-                entry.presence.mark = .unseen
+                lock.visibility.mark = .unseen
             }
-            entry.presence.touches = 0
+            lock.visibility.touches = 0
         }
         candidates = later
-        if !commands.isEmpty { send(commands) }
+        if !found.isEmpty { listener.listen(to: found) }
         if !candidates.isEmpty { lookLater() }
         sweepLater()
     }
 
     private func sweepLater() {
-        guard !isSweeping, !visible.isEmpty else { return }
-        isSweeping = true
-        core.loop.schedule(at: .now.advanced(by: Self.sweepInterval)) { [weak self] in self?.sweep() }
+        guard !timers.isRunning(.sweep), !visible.isEmpty else { return }
+        timers.start(.sweep, after: Self.sweepInterval) { [weak self] in self?.sweep() }
     }
 
     private func sweep() {
-        isSweeping = false
-        guard core.end == nil, let names else { return }
         let now = ContinuousClock.now
         for (name, watchers) in watched {
             let left = watchers.filter { $0.until > now }
             watched[name] = left.isEmpty ? nil : left
         }
-        var commands: [ControlMailbox.Command] = []
+        var unused: [LockName] = []
         for name in visible {
-            let entry = names.names[name]
-            if let entry, entry.isContended || entry.presence.touches > 0 {
-                entry.presence.touches = 0
+            let lock = locks.byName[name]
+            if let lock, lock.isContended || lock.visibility.touches > 0 {
+                lock.visibility.touches = 0
             } else {
-                entry?.presence.mark = .unseen
+                lock?.visibility.mark = .unseen
                 visible.remove(name)
                 watched[name] = nil
-                commands.append(.ignore(name))
+                unused.append(name)
             }
         }
-        if !commands.isEmpty { send(commands) }
+        if !unused.isEmpty { listener.ignore(unused) }
         sweepLater()
     }
 
     // MARK: Questions
 
     func asked(_ question: ControlQuestion) {
-        guard core.end == nil, let replyTo = question.replyTo else { return }
-        let entry = names?.names[question.name]
+        guard let replyTo = question.replyTo else { return }
+        let lock = locks.byName[question.name]
         switch question.request {
         case .hello: break
-        case .who: tell(entry, question, replyTo)
+        case .who: tell(lock, question, replyTo)
         case .watch(let seconds):
             // Also when nobody is here: a contender may come while we are still listening.
             watch(question, replyTo, seconds)
-            tell(entry, question, replyTo)
-        case .yield(let token): if let entry { yield(entry, token, question, replyTo) }
+            tell(lock, question, replyTo)
+        case .yield(let token): if let lock { yield(lock, token, question, replyTo) }
         }
     }
 
-    private func tell(_ entry: NameEntry?, _ question: ControlQuestion, _ replyTo: String) {
-        if let entry, let contender = contender(entry) { answer(.here(contender), question.question, replyTo) }
+    private func tell(_ lock: BrokerLock?, _ question: ControlQuestion, _ replyTo: String) {
+        if let lock, let contender = contender(lock) { answer(.here(contender), question.question, replyTo) }
     }
 
     private func watch(_ question: ControlQuestion, _ replyTo: String, _ seconds: Int) {
@@ -175,9 +176,9 @@ final class PresenceRegistry: @unchecked Sendable {
         watched[question.name] = watchers
     }
 
-    private func yield(_ entry: NameEntry, _ token: FencingToken, _ question: ControlQuestion, _ replyTo: String) {
+    private func yield(_ lock: BrokerLock, _ token: FencingToken, _ question: ControlQuestion, _ replyTo: String) {
         // Everybody in line hears it; only the holder is meant.
-        guard let record = entry.record, record.isValid else { return }
+        guard let record = lock.record, record.isValid else { return }
         func refuse(_ reason: String) {
             answer(.refused(session: identity.description, reason: reason), question.question, replyTo)
         }
@@ -186,52 +187,49 @@ final class PresenceRegistry: @unchecked Sendable {
         }
         let asker = question.user.map { "the user \($0)" } ?? "somebody whose user the broker has not validated"
         guard let user = question.user, settings.seeing.yieldUsers.contains(user) else {
-            names?.relay.send(
+            locks.relay.send(
                 LockEvent(
                     .stranger, at: .now, record: record, owner: record.owner,
                     detail: "refused to yield to \(asker), who is not on the list of those who may ask"))
             return refuse("\(asker) is not on the holder's list of users who may ask it to yield")
         }
         let contender = holder(record)
-        entry.yield(LossReason(.askedToYield, "by the user \(user)"))
+        lock.yield(LossReason(.askedToYield, "by the user \(user)"))
         answer(.yielding(contender), question.question, replyTo)
     }
 
     // MARK: Saying
 
-    private func announce(_ kind: LockChange.Kind, _ entry: NameEntry) {
-        announce(entry.name) { LockChange(kind, self.waiter(entry)) }
-    }
-
     private func announce(_ name: LockName, _ change: () -> LockChange) {
         guard let watchers = watched[name] else { return }
         let now = ContinuousClock.now
         let change = ControlAnswer.changed(change())
-        send(
-            watchers.filter { $0.until > now }.map { watcher in
-                .answer(change.text(watcher.question), to: watcher.replyTo)
-            })
+        for watcher in watchers where watcher.until > now {
+            listener.answer(change.text(watcher.question), to: watcher.replyTo)
+        }
     }
 
     private func answer(_ answer: ControlAnswer, _ question: String, _ replyTo: String) {
-        send([.answer(answer.text(question), to: replyTo)])
+        listener.answer(answer.text(question), to: replyTo)
     }
 
     private func change(_ kind: LockChange.Kind, _ record: LeaseRecord, _ reason: String? = nil) -> LockChange {
         LockChange(kind, holder(record), reason: reason)
     }
 
-    private func contender(_ entry: NameEntry) -> LockContender? {
-        if let record = entry.record, record.isValid { return holder(record) }
-        return entry.contender?.waits == true ? waiter(entry) : nil
+    private func waiting(_ lock: BrokerLock, _ kind: LockChange.Kind) -> LockChange { LockChange(kind, waiter(lock)) }
+
+    private func contender(_ lock: BrokerLock) -> LockContender? {
+        if let record = lock.record, record.isValid { return holder(record) }
+        return lock.contender?.waits == true ? waiter(lock) : nil
     }
 
     private func holder(_ record: LeaseRecord) -> LockContender {
         describe(.holder, for: record.heldFor, record.token)
     }
 
-    private func waiter(_ entry: NameEntry) -> LockContender {
-        describe(.waiter, for: entry.presence.since.duration(to: .now), nil)
+    private func waiter(_ lock: BrokerLock) -> LockContender {
+        describe(.waiter, for: lock.visibility.since.duration(to: .now), nil)
     }
 
     private func describe(

@@ -1,157 +1,167 @@
 import MQLock
 
-/// One session with one broker: the lock connection on a thread of its own, and the publish connection when it is
-/// needed. All leases granted over it die with it; there is no second life: the supervisor opens another.
-actor Session {
-    private let loop: EventLoop
-    private let settings: SessionSettings
-    private let publisher: Publisher
-    private let largest: LargestTokens
-    private let relay: ObserverRelay
-    private var core: SessionCore?
-    private var names: LockNames?
+/// One session with one broker: the lock connection with its proof of life, and the publish connection when it is needed.
+/// All leases granted over it die with it; there is no second life: the supervisor opens another.
+///
+/// The lock connection never publishes; see `PublishConnection`.
+final class Session: LinkOwner, ChannelHandler {
+    /// What the supervisor is told.
+    enum Event {
+        /// The first proof has come: the session stands.
+        case ready
+        case suspect(Bool)
+        case proven(roundTrip: Duration)
+        /// The last one.
+        case ended(SessionEnd)
+    }
+
     /// Tells this session from every other, to those who ask who holds what.
-    private let identity = Nonce()
-    private let onEnd: @Sendable (Session, SessionEnd) -> Void
-    /// How the session ended, as soon as it has.
-    nonisolated let ending = Locked<SessionEnd?>(nil)
+    let identity: Nonce
+    let link: Link
+    let publishing: PublishConnection
+    let publisher: Publisher
+    let presence: PresenceRegistry
+    let proof: ProofOfLife
+    /// What this broker does with the locks of this session.
+    let behavior: BrokerBehavior
+    /// T, as both sides agreed.
+    let heartbeat: Duration
+    /// How long an answer proves, from the sending of its request.
+    let proofWindow: Duration
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    private let notify: (Event) -> Void
+    private let timers: Timers<Timer>
+    private var schedule: ProofSchedule
+    private var proofChannel: Channel?
+    private var isReady = false
+    private var isSuspect = false
+    private var end: SessionEnd?
 
-    /// - Parameter onEnd: called once, when a session that came up has ended.
+    private enum Timer { case pulse }
+
+    /// - Parameters:
+    ///   - connection: logged in, by `Session.open` with the same identity.
+    ///   - notify: called on the loop, until `ended`.
     init(
-        settings: SessionSettings, largest: LargestTokens, relay: ObserverRelay,
-        onEnd: @escaping @Sendable (Session, SessionEnd) -> Void
-    ) throws(ConnectionFailure) {
-        loop = try EventLoop(name: "mqlock-locks")
-        publisher = try Publisher(settings: settings)
-        self.settings = settings
-        self.largest = largest
-        self.relay = relay
-        self.onEnd = onEnd
+        _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, _ notify: @escaping (Event) -> Void
+    ) {
+        let (settings, loop) = (locks.settings, locks.loop)
+        self.identity = identity
+        link = Link(connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch)
+        publishing = PublishConnection(settings, on: loop)
+        publisher = Publisher(publishing, settings, on: loop)
+        presence = PresenceRegistry(locks, publishing, identity: identity)
+        behavior = BrokerBehavior(BrokerVersion(announced: link.brokerVersion))
+        heartbeat = link.heartbeat
+        proofWindow = settings.proofWindow(heartbeat: heartbeat)
+        let now = ContinuousClock.now
+        schedule = ProofSchedule(window: proofWindow, heartbeat: heartbeat, start: now)
+        // Until the first answer this is only how long we wait for it: nothing is granted before.
+        proof = ProofOfLife(until: now.advanced(by: proofWindow))
+        timers = Timers(loop)
+        self.notify = notify
     }
 
-    deinit { loop.stop() }
-
-    /// Connects, logs in and waits for the first proof of life.
-    func open() async throws(ConnectionFailure) {
-        let connection = try AMQPConnection.open(
+    /// Connects and logs in; blocks for as long as that takes.
+    static func open(_ settings: SessionSettings, _ identity: Nonce) throws(ConnectionFailure) -> AMQPConnection {
+        try AMQPConnection.open(
             settings.endpoint, timeout: settings.connectTimeout,
-            clientProperties: ["connection_name": Self.connectionName(settings.owner, identity)])
-        let core = SessionCore(loop: loop, connection: connection, settings: settings)
-        let names = LockNames(
-            core: core, session: self, largest: largest, relay: relay,
-            publish: { [publisher, weak self] queue, message, done in
-                Task {
-                    let outcome = await publisher.publish(message, to: queue)
-                    await self?.run { done(outcome) }
-                }
-            },
-            prepareToPublish: { [publisher] in publisher.prepare() },
-            obstacle: { [publisher] in publisher.obstacle }, presence: presence(core))
-        self.core = core
-        self.names = names
-        core.onSuspect = { [unowned names] in names.setSuspect($0) }
-        core.onProven = { [unowned core, relay, settings] roundTrip in
-            relay.send(
-                LockEvent(
-                    .renewed, at: .now, owner: settings.owner, roundTrip: roundTrip, proven: core.proof.remaining))
-        }
-        core.onEnding = { [unowned names] in names.lose($0) }
-        core.onEnd = { [unowned self] end in assumeIsolated { $0.ended(end) } }
-        let failure = await withCheckedContinuation { continuation in
-            core.start { continuation.resume(returning: $0) }
-        }
-        switch failure {
-        case nil: return
-        case .failed(let failure): throw failure
-        case .proofOverdue, .requestUnanswered:
-            throw ConnectionFailure(
-                .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer"))
-        case .shutdown: throw ConnectionFailure(.brokerClosed(code: 0, text: "the provider was shut down"))
-        }
+            clientProperties: ["connection_name": connectionName(settings.owner, identity)])
     }
-
-    private func ended(_ end: SessionEnd) {
-        ending.withLock { $0 = end }
-        // First, so that nobody who is answered below is sent back here.
-        onEnd(self, end)
-        names?.sessionEnded(end)
-        Task { [publisher] in await publisher.close() }
-        // A lease that somebody keeps, keeps the session; it need not keep its thread.
-        loop.stop()
-    }
-
-    // MARK: Contending
-
-    /// Stands in line at the broker until there is an answer; see `NameEntry.Answer`.
-    func contend(_ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?) async -> NameEntry.Answer {
-        let attempt = Locked<Attempt?>(nil)
-        return await withTaskCancellationHandler {
-            await stand(in: name, waits: waits, deadline: deadline, attempt)
-        } onCancel: {
-            guard let number = attempt.withLock({ $0 }) else { return }
-            Task { await self.abandon(name, number) }
-        }
-    }
-
-    /// A method and not a closure, so that it certainly runs on the loop.
-    private func stand(
-        in name: LockName, waits: Bool, deadline: ContinuousClock.Instant?, _ attempt: Locked<Attempt?>
-    ) async -> NameEntry.Answer {
-        guard let names else { return .sessionEnded(.shutdown) }
-        return await withCheckedContinuation { continuation in
-            let number = names.contend(name, waits: waits, deadline: deadline) { continuation.resume(returning: $0) }
-            attempt.withLock { $0 = number }
-            // A handler that ran before the number was known could do nothing.
-            if Task.isCancelled { names.abandon(name, number, .cancelled) }
-        }
-    }
-
-    private func abandon(_ name: LockName, _ attempt: Attempt) {
-        names?.abandon(name, attempt, .cancelled)
-    }
-
-    /// Gives a grant of this session back; does nothing when it is no longer held here.
-    func release(_ record: LeaseRecord) { names?.release(record) }
-
-    // MARK: Ending
-
-    /// Turns waiting contenders away and returns when nothing is held and those who watch know it, or the session has
-    /// ended.
-    func drain() async {
-        guard let names, core?.end == nil else { return }
-        await withCheckedContinuation { continuation in names.drain { continuation.resume() } }
-        // A program is often gone a moment later.
-        await publisher.finish()
-    }
-
-    func close() {
-        core?.finish(.shutdown)
-    }
-
-    // MARK: Seeing
 
     /// By it operators find the connection that carries a holder's locks.
     static func connectionName(_ owner: String, _ identity: Nonce) -> String {
         "mqlock \(owner.prefix(200)) locks \(identity)"
     }
 
-    private func presence(_ core: SessionCore) -> PresenceRegistry {
-        let link = ControlLink(
-            session: identity,
-            ask: { [weak self] question in Task { await self?.asked(question) } },
-            warn: { [relay, settings] text in
-                settings.seeing.warning {
-                    relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: text))
-                }
-            })
-        return PresenceRegistry(core: core, identity: identity) { [publisher] commands in
-            if link.mailbox.put(commands) { Task { await publisher.serve(link) } }
+    /// Begins to serve, and to ask for proofs.
+    func start() {
+        link.serve(for: self)
+        proofChannel = link.openBare(for: self)
+        pulse()
+    }
+
+    // MARK: Proof of life
+
+    /// Whether a grant can be made now. Noticing that the proof has run out ends the session.
+    var isProven: Bool {
+        if end == nil, proof.isAlive { return true }
+        link.fail(ConnectionFailure(.heartbeatTimeout))
+        return false
+    }
+
+    /// Sends the next request for a proof, looks whether one is overdue, and comes again in time for both.
+    private func pulse() {
+        guard isProven, let until = proof.provenUntil else { return }
+        let now = ContinuousClock.now
+        if schedule.isOverdue(at: now) { setSuspect(true) }
+        if schedule.nextRequest <= now {
+            schedule.sending(at: now)
+            proofChannel?.write { connection, channel throws(ConnectionFailure) in
+                try connection.basicQos(channel, prefetch: 1)
+            }
+        }
+        timers.start(.pulse, at: min(schedule.nextRequest, until)) { [weak self] in self?.pulse() }
+    }
+
+    func received(_ inbound: Inbound, on channel: Channel) {
+        switch inbound {
+        case .qosOK: proven()
+        case .channelClosed(_, let code, let text, _, _):
+            link.fail(ConnectionFailure(.brokerClosed(code: code, text: text)))
+        default: break
         }
     }
 
-    private func asked(_ question: ControlQuestion) { names?.presence.asked(question) }
+    private func proven() {
+        guard let until = schedule.answered() else { return }
+        guard proof.extend(to: until) else {
+            _ = isProven
+            return
+        }
+        let now = ContinuousClock.now
+        if !schedule.isOverdue(at: now) { setSuspect(false) }
+        notify(.proven(roundTrip: until.advanced(by: .zero - proofWindow).duration(to: now)))
+        guard !isReady else { return }
+        isReady = true
+        notify(.ready)
+    }
 
-    private func run(_ body: @Sendable () -> Void) { body() }
+    private func setSuspect(_ suspect: Bool) {
+        guard isSuspect != suspect else { return }
+        isSuspect = suspect
+        notify(.suspect(suspect))
+    }
+
+    // MARK: Ending
+
+    func linkEnded(_ failure: ConnectionFailure) {
+        finish(proof.isAlive ? .failed(failure) : .proofOverdue)
+    }
+
+    func linkBlocked(_ reason: String?) {}
+
+    /// Says goodbye on both connections. The supervisor is not told.
+    func close() {
+        guard end == nil else { return }
+        end = .shutdown
+        stop()
+        link.close()
+    }
+
+    private func finish(_ end: SessionEnd) {
+        guard self.end == nil else { return }
+        self.end = end
+        // Leases first, with the reason: whoever looks at one after the proof has ended would call it overdue.
+        notify(.ended(end))
+        stop()
+    }
+
+    private func stop() {
+        proof.end()
+        timers.stopAll()
+        proofChannel = nil
+        publishing.close()
+        presence.close()
+    }
 }

@@ -4,16 +4,19 @@ import MQLock
 struct SessionSettings: Sendable {
     var endpoint: Endpoint
     var mutex: RabbitMQLocks.Mutex
-    var durability: RabbitMQLocks.Durability
     var proof: RabbitMQLocks.Proof
     var owner: String
     var margin: Duration?
     var connectTimeout: Duration
     var requestTimeout: Duration
     var acknowledgementTimeout: Duration
-    /// Nil for half of what the broker allows.
-    private var chosenRenewalInterval: Duration?
-    var mutantKeepsLateDeliveries: Bool
+    var backoff: RabbitMQLocks.Backoff
+    var startupTimeout: Duration?
+    /// From how many returns on a token is exchanged, and from how many a grant waits for that: a token that only returns
+    /// keeps its first place in the queue's log, which grows behind it.
+    var wear: (exchange: Int64, wait: Int64) = (1000, 2000)
+    /// How long beyond the broker's acknowledgement timeout a token may still be out: the broker looks once a minute.
+    var healingSlack = Duration.seconds(90)
     /// Whom to answer, and whom to obey.
     let seeing: SeeingSettings
 
@@ -24,13 +27,19 @@ struct SessionSettings: Sendable {
             throw LockError(.invalidConfiguration, error.message, underlying: error)
         }
         mutex = configuration.mutex
-        durability = try Self.choice(
-            "durability", configuration.durability, &endpoint.extra, of: [.replicated, .fast], else: .replicated)
         proof = try Self.choice("proof", configuration.proof, &endpoint.extra, of: [.session, .quorum], else: .session)
         guard proof == .session || mutex == .singleActiveConsumer else {
             throw LockError(
                 .invalidConfiguration,
                 "proof=quorum is the single active consumer's (sac); the other mutexes have nothing to renew")
+        }
+        guard endpoint.extra["durability"] == nil else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                there is no durability in the broker URI any more: locks are in quorum queues, which are quicker than \
+                classic ones were; leave it out
+                """)
         }
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
@@ -49,8 +58,8 @@ struct SessionSettings: Sendable {
         connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
         requestTimeout = configuration.requestTimeout
         acknowledgementTimeout = configuration.acknowledgementTimeout
-        chosenRenewalInterval = configuration.renewalInterval
-        mutantKeepsLateDeliveries = configuration.mutantKeepsLateDeliveries
+        backoff = configuration.backoff
+        startupTimeout = configuration.startupTimeout
         seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
         guard connectTimeout > .zero, requestTimeout > .zero else {
             throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
@@ -91,8 +100,11 @@ struct SessionSettings: Sendable {
         heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
-    /// When the single active consumer renews its hold: early enough that it can fail for as long again.
-    var renewalInterval: Duration { chosenRenewalInterval ?? maximumHold / 2 }
+    /// When a token that is held is exchanged: early enough that it can fail for as long again.
+    var renewalInterval: Duration { maximumHold / 2 }
+
+    /// How long a try waits for a session.
+    var patience: Duration { connectTimeout + requestTimeout }
 
     /// The longest hold of one delivery: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
     /// that may have waited unread for as long as a proof lasts.

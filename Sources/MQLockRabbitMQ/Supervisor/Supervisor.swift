@@ -1,73 +1,82 @@
 import MQLock
 
-/// Keeps one session with the broker: connects, reconnects, hands it to contenders, shuts down.
+/// Keeps one session with the broker: connects, reconnects, puts waiters back in line, drains and shuts down. Everything of
+/// a provider lives on its loop; this is the actor through which others reach it.
 actor Supervisor {
+    private let loop: EventLoop
     private let settings: SessionSettings
-    private let backoff: RabbitMQLocks.Backoff
-    private let startupTimeout: Duration?
-    private let largest = LargestTokens()
     private let relay: ObserverRelay
+    private let locks: Locks
+    private let timers: Timers<Timer>
     private var machine = SupervisorMachine()
+    /// Opening, or standing.
     private var session: Session?
-    private var lastFailure: ConnectionFailure?
+    private var isStanding = false
     private var wasConnected = false
-    private var waiting: Task<Void, Never>?
-    private var contenders: [UInt64: CheckedContinuation<Result<Session, LockError>, Never>] = [:]
-    private var lastContender: UInt64 = 0
+    private var lastFailure: ConnectionFailure?
+    private var lastAttempt: UInt64 = 0
     private var stopWaiters: [CheckedContinuation<Void, Never>] = []
-    /// The session that stands, for those who want it without a hop.
-    private nonisolated let current = Locked<Session?>(nil)
 
-    init(settings: SessionSettings, configuration: RabbitMQLocks.Configuration, relay: ObserverRelay) {
+    private enum Timer { case reconnect, drain }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    init(settings: SessionSettings, relay: ObserverRelay) throws(LockError) {
+        do throws(ConnectionFailure) { loop = try EventLoop(name: "mqlock") } catch { throw LockError(error) }
         self.settings = settings
-        backoff = configuration.backoff
-        startupTimeout = configuration.startupTimeout
         self.relay = relay
+        locks = Locks(settings: settings, loop: loop, relay: relay)
+        timers = Timers(loop)
     }
+
+    deinit { loop.stop() }
 
     // MARK: Contenders
 
-    /// The session that stands, or the next one.
-    nonisolated func session(
-        for name: LockName, until deadline: ContinuousClock.Instant?
-    ) async throws(LockError) -> Session {
-        if let session = current.withLock({ $0 }) { return session }
-        return try await nextSession(for: name, until: deadline)
-    }
-
-    private func nextSession(
-        for name: LockName, until deadline: ContinuousClock.Instant?
-    ) async throws(LockError) -> Session {
-        if let session = current.withLock({ $0 }) { return session }
-        guard machine.state != .stopped, machine.state != .stopping, machine.state != .draining else { throw .shutDown }
-        lastContender += 1
-        let number = lastContender
-        let startup = wasConnected ? nil : startupTimeout.map { ContinuousClock.now.advanced(by: $0) }
-        let limit = [deadline, startup].compactMap(\.self).min()
-        let timer = limit.map { limit in
-            Task {
-                do { try await Task.sleep(until: limit, clock: .continuous) } catch { return }
-                self.giveUp(number, self.overdue(name))
-            }
-        }
-        defer { timer?.cancel() }
-        let result: Result<Session, LockError> = await withTaskCancellationHandler {
+    /// Waits for the lock; nil for a try that somebody else's hold has answered.
+    func acquire(
+        _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?
+    ) async throws(LockError) -> LeaseRecord? {
+        guard machine.accepts else { throw .shutDown }
+        if isStanding { try session?.behavior.check() }
+        let lock = try locks.lock(name, isStanding ? session : nil)
+        lastAttempt += 1
+        let attempt = lastAttempt
+        let result: Result<LeaseRecord?, LockError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                guard !Task.isCancelled else {
-                    return continuation.resume(returning: .failure(.cancelled(name)))
-                }
-                contenders[number] = continuation
+                guard !Task.isCancelled else { return continuation.resume(returning: .failure(.cancelled(name))) }
+                lock.acquire(
+                    Contender(attempt: attempt, waits: waits, start: .now, deadline: deadline) {
+                        continuation.resume(returning: $0)
+                    })
+                awaitSession(lock)
                 feed(.wanted)
             }
         } onCancel: {
-            Task { await self.giveUp(number, .cancelled(name)) }
+            Task { await self.cancel(name, attempt) }
         }
         return try result.get()
     }
 
-    private func giveUp(_ number: UInt64, _ error: LockError) {
-        contenders.removeValue(forKey: number)?.resume(returning: .failure(error))
+    private func cancel(_ name: LockName, _ attempt: UInt64) { locks.byName[name]?.cancel(attempt) }
+
+    /// Gives a grant back; does nothing when it is no longer held here.
+    func release(_ record: LeaseRecord) {
+        locks.byName[record.name]?.release(record)
+        drainedIfSo()
     }
+
+    /// Limits the wait for a session that is yet to come up.
+    private func awaitSession(_ lock: BrokerLock) {
+        guard !isStanding, let contender = lock.contender else { return }
+        let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.advanced(by: $0) }
+        let patience = contender.waits ? nil : contender.start.advanced(by: settings.patience)
+        let limit = [contender.deadline, startup, patience].compactMap(\.self).min()
+        let name = lock.name
+        lock.awaitSession(until: limit) { [weak self] in self?.assumeIsolated { $0.giveUp(name) } }
+    }
+
+    private func giveUp(_ name: LockName) { locks.byName[name]?.turnAway(overdue(name)) }
 
     /// The error of a wait that ended before there was a session.
     private func overdue(_ name: LockName) -> LockError {
@@ -82,12 +91,6 @@ actor Supervisor {
             underlying: lastFailure)
     }
 
-    private func answerContenders(_ result: Result<Session, LockError>) {
-        let contenders = self.contenders.values
-        self.contenders = [:]
-        for contender in contenders { contender.resume(returning: result) }
-    }
-
     // MARK: Life
 
     /// Begins to connect, if nobody has yet.
@@ -98,12 +101,8 @@ actor Supervisor {
         guard machine.state != .stopped else { return }
         feed(.shutdown)
         guard machine.state != .stopped else { return }
-        let timer = Task {
-            do { try await Task.sleep(for: limit, clock: .continuous) } catch { return }
-            self.feed(.drained)
-        }
+        timers.start(.drain, after: limit) { [weak self] in self?.assumeIsolated { $0.feed(.drained) } }
         await stopped()
-        timer.cancel()
     }
 
     /// Returns when the supervisor has stopped.
@@ -122,40 +121,18 @@ actor Supervisor {
         switch action {
         case .connect: connect()
         case .wait(let attempt):
-            let delay = backoff.delay(before: attempt, random: .random(in: 0...1))
-            waiting = Task {
-                do { try await Task.sleep(for: delay, clock: .continuous) } catch { return }
-                self.feed(.waitOver)
-            }
-        case .cancelWait: waiting?.cancel()
-        case .announceSession:
-            wasConnected = true
-            lastFailure = nil
-            if let session {
-                current.withLock { $0 = session }
-                answerContenders(.success(session))
-            }
-            relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: settings.endpoint.description))
-            if let exposure = settings.endpoint.exposure {
-                relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: exposure))
-            }
+            let delay = settings.backoff.delay(before: attempt, random: .random(in: 0...1))
+            timers.start(.reconnect, after: delay) { [weak self] in self?.assumeIsolated { $0.feed(.waitOver) } }
+        case .cancelWait: timers.stop(.reconnect)
+        case .announceSession: announce()
         case .failContenders:
-            let failure = lastFailure ?? ConnectionFailure(.unreachable(settings.endpoint.address))
-            answerContenders(.failure(LockError(failure)))
-        case .turnContendersAway:
-            current.withLock { $0 = nil }
-            answerContenders(.failure(.shutDown))
-        case .drain:
-            guard let session else { return feed(.drained) }
-            Task {
-                await session.drain()
-                self.feed(.drained)
-            }
-        case .closeSession:
-            let session = self.session
-            self.session = nil
-            Task { await session?.close() }
+            locks.turnAway(LockError(lastFailure ?? ConnectionFailure(.unreachable(settings.endpoint.address))))
+        case .turnContendersAway: locks.turnAway(.shutDown)
+        case .drain: drain()
+        case .closeSession: closeSession()
         case .stopped:
+            timers.stopAll()
+            locks.removeAll()
             relay.send(LockEvent(.stopped, at: .now, owner: settings.owner))
             for waiter in stopWaiters { waiter.resume() }
             stopWaiters = []
@@ -164,40 +141,98 @@ actor Supervisor {
 
     private func connect() {
         relay.send(LockEvent(.connecting, at: .now, owner: settings.owner, detail: settings.endpoint.description))
-        Task { [settings, largest, relay] in
-            do throws(ConnectionFailure) {
-                let session = try Session(settings: settings, largest: largest, relay: relay) { session, end in
-                    // At once, so that no contender is sent back to a session that is gone.
-                    self.current.withLock { if $0 === session { $0 = nil } }
-                    Task { await self.ended(session, end) }
-                }
-                try await session.open()
-                self.opened(session)
-            } catch {
-                self.failed(error)
-            }
+        let identity = Nonce()
+        loop.offload { [settings] in
+            Result { () throws(ConnectionFailure) in try Session.open(settings, identity) }
+        } then: { result in
+            self.opened(result, identity)
         }
     }
 
-    private func opened(_ session: Session) {
-        self.session = session
-        feed(.connected)
-        // It may have ended before it was known here.
-        if let end = session.ending.withLock({ $0 }) { ended(session, end) }
+    private func opened(_ result: Result<AMQPConnection, ConnectionFailure>, _ identity: Nonce) {
+        switch result {
+        case .success(let connection):
+            let session = Session(connection, identity, locks) { [weak self] event in
+                self?.assumeIsolated { $0.handle(event) }
+            }
+            self.session = session
+            session.start()
+        case .failure(let failure): failed(failure)
+        }
     }
 
     private func failed(_ failure: ConnectionFailure) {
+        session = nil
         lastFailure = failure
         relay.send(LockEvent(.connectionFailed, at: .now, owner: settings.owner, detail: failure.message))
         feed(failure.isPermanent ? .failedForGood : .failedForNow)
     }
 
-    private func ended(_ session: Session, _ end: SessionEnd) {
-        guard self.session === session else { return }
-        self.session = nil
-        current.withLock { $0 = nil }
+    private func handle(_ event: Session.Event) {
+        switch event {
+        case .ready: feed(.connected)
+        case .suspect(let suspect): locks.setSuspect(suspect)
+        case .proven(let roundTrip):
+            relay.send(
+                LockEvent(
+                    .renewed, at: .now, owner: settings.owner, roundTrip: roundTrip, proven: session?.proof.remaining))
+        case .ended(let end) where isStanding: ended(end)
+        case .ended(.failed(let failure)): failed(failure)
+        case .ended:
+            failed(
+                ConnectionFailure(
+                    .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer")))
+        }
+    }
+
+    private func announce() {
+        guard let session else { return }
+        (isStanding, wasConnected, lastFailure) = (true, true, nil)
+        relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: settings.endpoint.description))
+        if let exposure = settings.endpoint.exposure {
+            relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: exposure))
+        }
+        do throws(LockError) {
+            try session.behavior.check()
+            locks.begin(session)
+        } catch {
+            locks.turnAway(error)
+        }
+    }
+
+    private func ended(_ end: SessionEnd) {
+        guard let session else { return }
+        endSession(session, end)
         if case .failed(let failure) = end { lastFailure = failure }
         relay.send(LockEvent(.disconnected, at: .now, owner: settings.owner, reason: end.lossReason))
         feed(.sessionEnded)
+        for lock in locks.byName.values { awaitSession(lock) }
+    }
+
+    private func endSession(_ session: Session, _ end: SessionEnd) {
+        self.session = nil
+        isStanding = false
+        locks.end(session, end.lossReason)
+    }
+
+    private func closeSession() {
+        guard let session else { return }
+        endSession(session, .shutdown)
+        session.close()
+    }
+
+    /// Waits until nothing is held: released, or lost.
+    private func drain() {
+        let held = locks.held
+        Task {
+            for record in held {
+                for await _ in record.subscribe() {}
+            }
+            drainedIfSo()
+        }
+    }
+
+    private func drainedIfSo() {
+        if machine.state == .draining, locks.held.isEmpty { feed(.drained) }
     }
 }

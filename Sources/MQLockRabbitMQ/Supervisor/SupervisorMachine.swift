@@ -48,6 +48,14 @@ struct SupervisorMachine: Sendable, Equatable {
 
     private(set) var state = State.idle
 
+    /// Whether contenders may come.
+    var accepts: Bool {
+        switch state {
+        case .idle, .connecting, .connected, .waiting: true
+        case .draining, .stopping, .stopped: false
+        }
+    }
+
     mutating func handle(_ event: Event) -> [Action] {
         switch (state, event) {
         case (.idle, .wanted): return connect(1)

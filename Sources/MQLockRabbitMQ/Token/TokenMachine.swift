@@ -2,16 +2,18 @@ import MQLock
 
 /// One name of the token mutex within one session: what to say to the broker, and whom to grant.
 ///
-/// A pure value: events in, actions out; no I/O, no clock, no randomness. The session feeds it what the broker sent on
-/// the name's channel and performs its actions in order. It serves one contender at a time (local arbitration sees to
-/// that) but may still be cleaning up after the last one. The protocol is described in the article *The token mutex*.
+/// A pure value: events in, actions out; no I/O, no clock, no randomness. It serves one contender at a time (local
+/// arbitration sees to that) but may still be cleaning up after the last one. The protocol is described in the article *The
+/// token mutex*.
 struct TokenMachine: Sendable {
-    /// Where the name stands. Each case says where it can go.
+    /// Each case says where it can go.
     enum State: Equatable, Sendable {
         /// No channel. To `preparing`.
         case closed
-        /// Finding out or making what there has to be on the broker. To `idle`, `getting`, `closed`.
-        case preparing(Preparation)
+        /// Finding out or making what there has to be on the broker. To `idle`, `getting`, `pausing`, `closed`.
+        case preparing
+        /// Waits a little before it begins again. To `preparing`, `closed`.
+        case pausing
         /// Prepared, nobody contends. To `getting`.
         case idle
         /// Asked for the token once. Every contender begins so: where nobody else wants the lock, that is all it takes,
@@ -21,184 +23,391 @@ struct TokenMachine: Sendable {
         case consuming(tag: UInt64)
         /// A token is here, and our consumer on the register is being placed. To `verifying`, `idle`.
         case pinning(Token)
-        /// The register is being asked whether the token is the valid one. To `held`, `pinning`, `consuming`,
-        /// `getting`, `minting`, `idle`.
+        /// The register is being asked whether the token is the valid one. To `held`, `pinning`, `consuming`, `getting`,
+        /// `idle`.
         case verifying(Token)
-        /// A valid token is here that must not be granted, and another is put in its place. To `consuming`, `getting`,
-        /// `idle`, `closed`.
-        case minting(Token, Minting)
         /// Granted. To `idle` by release, else to `closed`.
         case held(Token)
     }
 
-    /// A token that was delivered to us and is not acknowledged.
-    struct Token: Equatable, Sendable {
-        let deliveryTag: UInt64
-        /// The consumer it came to; nil for one that was asked for.
-        let consumerTag: UInt64?
-        let message: TokenMessage
-        let count: Int64
-        /// It has been delivered before and has come back other than by a release.
-        let isRedelivered: Bool
-    }
-
-    enum Pin: Equatable, Sendable { case none, asked, placed }
-
-    struct Wanted: Equatable, Sendable {
-        let attempt: Attempt
-        let waits: Bool
-    }
-
-    var state = State.closed
-    var isChannelOpen = false
+    private(set) var state = State.closed
     /// The contender that is to be answered.
-    var wanted: Wanted?
+    private(set) var wanted: Wanted?
+    private var preparation = Preparation()
+    private var isChannelOpen = false
     /// Our consumer on the register. It keeps the register from expiring, and the broker tells us of its deletion.
-    var pin = Pin.none
+    private var pin = Pin.none
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
-    var validNonce: Nonce?
+    private var validNonce: Nonce?
     /// Our consumers that the broker has not confirmed yet.
-    var unconfirmed: Set<UInt64> = []
-    /// What to do when it has: cancel the consumer, and give a delivery back that it brought.
-    var deferred: [UInt64: Action?] = [:]
-    /// Whether the mending queue may be ours. Whoever may have it gives it back, wanted or not.
-    var mayHaveMend = false
-    var lastTag: UInt64 = 0
-    var lastVerification: UInt64 = 0
-    var lastPause: UInt64 = 0
-    var lastMint: UInt64 = 0
-
-    /// On classic queues the broker counts releases only, and a crash of it takes counts back.
-    let durability: RabbitMQLocks.Durability
+    private var unconfirmed: Set<UInt64> = []
+    /// What to do when it has: cancel the consumer, and put back a delivery that it brought.
+    private var deferred: [UInt64: UInt64?] = [:]
+    private var lastTag: UInt64 = 0
+    private var lastVerification: UInt64 = 0
     /// What a holder is told when the broker cancels its consumer.
-    var cancelled = LossReason(.queueDeleted)
+    private let cancelled: LossReason
 
-    /// A test switch: which sentence on classic queues to break.
-    var mutant: Mutant?
-    /// A test switch: a delivery that nobody waits for any more is kept instead of put back.
-    var mutantKeepsLateDeliveries = false
-
-    init(_ durability: RabbitMQLocks.Durability = .replicated) { self.durability = durability }
+    init(cancelled: LossReason = LossReason(.queueDeleted)) { self.cancelled = cancelled }
 
     /// Whether what there is on the broker is being found out or made.
-    var isContacting: Bool {
-        switch state {
-        case .preparing(.pausing): false
-        case .preparing: true
-        default: false
+    var isContacting: Bool { state == .preparing }
+
+    /// Whether the name could be forgotten without anybody noticing.
+    var isQuiet: Bool { wanted == nil && (state == .idle || state == .closed) }
+
+    mutating func handle(_ event: Event) -> [Action] {
+        switch event {
+        case .acquire: return begin(.acquire)
+        case .tryAcquire: return begin(.tryAcquire)
+        case .cancel: return cancel()
+        case .release: return release()
+        case .done: return state == .preparing ? follow(preparation.advance()) : []
+        case .seeded(let nonce, let outcome): return seeded(nonce, outcome)
+        case .verified(let number): return verified(number)
+        case .refuted(let number): return refuted(number)
+        case .verificationFailed(let number, let fault): return verificationFailed(number, fault)
+        case .consumeConfirmed(.pin): return pinConfirmed()
+        case .consumeConfirmed(.token(let tag)): return consumerConfirmed(tag)
+        case .counted(let consumers): return counted(consumers)
+        case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
+        case .gotNothing: return gotNothing()
+        case .cancelledByBroker(let tag): return cancelledByBroker(tag)
+        case .channelClosed(let fault): return channelClosed(fault)
+        case .channelUnavailable:
+            state = .closed
+            forgetChannel()
+            return wanted == nil && !preparation.mayHaveMend ? [] : pause()
+        case .timer(.pause): return pauseOver()
+        case .timer(.heal): return heal()
         }
     }
 
-    /// Whether the name could be forgotten without anybody noticing.
-    var isQuiet: Bool {
-        guard wanted == nil else { return false }
-        return state == .idle || state == .closed
-    }
-}
+    // MARK: The contender
 
-extension TokenMachine {
-    /// What the session tells the machine.
-    enum Event: Equatable, Sendable {
-        case acquire(Attempt)
-        case tryAcquire(Attempt)
-        /// The contender was cancelled or its deadline passed; it has had its answer.
-        case abandon(Attempt)
-        case release
-        /// The hold has lasted as long as it may; the lease has been ended.
-        case holdLimitReached
-        /// The broker said yes to the one request under way on the name's channel.
-        case done
-        /// The seed was published as this message and is in the queue.
-        case seeded(Nonce)
-        /// The seed did not arrive, or nobody knows: publish another.
-        case seedFailed
-        /// The broker does not let us publish.
-        case seedRefused(ChannelFault)
-        case verified(UInt64)
-        /// 406: the register names another nonce.
-        case refuted(UInt64)
-        /// The register could not be asked.
-        case verificationFailed(UInt64, ChannelFault)
-        case consumeConfirmed(Tag)
-        case delivered(consumerTag: UInt64?, deliveryTag: UInt64, isRedelivered: Bool = false, Content)
-        /// The token minted with this number was published as this message and is in the queue.
-        case minted(UInt64, Nonce)
-        /// It did not arrive, or nobody knows.
-        case mintFailed(UInt64)
-        /// The broker does not let us publish.
-        case mintRefused(UInt64, ChannelFault)
-        case gotNothing
-        case cancelledByBroker(Tag)
-        case channelClosed(ChannelFault)
-        /// There is no channel to open at the moment; there will be one soon.
-        case channelUnavailable
-        case pauseOver(UInt64)
+    private mutating func begin(_ wanted: Wanted) -> [Action] {
+        guard self.wanted == nil else { preconditionFailure("a second contender for one name in \(state)") }
+        self.wanted = wanted
+        switch state {
+        case .closed: return prepare()
+        case .idle: return contend()
+        // An answer is under way that the one before no longer wants: it serves this one.
+        case .preparing, .pausing, .getting: return []
+        case .held, .consuming, .verifying, .pinning: preconditionFailure("a contender for one name in \(state)")
+        }
     }
 
-    /// A consumer of ours on the name's channel.
-    enum Tag: Hashable, Sendable {
-        case token(UInt64)
-        case pin
+    private mutating func contend() -> [Action] {
+        state = .getting
+        return openChannel() + placePin() + [.get]
     }
 
-    enum Content: Equatable, Sendable {
-        case token(TokenMessage, count: Int64)
-        case stranger
+    private mutating func standInLine() -> [Action] {
+        lastTag += 1
+        unconfirmed.insert(lastTag)
+        state = .consuming(tag: lastTag)
+        return [.count, .consume(lastTag)]
     }
 
-    /// What the session does, in this order.
-    enum Action: Equatable, Sendable {
-        /// Opens the name's channel with a prefetch of one.
-        case openChannel
-        case closeChannel
-        case request(Request)
-        /// Publishes a token with a fresh nonce over the publish connection.
-        case seed
-        /// Declares the register with this nonce on a channel of its own: a refusal must not close the name's.
-        case verify(UInt64, Nonce)
-        case consume(UInt64)
-        case get
-        case placePin
-        /// Takes our consumer off the register.
-        case withdrawPin
-        /// Publishes a token in the place of this one: a fresh nonce, and a number above what this one can have been
-        /// granted with and not below the clock's.
-        case mint(UInt64, above: Token)
-        case cancel(UInt64)
-        case acknowledge(UInt64)
-        /// Back into the queue, marked as delivered before.
-        case putBack(UInt64)
-        /// Through a classic queue's dead-letter loop: back into the queue as if new, with one more in its count.
-        case handOn(UInt64)
-        case pause(UInt64)
-        case grant(Attempt, Token)
-        case contended(Attempt)
-        case fail(Attempt, ChannelFault, doing: String)
-        case lose(LossReason)
-        /// A message that is no valid token was dropped.
-        case report(String)
-        /// The broker keeps the lock from working; for the message of a wait that times out.
-        case trouble(String)
+    private mutating func cancel() -> [Action] {
+        guard wanted != nil else { preconditionFailure("nobody to be cancelled in \(state)") }
+        wanted = nil
+        switch state {
+        case .consuming(let tag):
+            state = .idle
+            return [.stop(.heal)] + cancel(tag, putBack: nil)
+        case .verifying(let token), .pinning(let token):
+            state = .idle
+            return putBack(token)
+        // What is asked for comes back with nobody wanting it, and is dealt with then.
+        case .closed, .preparing, .pausing, .getting, .idle: return []
+        case .held: preconditionFailure("a wait is cancelled in \(state)")
+        }
     }
 
-    /// A request on the name's channel whose answer is `done` or `channelClosed`.
-    enum Request: Equatable, Sendable {
-        case findRegister
-        case findQueue
-        case declareQueue
-        case claimRegister(Nonce)
-        case lockMend
-        case deleteRegister
-        case unlockMend
+    // MARK: Preparing
+
+    private mutating func prepare() -> [Action] {
+        state = .preparing
+        return openChannel() + follow(preparation.begin())
     }
 
-    /// Ways to break the protocol on classic queues, each of which the tests have to notice.
-    enum Mutant: Sendable, CaseIterable {
-        /// Grants what comes redelivered.
-        case neverMints
-        /// Mints a token without asking the register whether it is the valid one.
-        case mintsUnverified
-        /// Puts what came redelivered back through the dead-letter loop, which takes the mark away.
-        case hidesRedelivery
+    private mutating func follow(_ next: Preparation.Next) -> [Action] {
+        switch next {
+        case .request(let request): return [.request(request)]
+        case .requestAnew(let request): return openChannel() + [.request(request)]
+        case .seed: return [.seed]
+        case .ready:
+            guard wanted == nil else { return contend() }
+            state = isChannelOpen ? .idle : .closed
+            return []
+        case .pause: return pause()
+        case .refuse(let fault, let doing):
+            state = .closed
+            return refuse(fault, doing: doing) + (preparation.mayHaveMend ? pause() : [])
+        case .trouble(let what): return [.trouble(what)] + pause()
+        }
+    }
+
+    private mutating func seeded(_ nonce: Nonce, _ outcome: Outcome) -> [Action] {
+        guard state == .preparing, preparation.step == .seeding else { return [] }
+        switch outcome {
+        case .arrived: return follow(preparation.seeded(nonce))
+        case .unknown, .unroutable: return pause()
+        case .refused(let fault): return dropChannel() + refuse(fault, doing: "publishing the lock's token")
+        }
+    }
+
+    /// Starts again a little later: something on the broker was in motion.
+    private mutating func pause() -> [Action] {
+        state = .pausing
+        return [.start(.pause)]
+    }
+
+    private mutating func pauseOver() -> [Action] {
+        guard state == .pausing else { return [] }
+        if wanted == nil, !preparation.mayHaveMend { return dropChannel() }
+        return prepare()
+    }
+
+    /// The consumers before us, and one who may have fetched the token, hold it for a bounded time each. When that is over
+    /// and nothing was delivered, the token is gone.
+    private mutating func counted(_ consumers: UInt32) -> [Action] {
+        guard case .consuming = state else { return [] }
+        return [.start(.heal(behind: consumers))]
+    }
+
+    private mutating func heal() -> [Action] {
+        guard case .consuming = state else { return [] }
+        let closed = dropChannel()
+        state = .preparing
+        return closed + [.trouble("the lock's token is gone; it is made anew")] + follow(preparation.heal())
+    }
+
+    static let unanswered = """
+        the broker does not answer for the lock's queues; if that lasts, one of them has lost its leader: delete both
+        """
+
+    // MARK: Tokens
+
+    private mutating func delivered(_ consumer: UInt64?, _ delivery: UInt64, _ content: Content) -> [Action] {
+        switch state {
+        case .consuming(let tag) where consumer == tag: return received(content, delivery, consumer: tag)
+        case .getting where consumer == nil:
+            if wanted != nil { return received(content, delivery, consumer: nil) }
+            state = .idle
+        case .held(let token) where consumer != nil && consumer == token.consumer:
+            return deliveredToHolder(token, delivery, content)
+        // One message at a time is ours to look at; a second can only be a duplicate, and can wait. Or it is for a consumer
+        // that has been cancelled: nobody waits for it any more †.
+        case .closed, .preparing, .pausing, .idle, .getting, .consuming, .pinning, .verifying, .held: break
+        }
+        return [.putBack(delivery)]
+    }
+
+    private mutating func received(_ content: Content, _ delivery: UInt64, consumer: UInt64?) -> [Action] {
+        switch content {
+        case .foreign: return drop(delivery, "a message that is no token of mqlock.v1")
+        // It is not for us to take off. The declaration will say what is there.
+        case .otherKind: return dropChannel() + pause()
+        case .token(let message, let count):
+            let token = Token(delivery: delivery, consumer: consumer, message: message, count: count)
+            guard let validNonce else { return verify(token) }
+            // The register's nonce never changes while our consumer stands on it.
+            if message.nonce == validNonce { return grant(token) }
+            return drop(delivery, "a token that the register does not name")
+        }
+    }
+
+    /// Asks the register, but only with our consumer on it: what it answers then stands until that is cancelled. The
+    /// other way round, a register deleted and made anew between answer and consumer would go unnoticed.
+    private mutating func verify(_ token: Token) -> [Action] {
+        guard pin == .placed else {
+            state = .pinning(token)
+            return placePin()
+        }
+        state = .verifying(token)
+        lastVerification += 1
+        return [.verify(lastVerification, token.message.nonce)]
+    }
+
+    private mutating func placePin() -> [Action] {
+        guard pin == .none else { return [] }
+        pin = .asked
+        return [.placePin]
+    }
+
+    private mutating func pinConfirmed() -> [Action] {
+        guard pin == .asked else { return [] }
+        pin = .placed
+        guard case .pinning(let token) = state else { return [] }
+        return verify(token)
+    }
+
+    private func drop(_ delivery: UInt64, _ what: String) -> [Action] {
+        [.acknowledge(delivery), .report(what)] + (state == .getting ? [.get] : [])
+    }
+
+    private mutating func verified(_ number: UInt64) -> [Action] {
+        guard case .verifying(let token) = state, number == lastVerification else { return [] }
+        guard pin == .placed else {
+            state = .pinning(token)
+            return placePin()
+        }
+        validNonce = token.message.nonce
+        return grant(token)
+    }
+
+    private mutating func refuted(_ number: UInt64) -> [Action] {
+        guard case .verifying(let token) = state, number == lastVerification else { return [] }
+        if let tag = token.consumer { state = .consuming(tag: tag) } else { state = .getting }
+        return drop(token.delivery, "a token that the register does not name")
+    }
+
+    private mutating func verificationFailed(_ number: UInt64, _ fault: ChannelFault) -> [Action] {
+        guard case .verifying(let token) = state, number == lastVerification else { return [] }
+        state = .idle
+        let back = putBack(token)
+        if fault.code == ChannelFault.unanswered { return back + [.trouble(Self.unanswered)] + pause() }
+        return back + refuse(fault, doing: "asking the lock's register")
+    }
+
+    private mutating func grant(_ token: Token) -> [Action] {
+        guard wanted != nil else {
+            state = .idle
+            return putBack(token)
+        }
+        wanted = nil
+        state = .held(token)
+        return [.stop(.heal), .grant(token)]
+    }
+
+    private mutating func gotNothing() -> [Action] {
+        guard state == .getting else { return [] }
+        state = .idle
+        switch wanted {
+        case nil: return []
+        case .acquire: return standInLine()
+        case .tryAcquire:
+            wanted = nil
+            return [.contended]
+        }
+    }
+
+    // MARK: The holder
+
+    private mutating func release() -> [Action] {
+        // Else the lease was lost before.
+        guard case .held(let token) = state else { return [] }
+        state = .idle
+        return putBack(token)
+    }
+
+    private mutating func putBack(_ token: Token) -> [Action] {
+        guard let tag = token.consumer else { return [.putBack(token.delivery)] }
+        return cancel(tag, putBack: token.delivery)
+    }
+
+    /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.
+    ///
+    /// Only a consumer that the broker has confirmed may be cancelled: a cancel that overtakes the confirmation of its
+    /// consume kills the channel's process on the broker, and with it the connection (541, seen on 3.10.8: the
+    /// confirmation comes from the quorum queue as a message of its own and finds no consumer).
+    private mutating func cancel(_ tag: UInt64, putBack delivery: UInt64?) -> [Action] {
+        guard !unconfirmed.contains(tag) else {
+            deferred[tag] = .some(delivery)
+            return []
+        }
+        return [.cancel(tag)] + (delivery.map { [.putBack($0)] } ?? [])
+    }
+
+    private mutating func consumerConfirmed(_ tag: UInt64) -> [Action] {
+        unconfirmed.remove(tag)
+        guard let delivery = deferred.removeValue(forKey: tag) else { return [] }
+        return cancel(tag, putBack: delivery)
+    }
+
+    private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
+        if case .token(let message, _) = content, message.nonce == token.message.nonce {
+            // The valid token comes a second time while the first delivery is ours: the broker has taken it back.
+            return [.lose(LossReason(.channelClosed, "the broker delivered the token anew"))] + dropChannel()
+        }
+        return [.acknowledge(delivery), .report("a message in the queue beside the valid token")]
+    }
+
+    // MARK: Losing
+
+    private mutating func cancelledByBroker(_ tag: Tag) -> [Action] {
+        switch (tag, state) {
+        case (.pin, .held):
+            // From here on another token can become the valid one. The close puts ours back.
+            return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + dropChannel()
+        case (.pin, .pinning), (.pin, .verifying):
+            // Whether the token outlives its register is for a fresh look to find out. The close puts it back.
+            return dropChannel() + pause()
+        case (.pin, _):
+            forgetPin()
+            return []
+        // The queue is gone, and a delivery with it.
+        case (.token(let gone), .consuming(let current)) where gone == current: return dropChannel() + pause()
+        case (.token(let gone), .verifying(let token)) where gone == token.consumer,
+            (.token(let gone), .pinning(let token)) where gone == token.consumer:
+            return dropChannel() + pause()
+        case (.token(let gone), .held(let token)) where gone == token.consumer:
+            return [.lose(cancelled)] + dropChannel()
+        case (.token, _): return []
+        }
+    }
+
+    private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {
+        forgetChannel()
+        let before = state
+        state = .closed
+        switch (before, fault.code) {
+        case (.preparing, _):
+            state = .preparing
+            return follow(preparation.retreat(fault))
+        case (.pausing, _):
+            state = .pausing
+            return []
+        case (.closed, _), (.idle, _): return []
+        case (.held, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
+        // The broker has put back whatever was delivered here.
+        case (_, ChannelFault.unanswered): return [.stop(.heal), .trouble(Self.unanswered)] + pause()
+        // It is gone, or another's by now: a fresh look will tell.
+        case (_, ChannelFault.notFound), (_, ChannelFault.resourceLocked): return [.stop(.heal)] + pause()
+        case (.getting, _), (.consuming, _), (.pinning, _), (.verifying, _):
+            return [.stop(.heal)] + refuse(fault, doing: "consuming from the lock's queue")
+        }
+    }
+
+    private mutating func refuse(_ fault: ChannelFault, doing: String) -> [Action] {
+        guard wanted != nil else { return [] }
+        wanted = nil
+        return [.refuse(fault, doing: doing)]
+    }
+
+    private mutating func dropChannel() -> [Action] {
+        state = .closed
+        guard isChannelOpen else { return [] }
+        forgetChannel()
+        return [.closeChannel]
+    }
+
+    private mutating func openChannel() -> [Action] {
+        guard !isChannelOpen else { return [] }
+        isChannelOpen = true
+        return [.openChannel]
+    }
+
+    private mutating func forgetChannel() {
+        isChannelOpen = false
+        forgetPin()
+        (unconfirmed, deferred) = ([], [:])
+    }
+
+    private mutating func forgetPin() {
+        validNonce = nil
+        pin = .none
     }
 }

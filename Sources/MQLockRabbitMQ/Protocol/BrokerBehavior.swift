@@ -1,16 +1,11 @@
 import MQLock
 
 /// What a lock depends on and RabbitMQ does differently from version to version: a pure function of the version that the
-/// broker names and of the lock's durability. The article *Broker versions* has it as a table, with how each row was
-/// established: what is said of 3.10 was tried on 3.10.8, everything else is from documentation, release notes and the
-/// broker's source.
-struct BrokerBehaviour: Equatable, Sendable {
+/// broker names. The article *Broker versions* has it as a table, with how each row was established.
+struct BrokerBehavior: Equatable, Sendable {
     let version: BrokerVersion
-    let durability: RabbitMQLocks.Durability
 
-    init(_ version: BrokerVersion, _ durability: RabbitMQLocks.Durability) {
-        (self.version, self.durability) = (version, durability)
-    }
+    init(_ version: BrokerVersion) { self.version = version }
 
     /// Older brokers know neither quorum queues nor the single active consumer and ignore both arguments: every consumer
     /// would be the active one.
@@ -32,7 +27,7 @@ struct BrokerBehaviour: Equatable, Sendable {
     /// -1 switches it off from 4.0, where 20 is the default and the 21st return would drop the token. Before, it is taken
     /// for a limit below every count and destroys the token at its first return (3.10.8).
     var deliveryLimit: Int64? {
-        durability == .replicated && version >= BrokerVersion(4, 0, 0) ? -1 : nil
+        version >= BrokerVersion(4, 0, 0) ? -1 : nil
     }
 
     /// What becomes of a delivery that is not acknowledged within the broker's `consumer_timeout`.
@@ -50,8 +45,7 @@ struct BrokerBehaviour: Equatable, Sendable {
         // The timeout came in 3.8.15, with 15 minutes, and has 30 from 3.8.17 on.
         case ..<BrokerVersion(3, 8, 15): .stays
         case ..<BrokerVersion(4, 3, 0): .closesChannel
-        // From then on only quorum queues enforce it.
-        default: durability == .fast ? .stays : .cancelsConsumer
+        default: .cancelsConsumer
         }
     }
 
@@ -64,19 +58,12 @@ struct BrokerBehaviour: Equatable, Sendable {
         }
     }
 
-    /// How often the broker has handed the message on before this delivery, by its own count.
+    /// How often the broker has taken the message back before this delivery, by its own count.
     ///
     /// On quorum queues every return counts, whatever the reason: up to 4.2 in `x-delivery-count`, from 4.3 in
     /// `x-acquired-count`, where the other counts failures only and must not be looked at. Absent is zero: at the first
-    /// delivery. On classic queues a rejection into the queue's own dead-letter loop counts, in `x-death`.
-    func handOvers(of properties: MessageProperties, in queue: String) -> Int64 {
-        let headers = properties.headers
-        guard durability == .fast else {
-            return (headers["x-acquired-count"] ?? headers["x-delivery-count"])?.integer ?? 0
-        }
-        let death = headers["x-death"]?.array?.lazy.compactMap(\.table).first {
-            $0["queue"]?.string == queue && $0["reason"]?.string == "rejected"
-        }
-        return death?["count"]?.integer ?? 0
+    /// delivery.
+    static func returns(of properties: MessageProperties) -> Int64 {
+        (properties.headers["x-acquired-count"] ?? properties.headers["x-delivery-count"])?.integer ?? 0
     }
 }

@@ -17,57 +17,36 @@ struct ChannelFault: Equatable, Sendable, Error {
     static let outOfChannels = ChannelFault(code: 0, text: "all channels are in use")
 }
 
-extension NameEntry {
+extension BrokerLock {
     /// The error for a channel that the broker closed while `doing` something for us.
     func refusal(_ fault: ChannelFault, doing: String) -> LockError {
         let text = fault.text.escapedForDisplay
         switch fault.code {
-        case 0:
+        case ChannelFault.outOfChannels.code:
             return LockError(
                 .limitExceeded,
                 """
-                the broker allows \(core.channelCapacity) channels on a connection, and every lock that is held or waited \
-                for needs one; raise channel_max on the broker and in the URI, or use fewer names (StripedLocks)
+                the broker allows \(session?.link.capacity ?? 0) channels on a connection, and every lock that is held or \
+                waited for needs one; raise channel_max on the broker and in the URI, or use fewer names (StripedLocks)
                 """)
         case ChannelFault.accessRefused:
             return LockError(
                 .accessRefused,
                 """
-                the broker refused \(doing) for \(name): \(text); the user needs configure, write and read permission \
-                on queues that begin with mqlock.v1, and write permission on amq.default
+                the broker refused \(doing) for \(name): \(text); the user needs configure, write and read permission on \
+                the exchange \(ObjectNames.exchange) and on queues that begin with \(ObjectNames.exchange), as in: \
+                rabbitmqctl set_permissions -p VHOST USER '^mqlock\\.v1' '^mqlock\\.v1' '^mqlock\\.v1'
                 """)
         case ChannelFault.preconditionFailed, ChannelFault.resourceLocked:
-            let mine = LockKind(core.settings.mutex, core.settings.durability)
             return LockError(
                 .incompatible,
                 """
-                this program uses the \(mine) for \(name), and \(fault.otherKind(than: mine)) (\(text)); \
-                \(fault.remedy(for: objects))
+                this program uses the \(settings.mutex.title) for \(name), and \(fault.otherKind(than: settings.mutex)) \
+                (\(text)); \(fault.remedy(for: objects))
                 """)
         default:
             return LockError(.internalError, "the broker failed \(doing) for \(name): \(fault.code) \(text)")
         }
-    }
-}
-
-/// What makes two programs' locks of one name the same: they meet on one queue, and the broker refuses the second of two
-/// kinds.
-struct LockKind: Hashable, Sendable, CustomStringConvertible {
-    let mutex: RabbitMQLocks.Mutex
-    let durability: RabbitMQLocks.Durability
-
-    init(_ mutex: RabbitMQLocks.Mutex, _ durability: RabbitMQLocks.Durability) {
-        (self.mutex, self.durability) = (mutex, durability)
-    }
-
-    /// How messages call it.
-    var description: String {
-        // Its durability is that of its helpers, the line and the fencing register.
-        mutex == .exclusiveQueue ? mutex.title : "\(mutex.title) in \(Self.queues(durability))"
-    }
-
-    static func queues(_ durability: RabbitMQLocks.Durability) -> String {
-        "\(durability.queueType) queues (durability=\(durability))"
     }
 }
 
@@ -91,10 +70,10 @@ struct InequivalentArgument: Equatable, Sendable {
 
 extension ChannelFault {
     /// What has to be in the lock's queue's place, as far as the broker's words tell.
-    func otherKind(than mine: LockKind) -> String {
+    func otherKind(than mine: RabbitMQLocks.Mutex) -> String {
         let unknown = "the broker has another kind of queue than that needs, of another version or made by hand"
         // Only the exclusive queue of another connection may not be looked at.
-        if code == Self.resourceLocked, mine.mutex != .exclusiveQueue {
+        if code == Self.resourceLocked, mine != .exclusiveQueue {
             return "the broker's queue was made for the \(RabbitMQLocks.Mutex.exclusiveQueue.title)"
         }
         guard let argument = InequivalentArgument(text) else { return unknown }
@@ -102,14 +81,6 @@ extension ChannelFault {
         case QueueArguments.singleActiveConsumerFlag:
             let other: RabbitMQLocks.Mutex = argument.isSet ? .singleActiveConsumer : .token
             return "the broker's queue was made for the \(other.title)"
-        case QueueArguments.queueType:
-            return "the broker's queue is one of \(LockKind.queues(mine.durability == .fast ? .replicated : .fast))"
-        case QueueArguments.deadLetterExchange, QueueArguments.deadLetterRoutingKey:
-            // Only the token in classic queues has them.
-            guard argument.isSet else {
-                return "the broker's queue was made for another mutex or for \(LockKind.queues(.replicated))"
-            }
-            return "the broker's queue was made for the \(LockKind(.token, .fast))"
         case QueueArguments.deliveryLimit:
             return argument.isSet
                 ? "the broker's queue was made for RabbitMQ 4.0 or newer, with a delivery limit"
@@ -133,7 +104,7 @@ extension ChannelFault {
 
 extension RabbitMQLocks.Mutex {
     /// How messages call it.
-    fileprivate var title: String {
+    var title: String {
         switch self {
         case .token: "token mutex (token)"
         case .exclusiveQueue: "exclusive queue mutex (exclusive)"

@@ -1,0 +1,376 @@
+import MQLock
+
+/// What a channel's owner is told: whatever the broker sends on it, as long as it is open. The last is `channelClosed`,
+/// when the broker closes it; after a `close` of ours nothing comes any more.
+protocol ChannelHandler: AnyObject {
+    func received(_ inbound: Inbound, on channel: Channel)
+}
+
+/// A channel of a link. Every write is silently dropped once the channel or the link has ended: then the owner has been
+/// told, or is about to be.
+final class Channel {
+    let number: UInt16
+    private let link: Link
+    /// Nil while nobody uses it.
+    fileprivate(set) var handler: (any ChannelHandler)?
+    fileprivate(set) var isOpen = true
+    /// What the broker has to answer here, the oldest first.
+    fileprivate var unanswered: ArraySlice<(answer: Answer, sent: ContinuousClock.Instant)> = []
+
+    fileprivate init(_ number: UInt16, of link: Link, for handler: (any ChannelHandler)?) {
+        self.number = number
+        self.link = link
+        self.handler = handler
+    }
+
+    /// Which answer a request has.
+    enum Answer: Equatable {
+        case exchangeDeclared, queueDeclared, queueDeleted, bound, consuming, got
+    }
+
+    /// Closes it: the broker takes its consumers off and puts its deliveries back, in one step of each queue.
+    func close() { link.close(self) }
+
+    /// Writes what has no answer.
+    func write(_ body: @escaping (AMQPConnection, UInt16) throws(ConnectionFailure) -> Void) {
+        guard isOpen else { return }
+        link.write { [number] connection throws(ConnectionFailure) in try body(connection, number) }
+    }
+
+    /// Writes a request that the broker has to answer in time. One that is not answered ends the channel.
+    func request(_ answer: Answer, _ body: @escaping (AMQPConnection, UInt16) throws(ConnectionFailure) -> Void) {
+        guard isOpen else { return }
+        unanswered.append((answer, .now))
+        write(body)
+    }
+
+    func acknowledge(_ delivery: UInt64) {
+        write { connection, channel throws(ConnectionFailure) in
+            try connection.basicAck(channel, deliveryTag: delivery)
+        }
+    }
+
+    /// Back into the queue.
+    func putBack(_ delivery: UInt64) {
+        write { connection, channel throws(ConnectionFailure) in
+            try connection.basicNack(channel, deliveryTag: delivery, requeue: true)
+        }
+    }
+
+    func declare(
+        _ queue: String, durable: Bool = false, exclusive: Bool = false, autoDelete: Bool = false,
+        passive: Bool = false, _ arguments: [String: FieldValue] = [:]
+    ) {
+        request(.queueDeclared) { connection, channel throws(ConnectionFailure) in
+            try connection.queueDeclare(
+                channel, queue, passive: passive, durable: durable, exclusive: exclusive, autoDelete: autoDelete,
+                arguments: arguments)
+        }
+    }
+
+    func delete(_ queue: String) {
+        request(.queueDeleted) { connection, channel throws(ConnectionFailure) in
+            try connection.queueDelete(channel, queue)
+        }
+    }
+
+    func consume(_ queue: String, tag: String, noAck: Bool = false) {
+        request(.consuming) { connection, channel throws(ConnectionFailure) in
+            try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
+        }
+    }
+}
+
+/// Whom a link tells what is not one channel's.
+protocol LinkOwner: AnyObject {
+    /// The connection is gone, and with it every channel: none of them is told.
+    func linkEnded(_ failure: ConnectionFailure)
+    /// The broker has stopped to read what is published on this connection, and says why; nil: it reads again.
+    func linkBlocked(_ reason: String?)
+}
+
+/// One connection with its channels, their requests and deadlines, served by a loop: reads, writes, heartbeats.
+///
+/// Every connection that locks or asks is one of these. What goes wrong in the middle of somebody's work is told to the
+/// owner at the end of the loop's turn, so nothing is pulled away from under anybody.
+///
+/// **Writing** never holds the loop: while the socket's buffer is full, writes wait in a backlog. A broker that reads
+/// nothing for `AMQPConnection.writeTimeout`, and has not said that it will not, has lost the connection.
+///
+/// **Rule 8**: what became of an unanswered request is not guessed. Closing its channel settles it, because the broker
+/// undoes what a channel did when it closes, whenever that is; other channels live on. (RabbitMQ 3.10.8 leaves requests
+/// to a quorum queue unanswered whose node was killed right after its declaration.)
+final class Link: LoopClient {
+    private let connection: AMQPConnection
+    private let loop: EventLoop
+    private let requestTimeout: Duration
+    private let timers: Timers<Timer>
+    private weak var owner: (any LinkOwner)?
+    /// Why the connection is no more; the owner has been told when `isOver`.
+    private var failure: ConnectionFailure?
+    private var isOver = false
+
+    private var channels: [UInt16: Channel] = [:]
+    /// Closed by us, and the broker has not said so yet: until then the numbers are not free.
+    private var closing: Set<UInt16> = []
+    /// Closed for an unanswered request, and the close not answered either.
+    private var hanging: Set<UInt16> = []
+    private var free: [UInt16] = []
+    private var nextNumber = 1
+    /// Channels are opened ahead with this prefetch, so that whoever needs one has it at once; nil: they are not.
+    private let prefetch: UInt16?
+    private var spare: [Channel] = []
+
+    private var backlog: ArraySlice<(AMQPConnection) throws(ConnectionFailure) -> Void> = []
+    /// Since when the broker has read nothing of the backlog.
+    private var stuckSince: ContinuousClock.Instant?
+    private var isBlocked = false
+
+    private enum Timer { case service }
+    private static let maximumHanging = 64
+    private static let maximumBacklog = 100_000
+    /// When so few spare channels are left, and nothing else is to do, so many are opened.
+    private static let (fewSpare, enoughSpare) = (4, 8)
+
+    init(_ connection: AMQPConnection, on loop: EventLoop, requestTimeout: Duration, prefetch: UInt16? = nil) {
+        self.connection = connection
+        self.loop = loop
+        self.requestTimeout = requestTimeout
+        self.prefetch = prefetch
+        timers = Timers(loop)
+    }
+
+    /// Begins to serve the connection, for `owner`, who keeps the link.
+    func serve(for owner: any LinkOwner) {
+        self.owner = owner
+        connection.moveToThisThread()
+        connection.beginBatch()
+        loop.watch(self)
+        service()
+    }
+
+    /// T, as negotiated.
+    var heartbeat: Duration { connection.heartbeat }
+    var brokerVersion: String? { connection.server.version }
+    /// How many channels can be open at once.
+    var capacity: Int { Int(connection.channelMax) }
+
+    // MARK: Ending
+
+    /// Gives the connection up; the owner is told at the end of the turn.
+    func fail(_ failure: ConnectionFailure) {
+        if self.failure == nil { self.failure = failure }
+    }
+
+    /// Says goodbye. The owner is not told, nor is any channel.
+    func close() {
+        guard !isOver else { return }
+        drainBacklog()
+        end()
+        connection.close()
+    }
+
+    private func end() {
+        isOver = true
+        timers.stopAll()
+        loop.unwatch(self)
+        for channel in channels.values { channel.end() }
+        channels = [:]
+        spare = []
+        backlog = []
+    }
+
+    func endTurn() {
+        if failure == nil {
+            openAhead()
+            connection.flush()
+        }
+        guard let failure, !isOver else { return }
+        end()
+        connection.abort()
+        owner?.linkEnded(failure)
+    }
+
+    // MARK: Channels
+
+    /// A channel of its own for this handler; nil when the broker allows no more on this connection.
+    func open(for handler: any ChannelHandler) -> Channel? {
+        guard let channel = spare.popLast() else { return openNew(for: handler, prefetch: prefetch) }
+        channel.handler = handler
+        return channel
+    }
+
+    /// As `open`, without a prefetch and its answer.
+    func openBare(for handler: any ChannelHandler) -> Channel? { openNew(for: handler, prefetch: nil) }
+
+    /// Whether the broker has yet to confirm that channels are closed, after which others can be opened.
+    var isClosingChannels: Bool { !closing.isEmpty }
+
+    private func openNew(for handler: (any ChannelHandler)?, prefetch: UInt16?) -> Channel? {
+        guard failure == nil, !isOver, let number = takeNumber() else { return nil }
+        let channel = Channel(number, of: self, for: handler)
+        channels[number] = channel
+        // Nothing waits for the answers: the broker takes the frames of a channel in order.
+        write { connection throws(ConnectionFailure) in
+            try connection.channelOpen(number)
+            if let prefetch { try connection.basicQos(number, prefetch: prefetch) }
+        }
+        return channel
+    }
+
+    private func takeNumber() -> UInt16? {
+        if let number = free.popLast() { return number }
+        guard nextNumber <= capacity else { return nil }
+        nextNumber += 1
+        return UInt16(nextNumber - 1)
+    }
+
+    private func openAhead() {
+        guard prefetch != nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
+            channels.values.allSatisfy(\.unanswered.isEmpty)
+        else { return }
+        while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) { spare.insert(channel, at: 0) }
+    }
+
+    fileprivate func close(_ channel: Channel) {
+        guard channels.removeValue(forKey: channel.number) != nil else { return }
+        channel.end()
+        closing.insert(channel.number)
+        write { [number = channel.number] connection throws(ConnectionFailure) in
+            try connection.channelClose(number)
+        }
+    }
+
+    // MARK: Writing
+
+    fileprivate func write(_ body: @escaping (AMQPConnection) throws(ConnectionFailure) -> Void) {
+        guard failure == nil, !isOver else { return }
+        guard backlog.isEmpty, connection.isWritable(within: .zero) else {
+            if backlog.isEmpty { stuckSince = .now }
+            backlog.append(body)
+            if backlog.count > Self.maximumBacklog { fail(ConnectionFailure(.timedOut("the broker reads too slowly"))) }
+            return
+        }
+        perform(body)
+    }
+
+    var wantsToWrite: Bool { !backlog.isEmpty }
+
+    private func drainBacklog() {
+        while failure == nil, !backlog.isEmpty, connection.isWritable(within: .zero), let body = backlog.popFirst() {
+            stuckSince = .now
+            perform(body)
+        }
+        if backlog.isEmpty { stuckSince = nil }
+    }
+
+    private func perform(_ body: (AMQPConnection) throws(ConnectionFailure) -> Void) {
+        do throws(ConnectionFailure) { try body(connection) } catch { fail(error) }
+    }
+
+    // MARK: Reading
+
+    var socketDescriptor: Int32 { connection.socketDescriptor }
+    var hasBufferedInput: Bool { failure == nil && connection.hasBufferedInput }
+
+    func socketIsReady() {
+        drainBacklog()
+        guard failure == nil, !isOver else { return }
+        do throws(ConnectionFailure) {
+            try connection.readAvailable { inbound in
+                if failure == nil, !isOver { received(inbound) }
+            }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func received(_ inbound: Inbound) {
+        let number = inbound.channel
+        switch inbound {
+        case .connectionClosed(let code, let text): fail(ConnectionFailure(.brokerClosed(code: code, text: text)))
+        case .blocked(let reason):
+            isBlocked = true
+            owner?.linkBlocked(reason)
+        case .unblocked:
+            isBlocked = false
+            owner?.linkBlocked(nil)
+        case .channelCloseOK:
+            hanging.remove(number)
+            if closing.remove(number) != nil { free.append(number) }
+        case .channelClosed:
+            // Else we have closed it too: both closes have crossed, and ours will be answered.
+            guard let channel = channels.removeValue(forKey: number) else { return }
+            free.append(number)
+            spare.removeAll { $0 === channel }
+            tellClosed(channel, inbound)
+        default:
+            // Else it was on its way when we closed the channel.
+            guard let channel = channels[number] else { return }
+            if let answer = inbound.answer, channel.unanswered.popFirst()?.answer != answer {
+                return fail(ConnectionFailure(.transport(status: 0, text: "the broker answered what was not asked")))
+            }
+            channel.handler?.received(inbound, on: channel)
+        }
+    }
+
+    private func tellClosed(_ channel: Channel, _ inbound: Inbound) {
+        let handler = channel.handler
+        channel.end()
+        handler?.received(inbound, on: channel)
+    }
+
+    // MARK: Service
+
+    /// Heartbeats leave, and the broker's silence is noticed, inside calls that read only.
+    private func service() {
+        socketIsReady()
+        settleOverdueRequests()
+        if !isBlocked, let stuckSince, stuckSince.advanced(by: connection.writeTimeout) <= .now {
+            fail(ConnectionFailure(.timedOut("the broker has read nothing for \(connection.writeTimeout)")))
+        }
+        timers.start(.service, after: connection.serviceInterval) { [weak self] in self?.service() }
+    }
+
+    private func settleOverdueRequests() {
+        let limit = ContinuousClock.now.advanced(by: .zero - requestTimeout)
+        for channel in channels.values {
+            guard let oldest = channel.unanswered.first, oldest.sent <= limit else { continue }
+            // A broker on which more and more channels hang is not to be trusted with the rest.
+            hanging.insert(channel.number)
+            guard hanging.count <= Self.maximumHanging else {
+                return fail(ConnectionFailure(.timedOut("the broker left requests on many channels unanswered")))
+            }
+            let handler = channel.handler
+            close(channel)
+            handler?.received(
+                .channelClosed(
+                    channel: channel.number, code: ChannelFault.unanswered,
+                    text: "the broker did not answer within \(requestTimeout.readable)", classID: 0, methodID: 0),
+                on: channel)
+        }
+    }
+}
+
+extension Channel {
+    fileprivate func end() {
+        isOpen = false
+        handler = nil
+        unanswered = []
+    }
+}
+
+extension Inbound {
+    /// Of which kind of request this is the answer, if of any that is awaited.
+    fileprivate var answer: Channel.Answer? {
+        switch self {
+        case .exchangeDeclareOK: .exchangeDeclared
+        case .queueDeclareOK: .queueDeclared
+        case .queueDeleteOK: .queueDeleted
+        case .queueBindOK, .queueUnbindOK: .bound
+        case .consumeOK: .consuming
+        case .gotMessage, .getEmpty: .got
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,256 @@
+import MQLock
+
+/// One contender's call, as long as it waits.
+struct Contender {
+    let attempt: UInt64
+    /// False for a try.
+    let waits: Bool
+    let start: ContinuousClock.Instant
+    let deadline: ContinuousClock.Instant?
+    let answer: (Result<LeaseRecord?, LockError>) -> Void
+}
+
+/// One lock name in one provider, whatever its mutex: the contender with its deadline and the lease. What the mutex does on
+/// the broker is the subclass's.
+///
+/// It serves one contender at a time (local arbitration sees to that) but may still be cleaning up after the last one. It
+/// outlives sessions: a contender goes back in line over the next one without noticing.
+class BrokerLock: ChannelHandler {
+    let name: LockName
+    let objects: ObjectNames
+    let locks: Locks
+    /// The one that stands.
+    private(set) var session: Session?
+    private(set) var contender: Contender?
+    private(set) var record: LeaseRecord?
+    /// A lease that is lost because its holder was asked to yield; the broker has the lock for it until it has released.
+    private(set) var yielding: LeaseRecord?
+    /// What is to be seen of it from outside.
+    var visibility = Visibility()
+    /// What has kept contenders from being granted.
+    private var trouble: String?
+    /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
+    private var isParked = false
+    private let timers: Timers<Timer>
+
+    private enum Timer { case deadline, limit, yield }
+
+    init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
+        self.name = name
+        self.objects = objects
+        self.locks = locks
+        timers = Timers(locks.loop)
+    }
+
+    var settings: SessionSettings { locks.settings }
+
+    // MARK: What a mutex does
+
+    /// Whether the name could be forgotten without anybody noticing, as far as the broker is concerned.
+    var isQuietAtBroker: Bool { fatalError("a lock without a mutex") }
+    /// Whether the next contender has to find out or make first what there is on the broker; few names do at once.
+    var needsContact: Bool { fatalError("a lock without a mutex") }
+    func acquireAtBroker(waits: Bool) { fatalError("a lock without a mutex") }
+    /// The contender was cancelled or its deadline passed; it has had its answer.
+    func cancelAtBroker() { fatalError("a lock without a mutex") }
+    /// The hold has ended by its holder's will, or because it may last no longer.
+    func releaseAtBroker() { fatalError("a lock without a mutex") }
+    /// A session stands; nothing is known of the broker yet.
+    func prepare(_ session: Session) { fatalError("a lock without a mutex") }
+    /// The session is gone, and whatever there was on its channels.
+    func resetAtBroker() { fatalError("a lock without a mutex") }
+    /// Gives idle channels back; the name is quiet.
+    func forget() {}
+    func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
+
+    // MARK: Contenders
+
+    final var isQuiet: Bool { isQuietAtBroker && contender == nil && record == nil && yielding == nil }
+
+    final func acquire(_ contender: Contender) {
+        precondition(self.contender == nil, "a second contender for \(name)")
+        self.contender = contender
+        // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
+        if let record, record.settleIfExpired() || record.state.isFinal {
+            endHold()
+            releaseAtBroker()
+        }
+        join()
+    }
+
+    final func cancel(_ attempt: UInt64) {
+        if contender?.attempt == attempt { turnAway(.cancelled(name)) }
+    }
+
+    /// Ends the wait with an error that is no answer of the broker's.
+    final func turnAway(_ error: LockError) {
+        guard contender != nil else { return }
+        answer(.failure(error))
+        if session != nil, !isParked { cancelAtBroker() }
+        isParked = false
+    }
+
+    /// Nothing is touched when the lease is not the one that is held: it was lost before.
+    final func release(_ record: LeaseRecord) {
+        if yielding === record { return handOver() }
+        guard self.record === record else { return }
+        endHold()
+        releaseAtBroker()
+    }
+
+    private func join() {
+        guard let session, let contender else { return }
+        timers.stop(.deadline)
+        if contender.waits, let deadline = contender.deadline {
+            timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() }
+        }
+        session.presence.contending(self)
+        // One that was asked to yield stops first.
+        isParked = yielding != nil || needsContact && !locks.admit(self)
+        if !isParked { acquireAtBroker(waits: contender.waits) }
+    }
+
+    /// There is no session to join by; the wait for one has a limit of its own, maybe.
+    final func awaitSession(until limit: ContinuousClock.Instant?, _ passed: @escaping () -> Void) {
+        guard session == nil, let limit else { return }
+        timers.start(.deadline, at: limit, passed)
+    }
+
+    private func deadlinePassed() {
+        turnAway(
+            .timedOut(name, detail: session?.publishing.obstacle ?? trouble ?? "it was held or waited for elsewhere"))
+    }
+
+    /// Its turn for a first contact has come; false when nobody wants it any more.
+    final func unpark() -> Bool {
+        guard isParked, let contender else { return false }
+        isParked = false
+        acquireAtBroker(waits: contender.waits)
+        return true
+    }
+
+    private func answer(_ answer: Result<LeaseRecord?, LockError>) {
+        guard let contender else { return }
+        self.contender = nil
+        timers.stop(.deadline)
+        session?.presence.answered(self, answer, waited: contender.waits)
+        contender.answer(answer)
+    }
+
+    private func endHold() {
+        if let record { session?.presence.ended(self, record) }
+        timers.stop(.limit)
+        record = nil
+    }
+
+    // MARK: The session
+
+    final func begin(_ session: Session) {
+        self.session = session
+        prepare(session)
+        join()
+    }
+
+    final func setSuspect(_ suspect: Bool) {
+        guard let record, record.setSuspect(suspect), suspect else { return }
+        locks.relay.send(LockEvent(.suspect, at: .now, record: record, owner: record.owner))
+    }
+
+    final func lose(_ reason: LossReason) {
+        record?.lose(reason)
+        endHold()
+    }
+
+    final func endSession() {
+        session = nil
+        yielding = nil
+        isParked = false
+        visibility = Visibility()
+        timers.stopAll()
+        resetAtBroker()
+    }
+
+    // MARK: What became of it
+
+    /// Makes the lease and answers the contender with it; puts the lock back when the number is not above all that were
+    /// seen, or the proof does not stand any more: a process that was stopped may find an old delivery after the broker has
+    /// given the lock to somebody else.
+    /// - Parameters:
+    ///   - fence: the number; an error is what the contender gets.
+    ///   - maximum: how long the hold may last; nil for a mutex without a limit.
+    ///   - ownProof: what else has to prove the hold.
+    final func grant(
+        _ fence: Result<FencingToken, LockError>, for maximum: Duration? = nil, ownProof: ProofOfLife? = nil
+    ) {
+        guard let session else { return }
+        let token: FencingToken
+        do throws(LockError) {
+            token = try fence.get()
+            guard locks.largest.raise(name, to: token) else { throw regression(token) }
+        } catch {
+            releaseAtBroker()
+            return answer(.failure(error))
+        }
+        // The session is over, and the contender goes back in line over the next.
+        guard session.isProven else { return }
+        let limit = maximum.map { ContinuousClock.now.advanced(by: $0) }
+        let record = LeaseRecord(
+            name: name, token: token, owner: settings.owner, proof: session.proof, limit: limit, ownProof: ownProof)
+        self.record = record
+        trouble = nil
+        if let limit, let maximum {
+            timers.start(.limit, at: limit) { [weak self] in
+                let what = "a \(self?.settings.mutex.description ?? "") lock cannot be held longer than \(maximum.readable)"
+                self?.lose(LossReason(.holdLimit, what))
+                self?.releaseAtBroker()
+            }
+        }
+        answer(.success(record))
+    }
+
+    private func regression(_ token: FencingToken) -> LockError {
+        LockError(
+            .tokenRegression,
+            """
+            the broker hands out the lock \(name) with the fencing token \(token), and this process has seen \
+            \(locks.largest[name].map(\.description) ?? "more") already: its queues were restored from a backup, or made \
+            anew by a host whose clock is behind
+            """)
+    }
+
+    final func contended() { answer(.success(nil)) }
+
+    final func fail(_ error: LockError) { answer(.failure(error)) }
+
+    /// A message that is none of ours was dropped.
+    final func reportForeign(_ what: String) { report("dropped \(what)") }
+
+    /// The broker keeps the lock from working: also for the message of a wait that times out.
+    final func reportTrouble(_ what: String) {
+        trouble = what
+        report(what)
+    }
+
+    private func report(_ detail: String) {
+        locks.relay.send(LockEvent(.stranger, at: .now, name: name, owner: settings.owner, detail: detail))
+    }
+
+    // MARK: Yielding
+
+    /// The holder's lease is lost at once. The lock is handed over when the holder has released, for it has to stop first,
+    /// or after what was left of its proof: by then whatever guards its work has ended it.
+    final func yield(_ reason: LossReason) {
+        guard let record else { return }
+        yielding = record
+        timers.start(.yield, after: record.remaining) { [weak self] in self?.handOver() }
+        lose(reason)
+    }
+
+    private func handOver() {
+        guard yielding != nil else { return }
+        timers.stop(.yield)
+        yielding = nil
+        releaseAtBroker()
+        _ = unpark()
+    }
+}

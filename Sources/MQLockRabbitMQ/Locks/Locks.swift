@@ -1,0 +1,105 @@
+import MQLock
+
+/// The locks that one provider holds or contends for, and what they share; on its loop. They outlive sessions.
+final class Locks {
+    let settings: SessionSettings
+    let loop: EventLoop
+    let relay: ObserverRelay
+    var largest = LargestTokens()
+    private(set) var byName: [LockName: BrokerLock] = [:]
+    /// Names whose first contact is being made.
+    private var contacting: Set<LockName> = []
+    private var parked: ArraySlice<BrokerLock> = []
+
+    init(settings: SessionSettings, loop: EventLoop, relay: ObserverRelay) {
+        self.settings = settings
+        self.loop = loop
+        self.relay = relay
+    }
+
+    /// How many quiet names are remembered, so that the next acquire costs one round trip.
+    private static let maximumQuiet = 256
+    /// How many names are prepared at once. The broker makes quorum queues one after the other; with a thousand asked
+    /// for together the last answers would come after their deadline.
+    private static let maximumContacts = 64
+
+    /// The lock of this name.
+    /// - Parameter session: the one that stands, for a lock that is new here.
+    func lock(_ name: LockName, _ session: Session?) throws(LockError) -> BrokerLock {
+        if let lock = byName[name] { return lock }
+        if byName.count >= Self.maximumQuiet { evict() }
+        let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
+        let lock: BrokerLock =
+            switch settings.mutex {
+            case .token: TokenLock(name, objects, self)
+            case .exclusiveQueue: ExclusiveLock(name, objects, self)
+            default: LineLock(name, objects, self)
+            }
+        if let session { lock.begin(session) }
+        byName[name] = lock
+        return lock
+    }
+
+    /// Forgets some quiet names, with their channels.
+    func evict() {
+        for lock in byName.values.filter(\.isQuiet).prefix(Self.maximumQuiet / 2) {
+            lock.forget()
+            byName[lock.name] = nil
+        }
+    }
+
+    /// Forgets everything: nobody holds or waits any more.
+    func removeAll() {
+        byName = [:]
+        (contacting, parked) = ([], [])
+    }
+
+    // MARK: First contacts
+
+    /// Whether a name may make first contact now; else its turn comes.
+    func admit(_ lock: BrokerLock) -> Bool {
+        guard contacting.count < Self.maximumContacts else {
+            parked.append(lock)
+            return false
+        }
+        contacting.insert(lock.name)
+        return true
+    }
+
+    func contactEnded(_ lock: BrokerLock) {
+        guard contacting.remove(lock.name) != nil else { return }
+        while contacting.count < Self.maximumContacts, let next = parked.popFirst() {
+            contacting.insert(next.name)
+            if !next.unpark() { contacting.remove(next.name) }
+        }
+    }
+
+    // MARK: Sessions
+
+    func begin(_ session: Session) {
+        for lock in byName.values { lock.begin(session) }
+    }
+
+    func setSuspect(_ suspect: Bool) {
+        for lock in byName.values { lock.setSuspect(suspect) }
+    }
+
+    /// All leases are lost, before any waiter goes back in line: no next step comes before a holder has been notified.
+    func end(_ session: Session, _ reason: LossReason) {
+        (contacting, parked) = ([], [])
+        for lock in byName.values { lock.lose(reason) }
+        for lock in byName.values { lock.endSession() }
+    }
+
+    /// Ends every wait.
+    func turnAway(_ error: LockError) {
+        for lock in byName.values { lock.turnAway(error) }
+    }
+
+    /// The leases that are held.
+    var held: [LeaseRecord] { byName.values.compactMap { $0.record ?? $0.yielding } }
+}
+
+extension LockError {
+    static var shutDown: LockError { LockError(.shutDown, "this lock provider was shut down") }
+}

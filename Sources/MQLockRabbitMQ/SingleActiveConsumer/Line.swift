@@ -1,0 +1,457 @@
+import MQLock
+
+/// A contender's place in the broker's own line for one name: how it joins, waits, comes first and leaves.
+///
+/// A pure value: events in, actions out; no I/O, no clock, no randomness. Every attempt has a channel of its own. The first
+/// token that a channel is delivered is the lock †; nothing is published to grant or to hand over. The protocol is described
+/// in the article *The single active consumer*; the sentences there that are marked † are each guarded by a test that
+/// breaks them.
+struct Line: Sendable {
+    /// Each case says where it can go.
+    enum State: Equatable, Sendable {
+        /// No channel. To `declaring`, `waiting`.
+        case out
+        /// No channel; joins again a little later. To `declaring`, `waiting`, `out`.
+        case pausing
+        /// This session meets the queue for the first time: it is made, and shown to be up. To `waiting`, `pausing`, `out`.
+        case declaring
+        /// Consuming, and nothing has been delivered. To `preparing`, `first`, `pausing`, `out`.
+        case waiting(isConfirmed: Bool)
+        /// First in line, and something has to come before the grant. To `first`, `pausing`, `out`.
+        case preparing(Place)
+        /// First in line; whoever wanted that has been served. To `out`.
+        case first(Place)
+    }
+
+    struct Token: Equatable, Sendable {
+        let delivery: UInt64
+        let nonce: Nonce
+        /// Its number and the broker's count of its returns, in one.
+        let fence: FencingToken
+        let wear: Wear
+    }
+
+    /// A token that only returns keeps its first place in the queue's log, which grows behind it.
+    enum Wear: Equatable, Sendable {
+        case fresh
+        /// It is time to exchange it.
+        case worn
+        /// The grant waits for the exchange.
+        case wornOut
+    }
+
+    /// What it is to be first.
+    struct Place: Equatable, Sendable {
+        /// The one that is unacknowledged now.
+        var token: Token
+        /// The fence of the first token †; an exchange does not change it.
+        let fence: FencingToken
+        /// The fresh token that is to take the old one's place, once it is published.
+        var exchange: Nonce?
+        var wantsExchange: Bool
+        var companion: Companion?
+    }
+
+    /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
+    enum Companion: Equatable, Sendable {
+        case published(Nonce)
+        case here(Nonce, delivery: UInt64, count: Int64)
+        /// Put back, to come again with its count and one †.
+        case away(Nonce, count: Int64)
+    }
+
+    private(set) var state = State.out
+    private(set) var wanted: Wanted?
+    /// Whether this session has found or made the queue. Then the next attempt consumes without a look.
+    private(set) var isKnown = false
+    /// How many seeds this attempt has published for want of a token; the time to the next grows with it.
+    private(set) var seedRound = 0
+    /// How often in a row something failed that is tried again; the time to the next try grows with it.
+    private(set) var failures = 0
+    /// One seed at a time: its publisher may be blocked by an alarm for hours.
+    private var isSeeding = false
+    /// Whether the declaration showed neither message nor consumer.
+    private var isNew = false
+    /// Whether the queue was declared on the channel of this attempt.
+    private var hasDeclared = false
+
+    private let provesByQueue: Bool
+    private let cancelled: LossReason
+
+    enum Wanted: Equatable, Sendable { case acquire, tryAcquire }
+
+    /// - Parameters:
+    ///   - provesByQueue: whether a companion stands beside the token.
+    ///   - cancelled: what it means when the broker cancels the consumer of whoever is first.
+    init(provesByQueue: Bool = false, cancelled: LossReason = LossReason(.queueDeleted)) {
+        self.provesByQueue = provesByQueue
+        self.cancelled = cancelled
+    }
+
+    /// Whether the name could be forgotten without anybody noticing.
+    var isQuiet: Bool { wanted == nil && state == .out }
+
+    /// Whether a queue that may be new to the broker is being declared.
+    var isContacting: Bool { state == .declaring }
+
+    var isFirst: Bool {
+        if case .first = state { true } else { false }
+    }
+
+    /// Of the token that is unacknowledged, if there is one.
+    var fence: FencingToken? {
+        switch state {
+        case .preparing(let place), .first(let place): place.token.fence
+        case .out, .pausing, .declaring, .waiting: nil
+        }
+    }
+
+    mutating func handle(_ event: Event) -> [Action] {
+        switch event {
+        case .acquire: return begin(.acquire)
+        case .tryAcquire: return begin(.tryAcquire)
+        case .cancel: return cancel()
+        case .release: return release()
+        case .declared(let messages, let consumers): return declared(isNew: messages == 0 && consumers == 0)
+        case .bound: return bound()
+        case .consuming: return consuming()
+        case .delivered(let delivery, let redelivered, let content): return delivered(delivery, redelivered, content)
+        case .publishing(let publication, let nonce): return publishing(publication, nonce)
+        case .outcome(.seed, _, let outcome): return seeded(outcome)
+        case .outcome(let publication, let nonce, let outcome): return published(publication, nonce, outcome)
+        case .cancelledByBroker: return cancelledByBroker()
+        case .channelClosed(let fault): return channelClosed(fault)
+        case .channelUnavailable: return pause()
+        case .timer(let timer): return elapsed(timer)
+        }
+    }
+}
+
+// MARK: - Joining
+
+extension Line {
+    private mutating func begin(_ wanted: Wanted) -> [Action] {
+        guard self.wanted == nil, state == .out else { preconditionFailure("a second contender for one name in \(state)") }
+        self.wanted = wanted
+        (seedRound, failures) = (0, 0)
+        return (wanted == .tryAcquire ? [.start(.limit)] : []) + join()
+    }
+
+    private mutating func join() -> [Action] {
+        isNew = false
+        hasDeclared = false
+        guard isKnown else {
+            state = .declaring
+            return [.openChannel, .declare]
+        }
+        return [.openChannel] + consume()
+    }
+
+    private mutating func declared(isNew: Bool) -> [Action] {
+        guard state == .declaring else { return [] }
+        hasDeclared = true
+        self.isNew = isNew
+        // RabbitMQ 3.10.8 answers a second declarer as soon as a quorum queue is recorded, with counts of 0, and ends the
+        // whole connection when a consume comes before its process has started (541): all locks of this session. So a
+        // queue that shows nothing is consumed when it has confirmed a seed.
+        return isNew ? [] : consume()
+    }
+
+    private mutating func bound() -> [Action] {
+        guard state == .declaring, isNew else { return [] }
+        // Somebody else's token may make the queue show more before our seed is confirmed, during an alarm say.
+        return seed() + [.start(.declare)]
+    }
+
+    private mutating func consume() -> [Action] {
+        state = .waiting(isConfirmed: false)
+        isKnown = true
+        return [.stop(.declare), .consume] + (wanted == .acquire ? [.start(.seed)] : [])
+    }
+
+    private mutating func consuming() -> [Action] {
+        guard case .waiting = state else { return [] }
+        state = .waiting(isConfirmed: true)
+        return wanted == .tryAcquire && !isSeeding ? [.start(.answer)] : []
+    }
+
+    private mutating func seed() -> [Action] {
+        guard !isSeeding else { return [] }
+        isSeeding = true
+        return [.publish(.seed)]
+    }
+
+    private mutating func seeded(_ outcome: Outcome) -> [Action] {
+        isSeeding = false
+        switch (state, outcome) {
+        case (.declaring, .arrived): return consume()
+        // A publish that comes too early ends its connection, which costs no lock.
+        case (.declaring, .unknown), (.declaring, .unroutable): return [.start(.declare)]
+        case (.waiting(isConfirmed: true), .arrived): return wanted == .tryAcquire ? [.start(.answer)] : []
+        case (.waiting, .unroutable): return [.repair]
+        case (.declaring, .refused(let fault)), (.waiting, .refused(let fault)):
+            return refuse(fault, doing: "publishing a token")
+        case (.waiting, .arrived), (.waiting, .unknown): return []
+        case (.out, _), (.pausing, _), (.preparing, _), (.first, _): return []
+        }
+    }
+
+    // MARK: - Leaving
+
+    private mutating func cancel() -> [Action] {
+        guard wanted != nil else { preconditionFailure("nobody to be cancelled in \(state)") }
+        wanted = nil
+        return leave()
+    }
+
+    private mutating func release() -> [Action] {
+        switch state {
+        case .first: return leave()
+        // The place was lost before.
+        case .out: return []
+        case .pausing, .declaring, .waiting, .preparing: preconditionFailure("a release in \(state)")
+        }
+    }
+
+    /// Gives the place up, with whatever has been delivered. Never by basic.cancel first: that makes the next consumer the
+    /// active one while the token is still with us †.
+    private mutating func leave() -> [Action] {
+        let hasChannel = state != .out && state != .pausing
+        state = .out
+        return hasChannel ? [.closeChannel] : [.stop(.restart)]
+    }
+
+    /// Back to the end of the line, on a new channel, a little later.
+    private mutating func restart() -> [Action] { [.closeChannel] + pause() }
+
+    private mutating func pause() -> [Action] {
+        guard wanted != nil else { preconditionFailure("nobody to go back in line for in \(state)") }
+        state = .pausing
+        return [.start(.restart)]
+    }
+
+    private mutating func refuse(_ fault: ChannelFault, doing: String) -> [Action] {
+        wanted = nil
+        return leave() + [.refuse(fault, doing: doing)]
+    }
+
+    private mutating func cancelledByBroker() -> [Action] {
+        isKnown = false
+        switch state {
+        case .out, .pausing: return []
+        case .declaring, .waiting, .preparing: return restart()
+        case .first: return [.lose(cancelled)] + leave()
+        }
+    }
+
+    private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {
+        let before = state
+        state = .out
+        isKnown = false
+        switch (before, fault.code) {
+        case (.out, _): return []
+        case (.first, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
+        case (_, ChannelFault.outOfChannels.code): return refuse(fault, doing: "opening a channel")
+        case (_, ChannelFault.unanswered):
+            return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")] + pause()
+        // Gone since; made anew the next time.
+        case (_, ChannelFault.notFound): return pause()
+        case (.declaring, _): return refuse(fault, doing: "declaring the lock's queue")
+        case (.waiting(isConfirmed: false), _) where hasDeclared:
+            return refuse(fault, doing: "consuming from the lock's queue")
+        // The next attempt declares, and is told what is in the way.
+        case (.waiting, _), (.preparing, _), (.pausing, _): return pause()
+        }
+    }
+
+    private mutating func elapsed(_ timer: Timer) -> [Action] {
+        switch (timer, state) {
+        case (.restart, .pausing): return join()
+        case (.declare, .declaring):
+            failures += 1
+            return [.declare]
+        case (.seed, .waiting):
+            seedRound += 1
+            return seed() + [.start(.seed)]
+        case (.answer, .waiting), (.limit, _): return contended()
+        case (.exchange, .first(var place)):
+            place.wantsExchange = true
+            return publishWanted(place)
+        case (.retry, .first(let place)), (.retry, .preparing(let place)): return publishWanted(place)
+        case (.companion, .first(var place)):
+            guard case .here(let nonce, let delivery, let count) = place.companion else { return [] }
+            place.companion = .away(nonce, count: count)
+            state = .first(place)
+            return [.putBack(delivery)]
+        case (.hold, .first):
+            return [.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker"))] + leave()
+        case (.proof, .first):
+            return [.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent))] + leave()
+        case (.restart, _), (.declare, _), (.seed, _), (.answer, _), (.exchange, _), (.retry, _), (.companion, _),
+            (.hold, _), (.proof, _):
+            preconditionFailure("the timer \(timer) in \(state)")
+        }
+    }
+
+    private mutating func contended() -> [Action] {
+        guard wanted == .tryAcquire else { return [] }
+        wanted = nil
+        return leave() + [.contended]
+    }
+}
+
+// MARK: - Being first
+
+extension Line {
+    private mutating func delivered(_ delivery: UInt64, _ redelivered: Bool, _ content: Content) -> [Action] {
+        switch state {
+        case .out, .pausing, .declaring: return []
+        case .waiting: return deliveredToWaiter(delivery, content)
+        case .preparing(let place), .first(let place):
+            return deliveredToFirst(place, delivery, redelivered, content)
+        }
+    }
+
+    /// Only the active consumer is delivered anything: we are it.
+    private mutating func deliveredToWaiter(_ delivery: UInt64, _ content: Content) -> [Action] {
+        switch content {
+        case .token(let nonce, let fence, let wear):
+            let token = Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
+            let stopped: [Action] = [.stop(.seed), .stop(.answer)]
+            failures = 0
+            return stopped + prepare(Place(token: token, fence: fence, wantsExchange: wear == .wornOut))
+        case .absurd(let number, let count):
+            wanted = nil
+            return leave() + [.refuseAbsurd(number: number, count: count)]
+        case .otherKind:
+            // It is not for us to take off. The declaration will say what is there.
+            isKnown = false
+            return restart()
+        case .companion: return [.acknowledge(delivery)]
+        case .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
+        }
+    }
+
+    private static let foreign = "a message that is none of mqlock.v1"
+
+    /// What has to come before the grant, one after the other.
+    private mutating func prepare(_ place: Place) -> [Action] {
+        guard place.wantsExchange || provesByQueue && place.companion == nil else { return serve(place) }
+        state = .preparing(place)
+        return publishWanted(place)
+    }
+
+    private mutating func serve(_ place: Place) -> [Action] {
+        var place = place
+        wanted = nil
+        place.wantsExchange = place.token.wear != .fresh
+        state = .first(place)
+        let timers: [Action] = [.start(.exchange), .start(.hold)] + (provesByQueue ? [.start(.companion)] : [])
+        return [.serve(place.fence)] + timers + publishWanted(place)
+    }
+
+    /// Publishes what is wanted and not under way.
+    private mutating func publishWanted(_ place: Place) -> [Action] {
+        replace(place)
+        if place.wantsExchange, place.exchange == nil { return [.publish(.exchange)] }
+        if provesByQueue, place.companion == nil, !place.wantsExchange { return [.publish(.companion)] }
+        return []
+    }
+
+    private mutating func replace(_ place: Place) {
+        state = isFirst ? .first(place) : .preparing(place)
+    }
+
+    private mutating func publishing(_ publication: Publication, _ nonce: Nonce) -> [Action] {
+        guard publication != .seed else { return [] }
+        switch state {
+        case .preparing(var place), .first(var place):
+            if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
+            replace(place)
+        case .out, .pausing, .declaring, .waiting: preconditionFailure("a \(publication) is published in \(state)")
+        }
+        return []
+    }
+
+    /// What was not delivered has to be published again. Whether it was confirmed does not matter: to be delivered is more.
+    private mutating func published(_ publication: Publication, _ nonce: Nonce, _ outcome: Outcome) -> [Action] {
+        var place: Place
+        switch state {
+        case .preparing(let current), .first(let current): place = current
+        case .out, .pausing, .declaring, .waiting: return []
+        }
+        switch publication {
+        case .exchange where place.exchange == nonce: place.exchange = nil
+        case .companion where place.companion == .published(nonce): place.companion = nil
+        case .exchange, .companion, .seed: return []
+        }
+        switch outcome {
+        case .arrived: return []
+        case .refused(let fault) where !isFirst && publication == .companion:
+            return refuse(fault, doing: "publishing the hold's proof")
+        case .refused where !isFirst:
+            // The log goes on growing; the lock goes on working.
+            place.wantsExchange = false
+            return prepare(place)
+        case .unknown, .unroutable, .refused:
+            failures += 1
+            replace(place)
+            return (outcome == .unroutable ? [.repair] : []) + [.start(.retry)]
+        }
+    }
+
+    private mutating func deliveredToFirst(
+        _ place: Place, _ delivery: UInt64, _ redelivered: Bool, _ content: Content
+    ) -> [Action] {
+        switch content {
+        case .token(place.token.nonce, _, _): return losePlace("the broker delivered the lock's token anew")
+        case .token(let nonce, let fence, let wear) where nonce == place.exchange:
+            // In between it was somebody else's, and so was the place.
+            guard !redelivered else { return losePlace("the broker delivered a fresh token anew") }
+            return exchange(place, for: Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear))
+        // Whatever its number, and whether it came before or not: no evidence of anything †.
+        case .token: return [.acknowledge(delivery)]
+        case .absurd: return [.acknowledge(delivery), .report("a token with a number that cannot be")]
+        case .companion(let nonce, let count): return companion(place, nonce, delivery, redelivered, count)
+        case .otherKind, .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
+        }
+    }
+
+    /// Nothing is acknowledged: what there is goes to the next.
+    private mutating func losePlace(_ why: String) -> [Action] {
+        guard isFirst else { return restart() }
+        return [.lose(LossReason(.channelClosed, "the place in line is lost: \(why)"))] + leave()
+    }
+
+    /// Everything that was delivered before it has been acknowledged by now; the old token is the last †.
+    private mutating func exchange(_ place: Place, for token: Token) -> [Action] {
+        let old = place.token.delivery
+        var place = place
+        place.token = token
+        place.exchange = nil
+        place.wantsExchange = false
+        failures = 0
+        guard isFirst else { return [.acknowledge(old)] + prepare(place) }
+        return [.acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
+    }
+
+    private mutating func companion(
+        _ place: Place, _ nonce: Nonce, _ delivery: UInt64, _ redelivered: Bool, _ count: Int64
+    ) -> [Action] {
+        let expected: Bool
+        switch place.companion {
+        case .published(nonce): expected = !redelivered && count == 0
+        case .away(nonce, let before): expected = count == before + 1
+        case .here(nonce, _, _): expected = false
+        // An earlier holder's, or one of ours that was given up on.
+        case .published, .away, .here, nil: return [.acknowledge(delivery)]
+        }
+        guard expected else { return losePlace("the broker handed the hold's proof to somebody else") }
+        var place = place
+        place.companion = .here(nonce, delivery: delivery, count: count)
+        failures = 0
+        guard isFirst else { return [.proven] + prepare(place) }
+        state = .first(place)
+        return [.proven, .start(.companion)]
+    }
+}

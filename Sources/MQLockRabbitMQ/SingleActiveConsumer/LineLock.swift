@@ -1,0 +1,264 @@
+import Foundation
+import MQLock
+
+/// The single active consumer mutex of one name, and the line of an exclusive queue: does what its line says.
+class LineLock: BrokerLock {
+    private var line: Line
+    private var channel: Channel?
+    private var events: [Line.Event] = []
+    private let lineTimers: Timers<Line.Timer>
+    private var consumedAt = ContinuousClock.now
+    /// The hold's own proof, with `proof=quorum`.
+    private var proof: ProofOfLife?
+    /// When the companion was sent that extends it next.
+    private var companionSent = ContinuousClock.now
+
+    private static let tag = "line"
+
+    override init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
+        line = Line()
+        lineTimers = Timers(locks.loop)
+        super.init(name, objects, locks)
+    }
+
+    /// The queue of the line.
+    var lineQueue: String { objects.queue }
+
+    override var isQuietAtBroker: Bool { line.isQuiet }
+    override var needsContact: Bool { !line.isKnown }
+
+    override func acquireAtBroker(waits: Bool) { feedLine(waits ? .acquire : .tryAcquire) }
+    override func cancelAtBroker() { feedLine(.cancel) }
+    override func releaseAtBroker() { feedLine(.release) }
+
+    override func prepare(_ session: Session) {
+        line = Line(provesByQueue: settings.proof == .quorum, cancelled: session.behavior.cancelled)
+    }
+
+    override func resetAtBroker() {
+        lineTimers.stopAll()
+        (channel, events, proof) = (nil, [], nil)
+    }
+
+    // MARK: What being first is for
+
+    /// First in line, with this fence.
+    func served(_ fence: FencingToken) {
+        if settings.proof == .quorum {
+            guard let proof = ownProof(), proof.isAlive else { return backInLine() }
+            self.proof = proof
+        }
+        grant(.success(fence), ownProof: proof)
+    }
+
+    /// The place is lost, and with it the hold.
+    func placeLost(_ reason: LossReason) { lose(reason) }
+
+    /// The contender is about to be answered without having been served.
+    func lineAnswered() {}
+
+    /// Proven too late for a grant.
+    private func backInLine() {
+        feedLine(.release)
+        if contender?.waits == true { feedLine(.acquire) } else { contended() }
+    }
+
+    private func ownProof() -> ProofOfLife? {
+        guard let session else { return nil }
+        let end = companionSent.advanced(by: session.proofWindow)
+        startTimer(.proof, at: end)
+        return ProofOfLife(until: end)
+    }
+
+    /// The companion came back: the queue has served us since it was sent. Only the instant of sending counts.
+    private func proven() {
+        guard let proof, let session else { return }
+        let end = companionSent.advanced(by: session.proofWindow)
+        // Too late by the clock is too late for good.
+        if proof.extend(to: end) { startTimer(.proof, at: end) }
+    }
+
+    // MARK: The line
+
+    final func feedLine(_ event: Line.Event) {
+        events.append(event)
+        // What an action brings about comes after all the actions of its event.
+        guard events.count == 1 else { return }
+        while let event = events.first {
+            for action in line.handle(event) { perform(action) }
+            if !events.isEmpty { events.removeFirst() }
+        }
+        if line.wanted == nil { lineTimers.stop(.limit) }
+        if !line.isContacting { locks.contactEnded(self) }
+    }
+
+    private func perform(_ action: Line.Action) {
+        switch action {
+        case .openChannel: openChannel()
+        case .declare: channel?.declareBound(lineQueue, QueueArguments.line(behavior))
+        case .consume:
+            consumedAt = .now
+            channel?.consume(lineQueue, tag: Self.tag)
+        case .closeChannel:
+            for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
+            channel?.close()
+            channel = nil
+        case .publish(let publication): publish(publication)
+        case .repair: session?.link.open(for: Repair())?.declareBound(lineQueue, QueueArguments.line(behavior))
+        case .acknowledge(let delivery): channel?.acknowledge(delivery)
+        case .putBack(let delivery):
+            companionSent = .now
+            channel?.putBack(delivery)
+        case .start(let timer): startTimer(timer, at: .now.advanced(by: delay(timer)))
+        case .stop(let timer): lineTimers.stop(timer)
+        case .serve(let fence): served(fence)
+        case .proven: proven()
+        case .contended:
+            lineAnswered()
+            contended()
+        case .refuse(let fault, let doing):
+            lineAnswered()
+            fail(refusal(fault, doing: doing))
+        case .refuseAbsurd(let number, let count):
+            lineAnswered()
+            fail(Self.absurd(number, count))
+        case .lose(let reason): placeLost(withObstacle(reason))
+        case .report(let what): reportForeign(what)
+        case .trouble(let what): reportTrouble(what)
+        }
+    }
+
+    private func openChannel() {
+        channel = session?.link.open(for: self)
+        guard channel == nil else { return }
+        locks.evict()
+        feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+    }
+
+    final var behavior: BrokerBehavior { session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil)) }
+
+    private func withObstacle(_ reason: LossReason) -> LossReason {
+        guard reason.kind == .holdLimit || reason.kind == .proofOverdue, let obstacle = session?.publishing.obstacle else {
+            return reason
+        }
+        return LossReason(reason.kind, "\(reason.detail): \(obstacle)")
+    }
+
+    // MARK: Timers
+
+    private func startTimer(_ timer: Line.Timer, at deadline: ContinuousClock.Instant) {
+        lineTimers.start(timer, at: deadline) { [weak self] in self?.feedLine(.timer(timer)) }
+    }
+
+    private func delay(_ timer: Line.Timer) -> Duration {
+        switch timer {
+        case .restart: .milliseconds(Int64.random(in: 250...500))
+        case .declare: .milliseconds(Int64.random(in: 50...150)) * (1 << min(line.failures, 4))
+        // Behind a living holder seeds are superfluous, so there are fewer and fewer of them.
+        case .seed: .milliseconds(Int64.random(in: 750...1250)) * (1 << min(line.seedRound, 6))
+        // From the queue's answer to its first delivery it takes no round trip at all, if we are the active consumer.
+        case .answer: max(.milliseconds(25), consumedAt.duration(to: .now) * 4)
+        case .limit: .seconds(2)
+        case .exchange: settings.renewalInterval
+        case .hold: settings.maximumHold
+        case .companion: max(.zero, (session?.heartbeat ?? .zero) / 2 - companionSent.duration(to: .now))
+        case .retry: .milliseconds(Int64.random(in: 250...500)) * (1 << min(line.failures, 6))
+        case .proof: preconditionFailure("what the queue proves ends at a fixed instant")
+        }
+    }
+
+    // MARK: Messages
+
+    override func received(_ inbound: Inbound, on channel: Channel) {
+        guard channel === self.channel else { return }
+        switch inbound {
+        case .queueDeclareOK(_, _, let messages, let consumers):
+            feedLine(.declared(messages: messages, consumers: consumers))
+        case .queueBindOK: feedLine(.bound)
+        case .consumeOK: feedLine(.consuming)
+        case .delivery(_, let delivery):
+            feedLine(.delivered(delivery.deliveryTag, redelivered: delivery.redelivered, content(delivery)))
+        case .cancelledByBroker: feedLine(.cancelledByBroker)
+        case .channelClosed(_, let code, let text, _, _):
+            self.channel = nil
+            for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
+            feedLine(.channelClosed(.init(code: code, text: text)))
+        default: break
+        }
+    }
+
+    private func content(_ delivery: Delivery) -> Line.Content {
+        guard let text = MessageText(delivery) else { return .foreign }
+        guard let message = LineMessage(text) else { return .otherKind }
+        let count = BrokerBehavior.returns(of: delivery.properties)
+        switch message.kind {
+        case .companion: return .companion(message.nonce, count: count)
+        case .token:
+            guard let fence = try? TokenNumber.fence(number: message.number, count: count, at: Date()) else {
+                return .absurd(number: message.number, count: count)
+            }
+            return .token(message.nonce, fence: fence, wear(count))
+        }
+    }
+
+    private func wear(_ count: Int64) -> Line.Wear {
+        if count < settings.wear.exchange { return .fresh }
+        // While nothing can be published there is nothing to wait for.
+        return count < settings.wear.wait || session?.publishing.obstacle != nil ? .worn : .wornOut
+    }
+
+    private func publish(_ publication: Line.Publication) {
+        let nonce = Nonce()
+        let message: LineMessage
+        switch publication {
+        case .companion:
+            message = LineMessage(.companion, number: 0, nonce: nonce)
+            companionSent = .now
+        case .seed, .exchange:
+            do throws(LockError) {
+                // A queue that was made anew may begin below what this process has seen of the name.
+                let largest = [line.fence, locks.largest[name]].compactMap(\.self).max()
+                let number = try TokenNumber.seed(at: Date(), above: largest?.rawValue)
+                message = LineMessage(.token, number: number, nonce: nonce)
+            } catch {
+                // A holder that cannot renew ends at the limit of its hold.
+                turnAway(error)
+                return feedLine(.outcome(publication, nonce, .unknown))
+            }
+        }
+        feedLine(.publishing(publication, nonce))
+        session?.publisher.publish(message, to: lineQueue) { [weak self, weak session] outcome in
+            guard let self, self.session === session else { return }
+            feedLine(.outcome(publication, nonce, outcome))
+        }
+    }
+
+    private static func absurd(_ number: UInt64, _ count: Int64) -> LockError {
+        do throws(LockError) {
+            _ = try TokenNumber.fence(number: number, count: count, at: Date())
+            return TokenNumber.outOfBounds(number, Date())
+        } catch {
+            return error
+        }
+    }
+}
+
+/// Makes our exchange and a queue's binding to it anew, on a channel of its own: a refusal there costs no lock.
+private final class Repair: ChannelHandler {
+    func received(_ inbound: Inbound, on channel: Channel) {
+        if case .queueBindOK = inbound { channel.close() }
+    }
+}
+
+extension Channel {
+    /// Declares our exchange and a queue, and binds it, in one write.
+    func declareBound(_ queue: String, _ arguments: QueueArguments) {
+        request(.exchangeDeclared) { connection, channel throws(ConnectionFailure) in
+            try connection.exchangeDeclare(channel, ObjectNames.exchange, type: "direct", durable: true)
+        }
+        declare(queue, durable: true, arguments.pairs)
+        request(.bound) { connection, channel throws(ConnectionFailure) in
+            try connection.queueBind(channel, queue, exchange: ObjectNames.exchange, routingKey: queue)
+        }
+    }
+}

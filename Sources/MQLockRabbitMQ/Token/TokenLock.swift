@@ -1,0 +1,269 @@
+import Foundation
+import MQLock
+
+/// The token mutex of one name: does what its machine says.
+final class TokenLock: BrokerLock {
+    private var machine = TokenMachine()
+    private var events: [TokenMachine.Event] = []
+    private var channel: Channel?
+    /// How many answers the request under way has yet to get.
+    private var answersDue = 0
+    /// Whether the register has shown that it is not only recorded but there; see `placePin`.
+    private var isRegisterUp = false
+    /// Whether our consumer on the register is to be placed as soon as that is known.
+    private var isPinAwaited = false
+    private let timers: Timers<Timer>
+
+    private enum Timer: Hashable { case machine(TokenMachine.Timer), pin }
+
+    override init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
+        timers = Timers(locks.loop)
+        super.init(name, objects, locks)
+    }
+
+    override var isQuietAtBroker: Bool { machine.isQuiet }
+    override var needsContact: Bool { machine.state == .closed }
+
+    override func acquireAtBroker(waits: Bool) { feed(waits ? .acquire : .tryAcquire) }
+    override func cancelAtBroker() { feed(.cancel) }
+    override func releaseAtBroker() { feed(.release) }
+    override func forget() { closeChannel() }
+
+    override func prepare(_ session: Session) { machine = TokenMachine(cancelled: session.behavior.cancelled) }
+
+    override func resetAtBroker() {
+        timers.stopAll()
+        (events, channel, answersDue, isRegisterUp, isPinAwaited) = ([], nil, 0, false, false)
+    }
+
+    // MARK: The machine
+
+    private func feed(_ event: TokenMachine.Event) {
+        events.append(event)
+        // What an action brings about comes after all the actions of its event.
+        guard events.count == 1 else { return }
+        while let event = events.first {
+            for action in machine.handle(event) { perform(action) }
+            if !events.isEmpty { events.removeFirst() }
+        }
+        if !machine.isContacting { locks.contactEnded(self) }
+    }
+
+    private func perform(_ action: TokenMachine.Action) {
+        switch action {
+        case .openChannel: openChannel()
+        case .closeChannel: closeChannel()
+        case .request(let request): send(request)
+        case .seed: seed()
+        case .verify(let number, let nonce): verify(number, nonce)
+        case .count: channel?.declare(objects.queue, passive: true)
+        case .consume(let tag): channel?.consume(objects.queue, tag: TokenMachine.Tag.token(tag).text)
+        case .get:
+            channel?.request(.got) { [objects] connection, channel throws(ConnectionFailure) in
+                try connection.basicGet(channel, objects.queue)
+            }
+        case .placePin: placePin()
+        case .cancel(let tag):
+            channel?.write { connection, channel throws(ConnectionFailure) in
+                try connection.basicCancel(channel, tag: TokenMachine.Tag.token(tag).text, nowait: true)
+            }
+        case .acknowledge(let delivery): channel?.acknowledge(delivery)
+        case .putBack(let delivery): channel?.putBack(delivery)
+        case .start(let start): startTimer(start)
+        case .stop(let timer): timers.stop(.machine(timer))
+        case .grant(let token): grant(fence(token), for: settings.maximumHold)
+        case .contended: contended()
+        case .refuse(let fault, let doing): fail(refusal(fault, doing: doing))
+        case .lose(let reason): lose(reason)
+        case .report(let what): reportForeign(what)
+        case .trouble(let what): reportTrouble(what)
+        }
+    }
+
+    private func startTimer(_ start: TokenMachine.Start) {
+        let (timer, delay): (TokenMachine.Timer, Duration)
+        switch start {
+        case .pause: (timer, delay) = (.pause, .milliseconds(Int64.random(in: 250...500)))
+        case .heal(let consumers):
+            // Jitter keeps those who came together from mending together.
+            let once = settings.acknowledgementTimeout + settings.healingSlack
+            (timer, delay) = (.heal, once * (Int(consumers) + 1) + .milliseconds(Int64.random(in: 0...1000)))
+        }
+        timers.start(.machine(timer), after: delay) { [weak self] in self?.feed(.timer(timer)) }
+    }
+
+    private func fence(_ token: TokenMachine.Token) -> Result<FencingToken, LockError> {
+        Result { () throws(LockError) in
+            try TokenNumber.fence(number: token.message.number, count: token.count, at: Date())
+        }
+    }
+
+    // MARK: Messages
+
+    override func received(_ inbound: Inbound, on channel: Channel) {
+        guard channel === self.channel else { return }
+        switch inbound {
+        case .queueDeclareOK(_, let queue, _, let consumers):
+            if queue == objects.register, consumers > 0 { isRegisterUp = true }
+            if answersDue > 0 { answered() } else { feed(.counted(consumers)) }
+        case .exchangeDeclareOK, .queueBindOK, .queueDeleteOK: answered()
+        case .consumeOK(_, let tag): if let tag = TokenMachine.Tag(tag) { feed(.consumeConfirmed(tag)) }
+        case .cancelledByBroker(_, let tag):
+            isRegisterUp = false
+            if let tag = TokenMachine.Tag(tag) { feed(.cancelledByBroker(tag)) }
+        case .delivery(_, let delivery), .gotMessage(_, let delivery): deliver(delivery)
+        case .getEmpty: feed(.gotNothing)
+        case .channelClosed(_, let code, let text, _, _):
+            self.channel = nil
+            (answersDue, isRegisterUp, isPinAwaited) = (0, false, false)
+            feed(.channelClosed(.init(code: code, text: text)))
+        default: break
+        }
+    }
+
+    private func answered() {
+        answersDue -= 1
+        if answersDue == 0 { feed(.done) }
+    }
+
+    private func deliver(_ delivery: Delivery) {
+        var content = TokenMachine.Content.foreign
+        if let text = MessageText(delivery) {
+            let count = BrokerBehavior.returns(of: delivery.properties)
+            content = TokenMessage(text).map { .token($0, count: count) } ?? .otherKind
+        }
+        var number: UInt64?
+        if let tag = delivery.consumerTag {
+            // What is in the register means nothing; it is taken off by its consumer (no-ack).
+            guard case .token(let known)? = TokenMachine.Tag(tag) else { return }
+            number = known
+        }
+        feed(.delivered(consumer: number, delivery.deliveryTag, content))
+    }
+
+    // MARK: Requests
+
+    private func openChannel() {
+        channel = session?.link.open(for: self)
+        guard channel == nil else { return }
+        locks.evict()
+        feed(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+    }
+
+    private func closeChannel() {
+        timers.stop(.machine(.heal))
+        (answersDue, isPinAwaited) = (0, false)
+        channel?.close()
+        channel = nil
+    }
+
+    private func send(_ request: Preparation.Request) {
+        answersDue = 1
+        switch request {
+        case .findRegister: channel?.declare(objects.register, passive: true)
+        case .findQueue: channel?.declare(objects.queue, passive: true)
+        case .declareQueue:
+            answersDue = 3
+            let behavior = session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil))
+            channel?.declareBound(objects.queue, QueueArguments.token(behavior))
+        case .claimRegister(let nonce):
+            answersDue = 2
+            let queue = objects.register
+            channel?.declare(queue, durable: true, QueueArguments.register(nonce).pairs)
+            channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
+                try connection.queueBind(channel, queue, exchange: ObjectNames.exchange, routingKey: queue)
+            }
+        case .lockMend: channel?.declare(objects.mend, exclusive: true, QueueArguments.mend.pairs)
+        case .deleteRegister: channel?.delete(objects.register)
+        case .unlockMend: channel?.delete(objects.mend)
+        }
+    }
+
+    private func verify(_ number: UInt64, _ nonce: Nonce) {
+        let call = Verification { [weak self] answer in
+            switch answer {
+            case nil: self?.feed(.verified(number))
+            case let fault? where fault.code == ChannelFault.preconditionFailed: self?.feed(.refuted(number))
+            case let fault?: self?.feed(.verificationFailed(number, fault))
+            }
+        }
+        guard let channel = session?.link.open(for: call) else {
+            return feed(.verificationFailed(number, .outOfChannels))
+        }
+        channel.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
+    }
+
+    // MARK: Publishing
+
+    private func seed() {
+        let message: TokenMessage
+        do throws(LockError) {
+            let number = try TokenNumber.seed(at: Date(), above: locks.largest[name]?.rawValue)
+            message = TokenMessage(number: number, nonce: Nonce())
+        } catch {
+            turnAway(error)
+            return feed(.seeded(Nonce(), .unknown))
+        }
+        session?.publisher.publish(message, to: objects.queue) { [weak self, weak session] outcome in
+            guard let self, self.session === session else { return }
+            feed(.seeded(message.nonce, outcome))
+        }
+    }
+
+    /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a consume
+    /// comes before its process has started (541): all locks of this session. So we consume from a register that has a
+    /// consumer already, or that has confirmed a message. The message means nothing, and whoever is pinned drops it.
+    private func placePin() {
+        isPinAwaited = true
+        if isRegisterUp { return pin() }
+        prove()
+        // Nothing is confirmed during an alarm; no broker that works takes that long to start a queue.
+        timers.start(.pin, after: .seconds(1)) { [weak self] in
+            if self?.session?.publishing.obstacle != nil { self?.pin() }
+        }
+    }
+
+    private func prove() {
+        let message = TokenMessage(number: 0, nonce: Nonce())
+        session?.publisher.publish(message, to: objects.register) { [weak self, weak session, weak channel] outcome in
+            guard let self, isPinAwaited, self.session === session, self.channel === channel else { return }
+            switch outcome {
+            case .arrived:
+                isRegisterUp = true
+                pin()
+            // It has been deleted, or we may not publish: the consume is refused in good order, or goes well.
+            case .unroutable, .refused: pin()
+            // A publish that comes too early ends its connection in the same way, which costs no lock.
+            case .unknown:
+                timers.start(.pin, after: .milliseconds(Int64.random(in: 50...150))) { [weak self] in
+                    if self?.isPinAwaited == true { self?.prove() }
+                }
+            }
+        }
+    }
+
+    private func pin() {
+        guard isPinAwaited else { return }
+        isPinAwaited = false
+        timers.stop(.pin)
+        channel?.consume(objects.register, tag: TokenMachine.Tag.pin.text, noAck: true)
+    }
+}
+
+/// One question to the register, on a channel of its own because a refusal closes it.
+private final class Verification: ChannelHandler {
+    private let done: (ChannelFault?) -> Void
+
+    /// - Parameter done: called once; nil: the register names the nonce.
+    init(_ done: @escaping (ChannelFault?) -> Void) { self.done = done }
+
+    func received(_ inbound: Inbound, on channel: Channel) {
+        switch inbound {
+        case .queueDeclareOK:
+            channel.close()
+            done(nil)
+        case .channelClosed(_, let code, let text, _, _): done(.init(code: code, text: text))
+        default: break
+        }
+    }
+}
