@@ -20,9 +20,8 @@ public struct FolderFenceGate: FenceGate {
     /// - Parameter before: called before each step on the file system; throws in its place.
     package init(path: String, before: @escaping @Sendable (FenceFileStep) throws(LockError) -> Void) {
         self.path = path
-        let digits = Array("0123456789abcdef")
         gates = (0..<256).map { number in
-            FileFenceGate(path: "\(path)/\(digits[number / 16])\(digits[number % 16]).fence", before: before)
+            FileFenceGate(path: "\(path)/\(UInt(number).hexadecimal(2)).fence", before: before)
         }
     }
 

@@ -42,22 +42,13 @@ public struct Lease: Sendable, Identifiable {
 
 /// Tells one grant from every other, of this process and of others.
 public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
-    private let high: UInt64
-    private let low: UInt64
+    private let value = RandomID()
 
     /// A new random id.
-    public init() {
-        high = .random(in: 0 ... .max)
-        low = .random(in: 0 ... .max)
-    }
+    public init() {}
 
     /// 32 hexadecimal digits.
-    public var description: String {
-        [high, low].map { number in
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
-    }
+    public var description: String { value.description }
 }
 
 /// Where a lease stands.
