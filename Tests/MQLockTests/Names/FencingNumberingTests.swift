@@ -22,7 +22,7 @@ import Testing
         #expect(error?.code == .tokenRegression)
     }
 
-    @Test(arguments: [0, 1_767_225_599_999, 1_767_225_600_000 + 1 << 42, Int64.min, Int64.max])
+    @Test(arguments: [0, 1_767_225_599_999, 1_767_225_600_000 + 1 << 42, .min, .max] as [Int64])
     func aClockOutOfBoundsNumbersNothing(now: Int64) {
         for above in [nil, 7] as [UInt64?] {
             let error = #expect(throws: LockError.self) { try numbering.next(above: above, at: now) }
