@@ -44,8 +44,7 @@ public struct Lease: Sendable, Identifiable {
 public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
     private let value = RandomID()
 
-    /// A new random id.
-    public init() {}
+    package init() {}
 
     /// 32 hexadecimal digits.
     public var description: String { value.description }
@@ -63,7 +62,7 @@ public enum LeaseState: Hashable, Sendable {
     case released
 
     /// Whether no other state can follow.
-    public var isFinal: Bool {
+    package var isFinal: Bool {
         switch self {
         case .held, .suspect: false
         case .lost, .released: true

@@ -4,15 +4,15 @@
 /// is a line. What else is to be known of a mutex is in its article.
 public struct LockCapabilities: Sendable, Equatable {
     /// The mutex's name, as in the command's `--mutex` and the documentation.
-    public var mutex: String
+    public let mutex: String
     /// Whether ``LockProvider/acquire(_:within:)`` waits for a holder in another process. Sharded ownership does not.
-    public var waitsAcrossProcesses: Bool
+    public let waitsAcrossProcesses: Bool
     /// The longest time a lock can be held without a break; `nil` when there is no limit.
-    public var maximumHold: Duration?
+    public let maximumHold: Duration?
     /// Whether contenders of different processes are served in the order in which they came.
-    public var firstComeFirstServed: Bool
+    public let firstComeFirstServed: Bool
     /// Whether tokens keep growing over a crash of the broker, not only over its restart.
-    public var tokensSurviveBrokerCrash: Bool
+    public let tokensSurviveBrokerCrash: Bool
 
     /// Makes a description of what a provider can do.
     public init(
