@@ -6,15 +6,14 @@ package actor Candidate {
     private nonisolated let source: any ElectionSource
     private nonisolated let settings: ElectionSettings
     private nonisolated let clock: any LockClock
-    nonisolated let events = ElectionEvents()
-    nonisolated let current = Locked<Leadership?>(nil)
+    private nonisolated let log = ElectionEvents()
+    private nonisolated let current = Locked<Leadership?>(nil)
 
     private var machine = Machine()
     /// Who is to hear of the election, or of the end.
     private var answer: Answer?
     private var body: (@Sendable (Leadership) async throws -> Void)?
     private var limit: Duration?
-    private weak var lifetime: CandidateLifetime?
     private var failure: LockError?
     /// Of the campaign or leadership of this term.
     private var contention: Task<Void, Never>?
@@ -41,10 +40,13 @@ package actor Candidate {
 
     // MARK: From outside
 
-    func run(
-        _ lifetime: CandidateLifetime, _ body: @escaping @Sendable (Leadership) async throws -> Void
-    ) async throws(LockError) {
-        try begin(lifetime)
+    /// The leadership of this moment.
+    package nonisolated var leadership: Leadership? { current.withLock { $0 } }
+    /// What happens from now on.
+    package nonisolated var events: AsyncStream<ElectionEvent> { log.subscribe() }
+
+    package func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws(LockError) {
+        try begin()
         self.body = body
         limit = nil
         let result = await withTaskCancellationHandler {
@@ -58,8 +60,8 @@ package actor Candidate {
         _ = try result.get()
     }
 
-    func campaign(_ lifetime: CandidateLifetime, within limit: Duration?) async throws(LockError) -> Leadership {
-        try begin(lifetime)
+    package func campaign(within limit: Duration?) async throws(LockError) -> Leadership {
+        try begin()
         body = nil
         self.limit = limit
         let result = await withTaskCancellationHandler {
@@ -74,19 +76,20 @@ package actor Candidate {
         return leadership
     }
 
-    private func begin(_ lifetime: CandidateLifetime) throws(LockError) {
+    private func begin() throws(LockError) {
         guard machine.phase == .idle else {
             throw LockError(
                 .invalidConfiguration,
                 "this candidate for \(source.name) campaigns or leads already; resign first, or make another candidate")
         }
-        (self.lifetime, failure, end) = (lifetime, nil, nil)
+        (failure, end) = (nil, nil)
     }
 
     /// A campaign that has been won is its caller's to end.
     private func cancelCampaign() { if answer != nil { feed(.asked(.stopped)) } }
 
-    func ask(_ cause: LeadershipEnd.Kind) async {
+    /// Ends the candidacy or the leadership for this reason; returns when that is done, to the body itself at once.
+    package func ask(_ cause: LeadershipEnd.Kind) async {
         feed(.asked(cause))
         guard !Self.inside.contains(ObjectIdentifier(self)) else { return }
         let until: @Sendable (CandidateMachine.Phase) -> Bool
@@ -142,7 +145,7 @@ package actor Candidate {
     }
 
     private func tell(_ kind: ElectionEvent.Kind, duration: Duration? = nil, error: LockError? = nil) {
-        events.send(
+        log.send(
             ElectionEvent(kind, at: clock.now, token: record?.token, end: end, duration: duration, error: error))
     }
 
@@ -256,10 +259,10 @@ package actor Candidate {
     // MARK: Leading
 
     private func startWork() {
-        guard let record, let lifetime else { return cancelledBeforeWork() }
+        guard let record else { preconditionFailure("elected without a lease") }
         let term = machine.term
         let lease = Lease(record)
-        let leadership = Leadership(lease, Leadership.Progress(), lifetime)
+        let leadership = Leadership(lease, Leadership.Progress(), self)
         current.withLock { $0 = leadership }
         tell(.elected)
         source.onRecall(lease) { reason, until in
@@ -288,12 +291,6 @@ package actor Candidate {
                 }
             }
         }
-    }
-
-    /// Nobody has this election any more.
-    private func cancelledBeforeWork() {
-        work = Task {}
-        feed(.asked(.stopped))
     }
 
     private func cancelWork(_ cause: LeadershipEnd.Kind) {
@@ -346,13 +343,4 @@ package actor Candidate {
 
 extension CandidateMachine {
     fileprivate var isWithdrawing: Bool { if case .withdrawing = phase { true } else { false } }
-}
-
-/// Ends a candidacy when nobody has the election, nor a leadership of it, any more.
-package final class CandidateLifetime: Sendable {
-    package let candidate: Candidate
-
-    package init(_ candidate: Candidate) { self.candidate = candidate }
-
-    deinit { Task { [candidate] in await candidate.ask(.stopped) } }
 }

@@ -67,17 +67,16 @@ extension Election {
 /// Who leads, as far as others can see.
 public struct Leader: Hashable, Sendable {
     /// Who it is, as configured there.
-    public var owner: String
+    public let owner: String
     /// The number of its leadership.
-    public var fencingToken: FencingToken
+    public let fencingToken: FencingToken
     /// Since when, by its own wall clock, in milliseconds since 1970; `nil` where the broker does not tell.
-    public var since: Int64?
+    public let since: Int64?
     /// Whether it has answered when it was last asked. A leader that does not may be stopped or cut off, and leads as
     /// long as nobody else can.
-    public var isAnswering: Bool
+    public let isAnswering: Bool
 
-    /// Makes a description; the adapters do.
-    public init(owner: String, fencingToken: FencingToken, since: Int64? = nil, isAnswering: Bool = true) {
+    package init(owner: String, fencingToken: FencingToken, since: Int64? = nil, isAnswering: Bool = true) {
         self.owner = owner
         self.fencingToken = fencingToken
         self.since = since

@@ -19,7 +19,7 @@ public final class LeaderElection: Election {
     /// Who this candidate is.
     public let owner: String
     private let source: ProviderSource
-    private let lifetime: CandidateLifetime
+    private let candidate: Candidate
 
     /// One candidate. It does nothing before ``run(_:)`` or ``campaign(within:)``.
     /// - Parameters:
@@ -45,54 +45,41 @@ public final class LeaderElection: Election {
         self.name = name
         self.owner = owner
         source = ProviderSource(name: name, provider: provider, inspector: inspector)
-        lifetime = CandidateLifetime(Candidate(source, settings, clock: clock))
+        candidate = Candidate(source, settings, clock: clock)
     }
 
     /// Campaigns for ever and runs `body` while this candidate leads; see ``Election/run(_:)``.
     public func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws {
-        try await lifetime.run(body)
+        try await candidate.run(body)
     }
 
     /// Campaigns until elected; see ``Election/campaign(within:)``.
     public func campaign(within limit: Duration?) async throws(LockError) -> Leadership {
-        try await lifetime.campaign(within: limit)
+        try await candidate.campaign(within: limit)
     }
 
     /// Stops to be a candidate; see ``Election/resign()``.
-    public func resign() async { await lifetime.candidate.ask(.resigned) }
+    public func resign() async { await candidate.ask(.resigned) }
 
     /// Lets another lead; see ``Election/cede()``. Where the locks are first come, first served, this candidate goes back
     /// to the end of the line, and whoever waits there leads next; else it stands aside.
-    public func cede() async { await lifetime.candidate.ask(.ceded) }
+    public func cede() async { await candidate.ask(.ceded) }
 
     /// The leadership of this moment.
-    public var leadership: Leadership? { lifetime.leadership }
+    public var leadership: Leadership? { candidate.leadership }
 
     /// What happens to this candidate from now on.
-    public var events: AsyncStream<ElectionEvent> { lifetime.events }
+    public var events: AsyncStream<ElectionEvent> { candidate.events }
 
     /// Who leads, as the inspector sees it. Without one only this candidate itself can be seen.
     public func observe() -> AsyncThrowingStream<Leader?, any Error> {
-        source.observe() ?? lifetime.observeSelf(owner)
+        source.observe() ?? candidate.observeSelf(owner)
     }
 }
 
-/// What every election does the same way around its candidate.
-extension CandidateLifetime {
-    package func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws(LockError) {
-        try await candidate.run(self, body)
-    }
-
-    package func campaign(within limit: Duration?) async throws(LockError) -> Leadership {
-        try await candidate.campaign(self, within: limit)
-    }
-
-    package func ask(_ cause: LeadershipEnd.Kind) async { await candidate.ask(cause) }
-
-    package var leadership: Leadership? { candidate.current.withLock { $0 } }
-    package var events: AsyncStream<ElectionEvent> { candidate.events.subscribe() }
-
-    func observeSelf(_ owner: String) -> AsyncThrowingStream<Leader?, any Error> {
+extension Candidate {
+    /// Who leads, as far as this candidate knows: itself or nobody.
+    fileprivate nonisolated func observeSelf(_ owner: String) -> AsyncThrowingStream<Leader?, any Error> {
         let events = events
         let first = leadership
         return AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1024)) { continuation in

@@ -5,10 +5,10 @@ public struct Leadership: Sendable {
     /// The proof of leading.
     public let lease: Lease
     let progress: Progress
-    private let lifetime: CandidateLifetime
+    private let candidate: Candidate
 
-    init(_ lease: Lease, _ progress: Progress, _ lifetime: CandidateLifetime) {
-        (self.lease, self.progress, self.lifetime) = (lease, progress, lifetime)
+    init(_ lease: Lease, _ progress: Progress, _ candidate: Candidate) {
+        (self.lease, self.progress, self.candidate) = (lease, progress, candidate)
     }
 
     /// The number of this leadership, larger than that of every earlier leader: hand it to every resource.
@@ -25,10 +25,10 @@ public struct Leadership: Sendable {
     public func madeProgress() { progress.beat() }
 
     /// As ``Election/resign()``.
-    public func resign() async { await lifetime.candidate.ask(.resigned) }
+    public func resign() async { await candidate.ask(.resigned) }
 
     /// As ``Election/cede()``.
-    public func cede() async { await lifetime.candidate.ask(.ceded) }
+    public func cede() async { await candidate.ask(.ceded) }
 
     /// When the broker can hand the leadership on although its proof lasts longer; set when it asks for it.
     package var endsBy: ContinuousClock.Instant? { progress.endsBy.withLock { $0 } }

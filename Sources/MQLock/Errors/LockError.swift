@@ -27,7 +27,7 @@ public struct LockError: Error, Sendable {
     }
 
     /// The error of a lock that is lost, with the error that the interrupted work threw, if any.
-    public static func lost(_ reason: LossReason, name: LockName, underlying: (any Error)? = nil) -> LockError {
+    package static func lost(_ reason: LossReason, name: LockName, underlying: (any Error)? = nil) -> LockError {
         LockError(
             .lost, "the lock \(name) was lost: \(reason); what was done since may overlap with the next holder",
             lossReason: reason, underlying: underlying)

@@ -11,20 +11,20 @@ public struct FenceStamp: Hashable, Sendable {
     public let name: LockName
     /// The token of the grant under which the message was sent.
     public let token: FencingToken
-    /// Who held the lock, at most ``maximumOwnerLength`` bytes. Untrusted when it comes from a message.
+    /// Who held the lock, at most 200 bytes of UTF-8. Untrusted when it comes from a message.
     public let owner: String
 
     /// The longest owner in bytes of UTF-8.
-    public static let maximumOwnerLength = 200
+    package static let maximumOwnerLength = 200
 
     /// The names of the headers.
-    public enum Header {
+    package enum Header {
         /// Of the lock's name.
-        public static let name = "mqlock-name"
+        package static let name = "mqlock-name"
         /// Of the token.
-        public static let fence = "mqlock-fence"
+        package static let fence = "mqlock-fence"
         /// Of the owner.
-        public static let owner = "mqlock-owner"
+        package static let owner = "mqlock-owner"
     }
 
     /// Makes a stamp; an owner that is too long is cut between two characters.
@@ -60,7 +60,7 @@ extension FenceStamp {
         case stamp(FenceStamp)
 
         /// The stamp, if there is one.
-        public var stamp: FenceStamp? { if case .stamp(let stamp) = self { stamp } else { nil } }
+        package var stamp: FenceStamp? { if case .stamp(let stamp) = self { stamp } else { nil } }
     }
 
     /// Reads the headers of a message. Strict: each of the three once, as text, within its limits, the token as this

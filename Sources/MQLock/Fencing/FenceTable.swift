@@ -26,7 +26,8 @@ struct FenceTable: Equatable {
             let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
             guard
                 fields.count == 2, let token = FencingToken(String(decoding: fields[0], as: UTF8.self)),
-                let name = Self.decoded(fields[1])
+                let text = PercentCoding.word.decode(String(decoding: fields[1], as: UTF8.self), .strict),
+                let name = try? LockName(text)
             else { return nil }
             marks[name] = token
         }
@@ -44,42 +45,9 @@ struct FenceTable: Equatable {
     var encoded: [UInt8] {
         var text = Self.header + "\n"
         for (name, token) in marks.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
-            text += "\(token) \(Self.encoded(name))\n"
+            text += "\(token) \(PercentCoding.word.encode(name.string))\n"
         }
-        return Array((text + "sum \(Self.sum(text))\n").utf8)
-    }
-
-    private static func sum(_ text: String) -> String {
-        let digits = String(fnv1a(text.utf8), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
-
-    private static func encoded(_ name: LockName) -> String {
-        var text = ""
-        for byte in name.utf8 {
-            switch byte {
-            case UInt8(ascii: "%"), ...0x20, 0x7f...:
-                text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
-            default: text.unicodeScalars.append(Unicode.Scalar(byte))
-            }
-        }
-        return text
-    }
-
-    private static func decoded(_ field: ArraySlice<UInt8>) -> LockName? {
-        var bytes: [UInt8] = []
-        var rest = field
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
-        return try? LockName(text)
+        return Array((text + "sum \(fnv1a(text.utf8).hexadecimal(16))\n").utf8)
     }
 }
 

@@ -1,6 +1,6 @@
 /// A fence gate that many processes of one machine share, and that remembers over crashes and restarts.
 ///
-/// For a resource on a local file system: files, a spool directory, a device. The file at ``path`` holds the largest
+/// For a resource on a local file system: files, a spool directory, a device. The file at its path holds the largest
 /// token of up to 1024 names; use one gate per resource, since its writes run one after the other. Two more files lie
 /// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`.
 ///
@@ -13,8 +13,7 @@
 /// process that is stopped while its write runs keeps the gate closed until it goes on or dies: no other order of
 /// check and write would keep its write out.
 public struct FileFenceGate: FenceGate {
-    /// The file that holds the marks.
-    public let path: String
+    private let path: String
     private let files: FenceFiles
     /// What this gate itself has brought to the disk. A mark that is in the file only may have been renamed into place
     /// by somebody who failed before the directory was synced, and would be gone after a power cut.

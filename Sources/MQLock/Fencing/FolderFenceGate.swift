@@ -6,23 +6,19 @@
 ///
 /// What ``FileFenceGate`` says about crashes, damage and blocking holds for each of the files.
 public struct FolderFenceGate: FenceGate {
-    /// The folder, which holds nothing else.
-    public let path: String
     private let gates: [FileFenceGate]
 
     /// Names a gate; no I/O happens before the first use.
-    /// - Parameter path: a folder that exists, on a local file system. It is never made: a store that is not there, say
-    ///   because its disk is not mounted, is no empty one.
+    /// - Parameter path: a folder that exists and holds nothing else, on a local file system. It is never made: a store
+    ///   that is not there, say because its disk is not mounted, is no empty one.
     public init(path: String) {
         self.init(path: path, before: { (_) throws(LockError) in })
     }
 
     /// - Parameter before: called before each step on the file system; throws in its place.
     package init(path: String, before: @escaping @Sendable (FenceFileStep) throws(LockError) -> Void) {
-        self.path = path
-        let digits = Array("0123456789abcdef")
         gates = (0..<256).map { number in
-            FileFenceGate(path: "\(path)/\(digits[number / 16])\(digits[number % 16]).fence", before: before)
+            FileFenceGate(path: "\(path)/\(UInt(number).hexadecimal(2)).fence", before: before)
         }
     }
 

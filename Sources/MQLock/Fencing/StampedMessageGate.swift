@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
 /// The gate of a consumer: lets a message act if its ``FenceStamp`` is not older than one seen before for that lock.
 ///
 /// It remembers where its ``FenceGate`` does: in memory for state that dies with this process, on the disk with a
@@ -27,8 +19,8 @@ public struct StampedMessageGate: Sendable {
     private let gate: any FenceGate
     private let lead: Duration?
     private let isExpected: @Sendable (LockName) -> Bool
-    /// Seconds since 1970.
-    private let wallClock: @Sendable () -> Double
+    /// Milliseconds since 1970.
+    private let wallClock: @Sendable () -> Int64
 
     /// Puts a gate for messages in front of a gate for tokens.
     /// - Parameters:
@@ -42,12 +34,12 @@ public struct StampedMessageGate: Sendable {
         _ gate: any FenceGate, lead: Duration? = .seconds(24 * 60 * 60),
         isExpected: @escaping @Sendable (LockName) -> Bool = { _ in true }
     ) {
-        self.init(gate, lead: lead, isExpected: isExpected, wallClock: Self.systemClock)
+        self.init(gate, lead: lead, isExpected: isExpected, wallClock: { WallClock.now })
     }
 
     package init(
         _ gate: any FenceGate, lead: Duration?, isExpected: @escaping @Sendable (LockName) -> Bool = { _ in true },
-        wallClock: @escaping @Sendable () -> Double
+        wallClock: @escaping @Sendable () -> Int64
     ) {
         self.gate = gate
         self.lead = lead
@@ -86,7 +78,7 @@ public struct StampedMessageGate: Sendable {
         case .stamp(let read): stamp = read
         }
         guard isExpected(stamp.name) else { return .unexpected(stamp) }
-        if let limit = largestPlausible, stamp.token > limit {
+        if let limit = largestPlausible, stamp.token.rawValue > limit {
             return .malformed(
                 "\(stamp) is too far ahead of this machine's clock: the clock is wrong, or the token is made up")
         }
@@ -104,19 +96,10 @@ public struct StampedMessageGate: Sendable {
         }
     }
 
-    /// As TokenNumber of MQLockRabbitMQ and the claims of MQLockKafka: milliseconds since 2026, shifted left by 21 bits.
-    private var largestPlausible: FencingToken? {
+    private var largestPlausible: UInt64? {
         guard let lead else { return nil }
-        let milliseconds = (wallClock() - 1_767_225_600 + lead.seconds) * 1000
-        guard milliseconds < Double(UInt64(1) << 42) else { return nil }
-        // A clock before 2026 admits what needs no clock: the low 21 bits.
-        return FencingToken(rawValue: UInt64(max(milliseconds, 0)) << 21 | (1 << 21 - 1))
-    }
-
-    private static let systemClock: @Sendable () -> Double = {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        let (moment, overflow) = wallClock().addingReportingOverflow(lead.nanoseconds / 1_000_000)
+        return overflow ? nil : FencingNumbering.last(at: moment)
     }
 }
 

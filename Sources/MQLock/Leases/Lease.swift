@@ -42,22 +42,12 @@ public struct Lease: Sendable, Identifiable {
 
 /// Tells one grant from every other, of this process and of others.
 public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
-    private let high: UInt64
-    private let low: UInt64
+    private let value = RandomID()
 
-    /// A new random id.
-    public init() {
-        high = .random(in: 0 ... .max)
-        low = .random(in: 0 ... .max)
-    }
+    package init() {}
 
     /// 32 hexadecimal digits.
-    public var description: String {
-        [high, low].map { number in
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
-    }
+    public var description: String { value.description }
 }
 
 /// Where a lease stands.
@@ -72,7 +62,7 @@ public enum LeaseState: Hashable, Sendable {
     case released
 
     /// Whether no other state can follow.
-    public var isFinal: Bool {
+    package var isFinal: Bool {
         switch self {
         case .held, .suspect: false
         case .lost, .released: true

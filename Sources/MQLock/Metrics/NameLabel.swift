@@ -5,11 +5,11 @@ extension LockMetrics {
     /// service by what its users do. So there is no label unless its values are bounded.
     public struct NameLabel: Sendable {
         /// What stands for all names that have no value of their own.
-        public static let other = "other"
+        package static let other = "other"
         /// No label: one series for all locks.
         public static let none = Self(maximum: 0, fixed: nil, classify: nil)
 
-        /// How many values there are at most, ``other`` not counted.
+        /// How many values there are at most, `other` not counted.
         let maximum: Int
         /// The values that stand from the beginning.
         let fixed: [LockName]?
@@ -21,7 +21,7 @@ extension LockMetrics {
             self.classify = classify
         }
 
-        /// These names, each with its own series; all others share ``other``.
+        /// These names, each with its own series; all others share `other`.
         public static func only(_ names: some Sequence<LockName>) -> Self {
             let allowed = Set(names)
             return Self(maximum: allowed.count, fixed: allowed.sorted { $0.string < $1.string }) { name in
@@ -32,7 +32,7 @@ extension LockMetrics {
         /// What `classify` says of each name, such as the part before a slash.
         /// - Parameters:
         ///   - maximum: how many different values get a series of their own, first come, first served; further ones
-        ///     count as ``other``.
+        ///     count as `other`.
         ///   - classify: called for every event, on the observer's thread. Values are cut after 200 characters.
         public static func classes(
             atMost maximum: Int = 20, _ classify: @escaping @Sendable (LockName) -> String

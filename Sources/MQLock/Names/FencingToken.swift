@@ -7,7 +7,7 @@ public struct FencingToken: RawRepresentable, Hashable, Comparable, Sendable {
     public let rawValue: UInt64
 
     /// The largest number a token may have.
-    public static let maximum = UInt64(Int64.max)
+    package static let maximum = UInt64(Int64.max)
 
     /// Wraps a number; `nil` when it is 2^63 or more.
     public init?(rawValue: UInt64) {

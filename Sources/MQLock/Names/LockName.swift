@@ -8,7 +8,7 @@ public struct LockName: Hashable, Sendable {
     public let utf8: [UInt8]
 
     /// The longest name in bytes.
-    public static let maximumLength = 200
+    package static let maximumLength = 200
 
     /// Checks and wraps a name.
     ///

@@ -80,7 +80,7 @@ package struct ControlText: Hashable, Sendable {
     }
 
     package static func isNumber(_ text: some StringProtocol) -> Bool {
-        text.utf8.count == 32 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        RandomID(text) != nil
     }
 }
 

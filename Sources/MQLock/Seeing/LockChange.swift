@@ -25,14 +25,13 @@ public struct LockChange: Hashable, Sendable {
     }
 
     /// What happened.
-    public var kind: Kind
+    public package(set) var kind: Kind
     /// To whom.
-    public var contender: LockContender
+    public package(set) var contender: LockContender
     /// Why: on `lost`, `left` and `silent`.
-    public var reason: String?
+    public package(set) var reason: String?
 
-    /// Makes a change; the adapters do.
-    public init(_ kind: Kind, _ contender: LockContender, reason: String? = nil) {
+    package init(_ kind: Kind, _ contender: LockContender, reason: String? = nil) {
         self.kind = kind
         self.contender = contender
         self.reason = reason

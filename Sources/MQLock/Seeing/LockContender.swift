@@ -11,30 +11,29 @@ public struct LockContender: Hashable, Sendable {
     }
 
     /// Holder or waiter.
-    public var role: Role
+    public package(set) var role: Role
     /// Its session with the broker, 32 hexadecimal digits: tells it from every other.
-    public var session: String
+    public package(set) var session: String
     /// Who it is, as configured.
-    public var owner: String
+    public package(set) var owner: String
     /// The machine that it runs on, as that calls itself.
-    public var host: String
+    public package(set) var host: String
     /// The id of its process there.
-    public var process: Int32
+    public package(set) var process: Int32
     /// Which mutex it uses.
-    public var mutex: String
+    public package(set) var mutex: String
     /// For how long it has held or waited, by its own monotonic clock.
-    public var duration: Duration
+    public package(set) var duration: Duration
     /// Since when, by its own wall clock, in milliseconds since 1970.
-    public var since: Int64
+    public package(set) var since: Int64
     /// The holder's fencing token.
-    public var fencingToken: FencingToken?
+    public package(set) var fencingToken: FencingToken?
     /// Its place in line, 1 for the next, where the mutex lets a waiter know.
-    public var place: Int?
+    public package(set) var place: Int?
     /// The name of the connection that carries its locks, as operators see it at the broker.
-    public var connection: String
+    public package(set) var connection: String
 
-    /// Makes a description; the adapters do.
-    public init(
+    package init(
         role: Role, session: String, owner: String, host: String, process: Int32, mutex: String, duration: Duration,
         since: Int64, fencingToken: FencingToken? = nil, place: Int? = nil, connection: String
     ) {
@@ -55,17 +54,16 @@ public struct LockContender: Hashable, Sendable {
 /// Who holds a lock and who waits for it, as far as they have answered.
 public struct LockView: Hashable, Sendable {
     /// Which lock.
-    public var name: LockName
+    public package(set) var name: LockName
     /// Who says that it holds the lock. More than one only while it changes hands, or where the broker has granted it
     /// twice; the largest token is first.
-    public var holders: [LockContender]
+    public package(set) var holders: [LockContender]
     /// Who waits, the longest first: first come, first served.
-    public var waiters: [LockContender]
+    public package(set) var waiters: [LockContender]
     /// What the broker itself says.
-    public var queue: QueueView
+    public package(set) var queue: QueueView
 
-    /// Makes a view; the adapters do.
-    public init(name: LockName, contenders: [LockContender], queue: QueueView) {
+    package init(name: LockName, contenders: [LockContender], queue: QueueView) {
         self.name = name
         self.queue = queue
         holders = contenders.filter { $0.role == .holder }

@@ -22,7 +22,7 @@ public final class KafkaElection: Election {
     /// Who this candidate is.
     public let owner: String
     let source: ShardSource
-    private let lifetime: CandidateLifetime
+    private let candidate: Candidate
 
     /// One candidate. It does nothing before ``run(_:)`` or ``campaign(within:)``.
     /// - Parameters:
@@ -60,32 +60,32 @@ public final class KafkaElection: Election {
         owner = configuration.owner
         _ = try ShardOwnership(configuration)
         source = ShardSource(configuration, name: name, shard: Int32(shard))
-        lifetime = CandidateLifetime(Candidate(source, settings, clock: clock))
+        candidate = Candidate(source, settings, clock: clock)
     }
 
     /// Campaigns for ever and runs `body` while this candidate leads; see `Election`. Joins the group, and leaves it at the
     /// end; cancelled, within ``ShardOwnership/Configuration/drainTimeout`` and half a session.
     public func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws {
-        try await lifetime.run(body)
+        try await candidate.run(body)
     }
 
     /// Joins the group and campaigns until elected; see `Election`. A rebalance ends this leadership.
     public func campaign(within limit: Duration?) async throws(LockError) -> Leadership {
-        try await lifetime.campaign(within: limit)
+        try await candidate.campaign(within: limit)
     }
 
     /// Gives the leadership up and leaves the group.
-    public func resign() async { await lifetime.ask(.resigned) }
+    public func resign() async { await candidate.ask(.resigned) }
 
     /// Gives the leadership up, leaves the group, and joins it again when another has claimed, or when
     /// `ElectionSettings.standAside` has passed.
-    public func cede() async { await lifetime.ask(.ceded) }
+    public func cede() async { await candidate.ask(.ceded) }
 
     /// The leadership of this moment.
-    public var leadership: Leadership? { lifetime.leadership }
+    public var leadership: Leadership? { candidate.leadership }
 
     /// What happens to this candidate from now on.
-    public var events: AsyncStream<ElectionEvent> { lifetime.events }
+    public var events: AsyncStream<ElectionEvent> { candidate.events }
 
     /// Who has claimed the shard last: that is all that a Kafka topic tells. So a leader is shown until its successor
     /// has claimed, also when it has gone; and `fencingToken` is that of the claim, which a leadership that began anew

@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// Elections over the ownership of a shard: a member of the group that is a candidate, and none while it is not.
@@ -53,9 +52,7 @@ final class ShardSource: ElectionSource {
             var configuration = configuration
             // The broker makes the member id of this, and the assignor gives the first partition to the smallest one: the
             // candidate that has been there longest. So newcomers interrupt the leader, and do not replace it.
-            let digits = String(UInt64(max(0, Date().timeIntervalSince1970 * 1000)), radix: 16)
-            let zeros = String(repeating: "0", count: max(0, 12 - digits.count))
-            configuration.connection.clientID += "-\(zeros)\(digits)"
+            configuration.connection.clientID += "-\(UInt64(max(0, WallClock.now)).hexadecimal(12))"
             let ownership = try ShardOwnership(configuration)
             let joined = Membership(
                 ownership: ownership,

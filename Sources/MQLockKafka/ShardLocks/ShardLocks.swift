@@ -11,7 +11,8 @@ public import MQLock
 /// ```
 public final class ShardLocks: LockProvider {
     /// What it can do and promise.
-    public let capabilities: LockCapabilities
+    public let capabilities = LockCapabilities(
+        mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false)
 
     private let front: LockFront
 
@@ -22,11 +23,6 @@ public final class ShardLocks: LockProvider {
 
     /// Locks with a limit on how many contenders may wait in this process, over all names.
     public init(_ ownership: ShardOwnership, observer: (any LockObserver)? = nil, maximumWaiters: Int) {
-        var capabilities = LockCapabilities(
-            mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false,
-            stored: "nothing for a name; for each shard a claim in the lock topic, \(ownership.claims)")
-        capabilities.fencesOutput = ownership.claims == .transactional
-        self.capabilities = capabilities
         let relay = ObserverRelay(observer)
         ownership.board.renewals.add(relay)
         front = LockFront(

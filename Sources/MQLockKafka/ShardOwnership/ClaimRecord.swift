@@ -43,40 +43,16 @@ struct ClaimRecord: Codable, Equatable, Sendable {
     }
 }
 
-/// How claims are numbered: by milliseconds since 2026, shifted, or else just above all earlier claims; the grants of
-/// one claim count up from its number.
+/// How claims are numbered; the grants of one claim count up from its number.
 enum ClaimNumber {
     /// How many grants a claim is good for; then the shard is claimed anew.
     static let grants: UInt64 = 1 << 24
-    /// 2026-01-01T00:00:00Z in Unix seconds.
-    private static let epoch: TimeInterval = 1_767_225_600
-    private static let shift: UInt64 = 21
-    /// How far ahead of the clock a number from outside may be.
-    private static let tolerance: TimeInterval = 24 * 60 * 60
+    private static let numbering = FencingNumbering(
+        step: grants, carrier: "a claim in the lock topic", remedy: "create the topic anew")
 
     /// The number of a new claim, `largest` being that of all earlier ones.
-    static func next(above largest: UInt64?, at now: Date) throws(LockError) -> UInt64 {
-        guard let clock = number(at: now), let limit = number(at: now.addingTimeInterval(tolerance)) else {
-            throw LockError(
-                .internalError, "this machine's clock says \(now); claims are numbered from 2026 on: set the clock")
-        }
-        guard let largest else { return clock }
-        let (next, overflow) = largest.addingReportingOverflow(grants)
-        guard !overflow, next <= limit, next <= FencingToken.maximum - grants else {
-            throw LockError(
-                .tokenRegression,
-                """
-                a claim in the lock topic has the number \(largest), more than a day ahead of this machine's clock \
-                (\(now)): either the clock is wrong, or the record was forged; if the clock is right, create the topic \
-                anew
-                """)
-        }
-        return max(clock, next)
-    }
-
-    private static func number(at now: Date) -> UInt64? {
-        let milliseconds = ((now.timeIntervalSince1970 - epoch) * 1000).rounded(.down)
-        guard milliseconds >= 0, milliseconds < Double(UInt64(1) << 42) else { return nil }
-        return UInt64(milliseconds) << shift
+    /// - Parameter now: milliseconds since 1970.
+    static func next(above largest: UInt64?, at now: Int64) throws(LockError) -> UInt64 {
+        try numbering.token(numbering.next(above: largest, at: now), at: now).rawValue
     }
 }

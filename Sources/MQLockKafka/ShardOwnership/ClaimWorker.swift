@@ -1,5 +1,4 @@
 import Dispatch
-import Foundation
 import MQLock
 import Synchronization
 
@@ -139,7 +138,7 @@ final class ClaimWorker: @unchecked Sendable {
         var claims: [Int32: Claim] = [:]
         var records: [Int32: ClaimRecord] = [:]
         for shard in shards {
-            let number = try ClaimNumber.next(above: largest[shard], at: Date())
+            let number = try ClaimNumber.next(above: largest[shard], at: WallClock.now)
             records[shard] = ClaimRecord(
                 partitions: settings.partitions, owner: settings.owner, member: metadata.membership.member,
                 number: number)

@@ -78,10 +78,7 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
     public let entries: [Entry]
 
     /// A report of checks, such as several runs have made in part.
-    /// - Parameters:
-    ///   - mutex: the mutex's name, from its capabilities.
-    ///   - entries: the checks in the order in which they are to be shown.
-    public init(mutex: String, entries: [Entry]) {
+    package init(mutex: String, entries: [Entry]) {
         self.mutex = mutex
         self.entries = entries
     }

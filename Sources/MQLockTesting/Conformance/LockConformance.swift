@@ -78,12 +78,3 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
             + ambiguityChecks + arbitrationChecks + pollingChecks + boundChecks + kindChecks
     }
 }
-
-/// Puts a provider to the rules of the lock protocol.
-///
-/// ``LockConformance`` with all its rules, as one call.
-public func checkConformance<Provider: LockProvider>(
-    of subject: ConformanceSubject<Provider>, effort: LockConformance<Provider>.Effort = .init()
-) async -> ConformanceReport {
-    await LockConformance(subject, effort: effort).run()
-}

@@ -30,10 +30,18 @@ public final class InMemoryBroker: Sendable {
     ///   - margin: what clients take off their proof of life; by default the larger of 200 ms and a tenth.
     ///   - requestTimeout: how long clients wait for an answer before they drop the session; by default half the
     ///     session timeout.
-    ///   - mutation: defects to build in, for testing tests.
-    public init(
+    public convenience init(
         clock: any LockClock = SystemLockClock(), sessionTimeout: Duration = .seconds(10), margin: Duration? = nil,
-        requestTimeout: Duration? = nil, mutation: Mutation = []
+        requestTimeout: Duration? = nil
+    ) {
+        self.init(
+            clock: clock, sessionTimeout: sessionTimeout, margin: margin, requestTimeout: requestTimeout, mutation: [])
+    }
+
+    /// - Parameter mutation: defects to build in, for testing tests.
+    package init(
+        clock: any LockClock = SystemLockClock(), sessionTimeout: Duration = .seconds(10), margin: Duration? = nil,
+        requestTimeout: Duration? = nil, mutation: Mutation
     ) {
         world = World(
             clock: clock,

@@ -223,7 +223,7 @@ struct KafkaURI: Equatable, Sendable {
     }
 
     private static func decoded(_ text: Substring, _ part: String) throws(CommandFailure) -> String {
-        guard let decoded = String(text).removingPercentEncoding, !decoded.utf8.contains(0) else {
+        guard let decoded = PercentCoding.uri.decode(text, .lenient), !decoded.utf8.contains(0) else {
             throw failure(
                 """
                 in the \(part), a % is not followed by two hexadecimal digits, or what they mean is no UTF-8 text; write \

@@ -1,3 +1,5 @@
+import MQLock
+
 /// One JSON object on one line.
 struct JSONLine {
     private var members: [String] = []
@@ -28,8 +30,7 @@ struct JSONLine {
             case "\\": result += "\\\\"
             // U+2028 and U+2029 are legal JSON but line ends to some who read line by line.
             case "\u{0}"..."\u{1f}", "\u{7f}", "\u{2028}", "\u{2029}":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                result += "\\u" + scalar.value.hexadecimal(4)
             default: result.unicodeScalars.append(scalar)
             }
         }

@@ -58,7 +58,7 @@ struct ManagementAPI: Sendable {
             let destination: String
             let routing_key: String
         }
-        let path = "/api/exchanges/\(Self.encoded(vhost))/mqlock.v1.control/bindings/source"
+        let path = "/api/exchanges/\(Self.segment(vhost))/mqlock.v1.control/bindings/source"
         let prefix = "mqlock.v1.control/"
         let key = name.string.percentEncoded
         let entries = try await get([Entry].self, path) ?? []
@@ -81,7 +81,7 @@ struct ManagementAPI: Sendable {
             let consumer_details: [Consumer]?
         }
         let queue = "mqlock.v1/\(name.string.percentEncoded)"
-        let path = "/api/queues/\(Self.encoded(vhost))/\(Self.encoded(queue))"
+        let path = "/api/queues/\(Self.segment(vhost))/\(Self.segment(queue))"
         guard let queue = try await get(Queue.self, path) else { return nil }
         if let owner = queue.owner_pid_details?.name { return owner }
         return queue.consumer_details?.first { $0.activity_status == "single_active" }?.channel_details?.connection_name
@@ -90,7 +90,7 @@ struct ManagementAPI: Sendable {
     /// Has the broker close a connection: all that it carries is given on at once.
     func close(_ connection: String, reason: String) async throws(LockError) {
         _ = try await send(
-            "DELETE", "/api/connections/\(Self.encoded(connection))", ["X-Reason": reason.escapedForDisplay])
+            "DELETE", "/api/connections/\(Self.segment(connection))", ["X-Reason": reason.escapedForDisplay])
     }
 
     // MARK: HTTP
@@ -144,11 +144,6 @@ struct ManagementAPI: Sendable {
         }
     }
 
-    /// As one segment of a path: byte by byte, `/` too.
-    private static func encoded(_ text: String) -> String {
-        text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
-    }
-
-    private static let unreserved = CharacterSet(
-        charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+    /// As one segment of a path: `/` is encoded, too.
+    private static func segment(_ text: String) -> String { PercentCoding.uri.encode(text) }
 }

@@ -44,7 +44,7 @@ extension LiveKafkaTests {
                 }
                 subject.faults.silence = { _ in try broker.fault("broker", "all", "down") }
             }
-            let report = await checkConformance(of: subject)
+            let report = await LockConformance(subject).run()
             withExtendedLifetime(own) {}
             print(report)
             #expect(report.hasPassed, "\(report)")

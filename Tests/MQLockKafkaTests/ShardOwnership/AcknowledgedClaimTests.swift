@@ -33,7 +33,6 @@ extension LiveKafkaTests {
                     last[shard] = token
                 }
                 let locks = ShardLocks(member.ownership)
-                #expect(locks.capabilities.fencesOutput == (method == .transactional))
                 let inside = try await locks.withLock("job") { $0.fencingToken }
                 #expect(inside > (try #require(last[member.ownership.shard(of: "job")])))
                 if method == .acknowledged {

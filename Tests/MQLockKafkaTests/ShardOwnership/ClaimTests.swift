@@ -5,7 +5,8 @@ import Testing
 @testable import MQLockKafka
 
 @Suite struct ClaimRecordTests {
-    private let now = Date(timeIntervalSince1970: 1_800_000_000)
+    /// Milliseconds since 1970.
+    private let now: Int64 = 1_800_000_000_000
 
     @Test func aRecordIsReadAsItWasWritten() throws {
         let record = ClaimRecord(partitions: 12, owner: "höst/1", member: "m-1", number: FencingToken.maximum)
@@ -27,18 +28,18 @@ import Testing
         let first = try ClaimNumber.next(above: nil, at: now)
         #expect(first == UInt64(1_800_000_000 - 1_767_225_600) * 1000 << 21)
         #expect(try ClaimNumber.next(above: first, at: now) == first + ClaimNumber.grants)
-        #expect(try ClaimNumber.next(above: first, at: now.addingTimeInterval(1)) > first + ClaimNumber.grants)
+        #expect(try ClaimNumber.next(above: first, at: now + 1000) > first + ClaimNumber.grants)
         // What is claimed anew on a clock that went back is above all the same.
-        #expect(try ClaimNumber.next(above: first, at: now.addingTimeInterval(-3600)) == first + ClaimNumber.grants)
+        #expect(try ClaimNumber.next(above: first, at: now - 3_600_000) == first + ClaimNumber.grants)
     }
 
     @Test func numbersOutOfAllBoundsAreRefused() throws {
-        let far = try ClaimNumber.next(above: nil, at: now.addingTimeInterval(90_000))
-        for (largest, date) in [(far, now), (.max, now), (FencingToken.maximum, now)] {
-            let error = #expect(throws: LockError.self) { try ClaimNumber.next(above: largest, at: date) }
+        let far = try ClaimNumber.next(above: nil, at: now + 90_000_000)
+        for (largest, moment) in [(far, now), (.max, now), (FencingToken.maximum, now)] {
+            let error = #expect(throws: LockError.self) { try ClaimNumber.next(above: largest, at: moment) }
             #expect(error?.code == .tokenRegression)
         }
-        #expect(throws: LockError.self) { try ClaimNumber.next(above: nil, at: Date(timeIntervalSince1970: 0)) }
+        #expect(throws: LockError.self) { try ClaimNumber.next(above: nil, at: 0) }
     }
 }
 
@@ -101,7 +102,7 @@ extension LiveKafkaTests {
             let (first, metadata) = try join(topic)
             let zombie = try TransactionalProducer(broker.connection, id: "\(topic)/zombie", timeout: .seconds(2))
             try zombie.start(within: .seconds(10))
-            let ahead = try ClaimNumber.next(above: nil, at: Date().addingTimeInterval(3600))
+            let ahead = try ClaimNumber.next(above: nil, at: WallClock.now + 3_600_000)
             let record = ClaimRecord(partitions: 1, owner: "zombie", member: "m", number: ahead)
             try zombie.begin()
             try zombie.produce(

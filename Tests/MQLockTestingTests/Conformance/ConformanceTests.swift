@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ConformanceTests {
     @Test func theInMemoryProviderConforms() async {
-        let report = await checkConformance(of: inMemorySubject(patience: .seconds(60)))
+        let report = await LockConformance(inMemorySubject(patience: .seconds(60))).run()
         #expect(report.hasPassed, "\(report)")
         let leftOut = report.entries.filter { $0.outcome != .passed }
         #expect(leftOut.isEmpty, "nothing has to be left out in memory")

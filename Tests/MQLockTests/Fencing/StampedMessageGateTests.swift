@@ -35,10 +35,10 @@ import Testing
 
     /// One made-up token must not shut out everybody for good.
     @Test func tokensFarAheadOfTheClockAreRefused() throws {
-        let year: Double = 365 * 86_400
-        let now = 1_767_225_600 + year
-        let limit = UInt64((year + 60) * 1000) << 21
-        func gate(lead: Duration?, at now: Double) -> StampedMessageGate {
+        let year: Int64 = 365 * 86_400_000
+        let now = 1_767_225_600_000 + year
+        let limit = UInt64(year + 60_000) << 21
+        func gate(lead: Duration?, at now: Int64) -> StampedMessageGate {
             StampedMessageGate(MemoryFenceGate(), lead: lead, wallClock: { now })
         }
         func isWritten(_ number: UInt64, _ gate: StampedMessageGate) throws -> Bool {
@@ -52,7 +52,7 @@ import Testing
         // Clocks that are wrong: before 2026, and so far ahead that every token is behind.
         #expect(try isWritten(7, gate(lead: .seconds(60), at: 0)))
         #expect(try !isWritten(limit, gate(lead: .seconds(60), at: 0)))
-        #expect(try isWritten(FencingToken.maximum, gate(lead: .seconds(60), at: 1e12)))
+        #expect(try isWritten(FencingToken.maximum, gate(lead: .seconds(60), at: .max)))
     }
 
     @Test func refusalOfAnotherGateInsideIsNotTakenForOurs() throws {

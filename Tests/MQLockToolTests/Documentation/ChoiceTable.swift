@@ -4,8 +4,8 @@ import MQLockRabbitMQ
 
 @testable import MQLockTool
 
-/// The table of the article *Choosing a mutex*: a column for each mutex, made from its capabilities and from what
-/// `mqlock bench --json` has measured of it.
+/// The table of the article *Choosing a mutex*: a column for each mutex, made from its capabilities, from its
+/// ``ChoiceFacts`` and from what `mqlock bench --json` has measured of it.
 struct ChoiceTable {
     struct Incomplete: Error, CustomStringConvertible {
         let description: String
@@ -15,6 +15,7 @@ struct ChoiceTable {
 
     private struct Column {
         let capabilities: LockCapabilities
+        let facts: ChoiceFacts
         let results: [BenchResult]
     }
 
@@ -34,7 +35,11 @@ struct ChoiceTable {
                         brokers/with --rabbitmq -- mqlock bench --json > \(ChoiceArticle.figures)
                         """)
             }
-            return Column(capabilities: try RabbitMQLocks(.init(mutex: mutex)).capabilities, results: own)
+            guard let facts = ChoiceFacts(mutex) else {
+                throw Incomplete(description: "ChoiceFacts says nothing of the mutex \(mutex)")
+            }
+            return Column(
+                capabilities: try RabbitMQLocks(.init(mutex: mutex)).capabilities, facts: facts, results: own)
         }
     }
 
@@ -47,10 +52,10 @@ struct ChoiceTable {
             ("who is next", { $0.capabilities.firstComeFirstServed ? "first come, first served" : "anybody" }),
             ("waits for a holder elsewhere", { $0.capabilities.waitsAcrossProcesses ? "yes" : "no" }),
             ("tokens grow over a crash of the broker", { $0.capabilities.tokensSurviveBrokerCrash ? "yes" : "**no**" }),
-            ("one of three nodes is lost", { Self.behavior($0.capabilities.nodeLoss) }),
-            ("the cluster is cut apart", { Self.behavior($0.capabilities.partition) }),
-            ("round trips to acquire / hand over / release", { Self.roundTrips($0.capabilities.roundTrips) }),
-            ("on the broker for each name", { $0.capabilities.stored }),
+            ("one of three nodes is lost", { $0.facts.nodeLoss }),
+            ("the cluster is cut apart", { $0.facts.partition }),
+            ("round trips to acquire / hand over / release", { Self.roundTrips($0.facts.roundTrips) }),
+            ("on the broker for each name", { $0.facts.stored }),
             ("acquire + release, p50", { Self.time(.uncontended, 1, $0) }),
             ("hand-over, 2 processes, p50", { Self.time(.handOver, 2, $0) }),
             ("hand-overs a second, \(processes) processes", { Self.rate(processes, $0) }),
@@ -69,12 +74,8 @@ struct ChoiceTable {
         return "\(seconds / 60) min \(seconds % 60) s (`consumer_timeout`)"
     }
 
-    private static func behavior(_ behaviors: [LockCapabilities.FaultBehavior]) -> String {
-        behaviors.map { $0.brokers.isEmpty ? $0.summary : "\($0.brokers): \($0.summary)" }.joined(separator: "; ")
-    }
-
-    private static func roundTrips(_ trips: LockCapabilities.RoundTrips?) -> String {
-        trips.map { "\($0.acquire) / \($0.handOver) / \($0.release)" } ?? "none"
+    private static func roundTrips(_ trips: ChoiceFacts.RoundTrips) -> String {
+        "\(trips.acquire) / \(trips.handOver) / \(trips.release)"
     }
 
     private static func time(_ measure: BenchResult.Measure, _ processes: Int, _ column: Column) -> String {

@@ -45,12 +45,9 @@ import Testing
         for mutex in RabbitMQLocks.Mutex.allCases { #expect(article.contains("- **`\(mutex)`**")) }
     }
 
-    @Test func whatIsComparedIsKnownOfEach() throws {
+    @Test func theCapabilitiesNameTheMutex() throws {
         for mutex in RabbitMQLocks.Mutex.allCases {
-            let capabilities = try RabbitMQLocks(.init(mutex: mutex)).capabilities
-            #expect(capabilities.mutex == mutex.description)
-            #expect(capabilities.roundTrips != nil)
-            #expect(!capabilities.nodeLoss.isEmpty && !capabilities.partition.isEmpty && !capabilities.stored.isEmpty)
+            #expect(try RabbitMQLocks(.init(mutex: mutex)).capabilities.mutex == mutex.description)
         }
     }
 }

@@ -1,0 +1,79 @@
+/// How an adapter numbers fencing tokens: by the clock, or else a step above all that was seen (protocol `mqlock.v1`).
+///
+/// The number of a moment is the milliseconds since 2026, shifted left by 21 bits. So a lock that is seeded anew, for
+/// whatever reason, is above all that was ever granted, up to the skew between the clocks of two hosts.
+package struct FencingNumbering: Sendable {
+    /// What one hand-over, or one claim, adds.
+    package let step: UInt64
+    /// What carries the number, for messages: `the lock's token`.
+    private let carrier: String
+    /// What helps against a forged one, for messages: `delete the lock's queues on the broker`.
+    private let remedy: String
+
+    package init(step: UInt64, carrier: String, remedy: String) {
+        (self.step, self.carrier, self.remedy) = (step, carrier, remedy)
+    }
+
+    /// 2026-01-01T00:00:00Z in milliseconds since 1970.
+    private static let epoch: Int64 = 1_767_225_600_000
+    private static let shift: UInt64 = 21
+    /// 42 bits of milliseconds, 139 years: what is left of a number below 2^63.
+    private static let end: Int64 = 1 << 42
+    /// How far ahead of the clock a number from outside may be, in milliseconds: a day.
+    package static let tolerance: Int64 = 24 * 60 * 60 * 1000
+
+    /// The number to go on with: that of the clock, and at least a step above the largest that was seen.
+    /// - Parameter now: milliseconds since 1970.
+    /// - Throws: `internalError` when the clock is before 2026; `tokenRegression` when there is no number above.
+    package func next(above largest: UInt64?, at now: Int64) throws(LockError) -> UInt64 {
+        guard let clock = Self.number(at: now) else { throw wrongClock(now) }
+        guard let largest else { return clock }
+        let (next, overflow) = largest.addingReportingOverflow(step)
+        guard !overflow, next <= FencingToken.maximum else { throw outOfBounds(largest, now) }
+        return max(clock, next)
+    }
+
+    /// Checks a number from outside, with so many steps added to it: at most a day ahead of the clock.
+    /// - Parameter now: milliseconds since 1970.
+    /// - Throws: `internalError` when the clock is before 2026; `tokenRegression` when the number is out of bounds.
+    package func token(_ number: UInt64, steps: UInt64 = 0, at now: Int64) throws(LockError) -> FencingToken {
+        let (ahead, isLate) = now.addingReportingOverflow(Self.tolerance)
+        guard !isLate, let limit = Self.number(at: ahead) else { throw wrongClock(now) }
+        let (added, overflow) = steps.multipliedReportingOverflow(by: step)
+        let (sum, carried) = number.addingReportingOverflow(added)
+        guard !overflow, !carried, sum <= limit, let token = FencingToken(rawValue: sum) else {
+            throw outOfBounds(number, now)
+        }
+        return token
+    }
+
+    /// The largest number of a moment; of a moment before 2026 what needs no clock, of one after 2165 the largest of all.
+    /// - Parameter now: milliseconds since 1970.
+    package static func last(at now: Int64) -> UInt64 {
+        let (milliseconds, isEarly) = now.subtractingReportingOverflow(epoch)
+        let moment = isEarly ? 0 : UInt64(min(max(0, milliseconds), end - 1))
+        return moment << shift | ((1 << shift) - 1)
+    }
+
+    private static func number(at now: Int64) -> UInt64? {
+        let (milliseconds, overflow) = now.subtractingReportingOverflow(epoch)
+        guard !overflow, milliseconds >= 0, milliseconds < end else { return nil }
+        return UInt64(milliseconds) << shift
+    }
+
+    private func wrongClock(_ now: Int64) -> LockError {
+        LockError(
+            .internalError,
+            "this machine's clock says \(WallClock.text(now)); fencing tokens are numbered from 2026 on: set the clock")
+    }
+
+    private func outOfBounds(_ number: UInt64, _ now: Int64) -> LockError {
+        LockError(
+            .tokenRegression,
+            """
+            \(carrier) has the number \(number), more than a day ahead of this machine's clock \
+            (\(WallClock.text(now))): either the clock is wrong, or the number was forged; if the clock is right, \
+            \(remedy)
+            """)
+    }
+}

@@ -1,0 +1,51 @@
+import MQLockRabbitMQ
+
+/// What the table of *Choosing a mutex* says of a mutex that no code decides on, all of it for replicated queues.
+struct ChoiceFacts {
+    /// How often a contender waits for an answer of the broker, once the name is known to the session.
+    struct RoundTrips {
+        /// To acquire a free lock.
+        let acquire: Int
+        /// For a waiter, after the release has reached the broker; the push that wakes it does not count.
+        let handOver: Int
+        /// To release.
+        let release: Int
+    }
+
+    let roundTrips: RoundTrips
+    /// What each name keeps on the broker.
+    let stored: String
+    /// What the loss of one node of a cluster of three does.
+    let nodeLoss: String
+    /// What happens when a cluster is cut apart.
+    let partition: String
+
+    /// Nil for a mutex that nobody has written of.
+    init?(_ mutex: RabbitMQLocks.Mutex) {
+        switch mutex {
+        case .singleActiveConsumer:
+            roundTrips = .init(acquire: 2, handOver: 1, release: 0)
+            stored = "one quorum queue with one message"
+            (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
+        case .token:
+            roundTrips = .init(acquire: 1, handOver: 0, release: 0)
+            stored = "two quorum queues, one of them with one message"
+            (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
+        case .exclusiveQueue:
+            // The line; queue and register; watch and number. To release: the deletion, before the turn goes on.
+            roundTrips = .init(acquire: 3, handOver: 2, release: 1)
+            stored = "two quorum queues with one message each, and while it is held an exclusive one"
+            nodeLoss =
+                "a holder on that node is told; the next is granted when the node is back (seen on 3.10.8)"
+            partition = "**two holders** until the older ends; tokens order them (seen on 3.10.8)"
+        default: return nil
+        }
+    }
+
+    private static let replicatedNodeLoss =
+        "a holder on that node is told; the next is granted in 0.2 s (seen on 3.10.8)"
+    private static let replicatedPartition = """
+        up to 4.2: **two holders** until it heals, the older is not told; tokens order them (seen on 3.10.8); \
+        from 4.3: the same after 60 s (by RabbitMQ's source, not tried)
+        """
+}

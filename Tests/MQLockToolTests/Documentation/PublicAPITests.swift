@@ -1,0 +1,63 @@
+import Foundation
+import Testing
+
+/// A declaration that comes, goes or changes is seen in the commit that does it.
+@Suite struct PublicAPITests {
+    @Test(.enabled(if: PublicAPI.tool != nil, Comment(rawValue: PublicAPI.reason)), arguments: PublicAPI.modules)
+    func theListIsThatOfTheModule(module: String) async throws {
+        let tool = try #require(PublicAPI.tool)
+        let api = try await PublicAPI.extracted(module, with: tool)
+        let path = PublicAPI.path(module)
+        let url = ChoiceArticle.url(path)
+        if ProcessInfo.processInfo.environment[PublicAPI.variable] == "1" {
+            return try api.text.write(to: url, atomically: true, encoding: .utf8)
+        }
+        let committed = PublicAPI(committed: (try? String(contentsOf: url, encoding: .utf8)) ?? "")
+        let difference = api.difference(from: committed)
+        #expect(
+            difference.isEmpty,
+            "the public API of \(module) is not that of \(path); if it is meant to be: \(PublicAPI.command)\n\(difference)"
+        )
+    }
+
+    private func api(_ symbols: String, _ relationships: String = "") throws -> PublicAPI {
+        PublicAPI([
+            try JSONDecoder().decode(
+                SymbolGraph.self, from: Data(#"{"symbols":[\#(symbols)],"relationships":[\#(relationships)]}"#.utf8))
+        ])
+    }
+
+    private func symbol(_ kind: String, _ path: String, _ declaration: String) -> String {
+        let components = path.split(separator: ".").map { "\"\($0)\"" }.joined(separator: ",")
+        return """
+            {"kind":{"identifier":"swift.\(kind)"},"identifier":{"precise":"\(path)"},"pathComponents":[\(components)],
+            "declarationFragments":[{"spelling":"\(declaration)"}]}
+            """
+    }
+
+    @Test func aLineHasParentDeclarationAndConformances() throws {
+        let symbols = [
+            symbol("method", "Box.open()", "func  open()"), symbol("struct", "Box", "struct Box"),
+            symbol("protocol", "Able", "protocol Able : Sendable"), symbol("method", "Able.act()", "func act()"),
+        ]
+        let relationships = """
+            {"kind":"conformsTo","source":"Box","target":"s","targetFallback":"Swift.Sendable"},
+            {"kind":"conformsTo","source":"Box","target":"Able"},
+            {"kind":"conformsTo","source":"Box","target":"c","targetFallback":"Swift.Copyable"},
+            {"kind":"requirementOf","source":"Able.act()","target":"Able"}
+            """
+        #expect(
+            try api(symbols.joined(separator: ","), relationships).lines == [
+                "protocol Able : Sendable", "Able: func act() (required)", "struct Box : Able, Sendable",
+                "Box: func open()",
+            ])
+    }
+
+    @Test func theDifferenceNamesWhatCameAndWent() throws {
+        let old = PublicAPI(committed: "struct A\nstruct B\n")
+        let new = try api(
+            [symbol("struct", "A", "struct A"), symbol("struct", "C", "struct C")].joined(separator: ","))
+        #expect(new.difference(from: old).split(separator: "\n").sorted() == ["+ struct C", "- struct B"])
+        #expect(new.difference(from: new).isEmpty)
+    }
+}
