@@ -31,7 +31,7 @@ let package = Package(
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool",
-            dependencies: ["CRabbitMQ", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
+            dependencies: ["MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(
@@ -57,7 +57,12 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "MQLockToolTests",
-            dependencies: ["MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka"],
+            dependencies: [
+                "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka", "RawLocks",
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "RawLocks", dependencies: ["CRabbitMQ", "MQLockTesting"], path: "Tests/Benchmarks/RawLocks",
             swiftSettings: settings),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],

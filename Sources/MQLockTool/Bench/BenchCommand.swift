@@ -2,7 +2,7 @@ import Foundation
 import MQLock
 import MQLockRabbitMQ
 
-/// `mqlock bench`: measures the mutexes on a broker, beside raw librabbitmq.
+/// `mqlock bench`: measures the mutexes on a broker, beside another program if there is one.
 enum BenchCommand {
     /// Runs the benchmark to its end.
     /// - Returns: the exit status.
@@ -41,21 +41,22 @@ enum BenchCommand {
         _ options: BenchOptions, _ broker: String, _ stage: BenchStage, _ output: Output
     ) async throws {
         let start = ContinuousClock.now
+        if let program = options.beside, access(program, X_OK) != 0 {
+            throw CommandFailure.usage(
+                "--beside: cannot start \(program.escapedForDisplay): \(Platform.message(errno))", "bench")
+        }
         let administration = try BrokerAdministration(uri: broker)
         let header = BenchReport.Header(
             version: Mqlock.version, broker: administration.version, address: administration.address,
-            mutexes: options.mutexes, cycles: options.cycles, handOvers: options.handOvers,
-            kills: options.kills, processes: options.processes)
+            beside: options.beside, mutexes: options.mutexes.map(\.description), cycles: options.cycles,
+            handOvers: options.handOvers, kills: options.kills, processes: options.processes)
         output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
-        let withRaw = !broker.lowercased().hasPrefix("amqps:")
         let run = String(UInt64.random(in: 0 ... .max), radix: 16)
-        for contestant in BenchContestant.all where options.mutexes.contains(contestant.name) {
-            let lock = try LockName("mqlock-bench/\(run)/\(contestant.name)")
-            let rawQueue = "mqlock-bench-raw/\(run)/\(contestant.name)"
-            stage.willMake(try administration.queues(of: [lock]) + [rawQueue] + contestant.rawHelpers(rawQueue))
-            if withRaw { try contestant.raw(broker, rawQueue).prepare() }
-            let director = BenchDirector(
-                contestant, options, on: stage, lock: lock, rawQueue: rawQueue, withRaw: withRaw)
+        for mutex in options.mutexes {
+            let lock = try LockName("mqlock-bench/\(run)/\(mutex)")
+            let rawQueue = "mqlock-bench-raw/\(run)/\(mutex)"
+            stage.willMake(try administration.queues(of: [lock]) + [rawQueue])
+            let director = BenchDirector(mutex, options, on: stage, lock: lock, rawQueue: rawQueue)
             try await director.measure { result in
                 output.standardOutput(options.isJSON ? BenchReport.json(result) : BenchReport.text(result))
             }

@@ -5,12 +5,17 @@ import MQLockTesting
 
 /// Measures one mutex, by orders to worker processes.
 struct BenchDirector {
-    let contestant: BenchContestant
+    /// Whose processes are measured.
+    enum Program: CaseIterable {
+        case raw, mqlock
+    }
+
+    let mutex: RabbitMQLocks.Mutex
     let options: BenchOptions
     let stage: BenchStage
     /// The worker's operands.
-    private let arguments: [String]
-    private let programs: [BenchOrder.Program]
+    private let arguments: [Program: [String]]
+    private let programs: [Program]
 
     /// How long a holder keeps the lock where hand-overs are timed: long enough for the others to stand in line.
     private static let hold = 4000
@@ -18,62 +23,69 @@ struct BenchDirector {
     private static let settling = Duration.milliseconds(100)
     /// Raw and ours take turns so often, so that a machine that drifts slows both.
     private static let rounds = 4
+    /// The cycles of one turn without contention, and those before the first, which are not measured.
+    private static let (turn, warmUp) = (50, 20)
 
     init(
-        _ contestant: BenchContestant, _ options: BenchOptions, on stage: BenchStage, lock: LockName,
-        rawQueue: String, withRaw: Bool
+        _ mutex: RabbitMQLocks.Mutex, _ options: BenchOptions, on stage: BenchStage, lock: LockName, rawQueue: String
     ) {
-        (self.contestant, self.options, self.stage) = (contestant, options, stage)
-        arguments = [contestant.name, lock.string, rawQueue]
-        programs = withRaw ? [.raw, .mqlock] : [.mqlock]
+        (self.mutex, self.options, self.stage) = (mutex, options, stage)
+        var arguments = [Program.mqlock: [mutex.description, lock.string]]
+        arguments[.raw] = options.beside.map { [mutex.description, rawQueue, $0] }
+        self.arguments = arguments
+        programs = Program.allCases.filter { arguments[$0] != nil }
     }
 
     /// - Parameter report: called with each result as it comes.
     func measure(_ report: (BenchResult) -> Void) async throws {
         report(try await uncontended())
-        var workers: [BenchProcess] = []
+        var workers: [Program: [BenchProcess]] = [:]
         for count in options.processes {
-            for _ in workers.count..<max(workers.count, count) { workers.append(try await worker()) }
-            report(try await handOvers(between: Array(workers.prefix(count))))
+            for program in programs {
+                while workers[program, default: []].count < count {
+                    workers[program, default: []].append(try await worker(program))
+                }
+            }
+            report(try await handOvers(between: workers.mapValues { Array($0.prefix(count)) }))
         }
-        for worker in workers { stage.kill(worker) }
+        for worker in workers.values.joined() { stage.kill(worker) }
         report(try await recovery())
     }
 
-    private func worker() async throws(CommandFailure) -> BenchProcess {
-        let worker = try stage.start(arguments)
-        for program in programs {
-            worker.send(.prepare(program))
+    private func worker(_ program: Program, makes: Bool = false) async throws(CommandFailure) -> BenchProcess {
+        let worker = try stage.start(arguments[program] ?? [])
+        for order in makes ? [.make, .prepare] : [BenchOrder.prepare] {
+            worker.send(order)
             try await worker.await(.ready)
         }
         return worker
     }
 
     private func result(
-        _ measure: BenchResult.Measure, _ processes: Int, _ figures: (BenchOrder.Program) -> BenchFigures?
+        _ measure: BenchResult.Measure, _ processes: Int, _ figures: (Program) -> BenchFigures?
     ) throws(CommandFailure) -> BenchResult {
         guard let ours = figures(.mqlock) else {
             throw CommandFailure(
                 status: ExitStatus.internalError, message: "nothing was measured of \(measure.rawValue)")
         }
         return BenchResult(
-            mutex: contestant.name, measure: measure, processes: processes, mqlock: ours,
-            raw: figures(.raw))
+            mutex: mutex.description, measure: measure, processes: processes, mqlock: ours, raw: figures(.raw))
     }
 
     // MARK: Uncontended
 
     private func uncontended() async throws(CommandFailure) -> BenchResult {
-        let worker = try await worker()
-        worker.send(.cycles(options.cycles, withRaw: programs.contains(.raw)))
-        var samples: [BenchOrder.Program: BenchSample] = [:]
-        while true {
-            let answer = try await worker.answer()
-            if answer == .done { break }
-            guard case .times(let program, let times) = answer else { throw worker.misunderstood(answer) }
-            samples[program, default: .init()].add(times)
+        var workers: [Program: BenchProcess] = [:]
+        for program in programs { workers[program] = try await worker(program, makes: true) }
+        for (_, worker) in inOrder(workers) { _ = try await cycles(Self.warmUp, of: worker) }
+        var samples: [Program: BenchSample] = [:]
+        for start in stride(from: 0, to: options.cycles, by: Self.turn) {
+            for (program, worker) in inOrder(workers) {
+                let count = min(Self.turn, options.cycles - start)
+                samples[program, default: .init()].add(try await cycles(count, of: worker))
+            }
         }
-        stage.kill(worker)
+        for worker in workers.values { stage.kill(worker) }
         return try result(.uncontended, 1) { program in
             guard let sample = samples[program], !sample.durations.isEmpty else { return nil }
             let total = sample.durations.reduce(0, +)
@@ -81,22 +93,40 @@ struct BenchDirector {
         }
     }
 
+    private func cycles(_ count: Int, of worker: BenchProcess) async throws(CommandFailure) -> [UInt64] {
+        worker.send(.cycles(count))
+        var all: [UInt64] = []
+        while true {
+            switch try await worker.answer() {
+            case .times(let times): all += times
+            case .done: return all
+            case let answer: throw worker.misunderstood(answer)
+            }
+        }
+    }
+
+    /// The programs in the order of their turns.
+    private func inOrder<Value>(_ values: [Program: Value]) -> [(Program, Value)] {
+        programs.compactMap { program in values[program].map { (program, $0) } }
+    }
+
     // MARK: Hand-over
 
     /// Latency with holders that hold for a while, so that the next is in line; the rate with holders that do not.
-    private func handOvers(between workers: [BenchProcess]) async throws(CommandFailure) -> BenchResult {
-        var samples: [BenchOrder.Program: BenchSample] = [:]
-        var rates: [BenchOrder.Program: [Double]] = [:]
-        let count = max(2, (options.handOvers + Self.rounds * workers.count - 1) / (Self.rounds * workers.count))
+    private func handOvers(between workers: [Program: [BenchProcess]]) async throws(CommandFailure) -> BenchResult {
+        var samples: [Program: BenchSample] = [:]
+        var rates: [Program: [Double]] = [:]
+        let processes = workers[.mqlock]?.count ?? 0
+        let count = max(2, (options.handOvers + Self.rounds * processes - 1) / (Self.rounds * processes))
         for _ in 0..<Self.rounds {
-            for program in programs {
+            for (program, workers) in inOrder(workers) {
                 let slow = try await turns(of: workers, program, count, holding: Self.hold)
                 samples[program, default: .init()].add(slow.handOvers)
                 let fast = try await turns(of: workers, program, count, holding: 0)
                 if let rate = fast.handOversPerSecond { rates[program, default: []].append(rate) }
             }
         }
-        return try result(.handOver, workers.count) { program in
+        return try result(.handOver, processes) { program in
             let rates = rates[program] ?? []
             let mean = rates.isEmpty ? nil : rates.reduce(0, +) / Double(rates.count)
             return samples[program].flatMap { BenchFigures($0, perSecond: mean) }
@@ -104,9 +134,9 @@ struct BenchDirector {
     }
 
     private func turns(
-        of workers: [BenchProcess], _ program: BenchOrder.Program, _ count: Int, holding hold: Int
+        of workers: [BenchProcess], _ program: Program, _ count: Int, holding hold: Int
     ) async throws(CommandFailure) -> BenchTurns {
-        for worker in workers { worker.send(.turns(program, count, microseconds: hold)) }
+        for worker in workers { worker.send(.turns(count, microseconds: hold)) }
         var all: [BenchTurns.Turn] = []
         for worker in workers {
             while true {
@@ -125,8 +155,8 @@ struct BenchDirector {
             throw CommandFailure(
                 status: ExitStatus.internalError,
                 message: """
-                    \(turns.overlaps) times two processes held a lock of \(contestant.name) at once \
-                    (\(program == .raw ? "raw librabbitmq" : "MQLock"))
+                    \(turns.overlaps) times two processes held a lock of \(mutex) at once \
+                    (\(program == .raw ? options.beside ?? "" : "MQLock"))
                     """)
         }
         return turns
@@ -135,12 +165,12 @@ struct BenchDirector {
     // MARK: Recovery
 
     private func recovery() async throws(CommandFailure) -> BenchResult {
-        var samples: [BenchOrder.Program: BenchSample] = [:]
-        var holders: [BenchOrder.Program: BenchProcess] = [:]
+        var samples: [Program: BenchSample] = [:]
+        var holders: [Program: BenchProcess] = [:]
         for _ in 0..<options.kills {
             for program in programs {
                 let holder: BenchProcess
-                if let last = holders[program] { holder = last } else { holder = try await self.holder(program) }
+                if let last = holders[program] { holder = last } else { holder = try await self.holder(of: program) }
                 let (next, duration) = try await handOver(of: holder, program)
                 samples[program, default: .init()].add([duration])
                 holders[program] = next
@@ -152,10 +182,10 @@ struct BenchDirector {
 
     /// Kills the holder, and returns the next one and how long it took to become it.
     private func handOver(
-        of holder: BenchProcess, _ program: BenchOrder.Program
+        of holder: BenchProcess, _ program: Program
     ) async throws(CommandFailure) -> (BenchProcess, UInt64) {
-        let next = try await worker()
-        next.send(.hold(program))
+        let next = try await worker(program)
+        next.send(.hold)
         try? await Task.sleep(for: Self.settling)
         let killed = HistoryClock.now
         holder.die()
@@ -168,9 +198,9 @@ struct BenchDirector {
         return (next, granted - killed)
     }
 
-    private func holder(_ program: BenchOrder.Program) async throws(CommandFailure) -> BenchProcess {
-        let worker = try await worker()
-        worker.send(.hold(program))
+    private func holder(of program: Program) async throws(CommandFailure) -> BenchProcess {
+        let worker = try await worker(program)
+        worker.send(.hold)
         _ = try await grant(of: worker)
         return worker
     }

@@ -34,7 +34,7 @@ struct BenchFigures: Codable, Equatable {
     }
 }
 
-/// One row of the results: a mutex in one situation, beside raw librabbitmq that sends the same frames.
+/// One row of the results: a mutex in one situation, beside the other program.
 struct BenchResult: Codable, Equatable {
     enum Measure: String, Codable, CaseIterable {
         /// Acquire and release, nobody else about.
@@ -55,7 +55,7 @@ struct BenchResult: Codable, Equatable {
     var measure: Measure
     var processes: Int
     var mqlock: BenchFigures
-    /// Nil where the raw program cannot go: over TLS.
+    /// The other program's; nil when there is none.
     var raw: BenchFigures?
     var ratio: Ratio?
 

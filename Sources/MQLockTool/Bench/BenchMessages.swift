@@ -1,62 +1,62 @@
 import MQLock
 
-/// What the parent asks a worker to do, a line each.
+/// What the director asks a worker to do: a line each, on its standard input. When that ends, so does the worker.
+///
+/// The other program of `--beside` obeys the same orders. It gives its lock on the broker a queue of the name that it is
+/// started with, and leaves no other object behind, whenever it is killed.
 enum BenchOrder: Equatable {
-    enum Program: String, CaseIterable {
-        case mqlock, raw
-    }
-
-    /// Connect, and do what only the first use costs. Answered by `ready`.
-    case prepare(Program)
-    /// Acquire and release so often, both programs in turns (or ours alone). Answered by `times` and `done`.
-    case cycles(Int, withRaw: Bool)
-    /// Acquire so often and hold for so many microseconds each time. Answered by `turns` and `done`.
-    case turns(Program, Int, microseconds: Int)
+    /// Make what all workers share on the broker. The first order to the first worker, for it alone. Answered by `ready`.
+    case make
+    /// Connect, and do what only the first use costs, whether the lock is free or not. Answered by `ready`.
+    case prepare
+    /// Acquire and release so often. Answered by `times`, in as many lines as one likes, and `done`.
+    case cycles(Int)
+    /// Acquire so often and hold for so many microseconds each time. Answered by `turns`, likewise, and `done`.
+    case turns(Int, microseconds: Int)
     /// Acquire and keep. Answered by `granted`.
-    case hold(Program)
+    case hold
 
     var line: String {
         switch self {
-        case .prepare(let program): "prepare \(program.rawValue)"
-        case .cycles(let count, let withRaw): "cycles \(count) \(withRaw)"
-        case .turns(let program, let count, let hold): "turns \(program.rawValue) \(count) \(hold)"
-        case .hold(let program): "hold \(program.rawValue)"
+        case .make: "make"
+        case .prepare: "prepare"
+        case .cycles(let count): "cycles \(count)"
+        case .turns(let count, let hold): "turns \(count) \(hold)"
+        case .hold: "hold"
         }
     }
 
     init?(line: String) {
-        let words = line.split(separator: " ").map(String.init)
-        func program(_ index: Int) -> Program? { words.count > index ? Program(rawValue: words[index]) : nil }
-        func number(_ index: Int) -> Int? { words.count > index ? Int(words[index]) : nil }
-        switch words.first {
-        case "prepare": if let program = program(1) { self = .prepare(program) } else { return nil }
-        case "hold": if let program = program(1) { self = .hold(program) } else { return nil }
-        case "cycles":
-            guard let count = number(1), words.count > 2, let withRaw = Bool(words[2]) else { return nil }
-            self = .cycles(count, withRaw: withRaw)
-        case "turns":
-            guard let program = program(1), let count = number(2), let hold = number(3) else { return nil }
-            self = .turns(program, count, microseconds: hold)
+        let words = line.split(separator: " ")
+        let numbers = words.dropFirst().compactMap { Int($0) }
+        guard numbers.count == words.count - 1 else { return nil }
+        switch (words.first, numbers.count) {
+        case ("make", 0): self = .make
+        case ("prepare", 0): self = .prepare
+        case ("cycles", 1): self = .cycles(numbers[0])
+        case ("turns", 2): self = .turns(numbers[0], microseconds: numbers[1])
+        case ("hold", 0): self = .hold
         default: return nil
         }
     }
 }
 
-/// What a worker answers, a line each.
+/// What a worker answers: a line each, on its standard output. Instants are nanoseconds of `HistoryClock`.
 enum BenchAnswer: Equatable {
     case ready
     /// Durations of cycles, in nanoseconds.
-    case times(BenchOrder.Program, [UInt64])
+    case times([UInt64])
     /// Grant and release of each turn, one after the other.
     case turns([UInt64])
     case granted(UInt64)
     case done
+    /// Ends the benchmark. The code is one of `LockError`, or nothing.
     case failed(code: String, message: String)
 
     var line: String {
         switch self {
         case .ready: "ready"
-        case .times(let program, let times): "times \(program.rawValue) \(Self.text(times))"
+        case .times(let times): "times \(Self.text(times))"
         case .turns(let instants): "turns \(Self.text(instants))"
         case .granted(let instant): "granted \(instant)"
         case .done: "done"
@@ -70,10 +70,8 @@ enum BenchAnswer: Equatable {
         case "ready": self = .ready
         case "done": self = .done
         case "times":
-            guard words.count > 1, let program = BenchOrder.Program(rawValue: words[1]),
-                let times = Self.numbers(words.dropFirst(2))
-            else { return nil }
-            self = .times(program, times)
+            guard let times = Self.numbers(words.dropFirst()) else { return nil }
+            self = .times(times)
         case "turns":
             guard let instants = Self.numbers(words.dropFirst()) else { return nil }
             self = .turns(instants)

@@ -1,15 +1,17 @@
 import MQLock
+import MQLockRabbitMQ
 
 /// The options of `mqlock bench`.
 struct BenchOptions: Equatable {
-    /// Names of contestants.
-    var mutexes = BenchContestant.all.map(\.name)
+    var mutexes = RabbitMQLocks.Mutex.allCases
     /// Acquires without contention; a quarter as many hand-overs.
     var cycles = 2000
     /// How many processes pass the lock on, each a measurement.
     var processes = [2, 4, 16]
     /// How often a holder is killed.
     var kills = 20
+    /// The program to measure in turns with ours; with a slash in it.
+    var beside: String?
     var isJSON = false
 
     var handOvers: Int { max(8, cycles / 4) }
@@ -29,14 +31,18 @@ extension BenchOptions {
                 if !processes.contains(count) { processes.append(count) }
             }
         }
+        if let path = words.values[.beside] {
+            guard !path.isEmpty else { throw Self.usage("--beside takes a program") }
+            beside = path.contains("/") ? path : "./\(path)"
+        }
         isJSON = words.has(.json)
     }
 
-    private static func mutexes(_ text: String) throws(CommandFailure) -> [String] {
-        let known = BenchContestant.all.map(\.name)
-        var chosen: [String] = []
+    private static func mutexes(_ text: String) throws(CommandFailure) -> [RabbitMQLocks.Mutex] {
+        let known = RabbitMQLocks.Mutex.allCases.map(\.description)
+        var chosen: [RabbitMQLocks.Mutex] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let contestant = BenchContestant.named(String(part)) else {
+            guard let mutex = RabbitMQLocks.Mutex.allCases.first(where: { $0.description == part }) else {
                 throw usage(
                     """
                     no mutex is called '\(String(part).escapedForDisplay)'; --mutex takes \
@@ -44,7 +50,7 @@ extension BenchOptions {
                     \(Suggestion.phrase(for: String(part), among: known))
                     """)
             }
-            if !chosen.contains(contestant.name) { chosen.append(contestant.name) }
+            if !chosen.contains(mutex) { chosen.append(mutex) }
         }
         return chosen
     }
@@ -64,7 +70,7 @@ extension BenchOptions {
 extension OptionDescriptor {
     static let bench = [
         Self(
-            key: .mutex, long: "mutex", value: .oneOf("KINDS", BenchContestant.all.map(\.name)),
+            key: .mutex, long: "mutex", value: .oneOf("KINDS", RabbitMQLocks.Mutex.allCases.map(\.description)),
             summary: "which mutexes, with commas between (default all)"),
         Self(
             key: .cycles, long: "cycles", value: .text("N"),
@@ -78,20 +84,25 @@ extension OptionDescriptor {
         Self(
             key: .quick, long: "quick",
             summary: "120 cycles, 2 and 4 processes, 3 kills: some seconds, for a first impression"),
+        Self(
+            key: .beside, long: "beside", value: .file("PROGRAM"),
+            summary: "for developers: measure this worker program in turns with ours, see below"),
         Self(key: .json, long: "json", summary: "results as JSON lines"),
     ]
 }
 
 extension CommandDescriptor {
     static let bench = Self(
-        kind: .bench, summary: "measure the locks on your broker, beside raw librabbitmq",
+        kind: .bench, summary: "measure the locks on your broker",
         options: OptionDescriptor.bench + OptionDescriptor.broker,
         notes: """
             Measures each mutex in three situations: acquire and release while nobody else is about; the hand-over from
-            one process to the next; and recovery after the holder was killed (SIGKILL). In the same run, in turns, a
-            program without MQLock sends the same frames by librabbitmq: the limit on this machine and broker. Times are
-            in microseconds, ratios are MQLock to raw. Over TLS there is no raw program. Those that end in -fast are in
-            classic queues (durability=fast, which is ignored in the URI here).
+            one process to the next; and recovery after the holder was killed (SIGKILL). Times are in microseconds.
+
+            With --beside, PROGRAM does the same in the same run, in turns with MQLock: "raw" in the results, to which the
+            ratios are. It is started as PROGRAM MUTEX QUEUE, with the broker in MQLOCK_BROKER, and takes orders as
+            Sources/MQLockTool/Bench/BenchMessages.swift has them. Tests/Benchmarks/run in the repository passes one that
+            sends the frames by librabbitmq and does nothing else: the limit on this machine and broker.
 
             The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT. After a
             SIGKILL they expire, unused, in 14 days.

@@ -12,6 +12,8 @@ struct BenchReport {
         /// The broker's own word; nil when it hides it.
         var broker: String?
         var address: String
+        /// The program that is measured beside ours.
+        var beside: String?
         var mutexes: [String]
         var cycles: Int
         var handOvers: Int
@@ -59,7 +61,7 @@ struct BenchReport {
     static func text(_ header: Header) -> String {
         """
         RabbitMQ \(header.broker?.escapedForDisplay ?? "of unknown version") at \(header.address.escapedForDisplay); \
-        times in microseconds, raw is librabbitmq sending the same frames
+        times in microseconds\(header.beside == nil ? "" : "; ratio: mqlock to raw, which is the program of --beside")
         \(header.build == "release" ? "" : "this is a debug build, its figures are too high: swift build -c release\n")
         \(columns(["mutex", "", "p50", "p90", "p99", "a second"]))
 

@@ -3,32 +3,38 @@ import MQLock
 import MQLockRabbitMQ
 import MQLockTesting
 
-/// A process that does what `mqlock bench` orders it to: `mqlock bench-worker MUTEX LOCK RAW-QUEUE`. The broker's URI, which
-/// may hold a password, comes in `MQLOCK_BROKER`.
+/// A process that does what `mqlock bench` orders it to: `mqlock bench-worker MUTEX LOCK`. The broker's URI, which may hold a
+/// password, comes in `MQLOCK_BROKER`.
+///
+/// `mqlock bench-worker MUTEX QUEUE PROGRAM` becomes that program, as `PROGRAM MUTEX QUEUE`.
 final class BenchWorker {
-    private let contestant: BenchContestant
-    private let lock: LockName
-    private let rawQueue: String
-    private let uri = ProcessInfo.processInfo.environment[BrokerSource.variable] ?? BrokerSource.defaultURI
-    private var connected: [BenchOrder.Program: any BenchLock] = [:]
+    private let locks: any LockProvider
+    private let name: LockName
+    private var held: HeldLock?
 
-    /// So many cycles go into one line, so that the parent hears of us.
+    /// So many turns go into one line, so that the parent hears of us.
     private static let chunk = 200
 
-    private init?(_ arguments: [String]) {
-        guard arguments.count == 3, let contestant = BenchContestant.named(arguments[0]),
-            let lock = try? LockName(arguments[1])
+    private init?(_ arguments: [String]) throws(LockError) {
+        guard arguments.count == 2,
+            let mutex = RabbitMQLocks.Mutex.allCases.first(where: { $0.description == arguments[0] }),
+            let name = try? LockName(arguments[1])
         else { return nil }
-        (self.contestant, self.lock, rawQueue) = (contestant, lock, arguments[2])
+        let uri = ProcessInfo.processInfo.environment[BrokerSource.variable] ?? BrokerSource.defaultURI
+        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
+        configuration.startupTimeout = .seconds(5)
+        locks = try RabbitMQLocks(configuration)
+        self.name = name
     }
 
     /// - Returns: the exit status. The process also ends when the parent does.
     static func run(_ arguments: [String]) async -> Int32 {
-        guard let worker = BenchWorker(arguments) else {
-            Output.process.standardError("mqlock: bench-worker is started by mqlock bench only\n")
-            return ExitStatus.usage
-        }
+        if arguments.count == 3 { return become(arguments[2], Array(arguments.prefix(2))) }
         do {
+            guard let worker = try BenchWorker(arguments) else {
+                Output.process.standardError("mqlock: bench-worker is started by mqlock bench only\n")
+                return ExitStatus.usage
+            }
             for await line in standardInput {
                 guard let order = BenchOrder(line: line) else { return ExitStatus.usage }
                 try await worker.obey(order)
@@ -39,6 +45,13 @@ final class BenchWorker {
         } catch {
             answer(.failed(code: "", message: "\(error)"))
         }
+        return ExitStatus.internalError
+    }
+
+    /// Only returns when that fails.
+    private static func become(_ program: String, _ arguments: [String]) -> Int32 {
+        execv(program, Spawn.strings([program] + arguments))
+        answer(.failed(code: "", message: CommandFailure.system("start", program).message))
         return ExitStatus.internalError
     }
 
@@ -56,62 +69,42 @@ final class BenchWorker {
 
     private func obey(_ order: BenchOrder) async throws {
         switch order {
-        case .prepare(let program):
-            try await connect(program).warmUp()
+        case .make, .prepare:
+            try await locks.tryAcquire(name)?.release()
             Self.answer(.ready)
-        case .cycles(let count, let withRaw):
-            try await cycle(count, withRaw ? [.raw, .mqlock] : [.mqlock])
+        case .cycles(let count):
+            try await cycle(count)
             Self.answer(.done)
-        case .turns(let program, let count, let hold):
-            try await turn(connect(program), count, .microseconds(hold))
+        case .turns(let count, let hold):
+            try await turn(count, .microseconds(hold))
             Self.answer(.done)
-        case .hold(let program):
-            try await connect(program).acquire()
+        case .hold:
+            held = try await locks.acquire(name, within: nil)
             Self.answer(.granted(HistoryClock.now))
         }
     }
 
-    private func connect(_ program: BenchOrder.Program) throws -> any BenchLock {
-        if let lock = connected[program] { return lock }
-        let lock: any BenchLock
-        switch program {
-        case .raw: lock = try contestant.raw(uri, rawQueue)
-        case .mqlock:
-            var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: contestant.mutex)
-            // Whatever the URI says.
-            configuration.durability = contestant.durability
-            configuration.startupTimeout = .seconds(5)
-            lock = ProviderLock(try RabbitMQLocks(configuration), self.lock)
-        }
-        connected[program] = lock
-        return lock
-    }
-
-    private func cycle(_ count: Int, _ programs: [BenchOrder.Program]) async throws {
-        let locks = try programs.map { ($0, try connect($0)) }
+    private func cycle(_ count: Int) async throws {
         for start in stride(from: 0, to: count, by: Self.chunk) {
-            var times = Array(repeating: [UInt64](), count: locks.count)
+            var times: [UInt64] = []
             for _ in start..<min(count, start + Self.chunk) {
-                for (index, lock) in locks.enumerated() {
-                    let before = HistoryClock.now
-                    try await lock.1.acquire()
-                    try await lock.1.release()
-                    times[index].append(HistoryClock.now - before)
-                }
+                let before = HistoryClock.now
+                try await locks.acquire(name, within: nil).release()
+                times.append(HistoryClock.now - before)
             }
-            for (index, lock) in locks.enumerated() { Self.answer(.times(lock.0, times[index])) }
+            Self.answer(.times(times))
         }
     }
 
-    private func turn(_ lock: any BenchLock, _ count: Int, _ hold: Duration) async throws {
+    private func turn(_ count: Int, _ hold: Duration) async throws {
         for start in stride(from: 0, to: count, by: Self.chunk) {
             var instants: [UInt64] = []
             for _ in start..<min(count, start + Self.chunk) {
-                try await lock.acquire()
+                let held = try await locks.acquire(name, within: nil)
                 instants.append(HistoryClock.now)
                 if hold > .zero { try await Task.sleep(for: hold) }
                 instants.append(HistoryClock.now)
-                try await lock.release()
+                try await held.release()
             }
             Self.answer(.turns(instants))
         }

@@ -6,7 +6,7 @@ struct OptionDescriptor: Sendable {
         case yes, management
         case fence, name
         case rounds, workers, lock, sabotage
-        case cycles, processes, kills, quick
+        case cycles, processes, kills, quick, beside
         case partitions
         case restart
     }

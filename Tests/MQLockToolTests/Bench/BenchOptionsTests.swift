@@ -3,6 +3,7 @@ import MQLockRabbitMQ
 import Testing
 
 @testable import MQLockTool
+@testable import RawLocks
 
 @Suite("Benchmark options") struct BenchOptionsTests {
     private func parse(_ line: String) throws -> BenchOptions {
@@ -20,11 +21,12 @@ import Testing
     @Test(
         arguments: [
             ("", options { _ in }), ("--json", options { $0.isJSON = true }),
-            ("--mutex token", options { $0.mutexes = ["token"] }),
-            ("--mutex token,sac,token", options { $0.mutexes = ["token", "sac"] }),
+            ("--mutex token", options { $0.mutexes = [.token] }),
+            ("--mutex token,sac,token", options { $0.mutexes = [.token, .singleActiveConsumer] }),
             ("--cycles 10 --kills 1", options { ($0.cycles, $0.kills) = (10, 1) }),
             ("--processes 16", options { $0.processes = [16] }),
             ("--processes 2,64,2", options { $0.processes = [2, 64] }),
+            ("--beside raw", options { $0.beside = "./raw" }), ("--beside b/raw", options { $0.beside = "b/raw" }),
             ("--quick", options { ($0.cycles, $0.processes, $0.kills) = (120, [2, 4], 3) }),
             ("--cycles 50 --quick", options { ($0.cycles, $0.processes, $0.kills) = (50, [2, 4], 3) }),
         ])
@@ -34,7 +36,8 @@ import Testing
 
     @Test(arguments: [
         "x", "-- true", "--mutex lock", "--mutex sac,", "--mutex=", "--cycles 9", "--cycles x", "--processes 1",
-        "--processes 2,,4", "--processes 65", "--kills 0", "--kills -1", "--broker amqp://a --broker-file b",
+        "--processes 2,,4", "--processes 65", "--kills 0", "--kills -1", "--beside=", "--mutex sac-fast",
+        "--broker amqp://a --broker-file b",
     ])
     func refused(line: String) {
         #expect {
@@ -45,25 +48,28 @@ import Testing
     }
 
     @Test func everyMutexIsMeasured() {
-        for mutex in RabbitMQLocks.Mutex.allCases {
-            #expect(BenchContestant.named(mutex.description)?.mutex == mutex)
-        }
-        #expect(Set(BenchContestant.all.map(\.name)).count == BenchContestant.all.count)
+        #expect(BenchOptions().mutexes == RabbitMQLocks.Mutex.allCases)
+        for mutex in RabbitMQLocks.Mutex.allCases { #expect(RawLocks.mutexes.contains(mutex.description)) }
     }
 
     @Test func ordersAndAnswersAreReadAsWritten() {
         let orders: [BenchOrder] = [
-            .prepare(.raw), .prepare(.mqlock), .cycles(12, withRaw: true), .cycles(1, withRaw: false),
-            .turns(.raw, 3, microseconds: 0), .turns(.mqlock, 3, microseconds: 4000), .hold(.mqlock),
+            .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold,
         ]
         for order in orders { #expect(BenchOrder(line: order.line) == order) }
+        // The other program is a reader of its own.
+        #expect(
+            orders.map { RawOrder(line: $0.line) } == [
+                .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold,
+            ])
         let answers: [BenchAnswer] = [
-            .ready, .times(.raw, [1, 2]), .times(.mqlock, []), .turns([1, 2, 3, .max]), .granted(7), .done,
+            .ready, .times([1, 2]), .times([]), .turns([1, 2, 3, .max]), .granted(7), .done,
             .failed(code: "unreachable", message: "nobody there"),
         ]
         for answer in answers { #expect(BenchAnswer(line: answer.line + "\n") == answer) }
-        for line in ["", "prepare", "prepare x", "cycles", "cycles 1", "turns raw 1", "hold", "granted", "granted x"] {
+        for line in ["", "prepare x", "cycles", "cycles 1 2", "turns 1", "hold 1", "granted", "granted x", "times x"] {
             #expect(BenchOrder(line: line) == nil)
+            #expect(RawOrder(line: line) == nil)
             #expect(BenchAnswer(line: line) == nil)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import MQLockRabbitMQ
 import Testing
 
 @testable import MQLockTool
@@ -29,13 +30,13 @@ import Darwin
 
     @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func aQuickRunMeasuresEverything() async throws {
         let result = try await TestProcess.run(
-            ["bench", "--quick", "--json", "--broker", try required(Broker.uri)])
+            ["bench", "--quick", "--json", "--beside", Self.rawLocks, "--broker", try required(Broker.uri)])
         #expect(result.status == 0, "\(result.output)\(result.errors)")
         let lines = result.output.split(separator: "\n").map { Data($0.utf8) }
         let events = try lines.map { line in
             (try JSONSerialization.jsonObject(with: line) as? [String: Any])?["event"] as? String
         }
-        let mutexes = BenchContestant.all.map(\.name)
+        let mutexes = RabbitMQLocks.Mutex.allCases.map(\.description)
         // Uncontended, two numbers of processes, recovery.
         #expect(events == ["started"] + Array(repeating: "measured", count: 4 * mutexes.count) + ["finished"])
         let results = try lines.dropFirst().dropLast().map { try JSONDecoder().decode(BenchResult.self, from: $0) }
@@ -64,12 +65,37 @@ import Darwin
         #expect(try await remains() == [])
     }
 
+    /// A program that takes no orders, and one that is none.
+    @Test(
+        .enabled(if: Broker.uri != nil, Broker.reason),
+        arguments: [("/bin/cat", 70), ("/nonexistent", 64), ("/", 70)] as [(String, Int32)])
+    func theOtherProgramDoesNotWork(_ program: String, _ status: Int32) async throws {
+        let result = try await TestProcess.run(
+            ["bench", "--quick", "--mutex", "sac", "--beside", program, "--broker", try required(Broker.uri)])
+        #expect(result.status == status, "\(result.errors)")
+        #expect(try await remains() == [])
+    }
+
+    @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func thereNeedBeNoOtherProgram() async throws {
+        let result = try await TestProcess.run(
+            ["bench", "--quick", "--mutex", "token", "--json", "--broker", try required(Broker.uri)])
+        #expect(result.status == 0, "\(result.errors)")
+        let results = result.output.split(separator: "\n").compactMap {
+            try? JSONDecoder().decode(BenchResult.self, from: Data($0.utf8))
+        }
+        #expect(results.map(\.measure) == [.uncontended, .handOver, .handOver, .recovery])
+        #expect(results.allSatisfy { $0.raw == nil && $0.ratio == nil })
+    }
+
     /// In the middle of it, with processes that hold and wait.
     @Test(.enabled(if: Broker.uri != nil, Broker.reason), arguments: [SIGINT, SIGTERM])
     func interruptedItLeavesNothing(_ signal: Int32) async throws {
         let process = try TestProcess(
             TestProcess.mqlock,
-            ["mqlock", "bench", "--json", "--mutex", "sac", "--cycles", "10", "--broker", try required(Broker.uri)])
+            [
+                "mqlock", "bench", "--json", "--mutex", "sac", "--cycles", "10", "--beside", Self.rawLocks, "--broker",
+                try required(Broker.uri),
+            ])
         // The first result: its worker has ended, and others pass the lock on.
         while let line = await process.output.line(), !line.contains(#""measured""#) {}
         process.send(signal)
@@ -78,6 +104,10 @@ import Darwin
         #expect(await process.ended().exitStatus == 128 + signal)
         #expect(try await remains() == [])
     }
+
+    /// Built beside the command.
+    private static let rawLocks = URL(fileURLWithPath: TestProcess.mqlock).deletingLastPathComponent()
+        .appendingPathComponent("RawLocks").path
 
     /// The queues of benchmarks on the broker.
     private func remains() async throws -> [String] {

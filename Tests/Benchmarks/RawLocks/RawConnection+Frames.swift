@@ -3,14 +3,24 @@ import CRabbitMQ
 /// Frames that are written without waiting, and what comes back.
 extension RawConnection {
     enum Event {
-        case declared, consuming, confirmed, other
+        case deleted, consuming, confirmed, other
         /// The broker has closed the channel; answered already.
         case closed(code: UInt16)
-        case message(delivery: UInt64, number: UInt64)
+        case message(Message)
+    }
+
+    struct Message {
+        var number: UInt64
+        /// How often the broker has taken it back, by its own count.
+        var returns: UInt64
+    }
+
+    func open(_ channel: UInt16) throws {
+        try send(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(out_of_band: amqp_empty_bytes), on: channel)
     }
 
     func open(_ channel: UInt16, prefetch: UInt16) throws {
-        try send(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(out_of_band: amqp_empty_bytes), on: channel)
+        try open(channel)
         let qos = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
         try send(AMQP_BASIC_QOS_METHOD, qos, on: channel)
     }
@@ -36,10 +46,6 @@ extension RawConnection {
         try send(AMQP_BASIC_CONSUME_METHOD, consume, on: channel)
     }
 
-    func acknowledge(_ delivery: UInt64, on channel: UInt16) throws {
-        try send(AMQP_BASIC_ACK_METHOD, amqp_basic_ack_t(delivery_tag: delivery, multiple: 0), on: channel)
-    }
-
     func close(_ channel: UInt16) throws {
         let close = amqp_channel_close_t(reply_code: 200, reply_text: amqp_empty_bytes, class_id: 0, method_id: 0)
         try send(AMQP_CHANNEL_CLOSE_METHOD, close, on: channel)
@@ -61,24 +67,36 @@ extension RawConnection {
     func nextEvent() throws -> (channel: UInt16, event: Event) {
         while true {
             let frame = try nextFrame()
-            if Int32(frame.frame_type) == AMQP_FRAME_METHOD {
-                if let event = try event(frame.payload.method, on: frame.channel) { return (frame.channel, event) }
-            } else if Int32(frame.frame_type) == AMQP_FRAME_BODY {
+            switch Int32(frame.frame_type) {
+            case AMQP_FRAME_METHOD: return (frame.channel, try event(frame.payload.method, on: frame.channel))
+            case AMQP_FRAME_HEADER: returns[frame.channel] = Self.returns(frame.payload.properties.decoded)
+            case AMQP_FRAME_BODY:
                 let words = Self.text(frame.payload.body_fragment).split(separator: " ")
-                guard let begun = begun.removeValue(forKey: frame.channel), words.count == 4,
+                guard let returns = returns.removeValue(forKey: frame.channel), words.count == 4,
                     let number = UInt64(words[2])
                 else { throw Failure(description: "a message that is none of ours") }
-                return (frame.channel, .message(delivery: begun.delivery_tag, number: number))
+                return (frame.channel, .message(Message(number: number, returns: returns)))
+            default: break
             }
         }
     }
 
-    private func event(_ method: amqp_method_t, on channel: UInt16) throws -> Event? {
+    /// The broker's count of returns, read as the product does: 4.3 has a header of its own for it; at first there is none.
+    private static func returns(_ properties: UnsafeMutableRawPointer?) -> UInt64 {
+        guard let properties = properties?.assumingMemoryBound(to: amqp_basic_properties_t.self).pointee,
+            Int32(bitPattern: properties._flags) & AMQP_BASIC_HEADERS_FLAG != 0
+        else { return 0 }
+        let headers = entries(properties.headers)
+        for name in ["x-acquired-count", "x-delivery-count"] {
+            guard let header = headers.first(where: { text($0.key) == name }) else { continue }
+            return UInt64(clamping: header.value.value.i64)
+        }
+        return 0
+    }
+
+    private func event(_ method: amqp_method_t, on channel: UInt16) throws -> Event {
         switch method.id {
-        case AMQP_BASIC_DELIVER_METHOD:
-            begun[channel] = method.decoded?.assumingMemoryBound(to: amqp_basic_deliver_t.self).pointee
-            return nil
-        case AMQP_QUEUE_DECLARE_OK_METHOD: return .declared
+        case AMQP_QUEUE_DELETE_OK_METHOD: return .deleted
         case AMQP_BASIC_CONSUME_OK_METHOD: return .consuming
         case AMQP_BASIC_ACK_METHOD: return .confirmed
         case AMQP_CHANNEL_CLOSE_METHOD:

@@ -8,8 +8,7 @@ import Musl
 import Darwin
 #endif
 
-/// librabbitmq and nothing around it: what an adapter over this library can be measured against. It blocks, and it gives
-/// up at whatever it does not expect.
+/// A connection of librabbitmq. It blocks, and it gives up at whatever it does not expect.
 final class RawConnection {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -51,7 +50,7 @@ final class RawConnection {
         guard status >= 0 else { throw Failure(description: String(cString: amqp_error_string2(status))) }
     }
 
-    /// Holds what is written back until it is over, so that it leaves in one packet, as ours does.
+    /// Holds what is written back until it is over, so that it leaves in one packet, as MQLock's does.
     func together(_ body: () throws -> Void) rethrows {
         cork(1)
         defer { cork(0) }
@@ -66,8 +65,8 @@ final class RawConnection {
         #endif
     }
 
-    /// Where a delivery whose body is still to come has begun, by channel.
-    var begun: [UInt16: amqp_basic_deliver_t] = [:]
+    /// The returns of a message whose body is still to come, by channel.
+    var returns: [UInt16: UInt64] = [:]
 
     /// The next frame, whatever its channel. What it points to lives until the next call.
     func nextFrame() throws -> amqp_frame_t {
@@ -78,6 +77,13 @@ final class RawConnection {
         return frame
     }
 
+    /// Opens a channel that waits for confirms.
+    func openToPublish(_ channel: UInt16) throws {
+        amqp_channel_open(state, channel)
+        amqp_confirm_select(state, channel)
+        try check(amqp_get_rpc_reply(state), "channel")
+    }
+
     /// Makes a durable queue of this kind; it expires a fortnight after its last use, should nobody delete it.
     func declareQueue(_ queue: RawText, _ kind: RawQueueKind, on channel: UInt16) throws {
         kind.withArguments(majorVersion) { arguments in
@@ -86,7 +92,7 @@ final class RawConnection {
         try check(amqp_get_rpc_reply(state), "declare")
     }
 
-    /// Publishes a persistent message with the properties that ours have.
+    /// Publishes a persistent message with the properties that MQLock's have.
     func publish(_ body: String, to queue: RawText, on channel: UInt16) throws {
         var properties = amqp_basic_properties_t()
         let flags =
@@ -117,12 +123,15 @@ final class RawConnection {
     private static let type = RawText("mqlock.bench")
 
     private static func majorVersion(_ properties: amqp_table_t?) -> Int {
-        guard let properties, let entries = properties.entries else { return .max }
-        for entry in UnsafeBufferPointer(start: entries, count: Int(properties.num_entries))
-        where text(entry.key) == "version" {
+        guard let properties else { return .max }
+        for entry in entries(properties) where text(entry.key) == "version" {
             return Int(text(entry.value.value.bytes).prefix { $0 != "." }) ?? .max
         }
         return .max
+    }
+
+    static func entries(_ table: amqp_table_t) -> UnsafeBufferPointer<amqp_table_entry_t> {
+        UnsafeBufferPointer(start: table.entries, count: Int(table.num_entries))
     }
 
     static func text(_ bytes: amqp_bytes_t) -> String {
