@@ -1,11 +1,10 @@
-import Dispatch
 import MQLock
 
 /// Reads who has claimed a shard last, on a thread of its own: the library's calls block.
 final class ClaimWatch: @unchecked Sendable {
     private let settings: ShardOwnership.Configuration
     private let shard: Int32
-    private let queue = DispatchQueue(label: "mqlock.kafka.watch")
+    private let queue = BlockingQueue("watch")
     // Used on the queue only.
     private var reader: LogReader?
     private var next: Int64 = 0
@@ -15,16 +14,7 @@ final class ClaimWatch: @unchecked Sendable {
 
     /// Reads on from the last look. What passes by itself is looked at again the next time.
     func look() async throws(LockError) -> Leader? {
-        let result: Result<Leader?, LockError> = await withCheckedContinuation { continuation in
-            queue.async { [self] in
-                do throws(LockError) {
-                    continuation.resume(returning: .success(try readOn()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
+        try await queue.run { [self] _ throws(LockError) in try readOn() }
     }
 
     private func readOn() throws(LockError) -> Leader? {

@@ -82,7 +82,7 @@ public final class FencedProducer: Sendable {
     /// - Throws: `LockError` as ``transaction(for:_:)-(Lease,_)``; the first transaction then tries again.
     public func warmUp() async throws(LockError) {
         let fence = ownership.board.owned.first.flatMap { ownership.board.hold($0)?.fence }
-        if let error = await writer.warmUp(fence) { throw error }
+        try await writer.warmUp(fence)
     }
 
     /// Writes what `body` puts into the batch, in one transaction for the lease's shard.
@@ -154,6 +154,6 @@ public final class FencedProducer: Sendable {
             let reason = LossReason(.partitionLost, "its membership is older than that of another lease")
             throw .lost(reason, name: stale.name)
         }
-        if let error = await writer.write(.init(leases: leases, fences: fences, records: batch.records)) { throw error }
+        try await writer.write(.init(leases: leases, fences: fences, records: batch.records))
     }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import MQLock
 import Synchronization
@@ -29,7 +28,7 @@ final class FencedWriter: @unchecked Sendable {
 
     private let settings: Settings
     private let before: @Sendable (FencedProducer.Step) -> Void
-    private let queue = DispatchQueue(label: "mqlock.kafka.output")
+    private let queue = BlockingQueue("output")
     private let waiting = Atomic(0)
     // Used on the queue only.
     private var producer: TransactionalProducer?
@@ -41,8 +40,8 @@ final class FencedWriter: @unchecked Sendable {
 
     /// Makes the client and a first transaction without output.
     /// - Parameter fence: of a shard that is owned, so that the group's coordinator is found too.
-    func warmUp(_ fence: ShardFence?) async -> LockError? {
-        await enqueue { [self] in
+    func warmUp(_ fence: ShardFence?) async throws(LockError) {
+        try await queue.run { [self] _ throws(LockError) in
             do {
                 do {
                     try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
@@ -50,62 +49,49 @@ final class FencedWriter: @unchecked Sendable {
                     // The shard has gone meanwhile.
                     try transact([.warmUp(settings.topic)], [])
                 }
-                return nil
             } catch let failed as TransactionFailure {
-                return LockError(failed.failure, while: "the first transaction")
+                throw LockError(failed.failure, while: "the first transaction")
             } catch {
-                return Self.unexpected(error)
+                throw Self.unexpected(error)
             }
         }
     }
 
-    /// Writes one transaction; nil when it is committed. Not cut short by cancellation: its time is bounded.
-    func write(_ order: Order) async -> LockError? {
+    /// Writes one transaction; returns when it is committed. Not cut short by cancellation: its time is bounded.
+    func write(_ order: Order) async throws(LockError) {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= settings.maximumWaiting else {
             waiting.wrappingSubtract(1, ordering: .relaxed)
-            return LockError(
+            throw LockError(
                 .limitExceeded,
                 """
                 \(settings.maximumWaiting) transactions wait already; put more records into each, or raise \
                 maximumWaiting
                 """)
         }
-        return await enqueue { [self] in
+        try await queue.run { [self] _ throws(LockError) in
             defer { waiting.wrappingSubtract(1, ordering: .relaxed) }
-            return perform(order)
+            try perform(order)
         }
     }
 
     /// Lets the client go; what is under way ends first.
     func close() async {
-        _ = await enqueue { [self] in
-            producer = nil
-            return nil
-        }
-    }
-
-    private func enqueue(_ body: @escaping @Sendable () -> LockError?) async -> LockError? {
-        await withCheckedContinuation { continuation in
-            queue.async { continuation.resume(returning: body()) }
-        }
+        await queue.run { [self] _ in producer = nil }
     }
 
     // MARK: On the queue
 
-    private func perform(_ order: Order) -> LockError? {
+    private func perform(_ order: Order) throws(LockError) {
         // The line may have been long.
-        for lease in order.leases {
-            do throws(LockError) { try lease.check(atLeast: .zero) } catch { return error }
-        }
+        for lease in order.leases { try lease.check(atLeast: .zero) }
         do {
             try transact(order.records, order.fences)
-            return nil
         } catch let failed as TransactionFailure {
             let lease = order.leases.first { !$0.isValid } ?? order.leases[0]
             let lost: LossReason? = if case .lost(let reason) = lease.state { reason } else { nil }
-            return failed.error(name: lease.name, lost: lost)
+            throw failed.error(name: lease.name, lost: lost)
         } catch {
-            return Self.unexpected(error)
+            throw Self.unexpected(error)
         }
     }
 

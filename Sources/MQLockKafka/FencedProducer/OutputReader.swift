@@ -1,6 +1,4 @@
-import Dispatch
 public import MQLock
-import Synchronization
 
 /// Reads back what owners have written: for a new owner that restores its state, and after an outcome that is not known.
 ///
@@ -17,7 +15,7 @@ import Synchronization
 public final class OutputReader: @unchecked Sendable {
     private let connection: KafkaConnection
     private let group: String
-    private let queue = DispatchQueue(label: "mqlock.kafka.restore")
+    private let queue = BlockingQueue("restore")
     // Used on the queue only.
     private var clients: (committed: LogReader, uncommitted: LogReader)?
 
@@ -62,34 +60,22 @@ public final class OutputReader: @unchecked Sendable {
         _ body: @escaping @Sendable (inout State, Record) throws -> Void
     ) async throws -> State {
         try lease.check()
-        let isCancelled = Cancellation()
-        let result: Result<State, any Error> = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                queue.async { [self] in
-                    continuation.resume(
-                        returning: Result {
-                            var state = state
-                            try read(topic, partitions, starts, limit, isCancelled) { try body(&state, $0) }
-                            return state
-                        })
-                }
+        let restored: State
+        do {
+            restored = try await queue.run { [self] cancellation in
+                var state = state
+                try read(topic, partitions, starts, limit, cancellation) { try body(&state, $0) }
+                return state
             }
-        } onCancel: {
-            isCancelled.flag.store(true, ordering: .relaxed)
+        } catch let failure as KafkaFailure {
+            throw LockError.reading(topic, failure, limit)
         }
-        let restored = try result.mapError { error in
-            (error as? KafkaFailure).map { LockError.reading(topic, $0, limit) } ?? error
-        }.get()
         try lease.check()
         return restored
     }
 
-    private final class Cancellation: Sendable {
-        let flag = Atomic(false)
-    }
-
     private func read(
-        _ topic: String, _ partitions: [Int], _ starts: [Int: Int64], _ limit: Duration, _ isCancelled: Cancellation,
+        _ topic: String, _ partitions: [Int], _ starts: [Int: Int64], _ limit: Duration, _ cancellation: Cancellation,
         _ body: (Record) throws -> Void
     ) throws {
         let deadline = ContinuousClock.now.advanced(by: limit)
@@ -106,13 +92,13 @@ public final class OutputReader: @unchecked Sendable {
             ranges[number] = start..<bounds.upperBound
         }
         var failure: (any Error)?
-        func goesOn() -> Bool { failure == nil && !isCancelled.flag.load(ordering: .relaxed) }
+        func goesOn() -> Bool { failure == nil && !cancellation.isCancelled }
         try committed.read(topic, ranges, within: ContinuousClock.now.duration(to: deadline), goesOn: goesOn) {
             guard goesOn() else { return }
             do { try body(Record($0)) } catch { failure = error }
         }
         if let failure { throw failure }
-        if isCancelled.flag.load(ordering: .relaxed) { throw LockError(.cancelled, "reading back was cancelled") }
+        if cancellation.isCancelled { throw LockError(.cancelled, "reading back was cancelled") }
     }
 
     private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {

@@ -1,7 +1,5 @@
-import Dispatch
 import Foundation
 import MQLock
-import Synchronization
 
 /// Steps 1 to 3 of a claim, on a thread of its own: every call of the library's here blocks.
 ///
@@ -30,17 +28,12 @@ final class ClaimWorker: @unchecked Sendable {
         var patience: Duration?
     }
 
-    /// A claim that nobody waits for any more ends early.
-    final class Order: Sendable {
-        let isAbandoned = Atomic(false)
-    }
-
     private struct Abandoned: Error {}
     private struct TopicUnseen: Error {}
 
     private let settings: Settings
     private let log: @Sendable (LogLine) -> Void
-    private let queue = DispatchQueue(label: "mqlock.kafka.claims")
+    private let queue = BlockingQueue("claims")
     // Used on the queue only.
     private var committed: LogReader?
     private var uncommitted: LogReader?
@@ -59,7 +52,7 @@ final class ClaimWorker: @unchecked Sendable {
     /// Makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before anything is claimed.
     /// - Parameter answer: gets what trying again would not mend.
     func warmUp(_ answer: @escaping @Sendable (LockError?) -> Void) {
-        queue.async { [self] in
+        queue.start { [self] in
             do {
                 try checkPartitions(try writer.client())
                 _ = try readers()
@@ -75,13 +68,14 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Claims these shards together; `answer` is called exactly once.
+    /// Claims these shards together; `answer` is called exactly once. A claim that was cancelled ends early.
     func claim(
-        _ shards: [Int32], _ metadata: GroupMetadata, _ order: Order, _ answer: @escaping @Sendable (Outcome) -> Void
+        _ shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation,
+        _ answer: @escaping @Sendable (Outcome) -> Void
     ) {
-        queue.async { [self] in
+        queue.start { [self] in
             do {
-                answer(.committed(try claims(of: shards, metadata, order)))
+                answer(.committed(try claims(of: shards, metadata, cancellation)))
             } catch let failure as KafkaFailure {
                 answer(failure.code.isStaleMembership || failure.code.isRebalanceInProgress ? .stale : .retry)
             } catch let error as LockError {
@@ -94,7 +88,7 @@ final class ClaimWorker: @unchecked Sendable {
 
     /// Lets the clients go; a claim under way ends first.
     func close() {
-        queue.async { [self] in
+        queue.start { [self] in
             isClosed = true
             (committed, uncommitted) = (nil, nil)
             writer.close()
@@ -104,7 +98,7 @@ final class ClaimWorker: @unchecked Sendable {
     /// Reads whom the newest committed claim of a shard names; `answer` is called exactly once. Nil is nobody, or that
     /// it could not be read.
     func findOwner(of shard: Int32, _ answer: @escaping @Sendable (ClaimRecord?) -> Void) {
-        queue.async { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
+        queue.start { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
     }
 
     private func newestClaim(of shard: Int32) throws -> ClaimRecord? {
@@ -123,11 +117,11 @@ final class ClaimWorker: @unchecked Sendable {
     }
 
     private func claims(
-        of shards: [Int32], _ metadata: GroupMetadata, _ order: Order
+        of shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation
     ) throws -> [Int32: Claim] {
         let begun = ContinuousClock.now
         func goOn() throws {
-            if order.isAbandoned.load(ordering: .acquiring) { throw Abandoned() }
+            if cancellation.isCancelled { throw Abandoned() }
             if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
         }
         try goOn()
