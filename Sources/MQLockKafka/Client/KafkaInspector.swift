@@ -70,8 +70,7 @@ extension ClientHandle {
         while let event = rd_kafka_queue_poll(queue, 0) {
             defer { rd_kafka_event_destroy(event) }
             guard rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR else { continue }
-            let failure = KafkaFailure(
-                rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
+            let failure = KafkaFailure(of: event)
             if isSuch(failure) { return failure }
         }
         return nil

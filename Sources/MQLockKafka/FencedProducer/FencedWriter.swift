@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 import Synchronization
 
@@ -31,11 +30,15 @@ final class FencedWriter: @unchecked Sendable {
     private let queue = BlockingQueue("output")
     private let waiting = Atomic(0)
     // Used on the queue only.
-    private var producer: TransactionalProducer?
-    private var knownTopics: Set<String> = []
+    private var producer: OnDemand<TransactionalProducer, any Error>
 
     init(_ settings: Settings, before: @escaping @Sendable (FencedProducer.Step) -> Void) {
         (self.settings, self.before) = (settings, before)
+        producer = OnDemand {
+            try .ready(
+                settings.connection, topic: settings.topic, purpose: "output", timeout: settings.transactionTimeout,
+                within: settings.requestTimeout, log: settings.log)
+        }
     }
 
     /// Makes the client and a first transaction without output.
@@ -76,7 +79,7 @@ final class FencedWriter: @unchecked Sendable {
 
     /// Lets the client go; what is under way ends first.
     func close() async {
-        await queue.run { [self] _ in producer = nil }
+        await queue.run { [self] _ in producer.drop() }
     }
 
     // MARK: On the queue
@@ -103,7 +106,7 @@ final class FencedWriter: @unchecked Sendable {
         var step = TransactionFailure.Step.starting
         var used: TransactionalProducer?
         do {
-            let producer = try readyProducer()
+            let producer = try producer.ready()
             used = producer
             try learnTopics(of: records, producer)
             let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout)
@@ -134,7 +137,7 @@ final class FencedWriter: @unchecked Sendable {
                 }
             }
             // Also after an abort: librdkafka 2.0.2 was seen to skip sequence numbers afterwards.
-            if used != nil { producer = nil }
+            if used != nil { producer.drop() }
             throw failed
         }
     }
@@ -149,15 +152,10 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Asks for topics that are new to the client: by itself it would look for them once a second.
     private func learnTopics(of records: [ProducedRecord], _ producer: TransactionalProducer) throws {
-        for topic in Set(records.map(\.topic)).subtracting(knownTopics) {
-            let count = try ClusterMetadata.partitionCount(of: topic, producer.handle, within: settings.requestTimeout)
-            guard count != nil else {
-                throw LockError(
-                    .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
-            }
-            knownTopics.insert(topic)
+        for topic in Set(records.map(\.topic)) where try !producer.learn(topic, within: settings.requestTimeout) {
+            throw LockError(
+                .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
         }
     }
 
@@ -169,19 +167,5 @@ final class FencedWriter: @unchecked Sendable {
         guard let first = fences.first else { return }
         let offsets = Dictionary(fences.map { ($0.shard, $0.offset) }, uniquingKeysWith: { $1 })
         try producer.send(TopicPartitions(first.topic, offsets: offsets), first.metadata, within: limit)
-    }
-
-    /// A transactional id is for one client of one start of one process: another with the same would fence it.
-    private func readyProducer() throws -> TransactionalProducer {
-        if let producer { return producer }
-        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/output"
-        let new = try TransactionalProducer(
-            settings.connection, id: id, timeout: settings.transactionTimeout, log: settings.log)
-        // First, since the search for a coordinator that finds no connection sleeps for a second.
-        knownTopics = []
-        _ = try ClusterMetadata.partitionCount(of: settings.topic, new.handle, within: settings.requestTimeout)
-        try new.start(within: settings.requestTimeout)
-        producer = new
-        return new
     }
 }

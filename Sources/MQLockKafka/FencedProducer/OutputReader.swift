@@ -13,15 +13,14 @@ public import MQLock
 /// }
 /// ```
 public final class OutputReader: @unchecked Sendable {
-    private let connection: KafkaConnection
-    private let group: String
     private let queue = BlockingQueue("restore")
     // Used on the queue only.
-    private var clients: (committed: LogReader, uncommitted: LogReader)?
+    private var readers: OnDemand<ReaderPair, LockError>
 
     /// Reads from the cluster of an ownership; no I/O happens yet.
     public init(_ ownership: ShardOwnership) {
-        (connection, group) = (ownership.connection, ownership.group)
+        let (connection, group) = (ownership.connection, ownership.group)
+        readers = OnDemand { () throws(LockError) in try ReaderPair(connection, group: group) }
     }
 
     /// A record that was committed.
@@ -79,36 +78,26 @@ public final class OutputReader: @unchecked Sendable {
         _ body: (Record) throws -> Void
     ) throws {
         let deadline = ContinuousClock.now.advanced(by: limit)
-        let (committed, uncommitted) = try readers()
+        let readers = try readers.ready()
         var ranges: [Int32: Range<Int64>] = [:]
         for partition in partitions {
             guard let number = Int32(exactly: partition), number >= 0 else {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
             }
             // The end of everything, not only of what is stable, which is what the other reader would be told.
-            let bounds = try uncommitted.bounds(topic, number, within: ContinuousClock.now.duration(to: deadline))
-            try committed.learn(topic, within: ContinuousClock.now.duration(to: deadline))
+            let bounds = try readers.uncommitted.bounds(topic, number, within: ContinuousClock.now.duration(to: deadline))
+            try readers.committed.learn(topic, within: ContinuousClock.now.duration(to: deadline))
             let start = min(max(starts[partition] ?? bounds.lowerBound, bounds.lowerBound), bounds.upperBound)
             ranges[number] = start..<bounds.upperBound
         }
         var failure: (any Error)?
         func goesOn() -> Bool { failure == nil && !cancellation.isCancelled }
-        try committed.read(topic, ranges, within: ContinuousClock.now.duration(to: deadline), goesOn: goesOn) {
+        try readers.committed.read(topic, ranges, within: ContinuousClock.now.duration(to: deadline), goesOn: goesOn) {
             guard goesOn() else { return }
             do { try body(Record($0)) } catch { failure = error }
         }
         if let failure { throw failure }
         if cancellation.isCancelled { throw LockError(.cancelled, "reading back was cancelled") }
-    }
-
-    private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {
-        if let clients { return clients }
-        let ready = (
-            committed: try LogReader(connection, group: group, .committed),
-            uncommitted: try LogReader(connection, group: group, .uncommitted)
-        )
-        clients = ready
-        return ready
     }
 }
 

@@ -32,18 +32,18 @@ final class ClaimWorker: @unchecked Sendable {
     private struct TopicUnseen: Error {}
 
     private let settings: Settings
-    private let log: @Sendable (LogLine) -> Void
     private let queue = BlockingQueue("claims")
     // Used on the queue only.
-    private var committed: LogReader?
-    private var uncommitted: LogReader?
+    private var readers: OnDemand<ReaderPair, LockError>
     private let writer: any ClaimWriter
     private var hasSeenTopic = false
     private var isClosed = false
 
     init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
         self.settings = settings
-        self.log = log
+        readers = OnDemand { () throws(LockError) in
+            try ReaderPair(settings.connection, group: settings.group, log: log)
+        }
         writer =
             settings.method == .transactional
             ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
@@ -55,7 +55,7 @@ final class ClaimWorker: @unchecked Sendable {
         queue.start { [self] in
             do {
                 try checkPartitions(try writer.client())
-                _ = try readers()
+                _ = try readers.ready()
                 try writer.warmUp()
                 answer(nil)
             } catch let error as LockError {
@@ -90,7 +90,7 @@ final class ClaimWorker: @unchecked Sendable {
     func close() {
         queue.start { [self] in
             isClosed = true
-            (committed, uncommitted) = (nil, nil)
+            readers.drop()
             writer.close()
         }
     }
@@ -102,16 +102,16 @@ final class ClaimWorker: @unchecked Sendable {
     }
 
     private func newestClaim(of shard: Int32) throws -> ClaimRecord? {
-        let (committed, uncommitted) = try readers()
+        let readers = try readers.ready()
         // By the reader that waits for no transaction; and only what is decided.
-        let start = try uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
-        let bounds = try committed.bounds(settings.topic, shard, within: .seconds(1))
+        let start = try readers.uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
+        let bounds = try readers.committed.bounds(settings.topic, shard, within: .seconds(1))
         let known = (start[shard] ?? nil).flatMap { bounds.contains($0) ? $0 : nil }
         var newest: ClaimRecord?
-        try committed.read(
+        try readers.committed.read(
             settings.topic, [shard: (known ?? bounds.lowerBound)..<bounds.upperBound], within: .seconds(1)
         ) { record in
-            newest = ClaimRecord(key: record.key, value: record.value, shard: shard) ?? newest
+            newest = ClaimRecord(record) ?? newest
         }
         return newest
     }
@@ -126,9 +126,9 @@ final class ClaimWorker: @unchecked Sendable {
         }
         try goOn()
         try checkPartitions(try writer.client())
-        let (committed, uncommitted) = try readers()
-        let starts = try waitForOffsets(shards, committed, goOn)
-        let (largest, watermarks) = try readClaims(shards, from: starts, uncommitted)
+        let readers = try readers.ready()
+        let starts = try waitForOffsets(shards, readers.committed, goOn)
+        let (largest, watermarks) = try readClaims(shards, from: starts, readers.uncommitted)
         try goOn()
         var claims: [Int32: Claim] = [:]
         var records: [Int32: ClaimRecord] = [:]
@@ -139,7 +139,7 @@ final class ClaimWorker: @unchecked Sendable {
                 number: number)
             claims[shard] = Claim(number: number, offset: watermarks[shard] ?? 0)
         }
-        try writer.write(records, claims.mapValues(\.offset), metadata, goOn)
+        try writer.write(records, claims.mapValues(\.offset), metadata, readers.uncommitted, goOn)
         return claims
     }
 
@@ -171,7 +171,7 @@ final class ClaimWorker: @unchecked Sendable {
         }
         var largest: [Int32: UInt64] = [:]
         try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
-            guard let claim = ClaimRecord(key: record.key, value: record.value, shard: record.partition) else { return }
+            guard let claim = ClaimRecord(record) else { return }
             largest[record.partition] = max(largest[record.partition] ?? 0, claim.number)
         }
         return (largest, ranges.mapValues(\.upperBound))
@@ -196,15 +196,5 @@ final class ClaimWorker: @unchecked Sendable {
             }
                 ?? "there is no topic \(settings.topic.escapedForDisplay); create it with \(settings.partitions) partitions"
         )
-    }
-
-    private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {
-        if let committed, let uncommitted { return (committed, uncommitted) }
-        let ready = (
-            committed: try LogReader(settings.connection, group: settings.group, .committed, log: log),
-            uncommitted: try LogReader(settings.connection, group: settings.group, .uncommitted, log: log)
-        )
-        (committed, uncommitted) = ready
-        return ready
     }
 }
