@@ -36,7 +36,7 @@ final class ShardSource: ElectionSource {
             let (id, changes) = board.watch()
             defer { board.unwatch(id) }
             if let hold = board.hold(shard), let record = hold.grant(name, leads: true) {
-                return HeldLock(Hold(record) { record, _ in hold.release(record) })
+                return hold.held(record)
             }
             if case .over = board.standing(of: shard) {
                 self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
@@ -73,8 +73,11 @@ final class ShardSource: ElectionSource {
     }
 
     func onRecall(_ lease: Lease, _ handler: @escaping @Sendable (LossReason, ContinuousClock.Instant?) -> Void) {
-        guard let hold = lease.record.origin as? ShardHold else { return }
-        hold.onDrain { [weak hold] in handler(LossReason(.partitionRevoked), hold?.drainUntil) }
+        let reason = LossReason(.partitionRevoked)
+        guard let hold = membership.withLock({ $0 })?.ownership.board.hold(of: lease.record) else {
+            return handler(reason, nil)
+        }
+        hold.onDrain(lease.record) { [weak hold] in handler(reason, hold?.drainUntil) }
     }
 
     func leave() async {

@@ -78,6 +78,7 @@ public final class OutputReader: @unchecked Sendable {
         _ body: (Record) throws -> Void
     ) throws {
         let deadline = ContinuousClock.now.advanced(by: limit)
+        var left: Duration { ContinuousClock.now.duration(to: deadline) }
         let readers = try readers.ready()
         var ranges: [Int32: Range<Int64>] = [:]
         for partition in partitions {
@@ -85,14 +86,14 @@ public final class OutputReader: @unchecked Sendable {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
             }
             // The end of everything, not only of what is stable, which is what the other reader would be told.
-            let bounds = try readers.uncommitted.bounds(topic, number, within: ContinuousClock.now.duration(to: deadline))
-            try readers.committed.learn(topic, within: ContinuousClock.now.duration(to: deadline))
+            let bounds = try readers.uncommitted.bounds(topic, number, within: left)
+            try readers.committed.learn(topic, within: left)
             let start = min(max(starts[partition] ?? bounds.lowerBound, bounds.lowerBound), bounds.upperBound)
             ranges[number] = start..<bounds.upperBound
         }
         var failure: (any Error)?
         func goesOn() -> Bool { failure == nil && !cancellation.isCancelled }
-        try readers.committed.read(topic, ranges, within: ContinuousClock.now.duration(to: deadline), goesOn: goesOn) {
+        try readers.committed.read(topic, ranges, within: left, goesOn: goesOn) {
             guard goesOn() else { return }
             do { try body(Record($0)) } catch { failure = error }
         }

@@ -72,12 +72,11 @@ private struct ShardContender: BrokerContender {
     }
 
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
-        let shard = Int32(ownership.shard(of: name))
-        if let record = ownership.board.hold(shard)?.grant(name) { return record }
-        throw await ownership.notOwner(name, Int(shard))
+        try await ownership.grant(name).record
     }
 
     func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
-        (record.origin as? ShardHold)?.release(record)
+        // When the shard's ownership has ended, so has the lease.
+        ownership.board.hold(Int32(ownership.shard(of: record.name)))?.release(record)
     }
 }

@@ -39,6 +39,15 @@ final class OwnershipBoard: Sendable {
 
     func hold(_ shard: Int32) -> ShardHold? { state.withLock { $0.holds[Int(shard)] } }
 
+    /// The hold that a lease is of; nil for a lease that has ended, and for those of other locks.
+    func hold(of lease: LeaseRecord) -> ShardHold? {
+        let holds = state.withLock { $0.holds }
+        // Mostly its name belongs to the shard; but not the lease of a whole shard, or of a leader.
+        let likely = holds[Int(Murmur2.partition(of: lease.name.utf8, count: holds.count))]
+        if let likely, likely.grants(lease) { return likely }
+        return holds.lazy.compactMap { $0 }.first { $0.grants(lease) }
+    }
+
     var owned: [Int32] {
         state.withLock { state in state.holds.compactMap { $0 } }.filter(\.isValid).map(\.shard)
     }
@@ -117,10 +126,11 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    func remove(_ shard: Int32, _ reason: LossReason) -> ShardHold? {
-        state.withLock { state -> ShardHold? in
-            defer { state.holds[Int(shard)] = nil }
-            guard let hold = state.holds[Int(shard)] else { return nil }
+    /// The shard's hold has ended.
+    func remove(_ shard: Int32, _ reason: LossReason) {
+        state.withLock { state in
+            guard let hold = state.holds[Int(shard)] else { return }
+            state.holds[Int(shard)] = nil
             let kind: ShardEvent.Kind
             switch reason.kind {
             case .partitionRevoked:
@@ -130,7 +140,6 @@ final class OwnershipBoard: Sendable {
             default: kind = .lost
             }
             state.tell(ShardEvent(kind, shard: Int(shard), token: hold.lease.token, reason: reason))
-            return hold
         }
     }
 

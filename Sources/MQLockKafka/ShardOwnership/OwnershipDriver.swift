@@ -222,12 +222,13 @@ final class OwnershipDriver: @unchecked Sendable {
                 if let hold { self?.send(.drained(hold)) }
             }
         case .end(let shard, let reason):
-            holds[shard] = nil
+            // First of all: whoever does not find the hold any more finds that its leases have ended.
+            holds.removeValue(forKey: shard)?.end(reason)
             if holds.isEmpty {
                 proof?.end()
                 proof = nil
             }
-            board.remove(shard, reason)?.end(reason)
+            board.remove(shard, reason)
         case .close: close()
         }
     }
@@ -235,8 +236,7 @@ final class OwnershipDriver: @unchecked Sendable {
     /// The snapshot is still that of the hold's own assignment: a later one would have ended the claim before.
     private func fence(of shard: Int32, _ claim: Machine.Claim) -> ShardFence? {
         guard settings.claims.method == .transactional, let snapshot else { return nil }
-        return ShardFence(
-            topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot, board: board)
+        return ShardFence(topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot)
     }
 
     /// An answer that the library does not take leaves the group standing still: then the client is of no use.

@@ -44,7 +44,7 @@ extension LiveKafkaTests {
                 costs["fenced transaction, 1 record", default: []].append(second.duration(to: third))
                 costs["fenced transaction, 100 records", default: []].append(third.duration(to: .now))
             }
-            let metadata = try #require(lease.record.shardFence?.metadata)
+            let metadata = try #require(member.ownership.board.hold(0)?.fence?.metadata)
             for method in [ClaimMethod.transactional, .acknowledged] {
                 let worker = ClaimWorker(
                     .init(
