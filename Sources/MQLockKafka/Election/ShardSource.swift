@@ -30,21 +30,15 @@ final class ShardSource: ElectionSource {
     func acquire(within limit: Duration?) async throws(LockError) -> HeldLock {
         let deadline = limit.map { ContinuousClock.now.advanced(by: $0) }
         let membership = try join()
-        let board = membership.ownership.board
-        while true {
-            // Before the look, so that no change goes unseen.
-            let (id, changes) = board.watch()
-            defer { board.unwatch(id) }
-            if let hold = board.hold(shard), let record = hold.grant(name, leads: true) {
-                return hold.held(record)
-            }
-            if case .over = board.standing(of: shard) {
-                self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
-                throw await membership.running.value
-                    ?? LockError(.unreachable, "the membership of the group for \(name) has ended")
-            }
-            try await OwnershipBoard.wait(for: changes, name, until: deadline, "another candidate leads")
+        let (hold, record) = try await membership.ownership.board.grant(
+            name, of: shard, leads: true, until: deadline, waitingFor: "another candidate leads"
+        ) { standing throws(LockError) in
+            guard standing == .over else { return }
+            self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
+            throw await membership.running.value
+                ?? LockError(.unreachable, "the membership of the group for \(name) has ended")
         }
+        return hold.held(record)
     }
 
     private func join() throws(LockError) -> Membership {
