@@ -13,8 +13,6 @@ package final class LeaseRecord: Sendable {
     package let limit: ContinuousClock.Instant?
     /// A further proof, of this lease alone: it stands no longer than this either.
     package let ownProof: ProofOfLife?
-    /// What the adapter needs to give the grant back.
-    package let origin: (any Sendable)?
 
     private struct Storage {
         var state = LeaseState.held
@@ -37,7 +35,7 @@ package final class LeaseRecord: Sendable {
 
     package init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
-        limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil, origin: (any Sendable)? = nil
+        limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil
     ) {
         self.name = name
         self.token = token
@@ -45,7 +43,6 @@ package final class LeaseRecord: Sendable {
         self.proof = proof
         self.limit = limit
         self.ownProof = ownProof
-        self.origin = origin
         grantedAt = proof.clock.now
     }
 

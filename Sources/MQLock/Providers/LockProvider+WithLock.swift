@@ -16,9 +16,8 @@ extension LockProvider {
         _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
         let held = try await acquire(name, within: limit)
-        let lease = held.lease
-        let result = await Self.runUntilLost(lease, body)
-        return try await Self.finish(held, result)
+        let states = held.lease.states
+        return try await held.runUntilLost({ for await state in states { if case .lost = state { break } } }, body)
     }
 
     /// Runs `body` while holding the lock, in the caller's isolation and task.
@@ -37,46 +36,6 @@ extension LockProvider {
         } catch {
             result = .failure(error)
         }
-        return try await Self.finish(held, result)
-    }
-
-    nonisolated(nonsending) private static func finish<R>(
-        _ held: consuming HeldLock, _ result: Result<R, any Error>
-    ) async throws -> R {
-        let name = held.lease.name
-        do throws(LockError) {
-            try await held.release()
-        } catch {
-            guard let reason = error.lossReason, case .failure(let own) = result else { throw error }
-            throw LockError.lost(reason, name: name, underlying: own)
-        }
-        return try result.get()
-    }
-
-    private static func runUntilLost<R: Sendable>(
-        _ lease: Lease, _ body: @escaping @Sendable (Lease) async throws -> R
-    ) async -> Result<R, any Error> {
-        await withTaskGroup(of: Result<R, any Error>?.self) { group in
-            group.addTask {
-                do {
-                    return .success(try await body(lease))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            group.addTask {
-                for await state in lease.states {
-                    if case .lost = state { break }
-                }
-                return nil
-            }
-            // Whoever ends first cancels the other: a loss the body, the body's end the watching.
-            var result: Result<R, any Error>?
-            for await outcome in group {
-                group.cancelAll()
-                if let outcome { result = outcome }
-            }
-            return result ?? .failure(LockError(.internalError, "the body of withLock did not end"))
-        }
+        return try await held.finish(result)
     }
 }

@@ -26,7 +26,7 @@ enum ClusterMetadata {
         defer { rd_kafka_topic_destroy(handle) }
         var answer: UnsafePointer<rd_kafka_metadata>?
         try KafkaFailure.check(
-            rd_kafka_metadata(client.raw, 0, handle, &answer, Int32(clamping: limit.nanoseconds / 1_000_000)))
+            rd_kafka_metadata(client.raw, 0, handle, &answer, limit.callLimit))
         defer { if let answer { rd_kafka_metadata_destroy(answer) } }
         return try read(answer?.pointee)
     }
@@ -42,19 +42,15 @@ enum ClusterMetadata {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no queue for the answer")
         }
         defer { rd_kafka_queue_destroy(queue) }
-        let milliseconds = Int32(clamping: limit.nanoseconds / 1_000_000)
         let options = rd_kafka_AdminOptions_new(client.raw, operation)
         defer { rd_kafka_AdminOptions_destroy(options) }
-        rd_kafka_AdminOptions_set_request_timeout(options, milliseconds, nil, 0)
+        rd_kafka_AdminOptions_set_request_timeout(options, limit.callLimit, nil, 0)
         send(options, queue)
-        guard let event = rd_kafka_queue_poll(queue, milliseconds) else {
+        guard let event = rd_kafka_queue_poll(queue, limit.callLimit) else {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT)
         }
         defer { rd_kafka_event_destroy(event) }
-        let code = rd_kafka_event_error(event)
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaFailure(code, rd_kafka_event_error_string(event).map { String(cString: $0) })
-        }
+        if rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaFailure(of: event) }
         return try read(event)
     }
 
@@ -85,6 +81,17 @@ enum ClusterMetadata {
             guard code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
             throw KafkaFailure(code, rd_kafka_topic_result_error_string(result).map { String(cString: $0) })
         }
+    }
+}
+
+extension ClientHandle {
+    /// Asks for a topic that is none of those that the client knows: by itself it would look for it once a second.
+    /// - Returns: whether there is such a topic.
+    func learn(_ topic: String, _ known: inout Set<String>, within limit: Duration) throws(KafkaFailure) -> Bool {
+        if known.contains(topic) { return true }
+        guard try ClusterMetadata.partitionCount(of: topic, self, within: limit) != nil else { return false }
+        known.insert(topic)
+        return true
     }
 }
 

@@ -87,7 +87,7 @@ extension KafkaInspector {
     /// How a topic and its cluster are set up; to be asked once ``partitionCount(of:within:)`` has had an answer.
     package func setup(of topic: String, within limit: Duration = .seconds(3)) async throws(LockError) -> Setup {
         let connection = connection
-        return try await blocking { () throws(LockError) in
+        return try await newQueue().run { _ throws(LockError) in
             let client = try ClientHandle(.consumer, ClientSettings(connection: connection, own: []))
             func settings(_ resource: ClusterMetadata.Resource) -> Result<[String: String], Unseen> {
                 do throws(KafkaFailure) {

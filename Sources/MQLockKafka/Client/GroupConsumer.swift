@@ -46,9 +46,7 @@ final class GroupConsumer: @unchecked Sendable {
 
     /// Waits for an event, a wake-up or the end of the time. Has to be called more often than `max.poll.interval.ms`.
     func poll(for limit: Duration) -> Event? {
-        // Rounded up, so that a timer is not found to be a little early over and over.
-        let milliseconds = (max(0, limit.nanoseconds) + 999_999) / 1_000_000
-        guard let event = rd_kafka_queue_poll(queue, Int32(clamping: milliseconds)) else { return nil }
+        guard let event = rd_kafka_queue_poll(queue, limit.pollLimit) else { return nil }
         defer { rd_kafka_event_destroy(event) }
         switch rd_kafka_event_type(event) {
         case RD_KAFKA_EVENT_REBALANCE:
@@ -58,9 +56,7 @@ final class GroupConsumer: @unchecked Sendable {
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
             return .committed(id: UInt(bitPattern: rd_kafka_event_opaque(event)), Self.commitFailure(event, topic))
         case RD_KAFKA_EVENT_ERROR:
-            var failure = KafkaFailure(
-                rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
-            if rd_kafka_event_error_is_fatal(event) != 0 { failure.isFatal = true }
+            let failure = KafkaFailure(of: event)
             return .failed(failure.isFatal ? client.fatalError ?? failure : failure)
         default: return nil
         }

@@ -33,6 +33,15 @@ struct KafkaFailure: Error, Sendable, Equatable, CustomStringConvertible {
         isRetriable = self.code.isTransient
     }
 
+    /// What an event of the library's says.
+    init(of event: OpaquePointer) {
+        self.init(rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
+        // Of other events the library reads this from a place where something else stands.
+        if rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR, rd_kafka_event_error_is_fatal(event) != 0 {
+            isFatal = true
+        }
+    }
+
     /// Takes over an error object of the library, and destroys it.
     init(taking error: OpaquePointer) {
         code = Code(rd_kafka_error_code(error))

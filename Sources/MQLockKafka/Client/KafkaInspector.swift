@@ -1,5 +1,4 @@
 import CRdKafka
-import Dispatch
 public import MQLock
 
 /// Looks at a cluster and takes part in nothing: for what has to be known before a ``ShardOwnership`` is made.
@@ -24,41 +23,17 @@ public struct KafkaInspector: Sendable {
     ///   or permissions, `invalidConfiguration`, `cancelled`; a cancellation is heeded within a second.
     public func partitionCount(of topic: String, within limit: Duration = .seconds(30)) async throws(LockError) -> Int?
     {
-        let isCancelled = Locked(false)
-        let result: Result<Int?, LockError> = await withTaskCancellationHandler {
-            do throws(LockError) {
-                return .success(
-                    try await blocking { () throws(LockError) in
-                        try askForPartitions(topic, within: limit) { isCancelled.withLock { $0 } }
-                    })
-            } catch {
-                return .failure(error)
-            }
-        } onCancel: {
-            isCancelled.withLock { $0 = true }
+        try await newQueue().run { cancellation throws(LockError) in
+            try askForPartitions(topic, within: limit, cancellation)
         }
-        return try result.get()
     }
 
-    /// Runs a body that blocks where no thread of Swift's waits for it.
-    func blocking<Answer: Sendable>(
-        _ body: @escaping @Sendable () throws(LockError) -> Answer
-    ) async throws(LockError) -> Answer {
-        let result: Result<Answer, LockError> = await withCheckedContinuation { continuation in
-            DispatchQueue(label: "mqlock.kafka.inspector").async {
-                do throws(LockError) {
-                    continuation.resume(returning: .success(try body()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
-    }
+    /// Questions do not wait for each other.
+    func newQueue() -> BlockingQueue { BlockingQueue("inspector") }
 
     /// Asks until there is an answer, or an error that waiting does not mend.
     private func askForPartitions(
-        _ topic: String, within limit: Duration, isCancelled: () -> Bool
+        _ topic: String, within limit: Duration, _ cancellation: Cancellation
     ) throws(LockError) -> Int? {
         let settings = ClientSettings(connection: connection, own: [])
         let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR)
@@ -72,7 +47,7 @@ public struct KafkaInspector: Sendable {
                 // Why a connection fails is told apart from the failure.
                 let cause = client.nextError { $0.code.needsAttention != nil } ?? error
                 guard cause.code.isTransient else { throw LockError(cause, while: "asking the cluster") }
-                guard !isCancelled() else { throw LockError(.cancelled, "the question was cancelled") }
+                guard !cancellation.isCancelled else { throw LockError(.cancelled, "the question was cancelled") }
                 guard left > .zero else {
                     throw LockError(
                         .unreachable,
@@ -95,8 +70,7 @@ extension ClientHandle {
         while let event = rd_kafka_queue_poll(queue, 0) {
             defer { rd_kafka_event_destroy(event) }
             guard rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR else { continue }
-            let failure = KafkaFailure(
-                rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
+            let failure = KafkaFailure(of: event)
             if isSuch(failure) { return failure }
         }
         return nil

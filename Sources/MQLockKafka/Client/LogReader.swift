@@ -51,7 +51,7 @@ final class LogReader: @unchecked Sendable {
         _ topic: String, _ partitions: [Int32], within limit: Duration
     ) throws(KafkaFailure) -> [Int32: Int64?] {
         var list = TopicPartitions(topic, partitions)
-        let code = try list.fill { rd_kafka_committed(client.raw, $0, milliseconds(limit)) }
+        let code = try list.fill { rd_kafka_committed(client.raw, $0, limit.callLimit) }
         try KafkaFailure.check(code)
         var offsets: [Int32: Int64?] = [:]
         for entry in list.entries {
@@ -67,15 +67,13 @@ final class LogReader: @unchecked Sendable {
         var low: Int64 = 0
         var high: Int64 = 0
         try KafkaFailure.check(
-            rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, milliseconds(limit)))
+            rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, limit.callLimit))
         return low..<max(low, high)
     }
 
     /// Asks for a topic that is new to the client: by itself it would look for it once a second.
     func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) {
-        guard !knownTopics.contains(topic) else { return }
-        _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
-        knownTopics.insert(topic)
+        _ = try client.learn(topic, &knownTopics, within: limit)
     }
 
     /// Reads every record of these ranges, in the order of each partition.
@@ -96,7 +94,7 @@ final class LogReader: @unchecked Sendable {
         while !open.isEmpty, goesOn() {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT) }
-            guard let message = rd_kafka_consumer_poll(client.raw, milliseconds(min(left, .milliseconds(200)))) else {
+            guard let message = rd_kafka_consumer_poll(client.raw, min(left, .milliseconds(200)).callLimit) else {
                 continue
             }
             defer { rd_kafka_message_destroy(message) }
@@ -115,10 +113,6 @@ final class LogReader: @unchecked Sendable {
                 guard failure.code.isTransient else { throw failure }
             }
         }
-    }
-
-    private func milliseconds(_ limit: Duration) -> Int32 {
-        Int32(clamping: max(1, limit.nanoseconds / 1_000_000))
     }
 }
 

@@ -1,12 +1,14 @@
 import CRdKafka
+import Foundation
 import MQLock
 
 /// A producer of transactions. Blocks; belongs to one thread at a time.
 final class TransactionalProducer: @unchecked Sendable {
     typealias Record = ProducedRecord
 
-    private let client: ClientHandle
-    private let reports: DeliveryReports
+    private let sender: RecordSender
+    private var client: ClientHandle { sender.client }
+    private var knownTopics: Set<String> = []
 
     /// - Parameters:
     ///   - id: the transactional id, unique to this start of this process.
@@ -15,42 +17,60 @@ final class TransactionalProducer: @unchecked Sendable {
         _ connection: KafkaConnection, id: String, timeout: Duration,
         log: @escaping @Sendable (LogLine) -> Void = { _ in }
     ) throws(LockError) {
-        let milliseconds = String(timeout.nanoseconds / 1_000_000)
-        client = try ClientHandle(
-            .producer,
-            ClientSettings(
-                connection: connection,
-                own: [
-                    ("transactional.id", id), ("transaction.timeout.ms", milliseconds),
-                    // No longer than the transaction; nothing to batch.
-                    ("message.timeout.ms", milliseconds), ("socket.timeout.ms", milliseconds), ("linger.ms", "0"),
-                    // As Java's default partitioner has it, and as names belong to shards.
-                    ("partitioner", "murmur2_random"),
-                ]), events: DeliveryReports.events, log: log)
-        reports = try DeliveryReports(client)
+        sender = try RecordSender(
+            connection, timeout: timeout,
+            [
+                ("transactional.id", id), ("transaction.timeout.ms", timeout.inMilliseconds),
+                // As Java's default partitioner has it, and as names belong to shards.
+                ("partitioner", "murmur2_random"),
+            ], log: log)
+    }
+
+    /// A producer that can begin its first transaction.
+    ///
+    /// A transactional id is for one client of one start of one process: another with the same would fence it.
+    /// - Parameters:
+    ///   - topic: the lock topic.
+    ///   - purpose: what it writes; a part of its id.
+    ///   - limit: for each question to the cluster.
+    static func ready(
+        _ connection: KafkaConnection, topic: String, purpose: String, timeout: Duration, within limit: Duration,
+        log: @escaping @Sendable (LogLine) -> Void
+    ) throws -> TransactionalProducer {
+        let id = "mqlock/\(topic)/\(UUID().uuidString)/\(purpose)"
+        let producer = try TransactionalProducer(connection, id: id, timeout: timeout, log: log)
+        // First, since the search for a coordinator that finds no connection sleeps for a second.
+        _ = try producer.learn(topic, within: limit)
+        try producer.start(within: limit)
+        return producer
+    }
+
+    /// Asks for a topic that is new to the client: by itself it would look for it once a second.
+    /// - Returns: whether there is such a topic.
+    func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) -> Bool {
+        try client.learn(topic, &knownTopics, within: limit)
     }
 
     /// Registers with the coordinator; once, before the first transaction.
     func start(within limit: Duration) throws(KafkaFailure) {
-        try KafkaFailure.check(rd_kafka_init_transactions(client.raw, milliseconds(limit)))
+        try KafkaFailure.check(rd_kafka_init_transactions(client.raw, limit.callLimit))
     }
 
     func begin() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_begin_transaction(client.raw)) }
 
     func produce(_ record: Record) throws(KafkaFailure) {
-        try record.produce(client)
-        reports.expectOne()
+        try sender.send(record)
     }
 
     /// Waits until every record has been taken or refused by its broker; which of both, the commit tells.
-    func flush(within limit: Duration) throws(KafkaFailure) { _ = try reports.all(within: limit) }
+    func flush(within limit: Duration) throws(KafkaFailure) { _ = try sender.reports(within: limit) }
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.
     func send(
         _ offsets: TopicPartitions, _ metadata: GroupMetadata, within limit: Duration
     ) throws(KafkaFailure) {
         let error = try offsets.withList {
-            rd_kafka_send_offsets_to_transaction(client.raw, $0, metadata.raw, milliseconds(limit))
+            rd_kafka_send_offsets_to_transaction(client.raw, $0, metadata.raw, limit.callLimit)
         }
         try KafkaFailure.check(error)
     }
@@ -58,14 +78,14 @@ final class TransactionalProducer: @unchecked Sendable {
     /// Writes what is outstanding and commits. A time-out leaves the outcome unknown: then ``abort(within:)`` settles it.
     func commit(within limit: Duration) throws(KafkaFailure) {
         try flush(within: limit)
-        try KafkaFailure.check(rd_kafka_commit_transaction(client.raw, milliseconds(limit)))
+        try KafkaFailure.check(rd_kafka_commit_transaction(client.raw, limit.callLimit))
     }
 
     func abort(within limit: Duration) throws(KafkaFailure) {
         // What nobody has sent yet, nobody needs to. The library waits for the reports, and leaves them to us.
         rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE)
         try flush(within: limit)
-        try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, milliseconds(limit)))
+        try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, limit.callLimit))
     }
 
     /// The first error of a transaction that has to be aborted: a call that meets it on its way says no more than that the
@@ -84,8 +104,4 @@ final class TransactionalProducer: @unchecked Sendable {
 
     /// The client itself, for questions about the cluster.
     var handle: ClientHandle { client }
-
-    private func milliseconds(_ limit: Duration) -> Int32 {
-        Int32(clamping: max(1, limit.nanoseconds / 1_000_000))
-    }
 }

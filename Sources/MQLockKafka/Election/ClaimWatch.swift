@@ -1,38 +1,29 @@
-import Dispatch
 import MQLock
 
 /// Reads who has claimed a shard last, on a thread of its own: the library's calls block.
 final class ClaimWatch: @unchecked Sendable {
     private let settings: ShardOwnership.Configuration
     private let shard: Int32
-    private let queue = DispatchQueue(label: "mqlock.kafka.watch")
+    private let queue = BlockingQueue("watch")
     // Used on the queue only.
-    private var reader: LogReader?
+    private var reader: OnDemand<LogReader, LockError>
     private var next: Int64 = 0
     private var leader: Leader?
 
-    init(_ settings: ShardOwnership.Configuration, shard: Int32) { (self.settings, self.shard) = (settings, shard) }
+    init(_ settings: ShardOwnership.Configuration, shard: Int32) {
+        (self.settings, self.shard) = (settings, shard)
+        // Never joined: the group is that of the watcher alone.
+        let group = "mqlock.v1.watch/\(settings.topic)"
+        reader = OnDemand { () throws(LockError) in try LogReader(settings.connection, group: group, .committed) }
+    }
 
     /// Reads on from the last look. What passes by itself is looked at again the next time.
     func look() async throws(LockError) -> Leader? {
-        let result: Result<Leader?, LockError> = await withCheckedContinuation { continuation in
-            queue.async { [self] in
-                do throws(LockError) {
-                    continuation.resume(returning: .success(try readOn()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
-            }
-        }
-        return try result.get()
+        try await queue.run { [self] _ throws(LockError) in try readOn() }
     }
 
     private func readOn() throws(LockError) -> Leader? {
-        if reader == nil {
-            // Never joined: the group is that of the watcher alone.
-            reader = try LogReader(settings.connection, group: "mqlock.v1.watch/\(settings.topic)", .committed)
-        }
-        guard let reader else { return leader }
+        let reader = try reader.ready()
         do throws(KafkaFailure) {
             let bounds = try reader.bounds(settings.topic, shard, within: .seconds(2))
             // A topic that was made anew begins anew.
@@ -42,9 +33,7 @@ final class ClaimWatch: @unchecked Sendable {
             // What an open transaction covers is read when that is decided.
             try reader.read(settings.topic, [shard: next..<bounds.upperBound], within: .seconds(1)) { record in
                 next = record.offset + 1
-                guard let claim = ClaimRecord(key: record.key, value: record.value, shard: shard),
-                    let token = FencingToken(rawValue: claim.number)
-                else { return }
+                guard let claim = ClaimRecord(record), let token = FencingToken(rawValue: claim.number) else { return }
                 if let leader, token <= leader.fencingToken { return }
                 leader = Leader(owner: claim.owner, fencingToken: token)
             }

@@ -29,21 +29,15 @@ final class ShardSource: ElectionSource {
     func acquire(within limit: Duration?) async throws(LockError) -> HeldLock {
         let deadline = limit.map { ContinuousClock.now.advanced(by: $0) }
         let membership = try join()
-        let board = membership.ownership.board
-        while true {
-            // Before the look, so that no change goes unseen.
-            let (id, changes) = board.watch()
-            defer { board.unwatch(id) }
-            if let hold = board.hold(shard), let record = hold.grant(name, leads: true) {
-                return HeldLock(Hold(record) { record, _ in hold.release(record) })
-            }
-            if case .over = board.standing(of: shard) {
-                self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
-                throw await membership.running.value
-                    ?? LockError(.unreachable, "the membership of the group for \(name) has ended")
-            }
-            try await OwnershipBoard.wait(for: changes, name, until: deadline, "another candidate leads")
+        let (hold, record) = try await membership.ownership.board.grant(
+            name, of: shard, leads: true, until: deadline, waitingFor: "another candidate leads"
+        ) { standing throws(LockError) in
+            guard standing == .over else { return }
+            self.membership.withLock { if $0?.ownership === membership.ownership { $0 = nil } }
+            throw await membership.running.value
+                ?? LockError(.unreachable, "the membership of the group for \(name) has ended")
         }
+        return hold.held(record)
     }
 
     private func join() throws(LockError) -> Membership {
@@ -70,8 +64,11 @@ final class ShardSource: ElectionSource {
     }
 
     func onRecall(_ lease: Lease, _ handler: @escaping @Sendable (LossReason, ContinuousClock.Instant?) -> Void) {
-        guard let hold = lease.record.origin as? ShardHold else { return }
-        hold.onDrain { [weak hold] in handler(LossReason(.partitionRevoked), hold?.drainUntil) }
+        let reason = LossReason(.partitionRevoked)
+        guard let hold = membership.withLock({ $0 })?.ownership.board.hold(of: lease.record) else {
+            return handler(reason, nil)
+        }
+        hold.onDrain(lease.record) { [weak hold] in handler(reason, hold?.drainUntil) }
     }
 
     func leave() async {

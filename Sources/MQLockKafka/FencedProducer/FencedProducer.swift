@@ -82,7 +82,7 @@ public final class FencedProducer: Sendable {
     /// - Throws: `LockError` as ``transaction(for:_:)-(Lease,_)``; the first transaction then tries again.
     public func warmUp() async throws(LockError) {
         let fence = ownership.board.owned.first.flatMap { ownership.board.hold($0)?.fence }
-        if let error = await writer.warmUp(fence) { throw error }
+        try await writer.warmUp(fence)
     }
 
     /// Writes what `body` puts into the batch, in one transaction for the lease's shard.
@@ -124,10 +124,7 @@ public final class FencedProducer: Sendable {
     nonisolated(nonsending) public func transaction<Result>(
         for name: LockName, _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
-        let shard = ownership.shard(of: name)
-        guard let hold = ownership.board.hold(Int32(shard)), let record = hold.grant(name) else {
-            throw await ownership.notOwner(name, shard)
-        }
+        let (hold, record) = try await ownership.grant(name)
         defer {
             _ = record.beginRelease()
             hold.release(record)
@@ -142,18 +139,20 @@ public final class FencedProducer: Sendable {
         guard !leases.isEmpty else { throw LockError(.invalidConfiguration, "a transaction needs a lease") }
         var fences: [ShardFence] = []
         for lease in leases {
-            guard let fence = lease.shardFence, fence.board === ownership.board else {
+            let fence = ownership.board.hold(of: lease)?.fence
+            // Behind the look at the board, from which a lease that has ended is gone.
+            try lease.check(atLeast: .zero)
+            guard let fence else {
                 throw LockError(
                     .invalidConfiguration, "the lease on \(lease.name) is not of this producer's shard ownership")
             }
-            try lease.check(atLeast: .zero)
             fences.append(fence)
         }
         // Of two memberships at most one is fresh.
-        if let stale = leases.first(where: { $0.shardFence?.metadata !== fences.last?.metadata }) {
+        if let stale = zip(leases, fences).first(where: { $0.1.metadata !== fences.last?.metadata }) {
             let reason = LossReason(.partitionLost, "its membership is older than that of another lease")
-            throw .lost(reason, name: stale.name)
+            throw .lost(reason, name: stale.0.name)
         }
-        if let error = await writer.write(.init(leases: leases, fences: fences, records: batch.records)) { throw error }
+        try await writer.write(.init(leases: leases, fences: fences, records: batch.records))
     }
 }

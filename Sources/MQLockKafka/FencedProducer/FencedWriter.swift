@@ -1,5 +1,3 @@
-import Dispatch
-import Foundation
 import MQLock
 import Synchronization
 
@@ -29,20 +27,24 @@ final class FencedWriter: @unchecked Sendable {
 
     private let settings: Settings
     private let before: @Sendable (FencedProducer.Step) -> Void
-    private let queue = DispatchQueue(label: "mqlock.kafka.output")
+    private let queue = BlockingQueue("output")
     private let waiting = Atomic(0)
     // Used on the queue only.
-    private var producer: TransactionalProducer?
-    private var knownTopics: Set<String> = []
+    private var producer: OnDemand<TransactionalProducer, any Error>
 
     init(_ settings: Settings, before: @escaping @Sendable (FencedProducer.Step) -> Void) {
         (self.settings, self.before) = (settings, before)
+        producer = OnDemand {
+            try .ready(
+                settings.connection, topic: settings.topic, purpose: "output", timeout: settings.transactionTimeout,
+                within: settings.requestTimeout, log: settings.log)
+        }
     }
 
     /// Makes the client and a first transaction without output.
     /// - Parameter fence: of a shard that is owned, so that the group's coordinator is found too.
-    func warmUp(_ fence: ShardFence?) async -> LockError? {
-        await enqueue { [self] in
+    func warmUp(_ fence: ShardFence?) async throws(LockError) {
+        try await queue.run { [self] _ throws(LockError) in
             do {
                 do {
                     try transact([.warmUp(settings.topic)], fence.map { [$0] } ?? [])
@@ -50,62 +52,49 @@ final class FencedWriter: @unchecked Sendable {
                     // The shard has gone meanwhile.
                     try transact([.warmUp(settings.topic)], [])
                 }
-                return nil
             } catch let failed as TransactionFailure {
-                return LockError(failed.failure, while: "the first transaction")
+                throw LockError(failed.failure, while: "the first transaction")
             } catch {
-                return Self.unexpected(error)
+                throw Self.unexpected(error)
             }
         }
     }
 
-    /// Writes one transaction; nil when it is committed. Not cut short by cancellation: its time is bounded.
-    func write(_ order: Order) async -> LockError? {
+    /// Writes one transaction; returns when it is committed. Not cut short by cancellation: its time is bounded.
+    func write(_ order: Order) async throws(LockError) {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= settings.maximumWaiting else {
             waiting.wrappingSubtract(1, ordering: .relaxed)
-            return LockError(
+            throw LockError(
                 .limitExceeded,
                 """
                 \(settings.maximumWaiting) transactions wait already; put more records into each, or raise \
                 maximumWaiting
                 """)
         }
-        return await enqueue { [self] in
+        try await queue.run { [self] _ throws(LockError) in
             defer { waiting.wrappingSubtract(1, ordering: .relaxed) }
-            return perform(order)
+            try perform(order)
         }
     }
 
     /// Lets the client go; what is under way ends first.
     func close() async {
-        _ = await enqueue { [self] in
-            producer = nil
-            return nil
-        }
-    }
-
-    private func enqueue(_ body: @escaping @Sendable () -> LockError?) async -> LockError? {
-        await withCheckedContinuation { continuation in
-            queue.async { continuation.resume(returning: body()) }
-        }
+        await queue.run { [self] _ in producer.drop() }
     }
 
     // MARK: On the queue
 
-    private func perform(_ order: Order) -> LockError? {
+    private func perform(_ order: Order) throws(LockError) {
         // The line may have been long.
-        for lease in order.leases {
-            do throws(LockError) { try lease.check(atLeast: .zero) } catch { return error }
-        }
+        for lease in order.leases { try lease.check(atLeast: .zero) }
         do {
             try transact(order.records, order.fences)
-            return nil
         } catch let failed as TransactionFailure {
             let lease = order.leases.first { !$0.isValid } ?? order.leases[0]
             let lost: LossReason? = if case .lost(let reason) = lease.state { reason } else { nil }
-            return failed.error(name: lease.name, lost: lost)
+            throw failed.error(name: lease.name, lost: lost)
         } catch {
-            return Self.unexpected(error)
+            throw Self.unexpected(error)
         }
     }
 
@@ -117,7 +106,7 @@ final class FencedWriter: @unchecked Sendable {
         var step = TransactionFailure.Step.starting
         var used: TransactionalProducer?
         do {
-            let producer = try readyProducer()
+            let producer = try producer.ready()
             used = producer
             try learnTopics(of: records, producer)
             let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout)
@@ -148,7 +137,7 @@ final class FencedWriter: @unchecked Sendable {
                 }
             }
             // Also after an abort: librdkafka 2.0.2 was seen to skip sequence numbers afterwards.
-            if used != nil { producer = nil }
+            if used != nil { producer.drop() }
             throw failed
         }
     }
@@ -163,15 +152,10 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Asks for topics that are new to the client: by itself it would look for them once a second.
     private func learnTopics(of records: [ProducedRecord], _ producer: TransactionalProducer) throws {
-        for topic in Set(records.map(\.topic)).subtracting(knownTopics) {
-            let count = try ClusterMetadata.partitionCount(of: topic, producer.handle, within: settings.requestTimeout)
-            guard count != nil else {
-                throw LockError(
-                    .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
-            }
-            knownTopics.insert(topic)
+        for topic in Set(records.map(\.topic)) where try !producer.learn(topic, within: settings.requestTimeout) {
+            throw LockError(
+                .incompatible, "there is no topic \(topic.escapedForDisplay) to write to; nothing was committed")
         }
     }
 
@@ -183,19 +167,5 @@ final class FencedWriter: @unchecked Sendable {
         guard let first = fences.first else { return }
         let offsets = Dictionary(fences.map { ($0.shard, $0.offset) }, uniquingKeysWith: { $1 })
         try producer.send(TopicPartitions(first.topic, offsets: offsets), first.metadata, within: limit)
-    }
-
-    /// A transactional id is for one client of one start of one process: another with the same would fence it.
-    private func readyProducer() throws -> TransactionalProducer {
-        if let producer { return producer }
-        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/output"
-        let new = try TransactionalProducer(
-            settings.connection, id: id, timeout: settings.transactionTimeout, log: settings.log)
-        // First, since the search for a coordinator that finds no connection sleeps for a second.
-        knownTopics = []
-        _ = try ClusterMetadata.partitionCount(of: settings.topic, new.handle, within: settings.requestTimeout)
-        try new.start(within: settings.requestTimeout)
-        producer = new
-        return new
     }
 }

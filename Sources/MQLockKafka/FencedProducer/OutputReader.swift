@@ -1,6 +1,4 @@
-import Dispatch
 public import MQLock
-import Synchronization
 
 /// Reads back what owners have written: for a new owner that restores its state, and after an outcome that is not known.
 ///
@@ -15,15 +13,14 @@ import Synchronization
 /// }
 /// ```
 public final class OutputReader: @unchecked Sendable {
-    private let connection: KafkaConnection
-    private let group: String
-    private let queue = DispatchQueue(label: "mqlock.kafka.restore")
+    private let queue = BlockingQueue("restore")
     // Used on the queue only.
-    private var clients: (committed: LogReader, uncommitted: LogReader)?
+    private var readers: OnDemand<ReaderPair, LockError>
 
     /// Reads from the cluster of an ownership; no I/O happens yet.
     public init(_ ownership: ShardOwnership) {
-        (connection, group) = (ownership.connection, ownership.group)
+        let (connection, group) = (ownership.connection, ownership.group)
+        readers = OnDemand { () throws(LockError) in try ReaderPair(connection, group: group) }
     }
 
     /// A record that was committed.
@@ -62,67 +59,46 @@ public final class OutputReader: @unchecked Sendable {
         _ body: @escaping @Sendable (inout State, Record) throws -> Void
     ) async throws -> State {
         try lease.check()
-        let isCancelled = Cancellation()
-        let result: Result<State, any Error> = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                queue.async { [self] in
-                    continuation.resume(
-                        returning: Result {
-                            var state = state
-                            try read(topic, partitions, starts, limit, isCancelled) { try body(&state, $0) }
-                            return state
-                        })
-                }
+        let restored: State
+        do {
+            restored = try await queue.run { [self] cancellation in
+                var state = state
+                try read(topic, partitions, starts, limit, cancellation) { try body(&state, $0) }
+                return state
             }
-        } onCancel: {
-            isCancelled.flag.store(true, ordering: .relaxed)
+        } catch let failure as KafkaFailure {
+            throw LockError.reading(topic, failure, limit)
         }
-        let restored = try result.mapError { error in
-            (error as? KafkaFailure).map { LockError.reading(topic, $0, limit) } ?? error
-        }.get()
         try lease.check()
         return restored
     }
 
-    private final class Cancellation: Sendable {
-        let flag = Atomic(false)
-    }
-
     private func read(
-        _ topic: String, _ partitions: [Int], _ starts: [Int: Int64], _ limit: Duration, _ isCancelled: Cancellation,
+        _ topic: String, _ partitions: [Int], _ starts: [Int: Int64], _ limit: Duration, _ cancellation: Cancellation,
         _ body: (Record) throws -> Void
     ) throws {
         let deadline = ContinuousClock.now.advanced(by: limit)
-        let (committed, uncommitted) = try readers()
+        var left: Duration { ContinuousClock.now.duration(to: deadline) }
+        let readers = try readers.ready()
         var ranges: [Int32: Range<Int64>] = [:]
         for partition in partitions {
             guard let number = Int32(exactly: partition), number >= 0 else {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
             }
             // The end of everything, not only of what is stable, which is what the other reader would be told.
-            let bounds = try uncommitted.bounds(topic, number, within: ContinuousClock.now.duration(to: deadline))
-            try committed.learn(topic, within: ContinuousClock.now.duration(to: deadline))
+            let bounds = try readers.uncommitted.bounds(topic, number, within: left)
+            try readers.committed.learn(topic, within: left)
             let start = min(max(starts[partition] ?? bounds.lowerBound, bounds.lowerBound), bounds.upperBound)
             ranges[number] = start..<bounds.upperBound
         }
         var failure: (any Error)?
-        func goesOn() -> Bool { failure == nil && !isCancelled.flag.load(ordering: .relaxed) }
-        try committed.read(topic, ranges, within: ContinuousClock.now.duration(to: deadline), goesOn: goesOn) {
+        func goesOn() -> Bool { failure == nil && !cancellation.isCancelled }
+        try readers.committed.read(topic, ranges, within: left, goesOn: goesOn) {
             guard goesOn() else { return }
             do { try body(Record($0)) } catch { failure = error }
         }
         if let failure { throw failure }
-        if isCancelled.flag.load(ordering: .relaxed) { throw LockError(.cancelled, "reading back was cancelled") }
-    }
-
-    private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {
-        if let clients { return clients }
-        let ready = (
-            committed: try LogReader(connection, group: group, .committed),
-            uncommitted: try LogReader(connection, group: group, .uncommitted)
-        )
-        clients = ready
-        return ready
+        if cancellation.isCancelled { throw LockError(.cancelled, "reading back was cancelled") }
     }
 }
 

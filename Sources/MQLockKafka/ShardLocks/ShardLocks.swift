@@ -51,29 +51,25 @@ private struct ShardContender: BrokerContender {
 
     func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         let shard = Int32(ownership.shard(of: name))
-        while true {
-            if let record = ownership.board.hold(shard)?.grant(name) { return record }
-            // Before the next look, so that no change goes unseen.
-            let (id, changes) = ownership.board.watch()
-            defer { ownership.board.unwatch(id) }
-            if let record = ownership.board.hold(shard)?.grant(name) { return record }
-            switch ownership.board.standing(of: shard) {
+        // Mostly it is owned, and nothing has to be watched.
+        if let record = ownership.board.hold(shard)?.grant(name) { return record }
+        let detail = "its shard is not owned: the group is being rebalanced"
+        return try await ownership.board.grant(name, of: shard, until: deadline, waitingFor: detail) {
+            standing throws(LockError) in
+            switch standing {
             case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
             case .elsewhere: throw await ownership.notOwner(name, Int(shard))
             case .unsettled: break
             }
-            try await OwnershipBoard.wait(
-                for: changes, name, until: deadline, "its shard is not owned: the group is being rebalanced")
-        }
+        }.record
     }
 
     func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
-        let shard = Int32(ownership.shard(of: name))
-        if let record = ownership.board.hold(shard)?.grant(name) { return record }
-        throw await ownership.notOwner(name, Int(shard))
+        try await ownership.grant(name).record
     }
 
     func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
-        (record.origin as? ShardHold)?.release(record)
+        // When the shard's ownership has ended, so has the lease.
+        ownership.board.hold(Int32(ownership.shard(of: record.name)))?.release(record)
     }
 }

@@ -38,6 +38,9 @@ struct ClaimRecord: Codable, Equatable, Sendable {
         self = record
     }
 
+    /// Reads a record of its own partition's shard.
+    init?(_ record: LogReader.Record) { self.init(key: record.key, value: record.value, shard: record.partition) }
+
     init(partitions: Int, owner: String, member: String, number: UInt64) {
         (self.partitions, self.owner, self.member, self.number) = (partitions, owner, member, number)
     }

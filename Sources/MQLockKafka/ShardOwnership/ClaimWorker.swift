@@ -1,6 +1,4 @@
-import Dispatch
 import MQLock
-import Synchronization
 
 /// Steps 1 to 3 of a claim, on a thread of its own: every call of the library's here blocks.
 ///
@@ -29,27 +27,22 @@ final class ClaimWorker: @unchecked Sendable {
         var patience: Duration?
     }
 
-    /// A claim that nobody waits for any more ends early.
-    final class Order: Sendable {
-        let isAbandoned = Atomic(false)
-    }
-
     private struct Abandoned: Error {}
     private struct TopicUnseen: Error {}
 
     private let settings: Settings
-    private let log: @Sendable (LogLine) -> Void
-    private let queue = DispatchQueue(label: "mqlock.kafka.claims")
+    private let queue = BlockingQueue("claims")
     // Used on the queue only.
-    private var committed: LogReader?
-    private var uncommitted: LogReader?
+    private var readers: OnDemand<ReaderPair, LockError>
     private let writer: any ClaimWriter
     private var hasSeenTopic = false
     private var isClosed = false
 
     init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
         self.settings = settings
-        self.log = log
+        readers = OnDemand { () throws(LockError) in
+            try ReaderPair(settings.connection, group: settings.group, log: log)
+        }
         writer =
             settings.method == .transactional
             ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
@@ -58,10 +51,10 @@ final class ClaimWorker: @unchecked Sendable {
     /// Makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before anything is claimed.
     /// - Parameter answer: gets what trying again would not mend.
     func warmUp(_ answer: @escaping @Sendable (LockError?) -> Void) {
-        queue.async { [self] in
+        queue.start { [self] in
             do {
                 try checkPartitions(try writer.client())
-                _ = try readers()
+                _ = try readers.ready()
                 try writer.warmUp()
                 answer(nil)
             } catch let error as LockError {
@@ -74,13 +67,14 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Claims these shards together; `answer` is called exactly once.
+    /// Claims these shards together; `answer` is called exactly once. A claim that was cancelled ends early.
     func claim(
-        _ shards: [Int32], _ metadata: GroupMetadata, _ order: Order, _ answer: @escaping @Sendable (Outcome) -> Void
+        _ shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation,
+        _ answer: @escaping @Sendable (Outcome) -> Void
     ) {
-        queue.async { [self] in
+        queue.start { [self] in
             do {
-                answer(.committed(try claims(of: shards, metadata, order)))
+                answer(.committed(try claims(of: shards, metadata, cancellation)))
             } catch let failure as KafkaFailure {
                 answer(failure.code.isStaleMembership || failure.code.isRebalanceInProgress ? .stale : .retry)
             } catch let error as LockError {
@@ -93,9 +87,9 @@ final class ClaimWorker: @unchecked Sendable {
 
     /// Lets the clients go; a claim under way ends first.
     func close() {
-        queue.async { [self] in
+        queue.start { [self] in
             isClosed = true
-            (committed, uncommitted) = (nil, nil)
+            readers.drop()
             writer.close()
         }
     }
@@ -103,37 +97,37 @@ final class ClaimWorker: @unchecked Sendable {
     /// Reads whom the newest committed claim of a shard names; `answer` is called exactly once. Nil is nobody, or that
     /// it could not be read.
     func findOwner(of shard: Int32, _ answer: @escaping @Sendable (ClaimRecord?) -> Void) {
-        queue.async { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
+        queue.start { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
     }
 
     private func newestClaim(of shard: Int32) throws -> ClaimRecord? {
-        let (committed, uncommitted) = try readers()
+        let readers = try readers.ready()
         // By the reader that waits for no transaction; and only what is decided.
-        let start = try uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
-        let bounds = try committed.bounds(settings.topic, shard, within: .seconds(1))
+        let start = try readers.uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
+        let bounds = try readers.committed.bounds(settings.topic, shard, within: .seconds(1))
         let known = (start[shard] ?? nil).flatMap { bounds.contains($0) ? $0 : nil }
         var newest: ClaimRecord?
-        try committed.read(
+        try readers.committed.read(
             settings.topic, [shard: (known ?? bounds.lowerBound)..<bounds.upperBound], within: .seconds(1)
         ) { record in
-            newest = ClaimRecord(key: record.key, value: record.value, shard: shard) ?? newest
+            newest = ClaimRecord(record) ?? newest
         }
         return newest
     }
 
     private func claims(
-        of shards: [Int32], _ metadata: GroupMetadata, _ order: Order
+        of shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation
     ) throws -> [Int32: Claim] {
         let begun = ContinuousClock.now
         func goOn() throws {
-            if order.isAbandoned.load(ordering: .acquiring) { throw Abandoned() }
+            if cancellation.isCancelled { throw Abandoned() }
             if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
         }
         try goOn()
         try checkPartitions(try writer.client())
-        let (committed, uncommitted) = try readers()
-        let starts = try waitForOffsets(shards, committed, goOn)
-        let (largest, watermarks) = try readClaims(shards, from: starts, uncommitted)
+        let readers = try readers.ready()
+        let starts = try waitForOffsets(shards, readers.committed, goOn)
+        let (largest, watermarks) = try readClaims(shards, from: starts, readers.uncommitted)
         try goOn()
         var claims: [Int32: Claim] = [:]
         var records: [Int32: ClaimRecord] = [:]
@@ -144,7 +138,7 @@ final class ClaimWorker: @unchecked Sendable {
                 number: number)
             claims[shard] = Claim(number: number, offset: watermarks[shard] ?? 0)
         }
-        try writer.write(records, claims.mapValues(\.offset), metadata, goOn)
+        try writer.write(records, claims.mapValues(\.offset), metadata, readers.uncommitted, goOn)
         return claims
     }
 
@@ -176,7 +170,7 @@ final class ClaimWorker: @unchecked Sendable {
         }
         var largest: [Int32: UInt64] = [:]
         try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
-            guard let claim = ClaimRecord(key: record.key, value: record.value, shard: record.partition) else { return }
+            guard let claim = ClaimRecord(record) else { return }
             largest[record.partition] = max(largest[record.partition] ?? 0, claim.number)
         }
         return (largest, ranges.mapValues(\.upperBound))
@@ -201,15 +195,5 @@ final class ClaimWorker: @unchecked Sendable {
             }
                 ?? "there is no topic \(settings.topic.escapedForDisplay); create it with \(settings.partitions) partitions"
         )
-    }
-
-    private func readers() throws(LockError) -> (committed: LogReader, uncommitted: LogReader) {
-        if let committed, let uncommitted { return (committed, uncommitted) }
-        let ready = (
-            committed: try LogReader(settings.connection, group: settings.group, .committed, log: log),
-            uncommitted: try LogReader(settings.connection, group: settings.group, .uncommitted, log: log)
-        )
-        (committed, uncommitted) = ready
-        return ready
     }
 }

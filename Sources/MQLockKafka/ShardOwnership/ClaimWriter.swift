@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// Step 3 of a claim: gets the records into the topic. Blocks; belongs to the claim worker's thread.
@@ -8,9 +7,11 @@ protocol ClaimWriter: AnyObject {
     /// Writes what costs the first write its time.
     func warmUp() throws
     /// Writes one claim for each shard. When this throws, it is not known what was written.
-    /// - Parameter offsets: for each shard the end of what step 2 has read.
+    /// - Parameters:
+    ///   - offsets: for each shard the end of what step 2 has read.
+    ///   - reader: sees everything.
     func write(
-        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
+        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
         _ goOn: () throws -> Void
     ) throws
     /// Lets the clients go.
@@ -20,62 +21,56 @@ protocol ClaimWriter: AnyObject {
 /// In a transaction with the group offsets, which the broker refuses when the membership is stale.
 final class TransactionalClaimWriter: ClaimWriter {
     private let settings: ClaimWorker.Settings
-    private let log: @Sendable (LogLine) -> Void
-    private var producer: TransactionalProducer?
+    private var producer: OnDemand<TransactionalProducer, any Error>
 
     init(_ settings: ClaimWorker.Settings, log: @escaping @Sendable (LogLine) -> Void) {
-        (self.settings, self.log) = (settings, log)
+        self.settings = settings
+        producer = OnDemand {
+            try .ready(
+                settings.connection, topic: settings.topic, purpose: "claims", timeout: settings.transactionTimeout,
+                within: settings.requestTimeout, log: log)
+        }
     }
 
-    func client() throws -> ClientHandle { try readyProducer().handle }
+    func client() throws -> ClientHandle { try producer.ready().handle }
 
     /// The first transaction takes librdkafka 2.0.2 a second.
     func warmUp() throws {
-        let producer = try readyProducer()
+        let ready = try producer.ready()
         do {
-            try producer.begin()
-            try producer.produce(.warmUp(settings.topic))
-            try producer.commit(within: settings.requestTimeout)
+            try ready.begin()
+            try ready.produce(.warmUp(settings.topic))
+            try ready.commit(within: settings.requestTimeout)
         } catch {
-            self.producer = nil
+            producer.drop()
             throw error
         }
     }
 
     /// When the outcome is unknown the producer is dropped: step 1 of the next claim waits until the broker has decided.
     func write(
-        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
+        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
         _ goOn: () throws -> Void
     ) throws {
-        let producer = try readyProducer()
+        let ready = try producer.ready()
         try goOn()
         do {
-            try producer.begin()
-            for (shard, claim) in claims { try producer.produce(try claim.record(of: shard, settings.topic)) }
-            try producer.send(
+            try ready.begin()
+            for (shard, claim) in claims { try ready.produce(try claim.record(of: shard, settings.topic)) }
+            try ready.send(
                 TopicPartitions(settings.topic, offsets: offsets), metadata, within: settings.requestTimeout)
-            try producer.commit(within: settings.transactionTimeout)
+            try ready.commit(within: settings.transactionTimeout)
         } catch {
             if let failure = error as? KafkaFailure, !failure.isFatal, failure.needsAbort {
-                do { try producer.abort(within: settings.requestTimeout) } catch { self.producer = nil }
+                do { try ready.abort(within: settings.requestTimeout) } catch { producer.drop() }
             } else {
-                self.producer = nil
+                producer.drop()
             }
             throw error
         }
     }
 
-    func close() { producer = nil }
-
-    /// A transactional id is for one client of one start of one process: another with the same would fence it.
-    private func readyProducer() throws -> TransactionalProducer {
-        if let producer { return producer }
-        let id = "mqlock/\(settings.topic)/\(UUID().uuidString)/claims"
-        let new = try TransactionalProducer(settings.connection, id: id, timeout: settings.transactionTimeout, log: log)
-        try new.start(within: settings.requestTimeout)
-        producer = new
-        return new
-    }
+    func close() { producer.drop() }
 }
 
 /// Appended, acknowledged by all replicas, then read back as the newest of its shard.
@@ -84,43 +79,45 @@ final class AcknowledgedClaimWriter: ClaimWriter {
     struct Overtaken: Error {}
 
     private let settings: ClaimWorker.Settings
-    private let log: @Sendable (LogLine) -> Void
-    private var producer: AcknowledgedProducer?
-    private var reader: LogReader?
+    private var producer: OnDemand<AcknowledgedProducer, LockError>
 
     init(_ settings: ClaimWorker.Settings, log: @escaping @Sendable (LogLine) -> Void) {
-        (self.settings, self.log) = (settings, log)
+        self.settings = settings
+        producer = OnDemand { () throws(LockError) in
+            try AcknowledgedProducer(settings.connection, timeout: settings.requestTimeout, log: log)
+        }
     }
 
-    func client() throws -> ClientHandle { try readyProducer().handle }
+    func client() throws -> ClientHandle { try producer.ready().handle }
 
-    func warmUp() throws { _ = try readyProducer() }
+    func warmUp() throws { _ = try producer.ready() }
 
     func write(
-        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
+        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
         _ goOn: () throws -> Void
     ) throws {
-        try write(claims, offsets, appended: {}, goOn)
+        try write(claims, offsets, reader, appended: {}, goOn)
     }
 
     /// - Parameter appended: called before the look at what is the newest, for tests.
     func write(
-        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], appended: () throws -> Void,
-        _ goOn: () throws -> Void
+        _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ reader: LogReader,
+        appended: () throws -> Void, _ goOn: () throws -> Void
     ) throws {
-        let producer = try readyProducer()
+        let producer = try producer.ready()
         let records = try claims.map { try $0.value.record(of: $0.key, settings.topic) }
         try goOn()
         try producer.produce(records, within: settings.requestTimeout)
         try appended()
-        let newest = try newest(after: offsets)
+        let newest = try newest(after: offsets, reader)
         guard claims.allSatisfy({ newest[$0.key] == $0.value }) else { throw Overtaken() }
     }
 
-    func close() { (producer, reader) = (nil, nil) }
+    func close() { producer.drop() }
 
-    private func newest(after offsets: [Int32: Int64]) throws -> [Int32: ClaimRecord] {
-        let reader = try readyReader()
+    private func newest(
+        after offsets: [Int32: Int64], _ reader: LogReader
+    ) throws(KafkaFailure) -> [Int32: ClaimRecord] {
         var ranges: [Int32: Range<Int64>] = [:]
         for (shard, start) in offsets {
             let end = try reader.bounds(settings.topic, shard, within: settings.requestTimeout).upperBound
@@ -128,24 +125,9 @@ final class AcknowledgedClaimWriter: ClaimWriter {
         }
         var newest: [Int32: ClaimRecord] = [:]
         try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
-            guard let claim = ClaimRecord(key: record.key, value: record.value, shard: record.partition) else { return }
-            newest[record.partition] = claim
+            if let claim = ClaimRecord(record) { newest[record.partition] = claim }
         }
         return newest
-    }
-
-    private func readyReader() throws -> LogReader {
-        if let reader { return reader }
-        let new = try LogReader(settings.connection, group: settings.group, .uncommitted, log: log)
-        reader = new
-        return new
-    }
-
-    private func readyProducer() throws -> AcknowledgedProducer {
-        if let producer { return producer }
-        let new = try AcknowledgedProducer(settings.connection, timeout: settings.requestTimeout, log: log)
-        producer = new
-        return new
     }
 }
 

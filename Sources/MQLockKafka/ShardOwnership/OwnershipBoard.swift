@@ -39,6 +39,15 @@ final class OwnershipBoard: Sendable {
 
     func hold(_ shard: Int32) -> ShardHold? { state.withLock { $0.holds[Int(shard)] } }
 
+    /// The hold that a lease is of; nil for a lease that has ended, and for those of other locks.
+    func hold(of lease: LeaseRecord) -> ShardHold? {
+        let holds = state.withLock { $0.holds }
+        // Mostly its name belongs to the shard; but not the lease of a whole shard, or of a leader.
+        let likely = holds[Int(Murmur2.partition(of: lease.name.utf8, count: holds.count))]
+        if let likely, likely.grants(lease) { return likely }
+        return holds.lazy.compactMap { $0 }.first { $0.grants(lease) }
+    }
+
     var owned: [Int32] {
         state.withLock { state in state.holds.compactMap { $0 } }.filter(\.isValid).map(\.shard)
     }
@@ -61,8 +70,27 @@ final class OwnershipBoard: Sendable {
         }
     }
 
+    /// Grants a lease on `name` as soon as the shard is owned and takes new work.
+    /// - Parameters:
+    ///   - detail: what a caller whose time is over has waited for.
+    ///   - mayWait: throws when waiting makes no sense as the shard stands.
+    /// - Throws: `LockError`: `cancelled`, `timedOut`; else what `mayWait` throws.
+    func grant(
+        _ name: LockName, of shard: Int32, leads: Bool = false, until deadline: ContinuousClock.Instant?,
+        waitingFor detail: String, mayWait: (Standing) async throws(LockError) -> Void
+    ) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
+        while true {
+            // Before the look, so that no change goes unseen.
+            let (id, changes) = watch()
+            defer { unwatch(id) }
+            if let hold = hold(shard), let record = hold.grant(name, leads: leads) { return (hold, record) }
+            try await mayWait(standing(of: shard))
+            try await Self.wait(for: changes, name, until: deadline, detail)
+        }
+    }
+
     /// A stream that yields once, when a shard becomes owned or the group has spoken, and ends.
-    func watch() -> (id: UInt64, changes: AsyncStream<Void>) {
+    private func watch() -> (id: UInt64, changes: AsyncStream<Void>) {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let id = state.withLock { state in
             state.next += 1
@@ -72,11 +100,11 @@ final class OwnershipBoard: Sendable {
         return (id, stream)
     }
 
-    func unwatch(_ id: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: id) } }
+    private func unwatch(_ id: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: id) } }
 
     /// Waits for one of these streams to yield.
     /// - Throws: `LockError`: `cancelled`, or `timedOut` with the detail of what was waited for.
-    static func wait(
+    private static func wait(
         for changes: AsyncStream<Void>, _ name: LockName, until deadline: ContinuousClock.Instant?, _ detail: String
     ) async throws(LockError) {
         let inTime = await withTaskGroup(of: Bool.self) { group in
@@ -117,10 +145,11 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    func remove(_ shard: Int32, _ reason: LossReason) -> ShardHold? {
-        state.withLock { state -> ShardHold? in
-            defer { state.holds[Int(shard)] = nil }
-            guard let hold = state.holds[Int(shard)] else { return nil }
+    /// The shard's hold has ended.
+    func remove(_ shard: Int32, _ reason: LossReason) {
+        state.withLock { state in
+            guard let hold = state.holds[Int(shard)] else { return }
+            state.holds[Int(shard)] = nil
             let kind: ShardEvent.Kind
             switch reason.kind {
             case .partitionRevoked:
@@ -130,7 +159,6 @@ final class OwnershipBoard: Sendable {
             default: kind = .lost
             }
             state.tell(ShardEvent(kind, shard: Int(shard), token: hold.lease.token, reason: reason))
-            return hold
         }
     }
 

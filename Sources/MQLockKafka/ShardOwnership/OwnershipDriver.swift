@@ -1,5 +1,4 @@
 import MQLock
-import Synchronization
 
 /// One membership of the group: performs what its ``OwnershipMachine`` decides, on a thread of its own that polls the
 /// consumer and runs no user code.
@@ -32,7 +31,7 @@ final class OwnershipDriver: @unchecked Sendable {
     private var snapshot: GroupMetadata?
     private var proof: ProofOfLife?
     private var holds: [Int32: ShardHold] = [:]
-    private var order: (id: Machine.ClaimID, order: ClaimWorker.Order)?
+    private var claim: (id: Machine.ClaimID, cancellation: Cancellation)?
     private var unsent: (id: Machine.CommitID, offsets: [Int32: Int64], epoch: UInt64)?
     private var closeDeadline: ContinuousClock.Instant?
     /// Why the first transaction showed that trying again makes no sense. Final once ``run()`` has returned.
@@ -162,7 +161,7 @@ final class OwnershipDriver: @unchecked Sendable {
     private func handle(_ command: Command) {
         switch command {
         case .claimAnswered(let id, let outcome):
-            order = nil
+            claim = nil
             perform(machine.claimAnswered(id, outcome, now: clock.now))
         case .drained(let hold):
             guard holds[hold.shard] === hold else { break }
@@ -199,7 +198,7 @@ final class OwnershipDriver: @unchecked Sendable {
         case .answerRevocation: answer { () throws(KafkaFailure) in try consumer.unassign() }
         case .startClaim(let id, let shards): startClaim(id, shards)
         case .abandonClaim(let id):
-            if order?.id == id { order?.order.isAbandoned.store(true, ordering: .releasing) }
+            if claim?.id == id { claim?.cancellation.cancel() }
         case .commit(let id, let offsets): unsent = (id, offsets, machine.epoch)
         case .prove(let until):
             prove(until)
@@ -223,12 +222,13 @@ final class OwnershipDriver: @unchecked Sendable {
                 if let hold { self?.send(.drained(hold)) }
             }
         case .end(let shard, let reason):
-            holds[shard] = nil
+            // First of all: whoever does not find the hold any more finds that its leases have ended.
+            holds.removeValue(forKey: shard)?.end(reason)
             if holds.isEmpty {
                 proof?.end()
                 proof = nil
             }
-            board.remove(shard, reason)?.end(reason)
+            board.remove(shard, reason)
         case .close: close()
         }
     }
@@ -236,8 +236,7 @@ final class OwnershipDriver: @unchecked Sendable {
     /// The snapshot is still that of the hold's own assignment: a later one would have ended the claim before.
     private func fence(of shard: Int32, _ claim: Machine.Claim) -> ShardFence? {
         guard settings.claims.method == .transactional, let snapshot else { return nil }
-        return ShardFence(
-            topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot, board: board)
+        return ShardFence(topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot)
     }
 
     /// An answer that the library does not take leaves the group standing still: then the client is of no use.
@@ -263,9 +262,9 @@ final class OwnershipDriver: @unchecked Sendable {
             perform(machine.claimAnswered(id, .retry, now: clock.now))
             return
         }
-        let order = ClaimWorker.Order()
-        self.order = (id, order)
-        worker.claim(shards, snapshot, order) { [weak self] outcome in self?.send(.claimAnswered(id, outcome)) }
+        let cancellation = Cancellation()
+        claim = (id, cancellation)
+        worker.claim(shards, snapshot, cancellation) { [weak self] outcome in self?.send(.claimAnswered(id, outcome)) }
     }
 
     /// Only after the consumer's queue has been drained, and only if nothing that was in it made the commit obsolete.
@@ -287,7 +286,7 @@ final class OwnershipDriver: @unchecked Sendable {
 
     private func close() {
         closeDeadline = clock.now.advanced(by: settings.closeTimeout)
-        order?.order.isAbandoned.store(true, ordering: .releasing)
+        claim?.cancellation.cancel()
         do throws(KafkaFailure) {
             try consumer.beginClosing()
         } catch {

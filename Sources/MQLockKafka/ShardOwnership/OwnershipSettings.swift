@@ -33,18 +33,17 @@ struct OwnershipSettings: Sendable {
 
     /// The properties of the group's member; see the article *Sharded ownership*.
     func client() -> ClientSettings {
-        func milliseconds(_ duration: Duration) -> String { String(duration.nanoseconds / 1_000_000) }
-        return ClientSettings(
+        ClientSettings(
             connection: claims.connection,
             own: [
                 ("group.id", claims.group), ("partition.assignment.strategy", "range"),
-                ("session.timeout.ms", milliseconds(timing.session)),
-                ("heartbeat.interval.ms", milliseconds(timing.session / 20)),
-                ("max.poll.interval.ms", milliseconds(timing.session * 2)),
+                ("session.timeout.ms", timing.session.inMilliseconds),
+                ("heartbeat.interval.ms", (timing.session / 20).inMilliseconds),
+                ("max.poll.interval.ms", (timing.session * 2).inMilliseconds),
                 ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
                 // Another number of partitions gives names to other shards: the library rejoins when it sees that, and the
                 // claims that follow are refused. By default it looks every five minutes.
-                ("topic.metadata.refresh.interval.ms", milliseconds(timing.session / 2)),
+                ("topic.metadata.refresh.interval.ms", (timing.session / 2).inMilliseconds),
                 // Positions are of no use here: nothing is consumed.
                 ("auto.offset.reset", "latest"),
             ])

@@ -1,5 +1,3 @@
-import MQLock
-
 /// What the broker can fence a shard's output by: the group offset that this owner's own claim wrote, and the membership
 /// that the claim was made with.
 ///
@@ -12,11 +10,4 @@ struct ShardFence: Sendable {
     /// The only offset that may be sent: another one would make the next claim miss numbers.
     let offset: Int64
     let metadata: GroupMetadata
-    /// Whose shard it is: a lease of another ownership is none of ours.
-    let board: OwnershipBoard
-}
-
-extension LeaseRecord {
-    /// The fence of the shard that this is a lease of; nil for other locks, and where claims are not transactional.
-    var shardFence: ShardFence? { (origin as? ShardHold)?.fence ?? origin as? ShardFence }
 }

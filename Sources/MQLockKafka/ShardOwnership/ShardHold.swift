@@ -19,12 +19,24 @@ final class ShardHold: Sendable {
     private let isOver = Atomic(false)
 
     private struct State {
-        var leases: [LeaseID: LeaseRecord] = [:]
-        var drainHandlers: [@Sendable () -> Void] = []
+        /// The leases that have not ended, and who is to be notified that their work has to.
+        var works: [LeaseID: Work] = [:]
         var drainUntil: ContinuousClock.Instant?
         var onIdle: (@Sendable () -> Void)?
         var reason: LossReason?
         var isLed = false
+
+        /// Who is to be notified, for once only.
+        mutating func takeHandlers() -> [@Sendable () -> Void] {
+            let handlers = works.values.compactMap(\.onDrain)
+            for id in works.keys { works[id]?.onDrain = nil }
+            return handlers
+        }
+    }
+
+    private struct Work {
+        let lease: LeaseRecord
+        var onDrain: (@Sendable () -> Void)?
     }
 
     /// Nil when the claim's number is none that a token can have.
@@ -36,7 +48,7 @@ final class ShardHold: Sendable {
         }
         (self.shard, number, self.owner, self.proof) = (shard, claim.number, owner, proof)
         self.fence = fence
-        lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof, origin: fence)
+        lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
     }
 
     /// No I/O: two loads, a clock read and a compare.
@@ -59,28 +71,42 @@ final class ShardHold: Sendable {
             state.isLed = state.isLed || leads
             let count = isFirst ? 0 : grants.wrappingAdd(1, ordering: .relaxed).newValue
             guard count < ClaimNumber.grants, let token = FencingToken(rawValue: number + count) else { return nil }
-            let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof, origin: self)
-            state.leases[record.id] = record
+            let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
+            state.works[record.id] = Work(lease: record)
             return record
         }
     }
 
+    /// A lease of ``grant(_:leads:)`` as a lock that is held.
+    func held(_ record: LeaseRecord) -> HeldLock { HeldLock(Hold(record) { record, _ in self.release(record) }) }
+
+    /// Whether a lease is of this hold and has not ended.
+    func grants(_ record: LeaseRecord) -> Bool {
+        record === lease || state.withLock { $0.works[record.id] != nil }
+    }
+
+    /// How many leases of ``grant(_:leads:)`` have not ended.
+    var workCount: Int { state.withLock { $0.works.count } }
+
     /// The work behind a lease has ended.
     func release(_ record: LeaseRecord) {
         let idle: (@Sendable () -> Void)? = state.withLock { state in
-            state.leases[record.id] = nil
-            guard state.leases.isEmpty else { return nil }
+            state.works[record.id] = nil
+            guard state.works.isEmpty else { return nil }
             defer { state.onIdle = nil }
             return state.onIdle
         }
         idle?()
     }
 
-    /// Calls `handler` when a drain begins or the ownership ends; at once when it has.
-    func onDrain(_ handler: @escaping @Sendable () -> Void) {
+    /// Calls `handler` when a drain begins or the ownership ends, at once when it has, and never after the lease's end.
+    ///
+    /// It is called by the poll thread, which has other shards to see to: it must not run code of the user's, such as a
+    /// task's cancellation handlers, but only notify who does.
+    func onDrain(_ record: LeaseRecord, _ handler: @escaping @Sendable () -> Void) {
         let already = state.withLock { state in
             guard state.drainUntil == nil, state.reason == nil else { return true }
-            state.drainHandlers.append(handler)
+            state.works[record.id]?.onDrain = handler
             return false
         }
         if already { handler() }
@@ -90,9 +116,8 @@ final class ShardHold: Sendable {
     func drain(until: ContinuousClock.Instant, whenIdle: @escaping @Sendable () -> Void) {
         let (handlers, isIdle) = state.withLock { state in
             state.drainUntil = until
-            defer { state.drainHandlers = [] }
-            if !state.leases.isEmpty { state.onIdle = whenIdle }
-            return (state.drainHandlers, state.leases.isEmpty)
+            if !state.works.isEmpty { state.onIdle = whenIdle }
+            return (state.takeHandlers(), state.works.isEmpty)
         }
         for handler in handlers { handler() }
         if isIdle { whenIdle() }
@@ -101,14 +126,14 @@ final class ShardHold: Sendable {
     /// Ends the ownership: no lease is valid from now on.
     func end(_ reason: LossReason) {
         isOver.store(true, ordering: .releasing)
-        let (leases, handlers): ([LeaseRecord], [@Sendable () -> Void]) = state.withLock { state in
+        let (works, handlers): ([Work], [@Sendable () -> Void]) = state.withLock { state in
             guard state.reason == nil else { return ([], []) }
             state.reason = reason
-            defer { (state.leases, state.drainHandlers, state.onIdle) = ([:], [], nil) }
-            return (Array(state.leases.values), state.drainHandlers)
+            defer { (state.works, state.onIdle) = ([:], nil) }
+            return (Array(state.works.values), state.takeHandlers())
         }
         lease.lose(reason)
-        for lease in leases { lease.lose(reason) }
+        for work in works { work.lease.lose(reason) }
         for handler in handlers { handler() }
     }
 }

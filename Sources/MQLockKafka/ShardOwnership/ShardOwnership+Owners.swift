@@ -15,6 +15,16 @@ extension ShardOwnership {
         return await lastKnownOwner(shard, within: .seconds(5))
     }
 
+    /// Grants a lease on a name.
+    /// - Throws: `notOwner` when this process does not own the name's shard now.
+    func grant(_ name: LockName) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
+        let shard = shard(of: name)
+        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
+            throw await notOwner(name, shard)
+        }
+        return (hold, record)
+    }
+
     /// The error of whoever needs the shard here. It says who has it when that is known soon.
     func notOwner(_ name: LockName, _ shard: Int) async -> LockError {
         let here = "\(name) belongs to shard \(shard), which this process does not own now"

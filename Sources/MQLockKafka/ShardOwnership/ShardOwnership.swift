@@ -156,10 +156,7 @@ public final class ShardOwnership: Sendable {
     public func withShard<R: Sendable>(
         of name: LockName, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
-        let shard = shard(of: name)
-        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
-            throw await notOwner(name, shard)
-        }
+        let (hold, record) = try await grant(name)
         return try await work(hold, record, body)
     }
 
@@ -179,19 +176,8 @@ public final class ShardOwnership: Sendable {
     private func work<R: Sendable>(
         _ hold: ShardHold, _ record: LeaseRecord, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
-        let work = Task { try await body(Lease(record)) }
-        hold.onDrain { work.cancel() }
-        let result = await withTaskCancellationHandler {
-            await work.result
-        } onCancel: {
-            work.cancel()
-        }
-        let lost = record.beginRelease()
-        hold.release(record)
-        if let lost {
-            guard case .failure(let own) = result else { throw LockError.lost(lost, name: record.name) }
-            throw LockError.lost(lost, name: record.name, underlying: own)
-        }
-        return try result.get()
+        let (draining, signal) = AsyncStream.makeStream(of: Never.self)
+        hold.onDrain(record) { signal.finish() }
+        return try await hold.held(record).runUntilLost({ for await _ in draining {} }, body)
     }
 }

@@ -1,3 +1,5 @@
+import MQLock
+
 /// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters.
 ///
 /// No error quotes a part of the URI that can hold the password, so a URI that is so malformed that its parts cannot
@@ -102,17 +104,8 @@ enum AMQPURI {
     }
 
     static func decoded(_ text: Substring, _ part: String) throws(ConnectionFailure) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue) else {
-                throw failure("in the \(part), a % is not followed by two hexadecimal digits; write % itself as %25")
-            }
-            bytes.append(high << 4 | low)
+        guard let bytes = PercentCoding.uri.bytes(of: text, .lenient) else {
+            throw failure("in the \(part), a % is not followed by two hexadecimal digits; write % itself as %25")
         }
         // The library takes C strings: a NUL would cut them off unnoticed.
         guard !bytes.contains(0) else { throw failure("the \(part) contains a NUL byte") }
@@ -120,26 +113,6 @@ enum AMQPURI {
             throw failure("the \(part) is not UTF-8 once its percent encoding is undone")
         }
         return text
-    }
-
-    static func percentEncoded(_ text: String) -> String {
-        let digits = Array("0123456789abcdef".unicodeScalars)
-        var result = String.UnicodeScalarView()
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                result.append(Unicode.Scalar(byte))
-            default:
-                result.append(contentsOf: ["%", digits[Int(byte >> 4)], digits[Int(byte & 15)]])
-            }
-        }
-        return String(result)
-    }
-
-    private static func hexValue(_ byte: UInt8) -> UInt8? {
-        Character(Unicode.Scalar(byte)).hexDigitValue.map(UInt8.init)
     }
 
     /// Schemes are compared without regard to case (RFC 3986, 3.1).

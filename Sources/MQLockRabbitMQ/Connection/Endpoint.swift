@@ -1,3 +1,5 @@
+import MQLock
+
 /// Where a broker is, who logs in there and how: what an AMQP URI says.
 ///
 /// None of the descriptions, and no reflection of the value, shows the password.
@@ -47,8 +49,8 @@ struct Endpoint: Sendable, Equatable {
 
 extension Endpoint: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     var description: String {
-        let user = AMQPURI.percentEncoded(user)
-        let vhost = AMQPURI.percentEncoded(vhost)
+        let user = PercentCoding.uri.encode(user)
+        let vhost = PercentCoding.uri.encode(vhost)
         return "\(tls == nil ? "amqp" : "amqps")://\(user)@\(address)/\(vhost)"
     }
 

@@ -1,3 +1,5 @@
+import MQLock
+
 /// The arguments with which the objects of `mqlock.v1` are declared, by the broker's version.
 ///
 /// Chosen by pure functions, for they are part of the protocol: two programs that declare differently refuse each

@@ -1,25 +1,7 @@
-/// What tells one published message from every other: 128 random bits.
-struct Nonce: Hashable, Sendable, CustomStringConvertible {
-    /// 32 lower-case hexadecimal digits.
-    let description: String
+import MQLock
 
-    init() {
-        description = (0..<4).map { _ in
-            let digits = String(UInt32.random(in: 0 ... .max), radix: 16)
-            return String(repeating: "0", count: 8 - digits.count) + digits
-        }.joined()
-    }
-
-    /// Reads what ``description`` writes; nil for anything else.
-    init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 32, text.utf8.allSatisfy(Self.isDigit) else { return nil }
-        description = String(text)
-    }
-
-    private static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
-    }
-}
+/// What tells one published message from every other.
+typealias Nonce = RandomID
 
 /// What a mutex publishes to its queue: told from every other by its nonce.
 protocol LockMessage: Sendable {

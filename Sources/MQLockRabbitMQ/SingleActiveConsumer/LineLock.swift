@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// The single active consumer mutex of one name, and the line of an exclusive queue: does what its line says.
@@ -121,7 +120,7 @@ class LineLock: BrokerLock {
             fail(refusal(fault, doing: doing))
         case .refuseAbsurd(let number, let count):
             lineAnswered()
-            fail(Self.absurd(number, count))
+            if case .failure(let error) = fence(number, count) { fail(error) }
         case .lose(let reason): placeLost(withObstacle(reason))
         case .report(let what): reportForeign(what)
         case .trouble(let what): reportTrouble(what)
@@ -194,11 +193,15 @@ class LineLock: BrokerLock {
         switch message.kind {
         case .companion: return .companion(message.nonce, count: count)
         case .token:
-            guard let fence = try? TokenNumber.fence(number: message.number, count: count, at: Date()) else {
+            guard case .success(let fence) = fence(message.number, count) else {
                 return .absurd(number: message.number, count: count)
             }
             return .token(message.nonce, fence: fence, wear(count))
         }
+    }
+
+    private func fence(_ number: UInt64, _ count: Int64) -> Result<FencingToken, LockError> {
+        Result { () throws(LockError) in try TokenNumber.fence(number, returns: count) }
     }
 
     private func wear(_ count: Int64) -> Line.Wear {
@@ -218,7 +221,7 @@ class LineLock: BrokerLock {
             do throws(LockError) {
                 // A queue that was made anew may begin below what this process has seen of the name.
                 let largest = [line.fence, locks.largest[name]].compactMap(\.self).max()
-                let number = try TokenNumber.seed(at: Date(), above: largest?.rawValue)
+                let number = try TokenNumber.seed(above: largest)
                 message = LineMessage(.token, number: number, nonce: nonce)
             } catch {
                 // A holder that cannot renew ends at the limit of its hold.
@@ -230,15 +233,6 @@ class LineLock: BrokerLock {
         session?.publisher.publish(message, to: lineQueue) { [weak self, weak session] outcome in
             guard let self, self.session === session else { return }
             feedLine(.outcome(publication, nonce, outcome))
-        }
-    }
-
-    private static func absurd(_ number: UInt64, _ count: Int64) -> LockError {
-        do throws(LockError) {
-            _ = try TokenNumber.fence(number: number, count: count, at: Date())
-            return TokenNumber.outOfBounds(number, Date())
-        } catch {
-            return error
         }
     }
 }

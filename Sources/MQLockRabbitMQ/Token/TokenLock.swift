@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// The token mutex of one name: does what its machine says.
@@ -94,7 +93,7 @@ final class TokenLock: BrokerLock {
 
     private func fence(_ token: TokenMachine.Token) -> Result<FencingToken, LockError> {
         Result { () throws(LockError) in
-            try TokenNumber.fence(number: token.message.number, count: token.count, at: Date())
+            try TokenNumber.fence(token.message.number, returns: token.count)
         }
     }
 
@@ -198,7 +197,7 @@ final class TokenLock: BrokerLock {
     private func seed() {
         let message: TokenMessage
         do throws(LockError) {
-            let number = try TokenNumber.seed(at: Date(), above: locks.largest[name]?.rawValue)
+            let number = try TokenNumber.seed(above: locks.largest[name])
             message = TokenMessage(number: number, nonce: Nonce())
         } catch {
             turnAway(error)

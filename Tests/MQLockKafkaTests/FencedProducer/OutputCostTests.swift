@@ -44,7 +44,7 @@ extension LiveKafkaTests {
                 costs["fenced transaction, 1 record", default: []].append(second.duration(to: third))
                 costs["fenced transaction, 100 records", default: []].append(third.duration(to: .now))
             }
-            let metadata = try #require(lease.record.shardFence?.metadata)
+            let metadata = try #require(member.ownership.board.hold(0)?.fence?.metadata)
             for method in [ClaimMethod.transactional, .acknowledged] {
                 let worker = ClaimWorker(
                     .init(
@@ -52,9 +52,7 @@ extension LiveKafkaTests {
                         owner: "test", method: method), log: { _ in })
                 for number in 0..<60 {
                     let start = ContinuousClock.now
-                    let outcome = await withCheckedContinuation { continuation in
-                        worker.claim([0], metadata, ClaimWorker.Order()) { continuation.resume(returning: $0) }
-                    }
+                    let outcome = await worker.claim([0], metadata)
                     guard case .committed = outcome else { throw LockError(.internalError, "\(outcome)") }
                     if number >= 10 {
                         costs["claim, \(method), steps 1 to 3", default: []].append(start.duration(to: .now))

@@ -158,12 +158,13 @@ extension LiveKafkaTests {
 
         /// The tokens of each partition's committed records, in their order.
         private func tokens(in output: String) throws -> ([[FencingToken]], Int) {
-            let reader = try LogReader(broker.connection, group: output, .committed)
-            let all = try LogReader(broker.connection, group: output, .uncommitted)
+            let readers = try ReaderPair(broker.connection, group: output)
             var ranges: [Int32: Range<Int64>] = [:]
-            for shard in 0..<Int32(Self.shards) { ranges[shard] = try all.bounds(output, shard, within: .seconds(5)) }
+            for shard in 0..<Int32(Self.shards) {
+                ranges[shard] = try readers.uncommitted.bounds(output, shard, within: .seconds(5))
+            }
             var tokens = [[FencingToken]](repeating: [], count: Self.shards)
-            try reader.read(output, ranges, within: .seconds(30)) { record in
+            try readers.committed.read(output, ranges, within: .seconds(30)) { record in
                 if let stamp = FenceStamp.read(record.headers).stamp {
                     tokens[Int(record.partition)].append(stamp.token)
                 }

@@ -50,24 +50,25 @@ extension LiveKafkaTests {
                 connection: broker.connection, topic: topic, group: topic, partitions: 1, owner: "test",
                 method: .acknowledged)
             let writer = AcknowledgedClaimWriter(settings, log: { _ in })
+            let reader = try LogReader(broker.connection, group: topic, .uncommitted)
             func claim(_ number: UInt64, _ owner: String) -> ClaimRecord {
                 ClaimRecord(partitions: 1, owner: owner, member: owner, number: number)
             }
-            try writer.write([0: claim(10, "one")], [0: 0], appended: {}) {}
+            try writer.write([0: claim(10, "one")], [0: 0], reader, appended: {}) {}
             #expect(throws: AcknowledgedClaimWriter.Overtaken.self) {
                 // A former owner's, between our append and our look.
                 try writer.write(
-                    [0: claim(20, "one")], [0: 0],
+                    [0: claim(20, "one")], [0: 0], reader,
                     appended: {
-                        try writer.write([0: claim(15, "late")], [0: 0], appended: {}) {}
+                        try writer.write([0: claim(15, "late")], [0: 0], reader, appended: {}) {}
                     }
                 ) {}
             }
-            try writer.write([0: claim(30, "one")], [0: 0], appended: {}) {}
+            try writer.write([0: claim(30, "one")], [0: 0], reader, appended: {}) {}
             // Stopped before the append: nothing is written.
             struct Stopped: Error {}
             #expect(throws: Stopped.self) {
-                try writer.write([0: claim(40, "one")], [0: 0], appended: {}) { throw Stopped() }
+                try writer.write([0: claim(40, "one")], [0: 0], reader, appended: {}) { throw Stopped() }
             }
             #expect(try broker.read(topic, .uncommitted).count == 4)
         }

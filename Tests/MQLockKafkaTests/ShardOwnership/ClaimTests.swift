@@ -58,12 +58,6 @@ extension LiveKafkaTests {
                     transactionTimeout: .seconds(5)), log: { _ in })
         }
 
-        private func claim(_ worker: ClaimWorker, _ metadata: GroupMetadata) async -> ClaimWorker.Outcome {
-            await withCheckedContinuation { continuation in
-                worker.claim([0], metadata, ClaimWorker.Order()) { continuation.resume(returning: $0) }
-            }
-        }
-
         private func join(_ topic: String) throws -> (GroupConsumer, GroupMetadata) {
             try GroupConsumer.joined(broker, topic, [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "300")])
         }
@@ -80,14 +74,14 @@ extension LiveKafkaTests {
             let topic = try broker.makeTopic(partitions: 1)
             let worker = worker(topic)
             let (first, stale) = try join(topic)
-            guard case .committed(let claims) = await claim(worker, stale) else {
+            guard case .committed(let claims) = await worker.claim([0], stale) else {
                 throw LockError(.internalError, "refused")
             }
             try leave(first)
-            #expect(await claim(worker, stale) == .stale)
+            #expect(await worker.claim([0], stale) == .stale)
             let (second, metadata) = try join(topic)
-            #expect(await claim(worker, stale) == .stale)
-            guard case .committed(let next) = await claim(worker, metadata) else {
+            #expect(await worker.claim([0], stale) == .stale)
+            guard case .committed(let next) = await worker.claim([0], metadata) else {
                 throw LockError(.internalError, "refused")
             }
             #expect(try #require(next[0]).number > #require(claims[0]).number)
@@ -112,7 +106,7 @@ extension LiveKafkaTests {
 
             let (second, fresh) = try join(topic)
             let worker = worker(topic)
-            guard case .committed(let claims) = await claim(worker, fresh) else {
+            guard case .committed(let claims) = await worker.claim([0], fresh) else {
                 throw LockError(.internalError, "refused")
             }
             // By then the broker has aborted it: the zombie is refused.

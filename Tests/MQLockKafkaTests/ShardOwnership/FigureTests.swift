@@ -88,17 +88,12 @@ extension LiveKafkaTests {
                 .init(
                     connection: broker.connection, topic: topic, group: topic, partitions: Self.partitions,
                     owner: "test"), log: { _ in })
-            let order = ClaimWorker.Order()
             for count in [1, 12] {
                 var values: [Double] = []
                 for _ in 0..<20 {
                     values.append(
                         try await milliseconds("claim") {
-                            let outcome = await withCheckedContinuation { continuation in
-                                worker.claim(Array(0..<Int32(count)), metadata, order) {
-                                    continuation.resume(returning: $0)
-                                }
-                            }
+                            let outcome = await worker.claim(Array(0..<Int32(count)), metadata)
                             guard case .committed = outcome else { throw LockError(.internalError, "\(outcome)") }
                         })
                 }

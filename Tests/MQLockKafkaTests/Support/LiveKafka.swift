@@ -86,10 +86,9 @@ enum LiveKafkaTests {
 extension LiveKafka {
     /// What stands in a topic's first partition up to its end, each record as key=value.
     func read(_ topic: String, _ isolation: LogReader.Isolation) throws -> [String] {
-        let reader = try LogReader(connection, group: topic, isolation)
-        // The end of everything: a read-committed reader would stop at what is not decided.
-        let all = try LogReader(connection, group: topic, .uncommitted)
-        let range = try all.bounds(topic, 0, within: .seconds(10))
+        let readers = try ReaderPair(connection, group: topic)
+        let reader = isolation == .committed ? readers.committed : readers.uncommitted
+        let range = try readers.uncommitted.bounds(topic, 0, within: .seconds(10))
         var values: [String] = []
         try reader.read(topic, [0: range], within: .seconds(30)) {
             values.append("\(String(decoding: $0.key, as: UTF8.self))=\(String(decoding: $0.value, as: UTF8.self))")

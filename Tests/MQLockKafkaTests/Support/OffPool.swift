@@ -6,7 +6,8 @@ func offPool<R: Sendable>(_ body: @Sendable () throws -> R) async throws -> R {
     try await withTaskExecutorPreference(OwnThread()) { try body() }
 }
 
-private final class OwnThread: TaskExecutor {
+/// Runs tasks that prefer it on a thread of its own.
+final class OwnThread: TaskExecutor {
     private let queue = DispatchQueue(label: "mqlock.tests.off-pool")
 
     func enqueue(_ job: consuming ExecutorJob) {

@@ -21,14 +21,6 @@ struct MutexUnderTest: Sendable, CaseIterable, CustomStringConvertible {
         Self("sac") { $0.mutex = .singleActiveConsumer },
         Self("token") { $0.mutex = .token },
         Self("exclusive") { $0.mutex = .exclusiveQueue },
-        Self("sac fast") {
-            $0.mutex = .singleActiveConsumer
-            $0.durability = .fast
-        },
-        Self("token fast") {
-            $0.mutex = .token
-            $0.durability = .fast
-        },
     ]
 
     static func named(_ name: String) -> MutexUnderTest? { allCases.first { $0.description == name } }

@@ -1,0 +1,50 @@
+extension HeldLock {
+    /// Runs `body` in a child task, cancels that when `lost` returns first, and releases the lock when the body has ended.
+    ///
+    /// Whoever notices a loss has others to notify, and only ends what `lost` waits for: the body's task is cancelled by
+    /// the caller's own task, on whose thread the body's cancellation handlers run, which may block.
+    /// - Parameters:
+    ///   - lost: returns when the body is to end. It is cancelled when the body has ended.
+    ///   - body: what to do; it gets the lease.
+    /// - Throws: ``LockError`` with code ``LockError/Code/lost`` when the lock was lost before the body ended, with the
+    ///   body's own error as ``LockError/underlying``; else what the body threw.
+    package consuming func runUntilLost<R: Sendable>(
+        _ lost: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        let lease = lease
+        let result = await withTaskGroup(of: Result<R, any Error>?.self) { group in
+            group.addTask {
+                do {
+                    return .success(try await body(lease))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                await lost()
+                return nil
+            }
+            // Whoever ends first cancels the other: a loss the body, the body's end the watching.
+            var result: Result<R, any Error>?
+            for await outcome in group {
+                group.cancelAll()
+                if let outcome { result = outcome }
+            }
+            return result ?? .failure(LockError(.internalError, "the body under a lock did not end"))
+        }
+        return try await finish(result)
+    }
+
+    /// Releases the lock behind work that has ended.
+    /// - Throws: as ``runUntilLost(_:_:)``.
+    nonisolated(nonsending) consuming func finish<R>(_ result: Result<R, any Error>) async throws -> R {
+        let name = lease.name
+        do throws(LockError) {
+            try await release()
+        } catch {
+            guard let reason = error.lossReason, case .failure(let own) = result else { throw error }
+            throw LockError.lost(reason, name: name, underlying: own)
+        }
+        return try result.get()
+    }
+}

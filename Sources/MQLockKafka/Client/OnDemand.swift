@@ -1,0 +1,16 @@
+/// A client that is made when it is first needed, and made anew after it was dropped. Belongs to one thread at a time.
+struct OnDemand<Client, Failure: Error> {
+    private var client: Client?
+    private let make: () throws(Failure) -> Client
+
+    init(_ make: @escaping () throws(Failure) -> Client) { self.make = make }
+
+    mutating func ready() throws(Failure) -> Client {
+        if let client { return client }
+        let new = try make()
+        client = new
+        return new
+    }
+
+    mutating func drop() { client = nil }
+}

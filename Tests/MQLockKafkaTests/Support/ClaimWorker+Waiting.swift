@@ -1,0 +1,10 @@
+@testable import MQLockKafka
+
+extension ClaimWorker {
+    /// Steps 1 to 3 of a claim, which nobody cancels.
+    func claim(_ shards: [Int32], _ metadata: GroupMetadata) async -> Outcome {
+        await withCheckedContinuation { continuation in
+            claim(shards, metadata, Cancellation()) { continuation.resume(returning: $0) }
+        }
+    }
+}
