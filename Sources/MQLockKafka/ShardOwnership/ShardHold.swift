@@ -54,8 +54,6 @@ final class ShardHold: Sendable {
     /// No I/O: two loads, a clock read and a compare.
     var isValid: Bool { !isOver.load(ordering: .acquiring) && proof.isAlive }
 
-    var isDraining: Bool { state.withLock { $0.drainUntil != nil } }
-
     /// When the shard is handed on whatever goes on; set by a drain.
     var drainUntil: ContinuousClock.Instant? { state.withLock { $0.drainUntil } }
 
