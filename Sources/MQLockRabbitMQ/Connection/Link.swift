@@ -307,8 +307,12 @@ final class Link: LoopClient {
         default:
             // Else it was on its way when we closed the channel.
             guard let channel = channels[number] else { return }
-            if let answer = inbound.answer, channel.unanswered.popFirst()?.answer != answer {
-                return fail(ConnectionFailure(.transport(status: 0, text: "the broker answered what was not asked")))
+            if let answer = inbound.answer {
+                // Not always in the order of the requests: a queue of its own accord confirms a consumer.
+                guard let first = channel.unanswered.firstIndex(where: { $0.answer == answer }) else {
+                    return fail(ConnectionFailure(.transport(status: 0, text: "the broker answered what was not asked")))
+                }
+                channel.unanswered.remove(at: first)
             }
             channel.handler?.received(inbound, on: channel)
         }
