@@ -10,7 +10,7 @@ protocol ChannelHandler: AnyObject {
 /// told, or is about to be.
 final class Channel {
     let number: UInt16
-    private let link: Link
+    private weak var link: Link?
     /// Nil while nobody uses it.
     fileprivate(set) var handler: (any ChannelHandler)?
     fileprivate(set) var isOpen = true
@@ -29,12 +29,12 @@ final class Channel {
     }
 
     /// Closes it: the broker takes its consumers off and puts its deliveries back, in one step of each queue.
-    func close() { link.close(self) }
+    func close() { link?.close(self) }
 
     /// Writes what has no answer.
     func write(_ body: @escaping (AMQPConnection, UInt16) throws(ConnectionFailure) -> Void) {
         guard isOpen else { return }
-        link.write { [number] connection throws(ConnectionFailure) in try body(connection, number) }
+        link?.write { [number] connection throws(ConnectionFailure) in try body(connection, number) }
     }
 
     /// Writes a request that the broker has to answer in time. One that is not answered ends the channel.
@@ -168,6 +168,15 @@ final class Link: LoopClient {
         drainBacklog()
         end()
         connection.close()
+    }
+
+    /// Lets what has been written leave, and drops the connection without waiting for anything.
+    func drop() {
+        guard !isOver else { return }
+        drainBacklog()
+        connection.flush()
+        end()
+        connection.abort()
     }
 
     private func end() {
@@ -305,17 +314,24 @@ final class Link: LoopClient {
             spare.removeAll { $0 === channel }
             tellClosed(channel, inbound)
         default:
-            // Else it was on its way when we closed the channel.
-            guard let channel = channels[number] else { return }
+            guard let channel = channels[number] else {
+                // On its way when we closed the channel, or about the connection.
+                if !closing.contains(number), number != 0 { violation("something on a channel that is not open") }
+                return
+            }
             if let answer = inbound.answer {
                 // Not always in the order of the requests: a queue of its own accord confirms a consumer.
                 guard let first = channel.unanswered.firstIndex(where: { $0.answer == answer }) else {
-                    return fail(ConnectionFailure(.transport(status: 0, text: "the broker answered what was not asked")))
+                    return violation("an answer to nothing")
                 }
                 channel.unanswered.remove(at: first)
             }
             channel.handler?.received(inbound, on: channel)
         }
+    }
+
+    private func violation(_ what: String) {
+        fail(ConnectionFailure(.transport(status: 0, text: "the broker sent \(what)")))
     }
 
     private func tellClosed(_ channel: Channel, _ inbound: Inbound) {

@@ -109,9 +109,10 @@ final class PublishConnection: LinkOwner {
         timers.start(.retry, after: delay) { [weak self] in self?.connect() }
     }
 
-    /// For good.
-    func close() {
-        if case .up(let link) = state { link.close() }
+    /// For good; what has been written leaves.
+    /// - Parameter politely: says goodbye, so that the broker does not log a lost connection.
+    func close(politely: Bool) {
+        if case .up(let link) = state { politely ? link.close() : link.drop() }
         state = .closed
         timers.stopAll()
         let users = users

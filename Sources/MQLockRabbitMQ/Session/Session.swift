@@ -145,7 +145,7 @@ final class Session: LinkOwner, ChannelHandler {
     func close() {
         guard end == nil else { return }
         end = .shutdown
-        stop()
+        stop(politely: true)
         link.close()
     }
 
@@ -154,14 +154,14 @@ final class Session: LinkOwner, ChannelHandler {
         self.end = end
         // Leases first, with the reason: whoever looks at one after the proof has ended would call it overdue.
         notify(.ended(end))
-        stop()
+        stop(politely: false)
     }
 
-    private func stop() {
+    private func stop(politely: Bool) {
         proof.end()
         timers.stopAll()
         proofChannel = nil
-        publishing.close()
+        publishing.close(politely: politely)
         presence.close()
     }
 }

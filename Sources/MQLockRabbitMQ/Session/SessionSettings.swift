@@ -15,6 +15,8 @@ struct SessionSettings: Sendable {
     /// From how many returns on a token is exchanged, and from how many a grant waits for that: a token that only returns
     /// keeps its first place in the queue's log, which grows behind it.
     var wear: (exchange: Int64, wait: Int64) = (1000, 2000)
+    /// When a token that is held is exchanged: early enough that it can fail for as long again.
+    var renewalInterval = Duration.zero
     /// How long beyond the broker's acknowledgement timeout a token may still be out: the broker looks once a minute.
     var healingSlack = Duration.seconds(90)
     /// Whom to answer, and whom to obey.
@@ -77,6 +79,7 @@ struct SessionSettings: Sendable {
                 at a heartbeat of \(endpoint.heartbeat) s; lower the heartbeat or raise consumer_timeout on the broker
                 """)
         }
+        renewalInterval = maximumHold / 2
     }
 
     /// What the configuration says, else the URI, which loses the parameter.
@@ -99,9 +102,6 @@ struct SessionSettings: Sendable {
     func proofWindow(heartbeat: Duration) -> Duration {
         heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
-
-    /// When a token that is held is exchanged: early enough that it can fail for as long again.
-    var renewalInterval: Duration { maximumHold / 2 }
 
     /// How long a try waits for a session.
     var patience: Duration { connectTimeout + requestTimeout }

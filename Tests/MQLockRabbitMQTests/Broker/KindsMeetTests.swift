@@ -9,26 +9,22 @@ extension LiveBrokerTests {
 }
 
 extension LiveBrokerTests.KindsMeetTests {
-    private static let kinds = [RabbitMQLocks.Mutex.singleActiveConsumer, .token].flatMap { mutex in
-        [RabbitMQLocks.Durability.replicated, .fast].map { LockKind(mutex, $0) }
+    private func locks(_ mutex: RabbitMQLocks.Mutex) throws -> RabbitMQLocks {
+        try LiveBrokerTests.broker().locks(mutex: mutex)
     }
 
-    private func locks(_ kind: LockKind) throws -> RabbitMQLocks {
-        try LiveBrokerTests.broker().locks("heartbeat=2&durability=\(kind.durability)", mutex: kind.mutex)
-    }
-
-    @Test(arguments: kinds) func theSecondKindIsRefused(_ first: LockKind) async throws {
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func theSecondKindIsRefused(_ first: RabbitMQLocks.Mutex) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let locks = try locks(first)
             let lease = Contender(locks, name)
             let token = try await lease.lease().fencingToken
-            for second in Self.kinds where second != first {
+            for second in RabbitMQLocks.Mutex.allCases where second != first {
                 let others = try self.locks(second)
                 let error = try #require(try await Contender(others, name, within: .seconds(20)).failure())
                 #expect(error.code == .incompatible)
-                #expect(error.message.contains("this program uses the \(second)"), "\(error)")
-                #expect(names(first, to: second, in: error.message), "\(error)")
+                #expect(error.message.contains("this program uses the \(second.title)"), "\(error)")
+                #expect(error.message.contains("the broker's queue was made for the \(first.title)"), "\(error)")
                 await others.shutdown()
             }
             #expect(try await lease.lease().isValid, "who came first is not disturbed")
@@ -40,15 +36,30 @@ extension LiveBrokerTests.KindsMeetTests {
         }
     }
 
-    /// Whether a message tells at least one thing in which the kind that is there differs, and nothing that is wrong.
-    private func names(_ there: LockKind, to mine: LockKind, in message: String) -> Bool {
-        guard let comma = message.firstRange(of: ", and the broker's queue ")?.upperBound else { return false }
-        let rest = message[comma...]
-        let isMutex = rest.contains("(\(there.mutex))") && !rest.contains("(\(mine.mutex))")
-        let isDurability =
-            rest.contains("durability=\(there.durability)") && !rest.contains("durability=\(mine.durability)")
-        let isOther = rest.contains("another mutex or for") && rest.contains("durability=replicated")
-        return isMutex || isDurability || isOther
+    /// A session that knows the queue consumes without a look. When it has become another mutex's meanwhile, nothing of that
+    /// is taken off, and the contender is refused.
+    @Test func aKnownNameThatHasBecomeAnothers() async throws {
+        let broker = try LiveBrokerTests.broker()
+        for (first, second) in [
+            (RabbitMQLocks.Mutex.singleActiveConsumer, RabbitMQLocks.Mutex.token), (.token, .singleActiveConsumer),
+        ] {
+            try await broker.withName { name in
+                let (one, other) = (try locks(first), try locks(second))
+                try await one.acquire(name, within: .seconds(20)).release()
+                let objects = try broker.objects(name)
+                for queue in [objects.queue, objects.register] { try broker.raw { try $0.delete(queue) } }
+                let held = try await other.acquire(name, within: .seconds(20))
+                let token = held.lease.fencingToken
+                try await held.release()
+                let error = try #require(try await Contender(one, name, within: .seconds(20)).failure())
+                #expect(error.code == .incompatible, "\(error)")
+                let again = try await other.acquire(name, within: .seconds(20))
+                #expect(again.lease.fencingToken > token)
+                try await again.release()
+                await one.shutdown()
+                await other.shutdown()
+            }
+        }
     }
 
     /// What a program on 4.x leaves, seen from 3.x; from the other side only the words are known.
@@ -56,11 +67,11 @@ extension LiveBrokerTests.KindsMeetTests {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let objects = try broker.objects(name)
-            let newer = BrokerBehaviour(BrokerVersion(4, 0, 0), .replicated)
+            let newer = BrokerBehavior(BrokerVersion(4, 0, 0))
             try broker.raw {
-                try $0.declare(objects.queue, arguments: QueueArguments.singleActiveConsumer(newer).pairs)
+                try $0.declare(objects.queue, arguments: QueueArguments.line(newer).pairs)
             }
-            let locks = try locks(LockKind(.singleActiveConsumer, .replicated))
+            let locks = try locks(.singleActiveConsumer)
             let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
             #expect(error.code == .incompatible)
             #expect(error.message.contains("made for RabbitMQ 4.0 or newer"), "\(error)")
@@ -77,7 +88,7 @@ extension LiveBrokerTests.KindsMeetTests {
                 PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'mqlock.v1/job' in vhost '/': \
                 received the value '-1' of type 'long' but current is none
                 """)
-        let words = fault.otherKind(than: LockKind(.token, .replicated))
+        let words = fault.otherKind(than: .token)
         #expect(words.contains("under RabbitMQ 3"))
         #expect(try fault.remedy(for: ObjectNames("job", vhost: "/")).contains("to migrate"))
     }

@@ -11,9 +11,9 @@ extension LiveBrokerTests {
 extension LiveBrokerTests.SingleActiveConsumerTests {
     private func locks(
         _ broker: LiveBroker, observer: (any LockObserver)? = nil,
-        _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+        settings: ((inout SessionSettings) -> Void)? = nil
     ) throws -> RabbitMQLocks {
-        try broker.locks(mutex: .singleActiveConsumer, observer: observer, change)
+        try broker.locks(mutex: .singleActiveConsumer, observer: observer, settings: settings)
     }
 
     @Test func numbersGrowOverReleases() async throws {
@@ -83,7 +83,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
     @Test func renewalKeepsTheHold() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
-            let holding = try locks(broker) { $0.renewalInterval = .milliseconds(20) }
+            let holding = try locks(broker, settings: { $0.renewalInterval = .milliseconds(20) })
             let waiting = try locks(broker)
             let holder = Contender(holding, name)
             let lease = try await holder.lease()
@@ -94,10 +94,8 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
             let token = lease.fencingToken
             #expect(try await holder.release() == nil)
             let next = try await waiter.lease().fencingToken
-            // Every renewal has taken a number: the waiter's is far above the lease's.
-            let renewals = (next.rawValue - token.rawValue) / TokenNumber.step
-            print("single active consumer: \(renewals) renewals in 3 s")
-            #expect(renewals > 30)
+            // Every exchange starts from the clock: the waiter's number is far above the lease's.
+            #expect(next.rawValue - token.rawValue > UInt64(1000) << 21, "exchanged for a second at least")
             #expect(try await waiter.release() == nil)
             await holding.shutdown()
             await waiting.shutdown()
@@ -170,31 +168,94 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
         }
     }
 
-    @Test func strangersAreDroppedAndReported() async throws {
+    @Test func whatIsForeignIsDroppedAndReported() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let log = EventLog()
             let queue = try broker.objects(name).queue
             let locks = try locks(broker, observer: log)
             let held = try await locks.acquire(name, within: .seconds(20))
-            try broker.raw { client in
-                try client.publish(Array("hello".utf8), to: queue)
-                try client.publish(TokenMessage(number: 1, nonce: Nonce()).payload, to: queue)
-                try client.publish([UInt8](repeating: 0, count: 3_000_000), to: queue)
-            }
-            try await eventually("three strangers") { log.events.filter { $0.kind == .stranger }.count == 3 }
-            #expect(held.lease.isValid)
-            // A larger token of somebody else's: the place is lost.
             let larger = held.lease.fencingToken.rawValue + 64
-            try broker.raw {
-                try $0.publish(SACMessage(isSeed: false, number: larger, nonce: Nonce()).payload, to: queue)
+            func token(_ number: UInt64) -> [UInt8] { LineMessage(.token, number: number, nonce: Nonce()).payload }
+            try broker.raw { client in
+                // Straight into the queue: whatever it says, it did not come through the exchange.
+                for body in [Array("hello".utf8), token(larger), [UInt8](repeating: 0, count: 3_000_000)] {
+                    try client.publish(body, to: queue)
+                }
             }
-            #expect(try await held.lease.lossReason()?.kind == .channelClosed)
-            try? await held.release()
+            try await eventually("three foreign messages") { log.events.filter { $0.kind == .stranger }.count == 3 }
+            #expect(held.lease.isValid)
+            // Through the exchange: a surplus token, whatever its number, is no evidence of anything.
+            try broker.raw {
+                try $0.publish(token(larger), exchange: ObjectNames.exchange, key: queue, properties: .init())
+            }
+            try await eventually("the surplus token to be taken off") { try broker.raw { try $0.counts(queue)?.messages } == 0 }
+            #expect(held.lease.isValid)
+            #expect(log.events.filter { $0.kind == .stranger }.count == 3)
+            let token = held.lease.fencingToken
+            try await held.release()
             let next = try await locks.acquire(name, within: .seconds(20))
-            #expect(next.lease.fencingToken.rawValue > larger)
+            #expect(next.lease.fencingToken > token)
             try await next.release()
             await locks.shutdown()
+        }
+    }
+
+    /// An exchange and a binding that somebody has deleted are made again, and nobody loses a lock for it.
+    @Test func aDeletedExchangeIsMadeAgain() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let queue = try broker.objects(name).queue
+            let locks = try locks(broker, settings: { $0.renewalInterval = .milliseconds(100) })
+            let held = try await locks.acquire(name, within: .seconds(20))
+            try broker.raw { try $0.unbind(queue, exchange: ObjectNames.exchange, key: queue) }
+            try await eventually("the binding to be made again") {
+                try await broker.ctl("-q", "list_bindings", "source_name", "routing_key").split(separator: "\n")
+                    .contains { $0 == "\(ObjectNames.exchange)\t\(queue)" }
+            }
+            #expect(held.lease.isValid)
+            try await held.release()
+            await locks.shutdown()
+        }
+    }
+
+    /// A token that only returns pins the queue's log: it is exchanged after so many returns, and a grant waits for that
+    /// after twice as many. The lock goes on, with growing numbers, and the count begins anew.
+    @Test func aWornTokenIsExchanged() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let queue = try broker.objects(name).queue
+            let locks = try locks(broker, settings: { $0.wear = (5, 10) })
+            var last: FencingToken?
+            for _ in 0..<60 {
+                let held = try await locks.acquire(name, within: .seconds(20))
+                #expect(last.map { $0 < held.lease.fencingToken } ?? true)
+                last = held.lease.fencingToken
+                try await held.release()
+            }
+            await locks.shutdown()
+            let token = try broker.raw { try $0.firstDelivery(from: queue, prefetch: 8) }
+            #expect(BrokerBehavior.returns(of: token.properties) <= 12)
+        }
+    }
+
+    /// With `proof=quorum` a hold lasts while its queue hands the companion back.
+    @Test func aHoldProvenByItsQueueLasts() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let locks = try broker.locks("heartbeat=1&proof=quorum", mutex: .singleActiveConsumer)
+            let waiting = try broker.locks(mutex: .singleActiveConsumer)
+            let held = try await locks.acquire(name, within: .seconds(20))
+            let waiter = Contender(waiting, name)
+            try await Task.sleep(for: .seconds(5))
+            #expect(held.lease.isValid)
+            #expect(waiter.outcome.current == nil)
+            let token = held.lease.fencingToken
+            try await held.release()
+            #expect(try await waiter.lease().fencingToken > token)
+            #expect(try await waiter.release() == nil)
+            await locks.shutdown()
+            await waiting.shutdown()
         }
     }
 

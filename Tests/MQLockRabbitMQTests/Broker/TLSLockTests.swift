@@ -13,7 +13,7 @@ extension LiveBrokerTests.TLSLockTests {
         LiveBroker(uri: try change(try #require(TLSBroker.uri)) + "&heartbeat=2", control: nil)
     }
 
-    private func encoded(_ file: String) throws -> String { AMQPURI.percentEncoded(try TLSBroker.file(file)) }
+    private func encoded(_ file: String) throws -> String { PercentCoding.uri.encode(try TLSBroker.file(file)) }
 
     /// Contended with a provider over plain text; both see the other, and neither has anything to warn of.
     @Test func sharedWithPlainText() async throws {

@@ -1,3 +1,4 @@
+import MQLock
 import Testing
 
 @testable import MQLockRabbitMQ
@@ -54,20 +55,79 @@ private actor Counter {
         return log
     }
 
-    func countTurns() {
-        loop.afterTurn = { self.count += 1 }
+    func countTurns() { loop.watch(TurnCounter(self)) }
+
+    fileprivate func countTurn() { count += 1 }
+
+    /// Reads a byte from each of these descriptors, in the order in which they come.
+    func readsBytes(from descriptors: [Int32]) async -> [UInt8] {
+        await withCheckedContinuation { continuation in
+            let reader = ByteReader(loop, count: descriptors.count) { continuation.resume(returning: $0) }
+            for descriptor in descriptors { loop.watch(ByteReader.End(descriptor, of: reader)) }
+        }
     }
 
-    /// Whether a byte written to the descriptor's other end calls the handler.
-    func readsByte(from descriptor: Int32) async -> UInt8 {
+    /// Offloads what blocks, and counts what the loop does meanwhile.
+    func offloads(_ delay: UInt32) async -> UInt32 {
         await withCheckedContinuation { continuation in
-            loop.watch(descriptor, hasBuffered: { false }) {
-                var byte: UInt8 = 0
-                _ = read(descriptor, &byte, 1)
-                self.loop.unwatch()
-                continuation.resume(returning: byte)
+            loop.offload {
+                usleep(delay)
+                return delay
+            } then: { result in
+                precondition(self.loop.isOnLoop)
+                continuation.resume(returning: result)
             }
         }
+    }
+}
+
+extension Counter {
+    fileprivate func offloadAndStop() {
+        loop.offload { usleep(20_000) } then: { Issue.record("a stopped loop hands no result out") }
+        loop.stop()
+    }
+}
+
+/// A client without a socket.
+private final class TurnCounter: LoopClient {
+    private unowned let counter: Counter
+    let socketDescriptor: Int32 = -1
+    let hasBufferedInput = false
+    let wantsToWrite = false
+
+    init(_ counter: Counter) { self.counter = counter }
+
+    func socketIsReady() {}
+    func endTurn() { counter.assumeIsolated { $0.countTurn() } }
+}
+
+private final class ByteReader {
+    private let loop: EventLoop
+    private let count: Int
+    private let done: ([UInt8]) -> Void
+    private var bytes: [UInt8] = []
+
+    init(_ loop: EventLoop, count: Int, _ done: @escaping ([UInt8]) -> Void) {
+        (self.loop, self.count, self.done) = (loop, count, done)
+    }
+
+    final class End: LoopClient {
+        let socketDescriptor: Int32
+        let hasBufferedInput = false
+        let wantsToWrite = false
+        private let reader: ByteReader
+
+        init(_ descriptor: Int32, of reader: ByteReader) { (socketDescriptor, self.reader) = (descriptor, reader) }
+
+        func socketIsReady() {
+            var byte: UInt8 = 0
+            _ = read(socketDescriptor, &byte, 1)
+            reader.loop.unwatch(self)
+            reader.bytes.append(byte)
+            if reader.bytes.count == reader.count { reader.done(reader.bytes) }
+        }
+
+        func endTurn() {}
     }
 }
 
@@ -86,7 +146,7 @@ struct EventLoopTests {
     /// From plain threads, each call from a task of its own: bursts, and pauses in which the loop falls asleep.
     @Test func enqueuesFromManyThreads() async throws {
         let counter = try Counter()
-        let done = LoopLock(0)
+        let done = Locked(0)
         await withCheckedContinuation { continuation in
             for _ in 0..<8 {
                 let status = LoopThread.start(name: "test-caller") {
@@ -142,17 +202,43 @@ struct EventLoopTests {
         #expect(await counter.count - between <= 3)
     }
 
-    @Test func watchesADescriptor() async throws {
+    @Test func watchesSeveralDescriptors() async throws {
         let counter = try Counter()
-        var ends: [Int32] = [-1, -1]
-        #expect(pipe(&ends) == 0)
-        defer { for end in ends { close(end) } }
-        let readEnd = ends[0]
-        async let byte = counter.readsByte(from: readEnd)
-        usleep(20_000)
-        var written: UInt8 = 42
-        #expect(write(ends[1], &written, 1) == 1)
-        #expect(await byte == 42)
+        var pipes: [[Int32]] = []
+        for _ in 0..<3 {
+            var ends: [Int32] = [-1, -1]
+            #expect(pipe(&ends) == 0)
+            pipes.append(ends)
+        }
+        defer { for end in pipes.joined() { close(end) } }
+        let readEnds = pipes.map { $0[0] }
+        async let bytes = counter.readsBytes(from: readEnds)
+        for (byte, ends) in zip([42, 43, 44] as [UInt8], pipes) {
+            usleep(20_000)
+            var written = byte
+            #expect(write(ends[1], &written, 1) == 1)
+        }
+        #expect(await bytes == [42, 43, 44])
+    }
+
+    @Test func whatBlocksDoesNotHoldTheLoop() async throws {
+        let counter = try Counter()
+        async let result = counter.offloads(100_000)
+        let start = ContinuousClock.now
+        for _ in 0..<100 { await counter.increment() }
+        let elapsed = ContinuousClock.now - start
+        #expect(await result == 100_000)
+        #expect(await counter.count == 100)
+        print("100 calls beside an offloaded 100 ms: \(elapsed)")
+    }
+
+    @Test func aLoopThatIsStoppedDropsResults() async throws {
+        let counter = try Counter()
+        weak let loop: EventLoop? = counter.loop
+        await counter.offloadAndStop()
+        usleep(50_000)
+        await counter.increment()
+        #expect(loop != nil)
     }
 
     @Test func callsAfterStopStillRunIsolated() async throws {
@@ -201,7 +287,7 @@ struct EventLoopTests {
     }
 
     @Test func signalsAreBlockedOnTheThread() async throws {
-        let done = LoopLock<Bool?>(nil)
+        let done = Locked<Bool?>(nil)
         let status = LoopThread.start(name: "test-signals") {
             var mask = sigset_t()
             pthread_sigmask(SIG_BLOCK, nil, &mask)

@@ -11,37 +11,22 @@ extension TortureTests {
 }
 
 extension TortureTests.ConformanceTests {
-    @Test func theTokenMutexConforms() async throws { try await check(.init(.token, .replicated)) }
-
-    @Test func theClassicTokenConforms() async throws { try await check(.init(.token, .fast)) }
-
-    @Test func theSingleActiveConsumerConforms() async throws {
-        try await check(.init(.singleActiveConsumer, .replicated))
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func theMutexConforms(_ mutex: RabbitMQLocks.Mutex) async throws {
+        try await check(mutex)
     }
 
-    @Test func theClassicSingleActiveConsumerConforms() async throws {
-        try await check(.init(.singleActiveConsumer, .fast))
-    }
-
-    @Test func theExclusiveQueueConforms() async throws { try await check(.init(.exclusiveQueue, .replicated)) }
-
-    private static let kinds =
-        [RabbitMQLocks.Mutex.singleActiveConsumer, .token].flatMap { mutex in
-            [RabbitMQLocks.Durability.replicated, .fast].map { LockKind(mutex, $0) }
-        } + [LockKind(.exclusiveQueue, .replicated)]
-
-    private static let reports = Locked<Task<[LockKind: ConformanceReport], any Error>?>(nil)
+    private static let reports = Locked<Task<[RabbitMQLocks.Mutex: ConformanceReport], any Error>?>(nil)
 
     /// Whoever asks first has all mutexes put to the rules: what is mostly waiting, together.
-    private func check(_ kind: LockKind) async throws {
+    private func check(_ mutex: RabbitMQLocks.Mutex) async throws {
         let run = Self.reports.withLock { reports in
             if let run = reports { return run }
             let run = Task { try await Self.runAll() }
             reports = run
             return run
         }
-        let report = try #require(try await run.value[kind])
-        print("\(kind)\n\(report)")
+        let report = try #require(try await run.value[mutex])
+        print("\(mutex)\n\(report)")
         // Now, not when the buffer is full: among the lines of the test it belongs to.
         fflush(nil)
         #expect(report.hasPassed, "\(report)")
@@ -53,13 +38,13 @@ extension TortureTests.ConformanceTests {
         // the capabilities except.
         let exempt = leftOut.count { $0.contains("by its capabilities") }
         #expect(leftOut.count == 3 + exempt, "\(leftOut)")
-        #expect(exempt == (kind == LockKind(.token, .fast) ? 1 : 0), "\(leftOut)")
+        #expect(exempt == 0, "\(leftOut)")
     }
 
-    private static func runAll() async throws -> [LockKind: ConformanceReport] {
+    private static func runAll() async throws -> [RabbitMQLocks.Mutex: ConformanceReport] {
         let node = try await PrivateNode.shared()
-        let restart = JointRestart(of: node, parties: kinds.count)
-        let suites = kinds.map { ($0, LockConformance(subject($0, on: node, restart: restart))) }
+        let restart = JointRestart(of: node, parties: RabbitMQLocks.Mutex.allCases.count)
+        let suites = RabbitMQLocks.Mutex.allCases.map { ($0, LockConformance(subject($0, on: node, restart: restart))) }
         // Silent sessions are waited for, and cost nothing else.
         let patient: Set<ConformanceRule> = [.lossIsTold, .localFirst]
         var reports = await together(suites) { await $0.run(patient) }
@@ -78,10 +63,10 @@ extension TortureTests.ConformanceTests {
     }
 
     private static func together(
-        _ suites: [(LockKind, LockConformance<RabbitMQLocks>)],
+        _ suites: [(RabbitMQLocks.Mutex, LockConformance<RabbitMQLocks>)],
         _ body: @escaping @Sendable (LockConformance<RabbitMQLocks>) async -> ConformanceReport
-    ) async -> [LockKind: ConformanceReport] {
-        await withTaskGroup(of: (LockKind, ConformanceReport).self) { group in
+    ) async -> [RabbitMQLocks.Mutex: ConformanceReport] {
+        await withTaskGroup(of: (RabbitMQLocks.Mutex, ConformanceReport).self) { group in
             for (kind, suite) in suites { group.addTask { (kind, await body(suite)) } }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
@@ -89,17 +74,15 @@ extension TortureTests.ConformanceTests {
 
     /// Every provider has a proxy of its own between it and the broker.
     private static func subject(
-        _ kind: LockKind, on node: PrivateNode, restart: JointRestart
+        _ mutex: RabbitMQLocks.Mutex, on node: PrivateNode, restart: JointRestart
     ) -> ConformanceSubject<RabbitMQLocks> {
-        let mutex = kind.mutex
         let proxies = Locked<[ObjectIdentifier: FaultyProxy]>([:])
         // The broker hands on two to three heartbeats after the last byte. Less than three, because parts of it have to be
         // shorter than a proof (1.8 heartbeats); where it is a limit for a wait, the suite doubles it.
         var subject = ConformanceSubject<RabbitMQLocks>(handOverLimit: .seconds(5)) { options in
             let proxy = try FaultyProxy(to: node.port)
             let behind = LiveBroker(uri: "amqp://guest:guest@127.0.0.1:\(proxy.port)", control: nil)
-            let query = "heartbeat=2&durability=\(kind.durability)"
-            let locks = try behind.locks(query, mutex: mutex, observer: options.observer) { configuration in
+            let locks = try behind.locks(mutex: mutex, observer: options.observer) { configuration in
                 configuration.maximumWaiters = options.maximumWaiters ?? configuration.maximumWaiters
             }
             proxies.withLock { $0[ObjectIdentifier(locks)] = proxy }
@@ -136,11 +119,7 @@ extension TortureTests.ConformanceTests {
                         if try isHeld() { throw error }
                     }
                 }
-                try node.broker.raw { client in
-                    try client.delete(objects.line)
-                    try client.delete(objects.fence)
-                }
-                return
+                return try node.broker.raw { try $0.delete(objects.line) }
             }
             try node.broker.raw { client in
                 try client.delete(objects.queue)
@@ -155,7 +134,7 @@ extension TortureTests.ConformanceTests {
             let objects = try node.broker.objects(name)
             let queue = mutex == .exclusiveQueue ? objects.line : objects.queue
             // A quorum queue with a single active consumer counts no other.
-            if mutex == .token || kind.durability == .fast {
+            if mutex == .token {
                 return try node.broker.raw { try $0.counts(queue)?.consumers ?? 0 }
             }
             return try await node.broker.consumers(of: queue)

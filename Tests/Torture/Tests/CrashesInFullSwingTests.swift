@@ -11,17 +11,12 @@ extension TortureTests.CrashesInFullSwingTests {
     /// Crashes while locks change hands all the time: nobody is ever granted a number twice, or a smaller one.
     @Test(
         .enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"),
-        arguments: [(.token, .replicated), (.token, .fast), (.singleActiveConsumer, .fast)]
-            as [(RabbitMQLocks.Mutex, RabbitMQLocks.Durability)])
-    func tokensGrowOverCrashesInFullSwing(
-        _ mutex: RabbitMQLocks.Mutex, _ durability: RabbitMQLocks.Durability
-    )
-        async throws
-    {
+        arguments: RabbitMQLocks.Mutex.allCases)
+    func tokensGrowOverCrashesInFullSwing(_ mutex: RabbitMQLocks.Mutex) async throws {
         let node = try await PrivateNode.shared()
         try await node.broker.withName { name in
             let providers = try (1...3).map { _ in
-                try node.broker.locks("heartbeat=1&durability=\(durability)", mutex: mutex)
+                try node.broker.locks("heartbeat=1", mutex: mutex)
             }
             let seen = Locked<[FencingToken]>([])
             let workers = providers.map { locks in
@@ -48,7 +43,7 @@ extension TortureTests.CrashesInFullSwingTests {
             for worker in workers { await worker.value }
             let tokens = seen.withLock { $0 }
             #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<))
-            print("\(mutex), \(durability): \(tokens.count) grants over five crashes of the broker")
+            print("\(mutex): \(tokens.count) grants over five crashes of the broker")
             for locks in providers { await locks.shutdown() }
         }
     }

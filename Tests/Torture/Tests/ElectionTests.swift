@@ -11,7 +11,7 @@ extension TortureTests {
 }
 
 extension TortureTests.ElectionTests {
-    private static let mutexes = MutexUnderTest.allCases.filter { !$0.description.hasSuffix("fast") }
+    private static let mutexes = MutexUnderTest.allCases
 
     /// All mutexes at once: it is mostly waiting.
     @Test func electionsOverLocksKeepTheRules() async throws {

@@ -23,13 +23,17 @@ struct LiveBroker: Sendable {
     /// A provider with a short heartbeat, so that what takes heartbeats does not take long.
     func locks(
         _ query: String = "heartbeat=2", mutex: RabbitMQLocks.Mutex = .token, observer: (any LockObserver)? = nil,
-        _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+        _ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in },
+        settings changeSettings: ((inout SessionSettings) -> Void)? = nil
     ) throws -> RabbitMQLocks {
         var configuration = RabbitMQLocks.Configuration(uri: query.isEmpty ? uri : "\(uri)?\(query)")
         configuration.mutex = mutex
         configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(500))
         change(&configuration)
-        return try RabbitMQLocks(configuration, observer: observer)
+        guard let changeSettings else { return try RabbitMQLocks(configuration, observer: observer) }
+        var settings = try SessionSettings(configuration)
+        changeSettings(&settings)
+        return try RabbitMQLocks(settings, observer: observer)
     }
 
     func raw<Result>(_ body: (RawClient) throws -> Result) throws -> Result { try RawClient.run(uri, body) }

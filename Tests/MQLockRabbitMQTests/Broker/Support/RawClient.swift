@@ -73,6 +73,11 @@ struct RawClient {
         try answer { if case .queuePurgeOK = $0 { () } else { nil } }
     }
 
+    func unbind(_ queue: String, exchange: String, key: String) throws {
+        try connection.queueUnbind(1, queue, exchange: exchange, routingKey: key)
+        try answer { if case .queueUnbindOK = $0 { () } else { nil } }
+    }
+
     /// Publishes and waits for the confirm.
     func publish(_ body: [UInt8], to queue: String, properties: MessageProperties = MessageProperties()) throws {
         try publish(body, exchange: "", key: queue, properties: properties)
