@@ -101,7 +101,8 @@ extension RawConnection {
             return .other
         case AMQP_CONNECTION_CLOSE_METHOD:
             let close = method.decoded?.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
-            throw Failure(description: "the broker closed the connection: \(close.map { Self.text($0.reply_text) } ?? "")")
+            let text = close.map { Self.text($0.reply_text) } ?? ""
+            throw Failure(description: "the broker closed the connection: \(text)")
         case AMQP_BASIC_NACK_METHOD: throw Failure(description: "the broker refused a message")
         default: return .other
         }
