@@ -15,12 +15,15 @@ extension RawConnection {
         var returns: UInt64
     }
 
-    func open(_ channel: UInt16) throws {
+    /// Opens a channel under a number that is free.
+    func openChannel() throws -> UInt16 {
+        let channel = freeChannels.popLast() ?? lastChannel + 1
+        lastChannel = max(lastChannel, channel)
         try send(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(out_of_band: amqp_empty_bytes), on: channel)
+        return channel
     }
 
-    func open(_ channel: UInt16, prefetch: UInt16) throws {
-        try open(channel)
+    func limit(_ channel: UInt16, to prefetch: UInt16) throws {
         let qos = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
         try send(AMQP_BASIC_QOS_METHOD, qos, on: channel)
     }
@@ -49,17 +52,6 @@ extension RawConnection {
     func close(_ channel: UInt16) throws {
         let close = amqp_channel_close_t(reply_code: 200, reply_text: amqp_empty_bytes, class_id: 0, method_id: 0)
         try send(AMQP_CHANNEL_CLOSE_METHOD, close, on: channel)
-    }
-
-    /// Publishes a number in a body as long as ours.
-    func publish(number: UInt64, to queue: RawText, on channel: UInt16) throws {
-        try publish("mqlock.v1 raw \(number) 00112233445566778899aabbccddeeff", to: queue, on: channel)
-    }
-
-    func awaitConfirm() throws {
-        while true {
-            if case .confirmed = try nextEvent().event { return }
-        }
     }
 
     /// What comes next, whatever its channel. Bodies are short enough for one frame; a connection that the broker closes
@@ -102,9 +94,16 @@ extension RawConnection {
         case AMQP_CHANNEL_CLOSE_METHOD:
             let close = method.decoded?.assumingMemoryBound(to: amqp_channel_close_t.self).pointee
             try send(AMQP_CHANNEL_CLOSE_OK_METHOD, amqp_channel_close_ok_t(dummy: 0), on: channel)
+            freeChannels.append(channel)
             return .closed(code: close?.reply_code ?? 0)
-        case AMQP_CONNECTION_CLOSE_METHOD, AMQP_BASIC_NACK_METHOD:
-            throw Failure(description: "the broker refused a frame of the raw program")
+        case AMQP_CHANNEL_CLOSE_OK_METHOD:
+            freeChannels.append(channel)
+            return .other
+        case AMQP_CONNECTION_CLOSE_METHOD:
+            let close = method.decoded?.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
+            let text = close.map { Self.text($0.reply_text) } ?? ""
+            throw Failure(description: "the broker closed the connection: \(text)")
+        case AMQP_BASIC_NACK_METHOD: throw Failure(description: "the broker refused a message")
         default: return .other
         }
     }

@@ -65,6 +65,9 @@ final class RawConnection {
         #endif
     }
 
+    /// Those that were closed, and the close confirmed.
+    var freeChannels: [UInt16] = []
+    var lastChannel: UInt16 = 0
     /// The returns of a message whose body is still to come, by channel.
     var returns: [UInt16: UInt64] = [:]
 
@@ -77,23 +80,25 @@ final class RawConnection {
         return frame
     }
 
-    /// Opens a channel that waits for confirms.
-    func openToPublish(_ channel: UInt16) throws {
+    /// Makes a durable queue of this kind with a token in it. It expires a fortnight after its last use, should nobody
+    /// delete it.
+    func make(_ queue: RawText, _ kind: RawQueueKind) throws {
+        let channel = Self.makingChannel
         amqp_channel_open(state, channel)
         amqp_confirm_select(state, channel)
         try check(amqp_get_rpc_reply(state), "channel")
-    }
-
-    /// Makes a durable queue of this kind; it expires a fortnight after its last use, should nobody delete it.
-    func declareQueue(_ queue: RawText, _ kind: RawQueueKind, on channel: UInt16) throws {
         kind.withArguments(majorVersion) { arguments in
             _ = amqp_queue_declare(state, channel, queue.bytes, 0, 1, 0, 0, arguments)
         }
         try check(amqp_get_rpc_reply(state), "declare")
+        try publish("mqlock.v1 raw 1000000000000000 00112233445566778899aabbccddeeff", to: queue, on: channel)
+        while true {
+            if case .confirmed = try nextEvent().event { return }
+        }
     }
 
     /// Publishes a persistent message with the properties that MQLock's have.
-    func publish(_ body: String, to queue: RawText, on channel: UInt16) throws {
+    private func publish(_ body: String, to queue: RawText, on channel: UInt16) throws {
         var properties = amqp_basic_properties_t()
         let flags =
             AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG
@@ -118,6 +123,8 @@ final class RawConnection {
         }
     }
 
+    /// Never among those that are opened one after the other.
+    private static let makingChannel: UInt16 = 2000
     private static let contentType = RawText("text/plain")
     private static let nonce = RawText("00112233445566778899aabbccddeeff")
     private static let type = RawText("mqlock.bench")

@@ -25,8 +25,7 @@ final class RawExclusiveQueue: RawLock {
     init(uri: String, queue: String) throws {
         line = try RawLine(uri: uri, queue: queue)
         lock = RawText("\(queue)/lock")
-        channel = line.nextChannel()
-        try line.connection.open(channel)
+        channel = try line.connection.openChannel()
     }
 
     func make() throws { try line.make() }
@@ -38,8 +37,7 @@ final class RawExclusiveQueue: RawLock {
         while try !claim() {
             usleep(pause)
             pause *= 3
-            channel = line.nextChannel()
-            try connection.open(channel)
+            channel = try connection.openChannel()
         }
     }
 

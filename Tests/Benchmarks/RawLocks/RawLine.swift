@@ -7,7 +7,6 @@ final class RawLine {
     private let queue: RawText
     /// Opened ahead, with the prefetch set; the broker may be yet to answer.
     private var ready: [UInt16] = []
-    private var lastChannel: UInt16 = 0
     private var channel: UInt16 = 0
     private var largest: UInt64 = 0
 
@@ -16,7 +15,6 @@ final class RawLine {
     private static let prefetch: UInt16 = 8
     /// As many as MQLock keeps.
     private static let pool = 8
-    private static let channels: UInt16 = 1500
 
     init(uri: String, queue: String) throws {
         connection = try RawConnection(uri: uri)
@@ -24,13 +22,7 @@ final class RawLine {
         try refill()
     }
 
-    func make() throws {
-        let channel = nextChannel()
-        try connection.openToPublish(channel)
-        try connection.declareQueue(queue, Self.kind, on: channel)
-        try connection.publish(number: 1_000_000_000_000_000, to: queue, on: channel)
-        try connection.awaitConfirm()
-    }
+    func make() throws { try connection.make(queue, Self.kind) }
 
     /// Stands in line, and comes back with the token.
     func acquire() throws {
@@ -58,17 +50,11 @@ final class RawLine {
     /// Leaves the line, and the token with it: in one step, so the next in line is not delivered it twice.
     func release() throws { try connection.close(channel) }
 
-    /// A channel number that nobody uses: the broker has long confirmed the close of whoever had it.
-    func nextChannel() -> UInt16 {
-        lastChannel = lastChannel % Self.channels + 1
-        return lastChannel
-    }
-
     private func refill() throws {
         try connection.together {
             while ready.count < Self.pool {
-                let channel = nextChannel()
-                try connection.open(channel, prefetch: Self.prefetch)
+                let channel = try connection.openChannel()
+                try connection.limit(channel, to: Self.prefetch)
                 ready.append(channel)
             }
         }

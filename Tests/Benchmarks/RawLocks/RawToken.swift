@@ -10,7 +10,7 @@ final class RawToken: RawLock {
     private var delivery: UInt64 = 0
 
     private static let kind = RawQueueKind()
-    private static let (channel, publishChannel): (UInt16, UInt16) = (1, 2)
+    private static let channel: UInt16 = 1
     private static let tag = RawText("token-1")
 
     init(uri: String, queue: String) throws {
@@ -21,12 +21,7 @@ final class RawToken: RawLock {
         try connection.check(amqp_get_rpc_reply(connection.state), "channel")
     }
 
-    func make() throws {
-        try connection.openToPublish(Self.publishChannel)
-        try connection.declareQueue(queue, Self.kind, on: Self.publishChannel)
-        try connection.publish(number: 1_000_000_000_000_000, to: queue, on: Self.publishChannel)
-        try connection.awaitConfirm()
-    }
+    func make() throws { try connection.make(queue, Self.kind) }
 
     /// Asks once, then stands in line, as ours does.
     func acquire() throws {

@@ -67,9 +67,11 @@ import Testing
             .failed(code: "unreachable", message: "nobody there"),
         ]
         for answer in answers { #expect(BenchAnswer(line: answer.line + "\n") == answer) }
-        for line in ["", "prepare x", "cycles", "cycles 1 2", "turns 1", "hold 1", "granted", "granted x", "times x"] {
+        for line in ["", "x", "prepare x", "cycles", "cycles 1 2", "cycles x", "turns 1", "hold 1"] {
             #expect(BenchOrder(line: line) == nil)
             #expect(RawOrder(line: line) == nil)
+        }
+        for line in ["", "x", "granted", "granted x", "times x", "turns 1 x", "failed"] {
             #expect(BenchAnswer(line: line) == nil)
         }
     }
