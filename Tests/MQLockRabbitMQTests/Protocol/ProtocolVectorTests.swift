@@ -215,6 +215,11 @@ import Testing
         words.formUnion([vectors.exchange.name, vectors.control.exchange.name])
         for number in vectors.numbers.tokens { words.formUnion(number.headers?.keys.map { $0 } ?? []) }
         for word in words.sorted() { #expect(article.contains("`\(word)"), "\(word)") }
+        for permission in vectors.permissions {
+            for pattern in [permission.configure, permission.write, permission.read] {
+                #expect(article.contains(" \(pattern)\n"), "\(permission.role)")
+            }
+        }
         let values = vectors.queues.flatMap { $0.pairs.values.compactMap(\.integer) }
         for value in Set(values) { #expect(article.contains("= \(value)"), "\(value)") }
     }

@@ -78,6 +78,11 @@ struct ProtocolVectors: Decodable {
         var description: String { "\(mutexes): \(about)" }
     }
 
+    /// What a user of the broker needs for a role, and no more.
+    struct Permission: Decodable {
+        let role, configure, write, read: String
+    }
+
     /// Which of the other members are there depends on the list.
     struct Number: Decodable {
         let unixMilliseconds: Int64
@@ -131,6 +136,7 @@ struct ProtocolVectors: Decodable {
     let queues: [Queue]
     let messages: [Message]
     let refusedBodies: [RefusedBody]
+    let permissions: [Permission]
     let numbers: Numbers
     let control: Control
 
