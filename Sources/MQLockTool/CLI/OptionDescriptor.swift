@@ -49,8 +49,7 @@ extension OptionDescriptor {
             key: .broker, long: "broker", value: .text("URI"),
             summary:
                 "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5; else that of --broker-file, else "
-                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; durability=fast takes classic queues, on one node and "
-                + "quicker (the same for all contenders of a name), proof=quorum has sac's queue confirm each hold"),
+                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; with proof=quorum sac's queue has to prove each hold"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
             summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
@@ -60,8 +59,9 @@ extension OptionDescriptor {
         Self(
             key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token", "exclusive"]),
             summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
-                + "active consumer, unlimited holds), token (one message, fastest, 30 minutes at most) or exclusive (an "
-                + "exclusive queue, unlimited holds); compared in the article 'Choosing a mutex' of the documentation"),
+                + "active consumer, unlimited holds), token (one message, 30 minutes at most) or exclusive (an exclusive "
+                + "queue, unlimited holds, also during an alarm of the broker); compared in the article 'Choosing a "
+                + "mutex' of the documentation"),
         Self(key: .nonblock, long: "nonblock", short: "n", summary: "do not wait when the lock is taken"),
         Self(key: .wait, long: "wait", short: "w", value: .text("DUR"), summary: "wait for DUR at most"),
         Self(

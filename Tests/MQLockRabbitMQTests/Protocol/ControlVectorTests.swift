@@ -24,6 +24,8 @@ import Testing
             #expect(name == queue.name)
             #expect(ControlNames.isReplyQueue(queue.name) == (queue.object == "reply"))
             #expect(ControlNames.queueArguments.mapValues(\.integer) == queue.arguments.mapValues(\.value.integer))
+            // Answers come by the exchange, too.
+            #expect(queue.boundWith == (queue.object == "reply" ? queue.name : nil))
             for key in queue.arguments.keys { #expect(article.contains("`\(key)")) }
         }
     }
@@ -62,6 +64,21 @@ import Testing
         }
         let words = ["who", "watch", "yield", "hello", "here", "yielding", "changed", "refused"]
         #expect(Set(vectors.messages.map(\.word)) == Set(words))
+    }
+
+    /// Who may ask is decided by the broker's permissions on the exchange, and nobody is answered elsewhere.
+    @Test func onlyWhatCameByTheExchangeIsAQuestion() throws {
+        let body = Array(try #require(vectors.messages.first { $0.word == "who" }).body.utf8)
+        func question(by exchange: String, replyTo: String) -> ControlQuestion? {
+            var delivery = Delivery(
+                deliveryTag: 1, redelivered: false, exchange: exchange, routingKey: vectors.keys[0].key, body: body)
+            delivery.properties.replyTo = replyTo
+            return ControlQuestion(delivery)
+        }
+        let reply = try #require(vectors.queues.first { $0.object == "reply" }).name
+        #expect(question(by: vectors.exchange.name, replyTo: reply)?.replyTo == reply)
+        #expect(question(by: vectors.exchange.name, replyTo: "mqlock.v1/job")?.replyTo == nil)
+        for exchange in ["", "amq.direct", "mqlock.v1"] { #expect(question(by: exchange, replyTo: reply) == nil) }
     }
 
     @Test func refusedBodies() {

@@ -18,7 +18,6 @@ import Testing
             #expect(Array(objects.register.utf8) == Array(vector.register.utf8))
             #expect(Array(objects.mend.utf8) == Array(vector.mend.utf8))
             #expect(Array(objects.line.utf8) == Array(vector.line.utf8))
-            #expect(Array(objects.fence.utf8) == Array(vector.fence.utf8))
         }
         let queues = Set(vectors.names.map { Array($0.queue.utf8) })
         #expect(queues.count == Set(vectors.names.map { Array($0.name.utf8) }).count)
@@ -36,68 +35,61 @@ import Testing
 
     @Test func queueArguments() throws {
         for vector in vectors.queues {
-            for durability in try vector.durability.map(durability) {
-                for broker in vector.brokers {
-                    let behaviour = BrokerBehaviour(BrokerVersion(announced: broker), durability)
-                    #expect(
-                        try arguments(of: vector, behaviour).pairs == vector.pairs,
-                        "\(vector.object) of \(vector.mutex) on \(behaviour)")
-                }
+            for broker in vector.brokers {
+                let behavior = BrokerBehavior(BrokerVersion(announced: broker))
+                #expect(
+                    try arguments(of: vector, behavior).pairs == vector.pairs,
+                    "\(vector.object) of \(vector.mutex) on \(behavior)")
             }
         }
     }
 
-    private func arguments(of vector: ProtocolVectors.Queue, _ behaviour: BrokerBehaviour) throws -> QueueArguments {
+    private func arguments(of vector: ProtocolVectors.Queue, _ behavior: BrokerBehavior) throws -> QueueArguments {
         switch (vector.object, vector.mutex) {
-        case ("queue", "token"): return .token(try ObjectNames("job", vhost: "/"), behaviour)
-        case ("queue", "sac"): return .singleActiveConsumer(behaviour)
+        case ("queue", "token"): return .token(behavior)
+        case ("queue", "sac"), ("line", "exclusive"): return .line(behavior)
         case ("queue", "exclusive"): return .exclusive
-        case ("line", "exclusive"), ("fence", "exclusive"): return .helper(behaviour)
         case ("mend", "token"): return .mend
         case ("register", "token"):
             let text = try #require(vector.pairs["x-dead-letter-routing-key"]?.string)
-            return .register(try #require(Nonce(text)), behaviour.durability)
+            return .register(try #require(Nonce(text)))
         default: throw UnknownVector(what: "\(vector.object) of \(vector.mutex)")
         }
     }
 
-    private func durability(_ text: String) throws -> RabbitMQLocks.Durability {
-        let all = [RabbitMQLocks.Durability.replicated, .fast]
-        guard let durability = all.first(where: { $0.description == text }) else { throw UnknownVector(what: text) }
-        return durability
-    }
-
-    /// Every object is there with either durability, and on brokers before and after 4.0.
+    /// Every object is there on brokers before and after 4.0.
     @Test func noDeclarationIsMissing() {
-        let objects = [
-            "token": ["queue", "register", "mend"], "sac": ["queue"], "exclusive": ["queue", "line", "fence"],
-        ]
+        let objects = ["token": ["queue", "register", "mend"], "sac": ["queue"], "exclusive": ["queue", "line"]]
         #expect(Set(vectors.queues.map(\.mutex)) == Set(objects.keys))
         for (mutex, objects) in objects {
             for object in objects {
-                for durability in ["replicated", "fast"] {
-                    let found = vectors.queues.filter {
-                        $0.mutex == mutex && $0.object == object && $0.durability.contains(durability)
-                    }
-                    // One for each broker, so that nobody has to choose.
-                    let brokers = found.flatMap(\.brokers)
-                    #expect(brokers.contains("3.10.8") && brokers.contains("4.0.0") && brokers.contains(nil))
-                    #expect(Set(brokers).count == brokers.count, "\(object) of \(mutex), \(durability)")
-                }
+                let found = vectors.queues.filter { $0.mutex == mutex && $0.object == object }
+                // One for each broker, so that nobody has to choose.
+                let brokers = found.flatMap(\.brokers)
+                #expect(brokers.contains("3.10.8") && brokers.contains("4.0.0") && brokers.contains(nil))
+                #expect(Set(brokers).count == brokers.count, "\(object) of \(mutex)")
             }
         }
     }
 
-    /// Programs with different mutexes, or durabilities, meet on one queue, and the second has to be refused whatever the
-    /// version.
+    /// What is published to is bound, and only that: other queues would be ways in.
+    @Test func queuesOfMessagesAreBound() {
+        for queue in vectors.queues { #expect(queue.bound == queue.durable, "\(queue.object) of \(queue.mutex)") }
+    }
+
+    /// Programs with different mutexes meet on one queue, and the second has to be refused whatever the version.
     @Test func twoMutexesNeverDeclareTheNamesQueueAlike() {
         let queues = vectors.queues.filter { $0.object == "queue" }
         for one in queues {
-            for other in queues where other.mutex != one.mutex || Set(other.durability).isDisjoint(with: one.durability)
-            {
+            for other in queues where other.mutex != one.mutex {
                 #expect(one.pairs != other.pairs || one.exclusive != other.exclusive)
             }
         }
+    }
+
+    @Test func theExchange() {
+        // That it is declared like this is shown by the broker, which refuses another declaration.
+        #expect(ObjectNames.exchange == vectors.exchange.name)
     }
 
     @Test func messages() throws {
@@ -105,25 +97,22 @@ import Testing
             let number = try #require(UInt64(vector.number))
             let nonce = try #require(Nonce(vector.nonce))
             let body = Array(vector.body.utf8)
+            let text = try #require(MessageText(delivery(body)))
             let message: any LockMessage
-            switch (vector.mutex, vector.word) {
-            case ("token", "token"):
+            switch (vector.mutexes, vector.word) {
+            case (["token"], "token"):
                 let token = TokenMessage(number: number, nonce: nonce)
-                #expect(TokenMessage(payload: body) == token)
+                #expect(TokenMessage(text) == token)
                 message = token
-            case ("sac", "sac"), ("sac", "seed"):
-                let token = SACMessage(isSeed: vector.word == "seed", number: number, nonce: nonce)
-                #expect(SACMessage(payload: body) == token)
+            case (["sac", "exclusive"], "line"):
+                let token = LineMessage(.token, number: number, nonce: nonce)
+                #expect(LineMessage(text) == token)
                 message = token
-            case ("exclusive", "turn"):
-                #expect(number == 0)
-                #expect(TurnMessage(payload: body) == TurnMessage(nonce: nonce))
-                message = TurnMessage(nonce: nonce)
-            case ("exclusive", "fence"):
-                let fence = FenceMessage(number: number, nonce: nonce)
-                #expect(FenceMessage(payload: body) == fence)
-                message = fence
-            default: throw UnknownVector(what: "\(vector.word) of \(vector.mutex)")
+            case (["sac"], "proof"):
+                let companion = LineMessage(.companion, number: number, nonce: nonce)
+                #expect(LineMessage(text) == companion)
+                message = companion
+            default: throw UnknownVector(what: "\(vector.word) of \(vector.mutexes)")
             }
             #expect(message.payload == body)
             let properties = message.properties(user: vector.properties.userId)
@@ -138,15 +127,34 @@ import Testing
 
     @Test func refusedBodies() throws {
         for vector in vectors.refusedBodies {
-            switch vector.mutex {
-            case "token": #expect(TokenMessage(payload: vector.bytes) == nil, "\(vector)")
-            case "sac": #expect(SACMessage(payload: vector.bytes) == nil, "\(vector)")
-            case "exclusive":
-                if vector.object != "fence" { #expect(TurnMessage(payload: vector.bytes) == nil, "\(vector)") }
-                if vector.object != "line" { #expect(FenceMessage(payload: vector.bytes) == nil, "\(vector)") }
-            default: throw UnknownVector(what: vector.description)
+            let text = MessageText(delivery(vector.bytes))
+            switch vector.as {
+            case "foreign": #expect(text == nil, "\(vector)")
+            case "otherKind":
+                let text = try #require(text, "\(vector)")
+                for mutex in vector.mutexes {
+                    switch mutex {
+                    case "token": #expect(TokenMessage(text) == nil, "\(vector)")
+                    case "sac", "exclusive": #expect(LineMessage(text) == nil, "\(vector)")
+                    default: throw UnknownVector(what: vector.description)
+                    }
+                }
+            default: throw UnknownVector(what: vector.as)
             }
         }
+    }
+
+    /// Who may lock is decided by the broker's permissions on our exchange: what came by another one is foreign.
+    @Test func whatCameByAnotherExchangeIsForeign() {
+        for vector in vectors.messages {
+            for exchange in vectors.foreignExchanges {
+                #expect(MessageText(delivery(Array(vector.body.utf8), exchange)) == nil, "\(exchange)")
+            }
+        }
+    }
+
+    private func delivery(_ body: [UInt8], _ exchange: String = "mqlock.v1") -> Delivery {
+        Delivery(deliveryTag: 1, redelivered: false, exchange: exchange, routingKey: "mqlock.v1/job", body: body)
     }
 
     @Test func seeds() throws {
@@ -161,36 +169,31 @@ import Testing
         }
     }
 
-    private func handOvers(_ vector: ProtocolVectors.Number) throws -> Int64 {
-        var properties = MessageProperties()
-        properties.headers = vector.fields
-        return BrokerBehaviour(BrokerVersion(3, 10, 8), try vector.durability.map(durability) ?? .replicated)
-            .handOvers(of: properties, in: "mqlock.v1/job")
-    }
-
     @Test func fencingTokens() throws {
         for vector in vectors.numbers.tokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
-            let count = try handOvers(vector)
-            let token = try TokenNumber.fence(number: number, count: count, at: vector.date)
+            let token = try TokenNumber.fence(number: number, count: returns(vector), at: vector.date)
             #expect(token.description == vector.token)
         }
         for vector in vectors.numbers.refusedTokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
-            let count = try handOvers(vector)
-            #expect(throws: LockError.self) { try TokenNumber.fence(number: number, count: count, at: vector.date) }
+            #expect(throws: LockError.self) {
+                try TokenNumber.fence(number: number, count: returns(vector), at: vector.date)
+            }
         }
-        for vector in vectors.numbers.successors {
-            let largest = try #require(vector.largest.flatMap { UInt64($0) })
-            #expect(String(try TokenNumber.next(above: largest, at: vector.date)) == vector.next)
-        }
+    }
+
+    private func returns(_ vector: ProtocolVectors.Number) -> Int64 {
+        var properties = MessageProperties()
+        properties.headers = vector.fields
+        return BrokerBehavior.returns(of: properties)
     }
 
     /// A mutex without vectors could change without anybody noticing.
     @Test func everyMutexHasVectors() {
         for mutex in RabbitMQLocks.Mutex.allCases {
             #expect(vectors.queues.contains { $0.mutex == mutex.description }, "\(mutex)")
-            #expect(vectors.messages.contains { $0.mutex == mutex.description }, "\(mutex)")
+            #expect(vectors.messages.contains { $0.mutexes.contains(mutex.description) }, "\(mutex)")
         }
     }
 
@@ -200,18 +203,25 @@ import Testing
         var words: Set<String> = [vectors.protocol]
         for name in vectors.names {
             words.formUnion(
-                [name.queue, name.register, name.mend, name.line, name.fence].compactMap {
+                [name.queue, name.register, name.mend, name.line].compactMap {
                     $0.split(separator: "/").first
                 }.map { "\($0)/" })
         }
         for queue in vectors.queues { words.formUnion(queue.arguments.keys) }
         for message in vectors.messages {
-            words.formUnion(["\(vectors.protocol) \(message.word) NUMBER NONCE", message.properties.type])
+            let number = message.word == "proof" ? "0" : "NUMBER"
+            words.formUnion(["\(vectors.protocol) \(message.word) \(number) NONCE", message.properties.type])
         }
-        words.formUnion(vectors.queues.flatMap(\.durability).filter { $0 != "replicated" }.map { "durability=\($0)" })
-        words.insert(vectors.control.exchange.name)
+        words.formUnion([vectors.exchange.name, vectors.control.exchange.name])
         for number in vectors.numbers.tokens { words.formUnion(number.headers?.keys.map { $0 } ?? []) }
         for word in words.sorted() { #expect(article.contains("`\(word)"), "\(word)") }
+        for permission in vectors.permissions {
+            for pattern in [permission.configure, permission.write, permission.read] {
+                #expect(article.contains(" \(pattern)\n"), "\(permission.role)")
+            }
+        }
+        let values = vectors.queues.flatMap { $0.pairs.values.compactMap(\.integer) }
+        for value in Set(values) { #expect(article.contains("= \(value)"), "\(value)") }
     }
 
     private struct UnknownVector: Error {

@@ -5,7 +5,7 @@ import Foundation
 /// The test vectors that stand beside the article *The protocol mqlock.v1*.
 struct ProtocolVectors: Decodable {
     struct Name: Decodable {
-        let name, vhost, queue, register, mend, line, fence: String
+        let name, vhost, queue, register, mend, line: String
     }
 
     struct RefusedName: Decodable {
@@ -14,11 +14,11 @@ struct ProtocolVectors: Decodable {
 
     struct Queue: Decodable {
         let object, mutex: String
-        /// `replicated`, `fast`, or both.
-        let durability: [String]
         /// Nil for a broker that does not tell its version.
         let brokers: [String?]
         let durable, exclusive, autoDelete: Bool
+        /// Whether it is bound to the exchange, with its own name as the key.
+        let bound: Bool
         let arguments: [String: Argument]
 
         var pairs: [String: FieldValue] { arguments.mapValues(\.value) }
@@ -49,15 +49,22 @@ struct ProtocolVectors: Decodable {
         let deliveryMode: UInt8
     }
 
+    struct Exchange: Decodable {
+        let name, type: String
+        let durable, autoDelete: Bool
+    }
+
     struct Message: Decodable {
-        let mutex, word, number, nonce, body: String
+        let mutexes: [String]
+        let word, number, nonce, body: String
         let properties: Properties
     }
 
     struct RefusedBody: Decodable, CustomStringConvertible {
-        let mutex, about: String
-        /// Where a mutex has messages in several queues: which it is not read in; nil for none.
-        let object: String?
+        let mutexes: [String]
+        let about: String
+        /// What a receiver takes it for: `foreign` or `otherKind`.
+        let `as`: String
         let body, hex: String?
 
         var bytes: [UInt8] {
@@ -68,15 +75,18 @@ struct ProtocolVectors: Decodable {
             }
         }
 
-        var description: String { "\(mutex): \(about)" }
+        var description: String { "\(mutexes): \(about)" }
+    }
+
+    /// What a user of the broker needs for a role, and no more.
+    struct Permission: Decodable {
+        let role, configure, write, read: String
     }
 
     /// Which of the other members are there depends on the list.
     struct Number: Decodable {
         let unixMilliseconds: Int64
-        /// Nil for `replicated`.
-        let durability: String?
-        let largest, seed, number, token, next: String?
+        let largest, seed, number, token: String?
         let headers: [String: Argument]?
 
         var date: Date { Date(timeIntervalSince1970: Double(unixMilliseconds) / 1000) }
@@ -84,20 +94,17 @@ struct ProtocolVectors: Decodable {
     }
 
     struct Numbers: Decodable {
-        let seeds, refusedSeeds, tokens, refusedTokens, successors: [Number]
+        let seeds, refusedSeeds, tokens, refusedTokens: [Number]
     }
 
     /// The exchange by which contenders are asked.
     struct Control: Decodable {
-        struct Exchange: Decodable {
-            let name, type: String
-            let durable, autoDelete: Bool
-        }
-
         struct Queue: Decodable {
             let object, id, name: String
             let durable, exclusive, autoDelete: Bool
             let arguments: [String: Argument]
+            /// The key that it is bound with from the beginning, if any.
+            let boundWith: String?
         }
 
         struct Key: Decodable {
@@ -121,11 +128,15 @@ struct ProtocolVectors: Decodable {
     }
 
     let `protocol`: String
+    let exchange: Exchange
+    /// Exchanges whose messages are foreign.
+    let foreignExchanges: [String]
     let names: [Name]
     let refusedNames: [RefusedName]
     let queues: [Queue]
     let messages: [Message]
     let refusedBodies: [RefusedBody]
+    let permissions: [Permission]
     let numbers: Numbers
     let control: Control
 

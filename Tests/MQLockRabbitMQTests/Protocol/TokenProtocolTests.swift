@@ -13,7 +13,7 @@ import Testing
 
 @Suite struct TokenMessageTests {
     @Test func refusesWhatIsFarTooLong() {
-        #expect(TokenMessage(payload: Array(repeating: 0x20, count: 1 << 20)) == nil)
+        #expect(MessageText(payload: Array(repeating: 0x20, count: 1 << 20)) == nil)
     }
 
     @Test func noncesAreFreshAndReadBack() {
