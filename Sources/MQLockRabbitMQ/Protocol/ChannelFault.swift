@@ -37,13 +37,17 @@ extension BrokerLock {
                 the exchange \(ObjectNames.exchange) and on queues that begin with \(ObjectNames.exchange), as in: \
                 rabbitmqctl set_permissions -p VHOST USER '^mqlock\\.v1' '^mqlock\\.v1' '^mqlock\\.v1'
                 """)
-        case ChannelFault.preconditionFailed, ChannelFault.resourceLocked:
+        case _ where fault.isOtherKind:
             return LockError(
                 .incompatible,
                 """
                 this program uses the \(settings.mutex.title) for \(name), and \(fault.otherKind(than: settings.mutex)) \
-                (\(text)); \(fault.remedy(for: objects))
+                (\(text)); \(fault.remedy(for: objects, of: settings.mutex))
                 """)
+        // A limit of the broker's: on queues, on the size of messages.
+        case ChannelFault.preconditionFailed:
+            return LockError(
+                .limitExceeded, "the broker refused \(doing) for \(name): \(text); raise its limit, or use fewer names")
         default:
             return LockError(.internalError, "the broker failed \(doing) for \(name): \(fault.code) \(text)")
         }
@@ -69,6 +73,11 @@ struct InequivalentArgument: Equatable, Sendable {
 }
 
 extension ChannelFault {
+    /// Whether a queue is there that was declared otherwise. The same code stands for limits of the broker's, too.
+    var isOtherKind: Bool {
+        code == Self.resourceLocked || code == Self.preconditionFailed && InequivalentArgument(text) != nil
+    }
+
     /// What has to be in the lock's queue's place, as far as the broker's words tell.
     func otherKind(than mine: RabbitMQLocks.Mutex) -> String {
         let unknown = "the broker has another kind of queue than that needs, of another version or made by hand"
@@ -89,15 +98,22 @@ extension ChannelFault {
         }
     }
 
-    func remedy(for objects: ObjectNames) -> String {
+    func remedy(for objects: ObjectNames, of mutex: RabbitMQLocks.Mutex) -> String {
         guard InequivalentArgument(text)?.name == QueueArguments.deliveryLimit else {
             return
                 "let all programs use the same mutex and version for a name, or delete the queue when no lock is held"
         }
         // From 4.0 on the 21st return of a token would drop it.
+        let queues =
+            switch mutex {
+            case .token: [objects.queue, objects.register]
+            case .exclusiveQueue: [objects.line]
+            default: [objects.queue]
+            }
         return """
-            to migrate, stop the programs that use this lock, delete the queues \(objects.queue.escapedForDisplay) and \
-            \(objects.register.escapedForDisplay), and start them again: the lock is made anew with larger tokens
+            to migrate, stop the programs that use this lock, delete \
+            \(queues.map(\.escapedForDisplay).joined(separator: " and ")), and start them again: the lock is made anew with \
+            larger tokens
             """
     }
 }

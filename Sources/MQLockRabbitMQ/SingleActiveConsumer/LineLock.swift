@@ -251,6 +251,11 @@ extension Channel {
             try connection.exchangeDeclare(channel, ObjectNames.exchange, type: "direct", durable: true)
         }
         declare(queue, durable: true, arguments.pairs)
+        bind(queue)
+    }
+
+    /// Binds a queue to our exchange.
+    func bind(_ queue: String) {
         request(.bound) { connection, channel throws(ConnectionFailure) in
             try connection.queueBind(channel, queue, exchange: ObjectNames.exchange, routingKey: queue)
         }

@@ -108,7 +108,7 @@ struct Preparation: Equatable, Sendable {
         case (.findingRegister, ChannelFault.notFound): return goAnew(.declaringQueue)
         case (.findingQueue, ChannelFault.notFound): return lockMend()
         // Somebody else's token is the valid one; ours is stale and will be dropped by whoever receives it.
-        case (.claiming, ChannelFault.preconditionFailed): return .ready
+        case (.claiming, ChannelFault.preconditionFailed) where fault.isOtherKind: return .ready
         case (.mending(.findingRegister), ChannelFault.notFound): return goAnew(.mending(.unlocking))
         case (.mending(.findingQueue), ChannelFault.notFound): return goAnew(.mending(.deletingRegister))
         // It is somebody else's, or gone.

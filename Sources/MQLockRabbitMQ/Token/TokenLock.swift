@@ -11,6 +11,8 @@ final class TokenLock: BrokerLock {
     private var isRegisterUp = false
     /// Whether our consumer on the register is to be placed as soon as that is known.
     private var isPinAwaited = false
+    /// Whether the register is being bound, so that it can be published to.
+    private var isBinding = false
     private let timers: Timers<Timer>
 
     private enum Timer: Hashable { case machine(TokenMachine.Timer), pin }
@@ -32,7 +34,8 @@ final class TokenLock: BrokerLock {
 
     override func resetAtBroker() {
         timers.stopAll()
-        (events, channel, answersDue, isRegisterUp, isPinAwaited) = ([], nil, 0, false, false)
+        (events, channel) = ([], nil)
+        forgetChannel()
     }
 
     // MARK: The machine
@@ -105,6 +108,9 @@ final class TokenLock: BrokerLock {
         case .queueDeclareOK(_, let queue, _, let consumers):
             if queue == objects.register, consumers > 0 { isRegisterUp = true }
             if answersDue > 0 { answered() } else { feed(.counted(consumers)) }
+        case .queueBindOK where isBinding:
+            isBinding = false
+            prove()
         case .exchangeDeclareOK, .queueBindOK, .queueDeleteOK: answered()
         case .consumeOK(_, let tag): if let tag = TokenMachine.Tag(tag) { feed(.consumeConfirmed(tag)) }
         case .cancelledByBroker(_, let tag):
@@ -114,7 +120,7 @@ final class TokenLock: BrokerLock {
         case .getEmpty: feed(.gotNothing)
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
-            (answersDue, isRegisterUp, isPinAwaited) = (0, false, false)
+            forgetChannel()
             feed(.channelClosed(.init(code: code, text: text)))
         default: break
         }
@@ -151,9 +157,14 @@ final class TokenLock: BrokerLock {
 
     private func closeChannel() {
         timers.stop(.machine(.heal))
-        (answersDue, isPinAwaited) = (0, false)
         channel?.close()
         channel = nil
+        forgetChannel()
+    }
+
+    private func forgetChannel() {
+        (answersDue, isRegisterUp, isPinAwaited, isBinding) = (0, false, false, false)
+        timers.stop(.pin)
     }
 
     private func send(_ request: Preparation.Request) {
@@ -166,12 +177,7 @@ final class TokenLock: BrokerLock {
             let behavior = session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil))
             channel?.declareBound(objects.queue, QueueArguments.token(behavior))
         case .claimRegister(let nonce):
-            answersDue = 2
-            let queue = objects.register
-            channel?.declare(queue, durable: true, QueueArguments.register(nonce).pairs)
-            channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
-                try connection.queueBind(channel, queue, exchange: ObjectNames.exchange, routingKey: queue)
-            }
+            channel?.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
         case .lockMend: channel?.declare(objects.mend, exclusive: true, QueueArguments.mend.pairs)
         case .deleteRegister: channel?.delete(objects.register)
         case .unlockMend: channel?.delete(objects.mend)
@@ -182,7 +188,7 @@ final class TokenLock: BrokerLock {
         let call = Verification { [weak self] answer in
             switch answer {
             case nil: self?.feed(.verified(number))
-            case let fault? where fault.code == ChannelFault.preconditionFailed: self?.feed(.refuted(number))
+            case let fault? where fault.isOtherKind: self?.feed(.refuted(number))
             case let fault?: self?.feed(.verificationFailed(number, fault))
             }
         }
@@ -215,7 +221,8 @@ final class TokenLock: BrokerLock {
     private func placePin() {
         isPinAwaited = true
         if isRegisterUp { return pin() }
-        prove()
+        isBinding = true
+        channel?.bind(objects.register)
         // Nothing is confirmed during an alarm; no broker that works takes that long to start a queue.
         timers.start(.pin, after: .seconds(1)) { [weak self] in
             if self?.session?.publishing.obstacle != nil { self?.pin() }
@@ -230,7 +237,8 @@ final class TokenLock: BrokerLock {
             case .arrived:
                 isRegisterUp = true
                 pin()
-            // It has been deleted, or we may not publish: the consume is refused in good order, or goes well.
+            // It has been deleted, with its binding, or we may not publish: the consume is refused in good order, or goes
+            // well.
             case .unroutable, .refused: pin()
             // A publish that comes too early ends its connection in the same way, which costs no lock.
             case .unknown:

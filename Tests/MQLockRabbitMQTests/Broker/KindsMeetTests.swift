@@ -75,7 +75,7 @@ extension LiveBrokerTests.KindsMeetTests {
             let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
             #expect(error.code == .incompatible)
             #expect(error.message.contains("made for RabbitMQ 4.0 or newer"), "\(error)")
-            #expect(error.message.contains("delete the queues \(objects.queue)"), "the way out: \(error)")
+            #expect(error.message.contains("delete \(objects.queue)"), "the way out: \(error)")
             await locks.shutdown()
         }
     }
@@ -90,7 +90,14 @@ extension LiveBrokerTests.KindsMeetTests {
                 """)
         let words = fault.otherKind(than: .token)
         #expect(words.contains("under RabbitMQ 3"))
-        #expect(try fault.remedy(for: ObjectNames("job", vhost: "/")).contains("to migrate"))
+        for mutex in RabbitMQLocks.Mutex.allCases {
+            #expect(try fault.remedy(for: ObjectNames("job", vhost: "/"), of: mutex).contains("to migrate"))
+        }
+    }
+
+    /// The same code is the answer when the broker allows no more queues.
+    @Test func aLimitIsNoOtherKind() {
+        #expect(!ChannelFault(code: 406, text: "PRECONDITION_FAILED - queue limit in vhost '/' (10) is reached").isOtherKind)
     }
 
     /// A lock's name is anybody's to choose, and is in the broker's words.

@@ -1,6 +1,7 @@
 import MQLock
-import MQLockRabbitMQ
 import Testing
+
+@testable import MQLockRabbitMQ
 
 /// A memory or disk alarm: the broker stops reading from connections that publish.
 extension TortureTests.FaultTests {
@@ -8,8 +9,7 @@ extension TortureTests.FaultTests {
         let node = try await PrivateNode.shared()
         let kind = fault == .memoryAlarm ? "memory" : "disk"
         try await strike(fault, on: node.broker) { stages in
-            do {
-                try await node.broker.raise(fault)
+            try await node.broker.during(fault) {
                 // Longer than a proof lasts: the holder is not mistaken for a dead one, nor the broker.
                 try await stages.each { stage in
                     try await stage.holderKeeps(for: .seconds(3))
@@ -18,7 +18,7 @@ extension TortureTests.FaultTests {
                     // A new name cannot be seeded; the wait says why.
                     let fresh = try LockName("\(stage.name)/fresh")
                     let refused = Contender(stage.program, fresh, within: .seconds(2))
-                    // A mutex that publishes at a grant has to wait; one that does not need not.
+                    // Nothing is published to hand a lock over.
                     if (try? await stage.waiter.lease(within: .seconds(2))) != nil {
                         try await stage.waiterIsServed("next, during the alarm")
                     }
@@ -28,10 +28,6 @@ extension TortureTests.FaultTests {
                     #expect(error.message.contains(kind), "\(stage.mutex): \(error)")
                 }
                 for stage in stages.all where stage.observation.waiter.isEmpty { stage.strike() }
-                try await node.broker.clear(fault)
-            } catch {
-                try await node.broker.clear(fault)
-                throw error
             }
             try await stages.each { stage in
                 if stage.observation.waiter.isEmpty {
@@ -48,47 +44,59 @@ extension TortureTests.FaultTests {
 }
 
 extension TortureTests {
-    /// A proof by the queue, where the queue confirms nothing.
+    /// A proof by the queue, where the queue answers nothing.
     @Suite struct QueueProofTests {}
 }
 
 extension TortureTests.QueueProofTests {
-    /// With `proof=quorum` the queue has to confirm: a holder whose renewals cannot complete gives up by its own clock,
-    /// though its session is as alive as ever. (An alarm stops them as a cut in a cluster does.)
-    @Test func whatTheQueueDoesNotConfirmIsLost() async throws {
-        let node = try await PrivateNode.shared()
-        try await node.broker.withName { name in
-            let query = "heartbeat=1&proof=quorum"
-            let locks = try node.broker.locks(query, mutex: .singleActiveConsumer)
-            let session = try node.broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
+    /// With `proof=quorum` the queue has to hand a message back: a holder whose queue does not gives up by its own clock,
+    /// though its session is as alive as ever. An alarm does not matter, for nothing is published.
+    @Test func whatTheQueueDoesNotProveIsLost() async throws {
+        let broker = try await PrivateNode.shared().broker
+        try await broker.withName { name in
+            let locks = try broker.locks("heartbeat=1&proof=quorum", mutex: .singleActiveConsumer)
+            let session = try broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
             let (holder, other) = (Contender(locks, name), Contender(session, try LockName("\(name)/other")))
             let lease = try await holder.lease()
             let free = try await other.lease()
-            // Longer than one completed publish proves: it is renewed.
-            try await Task.sleep(for: .seconds(4))
-            #expect(lease.isValid)
-            #expect(lease.remaining <= .milliseconds(1800), "no further than from the last renewal's sending")
-            do {
-                try await node.broker.raise(.diskAlarm)
-                let reason = try #require(try await lease.lossReason(within: .seconds(10)))
-                #expect(reason.kind == .proofOverdue)
-                #expect(reason.detail.contains("confirmed nothing"), "\(reason)")
-                #expect(!lease.isValid)
-                #expect(free.isValid, "a session's proof is enough for the other")
-                try await node.broker.clear(.diskAlarm)
-            } catch {
-                try await node.broker.clear(.diskAlarm)
-                throw error
+            try await broker.during(.diskAlarm) {
+                // Longer than one proof lasts.
+                try await Task.sleep(for: .seconds(4))
+                #expect(lease.isValid)
+                #expect(lease.remaining <= .milliseconds(1800), "no further than from the last sending")
             }
+            // As one that has lost its majority.
+            try await broker.queue(name, "suspend")
+            let reason = try #require(try await lease.lossReason(within: .seconds(10)))
+            #expect(reason.kind == .proofOverdue)
+            #expect(reason.detail.contains("confirmed nothing"), "\(reason)")
+            #expect(!lease.isValid)
+            #expect(free.isValid, "a session's proof is enough for the other")
+            try await broker.queue(name, "resume")
             #expect(try await holder.release()?.code == .lost)
             let again = Contender(locks, name)
-            #expect(
-                try await again.lease().fencingToken > lease.fencingToken, "what was confirmed late revived nothing")
+            #expect(try await again.lease().fencingToken > lease.fencingToken, "what came late revived nothing")
             #expect(try await again.release() == nil)
             #expect(try await other.release() == nil)
             for provider in [locks, session] { await provider.shutdown() }
-            node.broker.clean([other.name])
+            broker.clean([other.name])
         }
+    }
+}
+
+extension LiveBroker {
+    /// Stops and continues the process behind a quorum queue.
+    fileprivate func queue(_ name: LockName, _ verb: String) async throws {
+        try await ctl("eval", "sys:\(verb)(whereis('%2F_\(objects(name).queue)')).")
+    }
+
+    fileprivate func during(_ fault: Fault, _ body: () async throws -> Void) async throws {
+        try await raise(fault)
+        do { try await body() } catch {
+            try await clear(fault)
+            throw error
+        }
+        try await clear(fault)
     }
 }
 

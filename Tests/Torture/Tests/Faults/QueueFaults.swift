@@ -80,7 +80,7 @@ extension TortureTests.FaultTests {
             try await stages.each { stage in
                 let number = try stage.lease.fencingToken.rawValue + 64 * TokenNumber.step
                 try stage.publish(
-                    ["token", "sac", "seed"].map { MessageText($0, number, Nonce()).payload })
+                    ["token", "line", "proof"].map { MessageText($0, number, Nonce()).payload })
                 try await Task.sleep(for: .seconds(2))
                 if try stage.lease.isValid {
                     try await stage.holderKeeps(for: .seconds(1))
