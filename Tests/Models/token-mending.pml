@@ -1,38 +1,41 @@
 /*
- * Mending: the token queue of a lock was deleted by an operator, its register was not (token message, protocol
- * section 4.3, and our extension of it). Without mending the register names a token that is gone, and the lock is lost.
+ * Mending (token message, protocol section 4.3): the token is gone, purged, deleted with its queue or dropped by a policy,
+ * and its register is not. Without mending the register names a token that is no more, and the lock is lost.
  *
  * What is modelled
  *   token queue    may be absent; deleting it removes its messages and cancels its consumers in one step
- *   register       absent, or the nonce it was declared with first; deleting it cancels its consumers (pins) in one step
+ *   register       absent, or the nonce it was declared with first; deleting it cancels its consumers (pins) in one step.
+ *                  Whose pin goes is told; its lease ends then.
  *   mend queue     exclusive, freed when its owner dies
  *   publish        travels apart (publish connection): lands at any time, also after its sender died or gave up on it,
  *                  into whatever queue exists then; into no queue it is returned; or it is lost
  *   token          is at one place; any ready token may be delivered next (no order is relied upon)
  *   nonce          fresh for every publish; one that nothing refers to any more is used again, to keep the model finite
- *   contender      START: register absent: SEED; else consume the token queue, 404: MEND. Whoever is delivered a token
- *                  pins the register, verifies by a declare, and is granted if pin, token and consumer are still there.
- *                  A session that keeps its pin does not verify the same nonce again. Crashes at every step.
+ *   contender      START: register absent: SEED; else it stands in line, and makes the token queue for that if there is
+ *                  none. Whoever is delivered a token pins the register, verifies by a declare, and is granted if pin, token
+ *                  and consumer are still there. A session that keeps its pin does not verify the same nonce again. Crashes
+ *                  at every step.
+ *   waiting long   a hold is bounded, and the line is served in order. So whoever has stood in it longer than all who were
+ *                  before it can have held, and was delivered nothing, knows that there is no token, ready or held. That
+ *                  is the condition here; there is no clock. It may act on it at any time later.
+ *   mending        takes the mend queue; is a register there, it is deleted; gives the mend queue back; from START again
  *
  * Checked
  *   exclusion      never two granted (assert in GRANT)
  *   no harm        mending never takes a lease from a holder (assert in delete_register; off with -DLOSSOK)
- *   -DCALM         from some moment on there are no faults; then somebody is granted (assert in Calm). This does not
- *                  hold in full: A has seeded and not yet declared the register when the operator deletes the token
- *                  queue; B, who saw no register before, makes the token queue anew and seeds; A declares the register
- *                  with its dead nonce; B's token is stale. Queue and register exist, so nobody mends, and no token is
- *                  valid. Deleting the token queue once more cures it. With -DTIMELY it holds.
+ *   -DCALM         from some moment on there are no faults; then somebody is granted (assert in Calm)
  *
- * Bounds: -DN contenders, -DCRASHES, -DDELETIONS by the operator, -DLOSSES (publishes given up), -DPUBS nonces each.
+ * Bounds: -DN contenders, -DCRASHES, -DPURGES and -DDELETIONS by the operator, -DLOSSES (publishes given up), -DPUBS nonces
+ * each.
  *
  * Switches (see `run` for what each must show)
- *   -DNOMEND       the register is never deleted                       -DNOMUTEX     mending without the mend queue
- *   -DCHECKFIRST   both checks before the mend queue is taken          -DORDER21     token queue checked before register
- *   -DNOVERIFY     a grant without a look at the register              -DNOPIN       no consumer on the register
- *   -DPINLATE      the pin is taken after the verifying declare        -DLATEDELETE  a dead mender's delete of the register
- *                                                                                    may be executed later
- *   -DTIMELY       nobody declares the register with the nonce of a token whose queue has gone, and nobody declares the
- *                  token queue on an old look at the register: what sessions that are cancelled in time achieve
+ *   -DIMPATIENT    waits less than that: mends though there may be a token        -DNOMEND     never mends
+ *   -DSAME         deletes only the register that was there when it began to      -DNOMUTEX    mends without the mend queue
+ *                  wait: its nonce is read from a refusal                         -DNOPIN      no consumer on the register
+ *   -DNOTICE       that a pin has gone is told later; the mender pauses until     -DNOPAUSE    it does not
+ *                  all have been told                                             -DPINLATE    the pin is taken after the
+ *   -DLATEDELETE   a dead mender's delete of the register may be executed later               verifying declare
+ *   -DNOVERIFY     a grant without a look at the register
  */
 #ifndef N
 #define N 2
@@ -43,8 +46,11 @@
 #ifndef CRASHES
 #define CRASHES 1
 #endif
+#ifndef PURGES
+#define PURGES 1
+#endif
 #ifndef DELETIONS
-#define DELETIONS 1
+#define DELETIONS 0
 #endif
 #ifndef LOSSES
 #define LOSSES 1
@@ -69,7 +75,9 @@ bool consuming[N];              /* consumer on the token queue */
 bool pin[N];                    /* consumer on the register */
 byte cache[N];                  /* nonce verified under the pin that still stands, or NONE */
 bool granted[N];
-byte crashes = 0, deletions = 0, losses = 0;
+bool doomed[N];                 /* its pin has gone, and it has not been told */
+byte known[N];                  /* -DSAME: the register's nonce when it began to wait */
+byte crashes = 0, purges = 0, deletions = 0, losses = 0;
 bool late = false;              /* a dead mender's delete of the register is under way */
 bool calm = false, got = false;
 bool spent = false;             /* a contender ran out of nonces and takes no more part */
@@ -77,6 +85,26 @@ byte i = 0, k = 0;
 
 #define MAYCRASH (!calm && crashes < CRASHES)
 #define MINE(n) (at[n] == HELD + c)
+#define THERE(n) (at[n] >= READY)
+#if N*PUBS > 4
+#define TOKENS (THERE(0) || THERE(1) || THERE(2) || THERE(3) || THERE(4) || THERE(5))
+#elif N*PUBS > 3
+#define TOKENS (THERE(0) || THERE(1) || THERE(2) || THERE(3))
+#else
+#define TOKENS (THERE(0) || THERE(1) || THERE(2))
+#endif
+#ifdef NOMEND
+#define MAY_MEND false
+#elif defined(IMPATIENT)
+#define MAY_MEND true
+#else
+#define MAY_MEND !TOKENS
+#endif
+#if N == 3
+#define ALL_TOLD !(doomed[0] || doomed[1] || doomed[2])
+#else
+#define ALL_TOLD !(doomed[0] || doomed[1])
+#endif
 
 inline delete_register() {
     reg = NONE;
@@ -88,7 +116,12 @@ inline delete_register() {
 #ifndef LOSSOK
             assert(!granted[i]);
 #endif
-            pin[i] = false; granted[i] = false; cache[i] = NONE
+            pin[i] = false; cache[i] = NONE;
+#ifdef NOTICE
+            doomed[i] = granted[i]
+#else
+            granted[i] = false
+#endif
         :: else
         fi;
         i++
@@ -102,7 +135,7 @@ inline delete_queue() {
     i = 0;
     do :: i < NONCES -> if :: at[i] >= READY -> at[i] = GONE :: else fi; i++ :: else -> break od;
     i = 0;
-    do :: i < N -> consuming[i] = false; granted[i] = false; i++ :: else -> break od;
+    do :: i < N -> consuming[i] = false; granted[i] = false; doomed[i] = false; i++ :: else -> break od;
     i = 0
 }
 
@@ -111,7 +144,7 @@ inline close() {
     i = 0;
     do :: i < NONCES -> if :: MINE(i) -> at[i] = READY :: else fi; i++ :: else -> break od;
     i = 0;
-    consuming[c] = false; granted[c] = false; about[c] = NONE; sent[c] = NONE; answer[c] = 0
+    consuming[c] = false; granted[c] = false; doomed[c] = false; about[c] = NONE; sent[c] = NONE; answer[c] = 0
 }
 
 /* n = a nonce of c's own that nothing refers to, NONE if there is none. */
@@ -122,7 +155,7 @@ inline fresh(n) {
         if :: at[c*PUBS+i] == GONE && reg != c*PUBS+i -> n = c*PUBS+i :: else fi;
         k = 0;
         do
-        :: k < N -> if :: n != NONE && (cache[k] == n || about[k] == n) -> n = NONE :: else fi; k++
+        :: k < N -> if :: n != NONE && (cache[k] == n || about[k] == n || known[k] == n) -> n = NONE :: else fi; k++
         :: else -> break
         od;
         if :: n != NONE -> break :: else fi;
@@ -144,8 +177,11 @@ START:
 
 CONSUME:
     if
-    :: atomic { queue -> consuming[c] = true }
-    :: atomic { !queue -> goto MEND }
+    :: atomic { queue = true; consuming[c] = true;
+#ifdef SAME
+        known[c] = reg
+#endif
+        }
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
 WAIT:
@@ -163,6 +199,7 @@ WAIT:
     :: atomic { consuming[c] && at[5] == READY -> t = 5; at[t] = HELD + c; about[c] = t; break }
 #endif
     :: atomic { !consuming[c] -> goto START }
+    :: atomic { MAY_MEND && consuming[c] && !(calm && got) -> goto MEND }
     :: atomic { calm && got -> goto END }
     :: atomic { MAYCRASH -> goto CRASH }
     od;
@@ -183,12 +220,7 @@ VERIFY:
     fi;
     if
     :: atomic { MAYCRASH -> goto CRASH }
-#ifdef TIMELY
-    :: atomic { !consuming[c] -> about[c] = NONE; t = NONE; goto START }
-    :: atomic { consuming[c] ->
-#else
     :: atomic {
-#endif
             if
             :: reg == NONE -> reg = t
             :: reg == t
@@ -239,42 +271,22 @@ GRANT:
     fi;
 
 MEND:
-#ifdef NOMEND
-    atomic { queue = true; goto CONSUME };
-#else
-#ifdef CHECKFIRST
-    if
-    :: atomic { reg == NONE || queue -> goto START }
-    :: atomic { reg != NONE && !queue }
-    fi;
-#endif
 #ifndef NOMUTEX
     if
     :: atomic { mend == NONE -> mend = c }
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
 #endif
-#ifndef CHECKFIRST
-#ifdef ORDER21
     if
-    :: atomic { queue -> goto UNMEND }
-    :: atomic { !queue }
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-#endif
-    if
+#ifdef SAME
+    :: atomic { reg == NONE || reg != known[c] -> goto UNMEND }
+    :: atomic { reg != NONE && reg == known[c] }
+#else
     :: atomic { reg == NONE -> goto UNMEND }
     :: atomic { reg != NONE }
+#endif
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
-#ifndef ORDER21
-    if
-    :: atomic { queue -> goto UNMEND }
-    :: atomic { !queue }
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-#endif
-#endif
     if
     :: atomic { delete_register() }
     :: atomic { MAYCRASH ->
@@ -285,20 +297,17 @@ MEND:
     fi;
 UNMEND:
     if
-    :: atomic { if :: mend == c -> mend = NONE :: else fi }
+#if defined(NOTICE) && !defined(NOPAUSE)
+    :: atomic { ALL_TOLD -> if :: mend == c -> mend = NONE :: else fi; close(); t = NONE; known[c] = NONE; goto START }
+#else
+    :: atomic { if :: mend == c -> mend = NONE :: else fi; close(); t = NONE; known[c] = NONE; goto START }
+#endif
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
-    goto START;
-#endif
 
 SEED:
     if
-#ifdef TIMELY
-    :: atomic { reg == NONE -> queue = true; consuming[c] = true }
-    :: atomic { reg != NONE -> goto START }
-#else
     :: atomic { queue = true }
-#endif
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
 PUBLISH:
@@ -318,12 +327,7 @@ PUBLISH:
     fi;
     if
     :: atomic { MAYCRASH -> goto CRASH }
-#ifdef TIMELY
-    :: atomic { !consuming[c] -> close(); t = NONE; goto START }
-    :: atomic { consuming[c] ->
-#else
     :: atomic {
-#endif
         if :: reg == NONE -> reg = t :: else fi; close(); t = NONE; goto CONSUME }
     fi;
 
@@ -334,7 +338,7 @@ CRASH:
     atomic {
         crashes++;
         close();
-        pin[c] = false; cache[c] = NONE; t = NONE;
+        pin[c] = false; cache[c] = NONE; known[c] = NONE; t = NONE;
         if :: mend == c -> mend = NONE :: else fi;
         goto START
     };
@@ -372,8 +376,23 @@ end: do
 proctype Operator() {
 end: do
     :: atomic { !calm && deletions < DELETIONS && queue -> deletions++; delete_queue() }
+    :: atomic { !calm && purges < PURGES && queue -> purges++; i = 0;
+        do :: i < NONCES -> if :: at[i] == READY -> at[i] = GONE :: else fi; i++ :: else -> break od;
+        i = 0 }
     od
 }
+
+#ifdef NOTICE
+proctype Teller() {
+end: do
+    :: atomic { doomed[0] -> doomed[0] = false; granted[0] = false }
+    :: atomic { doomed[1] -> doomed[1] = false; granted[1] = false }
+#if N == 3
+    :: atomic { doomed[2] -> doomed[2] = false; granted[2] = false }
+#endif
+    od
+}
+#endif
 
 #ifdef LATEDELETE
 proctype Late() {
@@ -395,10 +414,13 @@ init {
     atomic {
         byte c = 0;
         do
-        :: c < N -> sent[c] = NONE; cache[c] = NONE; about[c] = NONE; run Contender(c); c++
+        :: c < N -> sent[c] = NONE; cache[c] = NONE; about[c] = NONE; known[c] = NONE; run Contender(c); c++
         :: else -> break
         od;
         run Net(); run Operator();
+#ifdef NOTICE
+        run Teller();
+#endif
 #ifdef LATEDELETE
         run Late();
 #endif

@@ -10,11 +10,6 @@
  *                  whoever is delivered a token declares the register with it before the grant: refused means stale, acked
  *                  away. Crashes at every step; a crash returns the token.
  *
- *   -DCLASSIC      classic queues: a token that comes back by a crash is marked as redelivered, and whoever is delivered such a
- *                  one mints it anew before a grant: asks the register (refused: stale), deletes it, publishes with a fresh
- *                  nonce, waits for the confirm, declares the register with that, acks the old one. A publish whose fate is
- *                  not known makes the minter give the old token back as it came.
- *
  * Checked
  *   exclusion      never two granted (assert in GRANT)
  *   -DCALM         from some moment on there are no faults; then somebody is granted (assert in Calm)
@@ -25,11 +20,6 @@
  *   -DHOMEDOWN     the register's node may be down once: a passive declare answers "not found", others are not answered.
  *                  Must hold.
  *   -DNOVERIFY     the receiver does not look at the register. Must be refuted.
- *                  -DCALM is refuted: a seeder that is overtaken between its confirm and its declaration, by another's
- *                  seeding, its holder's death and its minting, names a token that was dropped as stale in between.
- *   -DTIMELY       no seeder is overtaken so far. Must hold, with -DCALM too.
- *   -DCLASSIC -DNOASK  a redelivered token is minted without asking the register. Must be refuted.
- *   -DCLASSIC -DKEEP   the register is not deleted, so that it never names the new token. Must be refuted (-DCALM).
  *   -DMUTEX        the design that was given up: an exclusive queue (freed when its owner dies) as the seeding mutex,
  *                  draining before seeding, the register a mere flag. Must be refuted, also
  *   -DMUTEX -DRECHECK  with a second look at the flag once the mutex is owned.
@@ -63,7 +53,6 @@ byte at[NONCES];
 byte published[N];              /* how many nonces of its own each contender has used */
 bool confirmed[N];              /* the latest one landed */
 bool granted[N];
-bool back[NONCES];              /* redelivered */
 byte crashes = 0, losses = 0;
 bool calm = false, got = false;
 byte i = 0, k = 0;
@@ -112,12 +101,7 @@ PUBLISH:
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
     if
-#ifdef TIMELY
-    :: atomic { !down && reg == NONE && at[LATEST] != USED -> reg = LATEST }
-    :: atomic { at[LATEST] == USED -> goto START }
-#else
     :: atomic { !down && reg == NONE -> reg = LATEST }
-#endif
     :: atomic { !down && reg != NONE }
     :: atomic { MAYCRASH -> goto CRASH }
     fi;
@@ -140,9 +124,6 @@ WAIT:
     :: atomic { calm && got -> goto END }
     :: atomic { MAYCRASH -> goto CRASH }
     od;
-#if defined(CLASSIC) && defined(NOASK)
-    if :: back[t] -> goto MINT :: else fi;
-#endif
 #if !defined(MUTEX) && !defined(NOVERIFY)
     if
     :: atomic { !down && reg == NONE -> reg = t }
@@ -152,38 +133,6 @@ WAIT:
     fi;
 #endif
 
-#ifdef CLASSIC
-    if :: !back[t] -> goto GRANT :: else fi;
-MINT:
-    if
-#ifdef KEEP
-    :: skip
-#else
-    :: atomic { reg = NONE }
-#endif
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-    if
-    :: atomic { published[c] < PUBS -> published[c]++; at[LATEST] = FLYING; confirmed[c] = false }
-    :: atomic { published[c] == PUBS -> at[t] = READY; t = NONE; goto END }
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-    if
-    :: atomic { confirmed[c] }
-    :: atomic { !confirmed[c] && !calm && losses < LOSSES -> losses++; at[t] = READY; t = NONE; goto START }
-    :: atomic { !confirmed[c] && at[LATEST] == USED -> at[t] = READY; t = NONE; goto START }        /* lost */
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-    if
-    :: atomic { reg == NONE -> reg = LATEST }
-    :: atomic { reg != NONE }
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-    if
-    :: atomic { at[t] = USED; back[t] = false; t = NONE; goto WAIT }
-    :: atomic { MAYCRASH -> goto CRASH }
-    fi;
-#endif
 
 GRANT:
     atomic {
@@ -202,9 +151,6 @@ GRANT:
 CRASH:
     atomic {
         crashes++;
-#ifdef CLASSIC
-        if :: t != NONE -> back[t] = true :: else fi;
-#endif
         if :: t != NONE -> at[t] = READY; t = NONE :: else fi;
         if :: mutex == c -> mutex = NONE :: else fi;
         granted[c] = false; confirmed[c] = false;

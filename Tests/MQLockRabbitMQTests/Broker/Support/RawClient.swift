@@ -18,7 +18,11 @@ struct RawClient {
         var code: UInt16 = 0
     }
 
+    /// Deliveries that came while something else was awaited.
+    private final class Inbox { var deliveries: [Delivery] = [] }
+
     private let connection: AMQPConnection
+    private let inbox = Inbox()
 
     /// Runs `body` with a fresh connection, on one thread from beginning to end.
     static func run<Result>(_ uri: String, _ body: (RawClient) throws -> Result) throws -> Result {
@@ -50,6 +54,7 @@ struct RawClient {
 
     /// The version that the broker names.
     var brokerVersion: String? { connection.server.version }
+    var version: BrokerVersion { BrokerVersion(announced: brokerVersion) }
 
     func declare(
         _ queue: String, durable: Bool = true, exclusive: Bool = false, arguments: [String: FieldValue]
@@ -115,12 +120,27 @@ struct RawClient {
     }
 
     /// The bodies of the next so many deliveries.
-    func deliveries(_ count: Int) throws -> [[UInt8]] {
-        var bodies: [[UInt8]] = []
-        return try answer { inbound in
-            if case .delivery(_, let delivery) = inbound { bodies.append(delivery.body) }
-            return bodies.count == count ? bodies : nil
+    func deliveries(_ count: Int) throws -> [[UInt8]] { try received(count).map(\.body) }
+
+    /// The next so many deliveries, also those that came before this was called.
+    func received(_ count: Int) throws -> [Delivery] {
+        if inbox.deliveries.count < count {
+            // All but the last are kept by `answer`.
+            try answer { inbound -> Void? in
+                guard case .delivery(_, let delivery) = inbound, inbox.deliveries.count == count - 1 else { return nil }
+                inbox.deliveries.append(delivery)
+                return ()
+            }
         }
+        defer { inbox.deliveries.removeFirst(count) }
+        return Array(inbox.deliveries.prefix(count))
+    }
+
+    /// What has been delivered and not been taken from here, once the broker has answered a question.
+    func pending() throws -> [Delivery] {
+        try connection.basicQos(1, prefetch: 8)
+        try answer { if case .qosOK = $0 { () } else { nil } }
+        return inbox.deliveries
     }
 
     /// Stands in the queue's line until something is delivered; acknowledges nothing.
@@ -149,9 +169,31 @@ struct RawClient {
         try connection.basicAck(1, deliveryTag: delivery.deliveryTag)
     }
 
+    /// Puts a delivery back.
+    func putBack(_ delivery: Delivery) throws {
+        try connection.basicNack(1, deliveryTag: delivery.deliveryTag, requeue: true)
+    }
+
     func closeChannel() throws {
         try connection.channelClose(1)
         try answer { if case .channelCloseOK = $0 { () } else { nil } }
+    }
+
+    /// The channel anew, after `closeChannel`.
+    func openChannel() throws {
+        try connection.channelOpen(1)
+        try answer { if case .channelOpenOK = $0 { () } else { nil } }
+    }
+
+    /// Says goodbye and closes the connection.
+    func closeConnection() { connection.close() }
+
+    /// Declares a direct exchange, which goes with the last queue that is bound to it, and binds the queue by its name.
+    func bind(_ queue: String, to exchange: String) throws {
+        try connection.exchangeDeclare(1, exchange, type: "direct", durable: true, autoDelete: true)
+        try answer { if case .exchangeDeclareOK = $0 { () } else { nil } }
+        try connection.queueBind(1, queue, exchange: exchange, routingKey: queue)
+        try answer { if case .queueBindOK = $0 { () } else { nil } }
     }
 
     /// Closes the socket without a word.
@@ -160,9 +202,21 @@ struct RawClient {
     /// Leaves the socket to whoever takes it; what this client does from then on reaches nobody.
     func leave(to take: (Int32) throws -> Void) throws {
         try take(connection.socketDescriptor)
-        let nowhere = open("/dev/null", O_RDWR)
-        dup2(nowhere, connection.socketDescriptor)
+        let nowhere = open("/dev/null", O_RDWR | O_CLOEXEC)
+        // The library has a descriptor of its own, by which the end of this client would reach the broker.
+        for descriptor in Self.descriptors(ofWhatIs: connection.socketDescriptor) { dup2(nowhere, descriptor) }
         close(nowhere)
+    }
+
+    /// All our descriptors of one socket.
+    private static func descriptors(ofWhatIs socket: Int32) -> [Int32] {
+        func identity(_ descriptor: Int32) -> [UInt64]? {
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else { return nil }
+            return [UInt64(status.st_dev), UInt64(status.st_ino)]
+        }
+        let wanted = identity(socket)
+        return (0..<getdtablesize()).filter { identity($0) == wanted }
     }
 
     @discardableResult
@@ -175,6 +229,8 @@ struct RawClient {
             try connection.readAvailable { inbound in
                 if let picked = pick(inbound) {
                     result = result ?? picked
+                } else if case .delivery(_, let delivery) = inbound {
+                    inbox.deliveries.append(delivery)
                 } else if case .channelClosed(_, let code, let text, _, _) = inbound {
                     refused = Refused(description: "\(code) \(text)", code: code)
                 }
