@@ -98,16 +98,16 @@ private struct SupervisedContender: BrokerContender {
 
     init(_ lifetime: Lifetime) { self.lifetime = lifetime }
 
-    func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
+    func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         guard let record = try await lifetime.supervisor.acquire(name, waits: true, deadline: deadline) else {
             preconditionFailure("a wait for \(name) ended without a lock")
         }
         return record
     }
 
-    func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
+    func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
         try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
-    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async { await lifetime.supervisor.release(record) }
+    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async { await lifetime.supervisor.release(record) }
 }

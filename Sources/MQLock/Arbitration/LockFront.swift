@@ -2,13 +2,13 @@
 package protocol BrokerContender: Sendable {
     /// Waits at the broker until granted. Goes back in line by itself after a reconnect; on cancellation or at the
     /// deadline leaves nothing behind: a grant in flight is put back at once.
-    func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord
+    func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord
 
     /// Asks once; nil when somebody else has it.
-    func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord?
+    func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord?
 
     /// Gives a grant back, or forgets it after a loss. Not cut short by cancellation.
-    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async
+    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async
 }
 
 /// What every adapter does the same way: local arbitration, deadlines, events, and the held lock around a grant.
@@ -39,7 +39,7 @@ package final class LockFront: Sendable {
             guard !Task.isCancelled else { throw .cancelled(name) }
             let ticket = try await arbiter.enter(name, deadline: deadline)
             let record = try await contending(ticket) { () throws(LockError) in
-                try await contender.contend(for: name, deadline: deadline)
+                try await contender.acquire(name, until: deadline)
             }
             return try await hold(record, ticket, call)
         } catch {
@@ -54,7 +54,7 @@ package final class LockFront: Sendable {
             guard !Task.isCancelled else { throw .cancelled(name) }
             if let ticket = arbiter.tryEnter(name) {
                 let record = try await contending(ticket) { () throws(LockError) in
-                    try await contender.tryOnce(for: name)
+                    try await contender.tryAcquire(name)
                 }
                 if let record { return try await hold(record, ticket, call) }
                 arbiter.leave(ticket)
@@ -91,7 +91,7 @@ package final class LockFront: Sendable {
         guard !Task.isCancelled else {
             // Granted and cancelled at once: the caller asked for nothing to be held.
             let lost = record.beginRelease()
-            await contender.end(record, lost.map { .lost($0) } ?? .released)
+            await contender.release(record, lost.map { .lost($0) } ?? .released)
             arbiter.leave(ticket)
             throw .cancelled(record.name)
         }
@@ -112,7 +112,7 @@ package final class LockFront: Sendable {
         }
         return HeldLock(
             Hold(record) { [contender, arbiter, relay, owner, clock] record, ending in
-                await contender.end(record, ending)
+                await contender.release(record, ending)
                 arbiter.leave(ticket, heldUntil: record.endedAt)
                 let kind: LockEvent.Kind
                 switch ending {

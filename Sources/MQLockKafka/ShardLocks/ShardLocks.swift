@@ -49,7 +49,7 @@ private struct ShardContender: BrokerContender {
 
     init(_ ownership: ShardOwnership) { self.ownership = ownership }
 
-    func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
+    func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         let shard = Int32(ownership.shard(of: name))
         // Mostly it is owned, and nothing has to be watched.
         if let record = ownership.board.hold(shard)?.grant(name) { return record }
@@ -64,11 +64,11 @@ private struct ShardContender: BrokerContender {
         }.record
     }
 
-    func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
+    func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
         try await ownership.grant(name).record
     }
 
-    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
+    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async {
         // When the shard's ownership has ended, so has the lease.
         ownership.board.hold(Int32(ownership.shard(of: record.name)))?.release(record)
     }

@@ -14,8 +14,8 @@ enum TokenNumber {
         step: step, carrier: "the lock's token", remedy: "delete the lock's queues on the broker")
 
     /// The number to publish at this time, in milliseconds since 1970: at least one hand-over above the largest seen.
-    static func seed(above largest: FencingToken?, at now: Int64 = WallClock.now) throws(LockError) -> UInt64 {
-        try numbering.next(above: largest?.rawValue, at: now)
+    static func seed(above largest: UInt64?, at now: Int64 = WallClock.now) throws(LockError) -> UInt64 {
+        try numbering.next(above: largest, at: now)
     }
 
     /// The fencing token of a delivery: the number in the message and the broker's own count of returns.

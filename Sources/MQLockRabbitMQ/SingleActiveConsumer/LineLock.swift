@@ -221,7 +221,7 @@ class LineLock: BrokerLock {
             do throws(LockError) {
                 // A queue that was made anew may begin below what this process has seen of the name.
                 let largest = [line.fence, locks.largest[name]].compactMap(\.self).max()
-                let number = try TokenNumber.seed(above: largest)
+                let number = try TokenNumber.seed(above: largest?.rawValue)
                 message = LineMessage(.token, number: number, nonce: nonce)
             } catch {
                 // A holder that cannot renew ends at the limit of its hold.

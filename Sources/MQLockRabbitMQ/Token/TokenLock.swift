@@ -203,7 +203,7 @@ final class TokenLock: BrokerLock {
     private func seed() {
         let message: TokenMessage
         do throws(LockError) {
-            let number = try TokenNumber.seed(above: locks.largest[name])
+            let number = try TokenNumber.seed(above: locks.largest[name]?.rawValue)
             message = TokenMessage(number: number, nonce: Nonce())
         } catch {
             turnAway(error)

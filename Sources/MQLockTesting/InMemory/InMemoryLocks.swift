@@ -81,14 +81,14 @@ final class InMemoryEndpoint: BrokerContender {
         }
     }
 
-    func contend(for name: LockName, deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
+    func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         guard let record = try await ask(name, once: false, deadline: deadline) else {
             throw LockError(.internalError, "the in-memory broker refused a contender that waits for \(name)")
         }
         return record
     }
 
-    func tryOnce(for name: LockName) async throws(LockError) -> LeaseRecord? {
+    func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
         try await ask(name, once: true, deadline: nil)
     }
 
@@ -123,7 +123,7 @@ final class InMemoryEndpoint: BrokerContender {
         return try outcome.get()
     }
 
-    func end(_ record: LeaseRecord, _ ending: Hold.Ending) async {
+    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async {
         switch ending {
         case .lost:
             post { client, now in
