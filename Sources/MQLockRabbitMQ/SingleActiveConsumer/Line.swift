@@ -121,7 +121,8 @@ struct Line: Sendable {
         case .outcome(let publication, let nonce, let outcome): return published(publication, nonce, outcome)
         case .cancelledByBroker: return cancelledByBroker()
         case .channelClosed(let fault): return channelClosed(fault)
-        case .channelUnavailable: return pause()
+        // Timers of this attempt may run already; they end with a channel, also with one that there never was.
+        case .channelUnavailable: return restart()
         case .timer(let timer): return elapsed(timer)
         }
     }
@@ -251,7 +252,7 @@ extension Line {
         switch (before, fault.code) {
         case (.out, _): return []
         case (.first, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
-        case (_, ChannelFault.outOfChannels.code): return refuse(fault, doing: "opening a channel")
+        case (_, ChannelFault.outOfChannels.code): return [.closeChannel] + refuse(fault, doing: "opening a channel")
         case (_, ChannelFault.unanswered):
             return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")] + pause()
         // Gone since; made anew the next time.
@@ -368,7 +369,8 @@ extension Line {
         case .preparing(var place), .first(var place):
             if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
             replace(place)
-        case .out, .pausing, .declaring, .waiting: preconditionFailure("a \(publication) is published in \(state)")
+        // A grant that comes to nothing gives the place up before we are told. What is published then is surplus.
+        case .out, .pausing, .declaring, .waiting: break
         }
         return []
     }
