@@ -297,6 +297,8 @@ extension Line {
     private mutating func contended() -> [Action] {
         guard wanted == .tryAcquire else { return [] }
         wanted = nil
+        // The next try looks first: where all try and nobody waits, nobody else would seed a queue that has lost its token.
+        isKnown = false
         return leave() + [.contended]
     }
 }
