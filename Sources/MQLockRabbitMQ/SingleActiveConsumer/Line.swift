@@ -50,6 +50,11 @@ struct Line: Sendable {
         var exchange: Nonce?
         var wantsExchange: Bool
         var companion: Companion?
+
+        /// Whether something that was published has yet to be delivered.
+        var isAwaiting: Bool {
+            if case .published = companion { true } else { exchange != nil }
+        }
     }
 
     /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
@@ -278,6 +283,8 @@ extension Line {
         case (.exchange, .first(var place)):
             place.wantsExchange = true
             return publishWanted(place)
+        // Confirmed, and not delivered: somebody else is first.
+        case (.retry, .preparing(let place)) where place.isAwaiting: return restart()
         case (.retry, .first(let place)), (.retry, .preparing(let place)): return publishWanted(place)
         case (.companion, .first(var place)):
             guard case .here(let nonce, let delivery, let count) = place.companion else { return [] }
@@ -390,7 +397,7 @@ extension Line {
         case .exchange, .companion, .seed: return []
         }
         switch outcome {
-        case .arrived: return []
+        case .arrived: return isFirst ? [] : [.start(.retry)]
         case .refused(let fault) where !isFirst && publication == .companion:
             return refuse(fault, doing: "publishing the hold's proof")
         case .refused where !isFirst:
@@ -413,6 +420,9 @@ extension Line {
             // In between it was somebody else's, and so was the place.
             guard !redelivered else { return losePlace("the broker delivered a fresh token anew") }
             return exchange(place, for: Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear))
+        // The place may have been lost before the grant, and this be what has become of the lock since. It stays.
+        case .token(_, let fence, _) where !isFirst && redelivered && fence > place.token.fence:
+            return [.acknowledge(place.token.delivery)] + restart()
         // Whatever its number, and whether it came before or not: no evidence of anything †.
         case .token: return [.acknowledge(delivery)]
         case .absurd: return [.acknowledge(delivery), .report("a token with a number that cannot be")]
@@ -435,7 +445,7 @@ extension Line {
         place.exchange = nil
         place.wantsExchange = false
         failures = 0
-        guard isFirst else { return [.acknowledge(old)] + prepare(place) }
+        guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
         return [.acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
     }
 
@@ -454,7 +464,7 @@ extension Line {
         var place = place
         place.companion = .here(nonce, delivery: delivery, count: count)
         failures = 0
-        guard isFirst else { return [.proven] + prepare(place) }
+        guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
         state = .first(place)
         return [.proven, .start(.companion)]
     }
