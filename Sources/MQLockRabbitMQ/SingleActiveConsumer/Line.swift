@@ -137,7 +137,9 @@ struct Line: Sendable {
 
 extension Line {
     private mutating func begin(_ wanted: Wanted) -> [Action] {
-        guard self.wanted == nil, state == .out else { preconditionFailure("a second contender for one name in \(state)") }
+        guard self.wanted == nil, state == .out else {
+            preconditionFailure("a second contender for one name in \(state)")
+        }
         self.wanted = wanted
         (seedRound, failures) = (0, 0)
         return (wanted == .tryAcquire ? [.start(.limit)] : []) + join()
