@@ -60,7 +60,7 @@ extension Line {
         case companion
         /// Until what the queue has proven is over.
         case proof
-        /// Until we publish again what did not arrive.
+        /// Until we publish again what did not arrive; before a grant also until what has arrived should be here.
         case retry
     }
 

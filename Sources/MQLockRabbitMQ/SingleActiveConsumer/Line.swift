@@ -50,6 +50,11 @@ struct Line: Sendable {
         var exchange: Nonce?
         var wantsExchange: Bool
         var companion: Companion?
+
+        /// Whether something that was published has yet to be delivered.
+        var isAwaiting: Bool {
+            if case .published = companion { true } else { exchange != nil }
+        }
     }
 
     /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
@@ -121,7 +126,8 @@ struct Line: Sendable {
         case .outcome(let publication, let nonce, let outcome): return published(publication, nonce, outcome)
         case .cancelledByBroker: return cancelledByBroker()
         case .channelClosed(let fault): return channelClosed(fault)
-        case .channelUnavailable: return pause()
+        // Timers of this attempt may run already; they end with a channel, also with one that there never was.
+        case .channelUnavailable: return restart()
         case .timer(let timer): return elapsed(timer)
         }
     }
@@ -131,7 +137,9 @@ struct Line: Sendable {
 
 extension Line {
     private mutating func begin(_ wanted: Wanted) -> [Action] {
-        guard self.wanted == nil, state == .out else { preconditionFailure("a second contender for one name in \(state)") }
+        guard self.wanted == nil, state == .out else {
+            preconditionFailure("a second contender for one name in \(state)")
+        }
         self.wanted = wanted
         (seedRound, failures) = (0, 0)
         return (wanted == .tryAcquire ? [.start(.limit)] : []) + join()
@@ -251,7 +259,7 @@ extension Line {
         switch (before, fault.code) {
         case (.out, _): return []
         case (.first, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
-        case (_, ChannelFault.outOfChannels.code): return refuse(fault, doing: "opening a channel")
+        case (_, ChannelFault.outOfChannels.code): return [.closeChannel] + refuse(fault, doing: "opening a channel")
         case (_, ChannelFault.unanswered):
             return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")] + pause()
         // Gone since; made anew the next time.
@@ -277,6 +285,8 @@ extension Line {
         case (.exchange, .first(var place)):
             place.wantsExchange = true
             return publishWanted(place)
+        // Confirmed, and not delivered: somebody else is first.
+        case (.retry, .preparing(let place)) where place.isAwaiting: return restart()
         case (.retry, .first(let place)), (.retry, .preparing(let place)): return publishWanted(place)
         case (.companion, .first(var place)):
             guard case .here(let nonce, let delivery, let count) = place.companion else { return [] }
@@ -296,6 +306,8 @@ extension Line {
     private mutating func contended() -> [Action] {
         guard wanted == .tryAcquire else { return [] }
         wanted = nil
+        // The next try looks first: where all try and nobody waits, nobody else would seed a queue that has lost its token.
+        isKnown = false
         return leave() + [.contended]
     }
 }
@@ -368,7 +380,8 @@ extension Line {
         case .preparing(var place), .first(var place):
             if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
             replace(place)
-        case .out, .pausing, .declaring, .waiting: preconditionFailure("a \(publication) is published in \(state)")
+        // A grant that comes to nothing gives the place up before we are told. What is published then is surplus.
+        case .out, .pausing, .declaring, .waiting: break
         }
         return []
     }
@@ -386,7 +399,7 @@ extension Line {
         case .exchange, .companion, .seed: return []
         }
         switch outcome {
-        case .arrived: return []
+        case .arrived: return isFirst ? [] : [.start(.retry)]
         case .refused(let fault) where !isFirst && publication == .companion:
             return refuse(fault, doing: "publishing the hold's proof")
         case .refused where !isFirst:
@@ -409,6 +422,9 @@ extension Line {
             // In between it was somebody else's, and so was the place.
             guard !redelivered else { return losePlace("the broker delivered a fresh token anew") }
             return exchange(place, for: Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear))
+        // The place may have been lost before the grant, and this be what has become of the lock since. It stays.
+        case .token(_, let fence, _) where !isFirst && redelivered && fence > place.token.fence:
+            return [.acknowledge(place.token.delivery)] + restart()
         // Whatever its number, and whether it came before or not: no evidence of anything †.
         case .token: return [.acknowledge(delivery)]
         case .absurd: return [.acknowledge(delivery), .report("a token with a number that cannot be")]
@@ -431,7 +447,7 @@ extension Line {
         place.exchange = nil
         place.wantsExchange = false
         failures = 0
-        guard isFirst else { return [.acknowledge(old)] + prepare(place) }
+        guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
         return [.acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
     }
 
@@ -450,7 +466,7 @@ extension Line {
         var place = place
         place.companion = .here(nonce, delivery: delivery, count: count)
         failures = 0
-        guard isFirst else { return [.proven] + prepare(place) }
+        guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
         state = .first(place)
         return [.proven, .start(.companion)]
     }

@@ -137,7 +137,8 @@ class LineLock: BrokerLock {
     final var behavior: BrokerBehavior { session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil)) }
 
     private func withObstacle(_ reason: LossReason) -> LossReason {
-        guard reason.kind == .holdLimit || reason.kind == .proofOverdue, let obstacle = session?.publishing.obstacle else {
+        guard reason.kind == .holdLimit || reason.kind == .proofOverdue, let obstacle = session?.publishing.obstacle
+        else {
             return reason
         }
         return LossReason(reason.kind, "\(reason.detail): \(obstacle)")

@@ -1,0 +1,57 @@
+import Testing
+
+@testable import MQLockRabbitMQ
+
+/// The machine of the line, against a simulated broker, over generated interleavings. Set MQLOCK_SEED to the seed that a
+/// failure names to see it again.
+@Suite(.inBackground, .serialized) struct LineInterleavingTests {
+    private static let rounds = 10_000
+
+    @Test(
+        arguments: [
+            ([], 3), (.latePublishes, 3), ([.latePublishes, .alarms], 2), ([.disconnects, .latePublishes], 3),
+            ([.deletions, .purges, .latePublishes], 3), ([.cuts, .latePublishes], 3), (.all, 3),
+        ] as [(LineWorld.Faults, Int)])
+    func fencesRiseAndTheLockIsNeverLost(faults: LineWorld.Faults, clients: Int) {
+        let seed = TestSeed.next()
+        var (grants, proofs, exchanges, abandoned) = (0, 0, 0, 0)
+        for round in 0..<UInt64(Self.rounds) {
+            let world = LineWorld(seed: seed &+ round, clients: clients, faults: faults)
+            do {
+                try world.run(steps: 160)
+            } catch {
+                Issue.record("MQLOCK_SEED=\(seed &+ round): \(error)")
+                return
+            }
+            grants += world.grants
+            proofs += world.proofs
+            exchanges += world.exchanges
+            abandoned += world.abandonedInFlight
+        }
+        print(
+            """
+            line, seed \(seed): \(Self.rounds) interleavings, \(grants) grants, \(proofs) proofs, \(exchanges) exchanges, \
+            \(abandoned) waits given up in flight
+            """)
+        // A test that hardly grants, renews or interrupts would show nothing.
+        #expect(grants > Self.rounds)
+        #expect(proofs > Self.rounds / 2)
+        #expect(exchanges > Self.rounds / 10)
+        #expect(abandoned > 100)
+    }
+
+    /// Each sentence of the protocol that is marked †, broken: the same test finds a counterexample.
+    @Test(arguments: LineMutant.allCases) func aBrokenSentenceIsFound(_ mutant: LineMutant) {
+        let seed = TestSeed.next()
+        for round in 0..<UInt64(2 * Self.rounds) {
+            let world = LineWorld(seed: seed &+ round, clients: 3, faults: mutant.faults, mutant: mutant)
+            do {
+                try world.run(steps: 400)
+            } catch let violation as LineWorld.Violation where violation.kind == mutant.finding {
+                print("\(mutant): \(violation), in interleaving \(round) of seed \(seed)")
+                return
+            } catch {}
+        }
+        Issue.record("MQLOCK_SEED=\(seed): \(2 * Self.rounds) interleavings did not find the mutant \(mutant)")
+    }
+}

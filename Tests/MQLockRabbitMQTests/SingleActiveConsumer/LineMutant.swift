@@ -1,0 +1,59 @@
+/// A sentence of the protocol, broken in the world around the machine: in what it is told, in what is done of what it says,
+/// or in what the broker does.
+enum LineMutant: CaseIterable {
+    /// The fence is the number alone.
+    case ignoresTheCount
+    /// Granted is the largest fence that was delivered, not the first.
+    case grantsTheLargest
+    /// Granted is the fence of the token that was exchanged for the first.
+    case grantsTheExchanged
+    /// Leaving begins with basic.cancel.
+    case cancelsFirst
+    /// What returns goes behind all that is ready.
+    case returnsBehind
+    /// One of the contenders has a smaller prefetch.
+    case differsInPrefetch
+    /// The hold is renewed by putting the token back.
+    case nacksTheToken
+    /// The old token is acknowledged when the new one is published.
+    case acknowledgesEarly
+    /// A client publishes with the same nonce each time.
+    case reusesNonce
+    /// Somebody else's returned token is taken for a lost place.
+    case suspects
+    /// Nothing is acknowledged.
+    case acknowledgesNothing
+    /// A token that shows that the place is lost is acknowledged.
+    case acknowledgesTheOwnToken
+    /// A fresh token is taken though somebody else had it in between.
+    case takesAReturnedExchange
+    /// A queue that may not have started is consumed.
+    case consumesAtOnce
+    case neverSeeds
+
+    /// What it has to be found by.
+    var finding: LineWorld.Violation.Kind {
+        switch self {
+        case .ignoresTheCount, .grantsTheLargest, .grantsTheExchanged, .cancelsFirst, .returnsBehind,
+            .differsInPrefetch,
+            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken:
+            .order
+        case .takesAReturnedExchange: .proof
+        case .reusesNonce, .suspects: .loss
+        case .acknowledgesNothing: .surplus
+        case .consumesAtOnce: .early
+        case .neverSeeds: .stuck
+        }
+    }
+
+    /// The least that it takes.
+    var faults: LineWorld.Faults {
+        switch self {
+        case .acknowledgesTheOwnToken, .takesAReturnedExchange: [.cuts, .latePublishes]
+        case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
+        // In an alarm nothing is waited for before a grant.
+        case .grantsTheExchanged: [.disconnects, .latePublishes, .alarms]
+        default: [.latePublishes]
+        }
+    }
+}

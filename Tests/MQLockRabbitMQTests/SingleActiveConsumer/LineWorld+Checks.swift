@@ -1,0 +1,52 @@
+import MQLock
+
+@testable import MQLockRabbitMQ
+
+/// What has to hold at every grant and at every proof.
+extension LineWorld {
+    /// Whether the broker has taken the client's place, and the news are on their way.
+    func isBeingTold(_ client: Client) -> Bool {
+        guard let id = client.channel, let way = ways.first(where: { $0.id == id }) else { return false }
+        return way.replies.contains {
+            switch $0 {
+            case .closed, .cancelled, .early: true
+            default: false
+            }
+        }
+    }
+
+    func isBeingServed(_ index: Int) -> Bool {
+        guard let id = clients[index].channel else { return false }
+        return ways.contains { $0.id == id && !$0.replies.isEmpty }
+    }
+
+    func grant(_ index: Int, _ fence: FencingToken) throws {
+        guard clients[index].wants != nil else { throw Violation(.other, "a grant to nobody") }
+        clients[index].wants = nil
+        clients[index].held = fence
+        grants += 1
+        largest[index] = max(largest[index], fence.rawValue)
+        // Told late of a deletion or a closed channel, a contender may be granted what is gone; it is told right after.
+        guard !isBeingTold(clients[index]), let nonce = clients[index].first?.nonce else { return }
+        let last = orphaned.contains(nonce) ? fences[nonce] ?? 0 : lastFence
+        guard fence.rawValue > last else { throw Violation(.order, "fencing token \(fence) after \(last)") }
+        fences[nonce] = fence.rawValue
+        lastFence = max(lastFence, fence.rawValue)
+        for (other, client) in clients.enumerated() where other != index {
+            guard client.held != nil, !client.hasLostPlace, !isBeingTold(client) else { continue }
+            throw Violation(.exclusion, "two holders, clients \(other) and \(index)")
+        }
+        grantees.append(index)
+    }
+
+    func proven(_ index: Int) throws {
+        proofs += 1
+        let sent = clients[index].sent
+        guard sent.vanishings == vanishings, !isBeingTold(clients[index]) else { return }
+        guard grantees[sent.grants...].allSatisfy({ $0 == index }) else {
+            throw Violation(.proof, "client \(index) proves that nobody was granted since, and somebody was")
+        }
+    }
+
+    func exchanged() { exchanges += 1 }
+}
