@@ -159,12 +159,12 @@ import Testing
 
     @Test func seeds() throws {
         for vector in vectors.numbers.seeds {
-            let seed = try TokenNumber.seed(at: vector.date, above: vector.largest.flatMap { UInt64($0) })
+            let seed = try TokenNumber.seed(above: vector.largest.flatMap { UInt64($0) }, at: vector.unixMilliseconds)
             #expect(String(seed) == vector.seed)
         }
         for vector in vectors.numbers.refusedSeeds {
             #expect(throws: LockError.self) {
-                try TokenNumber.seed(at: vector.date, above: vector.largest.flatMap { UInt64($0) })
+                try TokenNumber.seed(above: vector.largest.flatMap { UInt64($0) }, at: vector.unixMilliseconds)
             }
         }
     }
@@ -172,13 +172,13 @@ import Testing
     @Test func fencingTokens() throws {
         for vector in vectors.numbers.tokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
-            let token = try TokenNumber.fence(number: number, count: returns(vector), at: vector.date)
+            let token = try TokenNumber.fence(number, returns: returns(vector), at: vector.unixMilliseconds)
             #expect(token.description == vector.token)
         }
         for vector in vectors.numbers.refusedTokens {
             let number = try #require(vector.number.flatMap { UInt64($0) })
             #expect(throws: LockError.self) {
-                try TokenNumber.fence(number: number, count: returns(vector), at: vector.date)
+                try TokenNumber.fence(number, returns: returns(vector), at: vector.unixMilliseconds)
             }
         }
     }

@@ -89,7 +89,6 @@ struct ProtocolVectors: Decodable {
         let largest, seed, number, token: String?
         let headers: [String: Argument]?
 
-        var date: Date { Date(timeIntervalSince1970: Double(unixMilliseconds) / 1000) }
         var fields: [String: FieldValue] { (headers ?? [:]).mapValues(\.value) }
     }
 

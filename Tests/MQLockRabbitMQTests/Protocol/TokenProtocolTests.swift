@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 import Testing
 
@@ -24,7 +23,7 @@ import Testing
 }
 
 @Suite struct TokenNumberTests {
-    private let now = Date(timeIntervalSince1970: 1_767_225_600 + 1)
+    private let now: Int64 = 1_767_225_601_000
 
     @Test(
         arguments: [
@@ -33,6 +32,6 @@ import Testing
             (86_402_000 << 21, 0),
         ] as [(UInt64, Int64)])
     func numbersOutOfBoundsAreRefused(number: UInt64, count: Int64) {
-        #expect(throws: LockError.self) { try TokenNumber.fence(number: number, count: count, at: now) }
+        #expect(throws: LockError.self) { try TokenNumber.fence(number, returns: count, at: now) }
     }
 }
