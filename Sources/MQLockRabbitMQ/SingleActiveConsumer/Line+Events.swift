@@ -21,7 +21,8 @@ extension Line {
     }
 
     enum Content: Equatable, Sendable {
-        case token(Nonce, fence: FencingToken, Wear)
+        /// - Parameter after: the fence of the holder that published it, if it was one.
+        case token(Nonce, fence: FencingToken, Wear, after: UInt64 = 0)
         /// A token more than a day ahead of the clock, or with a count that cannot be.
         case absurd(number: UInt64, count: Int64)
         case companion(Nonce, count: Int64)

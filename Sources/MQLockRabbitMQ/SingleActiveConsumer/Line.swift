@@ -55,6 +55,11 @@ struct Line: Sendable {
         var isAwaiting: Bool {
             if case .published = companion { true } else { exchange != nil }
         }
+
+        fileprivate mutating func giveUpAwaiting() {
+            exchange = nil
+            if case .published = companion { companion = nil }
+        }
     }
 
     /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
@@ -103,10 +108,10 @@ struct Line: Sendable {
         if case .first = state { true } else { false }
     }
 
-    /// Of the token that is unacknowledged, if there is one.
-    var fence: FencingToken? {
+    /// What it is to be first, while we are.
+    var place: Place? {
         switch state {
-        case .preparing(let place), .first(let place): place.token.fence
+        case .preparing(let place), .first(let place): place
         case .out, .pausing, .declaring, .waiting: nil
         }
     }
@@ -287,6 +292,11 @@ extension Line {
             return publishWanted(place)
         // Confirmed, and not delivered: somebody else is first.
         case (.retry, .preparing(let place)) where place.isAwaiting: return restart()
+        // Confirmed, and not delivered: purged, say. Should it come after all, it is surplus.
+        case (.retry, .first(var place)) where place.isAwaiting:
+            place.giveUpAwaiting()
+            failures += 1
+            return publishWanted(place)
         case (.retry, .first(let place)), (.retry, .preparing(let place)): return publishWanted(place)
         case (.companion, .first(var place)):
             guard case .here(let nonce, let delivery, let count) = place.companion else { return [] }
@@ -327,7 +337,7 @@ extension Line {
     /// Only the active consumer is delivered anything: we are it.
     private mutating func deliveredToWaiter(_ delivery: UInt64, _ content: Content) -> [Action] {
         switch content {
-        case .token(let nonce, let fence, let wear):
+        case .token(let nonce, let fence, let wear, _):
             let token = Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
             let stopped: [Action] = [.stop(.seed), .stop(.answer)]
             failures = 0
@@ -335,22 +345,29 @@ extension Line {
         case .absurd(let number, let count):
             wanted = nil
             return leave() + [.refuseAbsurd(number: number, count: count)]
-        case .otherKind:
+        case .otherKind where !hasDeclared:
             // It is not for us to take off. The declaration will say what is there.
             isKnown = false
             return restart()
         case .companion: return [.acknowledge(delivery)]
-        case .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
+        case .otherKind, .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
         }
     }
 
     private static let foreign = "a message that is none of mqlock.v1"
 
-    /// What has to come before the grant, one after the other.
+    /// What has to come before the grant, one after the other. Each is published when all that was delivered together with
+    /// the token has been looked at †, for which the retry is there.
     private mutating func prepare(_ place: Place) -> [Action] {
         guard place.wantsExchange || provesByQueue && place.companion == nil else { return serve(place) }
         state = .preparing(place)
-        return publishWanted(place)
+        return [.start(.retry)]
+    }
+
+    /// Whether nothing has been published yet of what has to come before the grant.
+    var isAboutToPrepare: Bool {
+        guard failures == 0, case .preparing(let place) = state else { return false }
+        return !place.isAwaiting
     }
 
     private mutating func serve(_ place: Place) -> [Action] {
@@ -399,7 +416,7 @@ extension Line {
         case .exchange, .companion, .seed: return []
         }
         switch outcome {
-        case .arrived: return isFirst ? [] : [.start(.retry)]
+        case .arrived: return [.start(.retry)]
         case .refused(let fault) where !isFirst && publication == .companion:
             return refuse(fault, doing: "publishing the hold's proof")
         case .refused where !isFirst:
@@ -417,14 +434,14 @@ extension Line {
         _ place: Place, _ delivery: UInt64, _ redelivered: Bool, _ content: Content
     ) -> [Action] {
         switch content {
-        case .token(place.token.nonce, _, _): return losePlace("the broker delivered the lock's token anew")
-        case .token(let nonce, let fence, let wear) where nonce == place.exchange:
+        case .token(place.token.nonce, _, _, _): return losePlace("the broker delivered the lock's token anew")
+        case .token(let nonce, let fence, let wear, _) where nonce == place.exchange:
             // In between it was somebody else's, and so was the place.
             guard !redelivered else { return losePlace("the broker delivered a fresh token anew") }
             return exchange(place, for: Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear))
-        // The place may have been lost before the grant, and this be what has become of the lock since. It stays.
-        case .token(_, let fence, _) where !isFirst && redelivered && fence > place.token.fence:
-            return [.acknowledge(place.token.delivery)] + restart()
+        // Somebody has been granted the lock since, and this is what has become of it †. It stays; ours goes.
+        case .token(_, _, _, let after) where after > place.fence.rawValue:
+            return losePlace("the broker delivered a token of a later holder", leaving: place.token.delivery)
         // Whatever its number, and whether it came before or not: no evidence of anything †.
         case .token: return [.acknowledge(delivery)]
         case .absurd: return [.acknowledge(delivery), .report("a token with a number that cannot be")]
@@ -433,10 +450,12 @@ extension Line {
         }
     }
 
-    /// Nothing is acknowledged: what there is goes to the next.
-    private mutating func losePlace(_ why: String) -> [Action] {
-        guard isFirst else { return restart() }
-        return [.lose(LossReason(.channelClosed, "the place in line is lost: \(why)"))] + leave()
+    /// What there is goes to the next.
+    /// - Parameter delivery: what is acknowledged all the same, as it has been overtaken.
+    private mutating func losePlace(_ why: String, leaving delivery: UInt64? = nil) -> [Action] {
+        let acknowledged = delivery.map { [Action.acknowledge($0)] } ?? []
+        guard isFirst else { return acknowledged + restart() }
+        return [.lose(LossReason(.channelClosed, "the place in line is lost: \(why)"))] + acknowledged + leave()
     }
 
     /// Everything that was delivered before it has been acknowledged by now; the old token is the last †.
@@ -448,7 +467,7 @@ extension Line {
         place.wantsExchange = false
         failures = 0
         guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
-        return [.acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
+        return [.stop(.retry), .acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
     }
 
     private mutating func companion(
@@ -468,6 +487,6 @@ extension Line {
         failures = 0
         guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
         state = .first(place)
-        return [.proven, .start(.companion)]
+        return [.stop(.retry), .proven, .start(.companion)]
     }
 }

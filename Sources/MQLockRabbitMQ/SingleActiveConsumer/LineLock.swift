@@ -162,6 +162,7 @@ class LineLock: BrokerLock {
         case .exchange: settings.renewalInterval
         case .hold: settings.maximumHold
         case .companion: max(.zero, (session?.heartbeat ?? .zero) / 2 - companionSent.duration(to: .now))
+        case .retry where line.isAboutToPrepare: .zero
         case .retry: .milliseconds(Int64.random(in: 250...500)) * (1 << min(line.failures, 6))
         case .proof: preconditionFailure("what the queue proves ends at a fixed instant")
         }
@@ -197,7 +198,7 @@ class LineLock: BrokerLock {
             guard case .success(let fence) = fence(message.number, count) else {
                 return .absurd(number: message.number, count: count)
             }
-            return .token(message.nonce, fence: fence, wear(count))
+            return .token(message.nonce, fence: fence, wear(count), after: message.after)
         }
     }
 
@@ -216,14 +217,15 @@ class LineLock: BrokerLock {
         let message: LineMessage
         switch publication {
         case .companion:
-            message = LineMessage(.companion, number: 0, nonce: nonce)
+            message = .companion(nonce)
             companionSent = .now
         case .seed, .exchange:
             do throws(LockError) {
                 // A queue that was made anew may begin below what this process has seen of the name.
-                let largest = [line.fence, locks.largest[name]].compactMap(\.self).max()
+                let largest = [line.place?.token.fence, locks.largest[name]].compactMap(\.self).max()
                 let number = try TokenNumber.seed(above: largest?.rawValue)
-                message = LineMessage(.token, number: number, nonce: nonce)
+                let after = publication == .exchange ? line.place?.fence.rawValue : nil
+                message = .token(number, nonce, after: after ?? 0)
             } catch {
                 // A holder that cannot renew ends at the limit of its hold.
                 turnAway(error)

@@ -170,7 +170,7 @@ private struct ForeignVisitor {
     /// What a holder may do besides: exchange the token, drop one too many, have the queue prove itself.
     mutating func hold() throws {
         guard contender.mutex != "token", let old = token else { return }
-        let body = body("line", max(clock, try fence(old) + 32))
+        let body = body("line", max(clock, try fence(old) + 32), after: try fence(old))
         try publish(body, to: contender.waitingLine)
         let fresh = try client.nextDelivery(channel)
         guard text(fresh) == body, !fresh.redelivered else { throw misread(fresh) }
@@ -245,8 +245,9 @@ private struct ForeignVisitor {
         try publisher.publish(publishing, body, to: contender.exchange.name, key: queue, properties)
     }
 
-    private func body(_ word: String, _ number: UInt64) -> String {
+    private func body(_ word: String, _ number: UInt64, after: UInt64 = 0) -> String {
         "mqlock.v1 \(word) \(number) \(UUID().uuidString.lowercased().replacing("-", with: ""))"
+            + (word == "line" ? " \(after)" : "")
     }
 
     private var clock: UInt64 { UInt64(Date().timeIntervalSince1970 * 1000 - 1_767_225_600_000) << 21 }
@@ -263,7 +264,7 @@ private struct ForeignVisitor {
     private func fence(_ delivery: Delivery) throws -> UInt64 {
         let words = text(delivery).split(separator: " ")
         let word = contender.mutex == "token" ? "token" : "line"
-        guard delivery.exchange == contender.exchange.name, words.count == 4, words[0] == "mqlock.v1",
+        guard delivery.exchange == contender.exchange.name, words.count == (word == "line" ? 5 : 4), words[0] == "mqlock.v1",
             words[1] == word, let number = UInt64(words[2])
         else { throw misread(delivery) }
         return number + 32 * returns(delivery)

@@ -176,7 +176,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
             let locks = try locks(broker, observer: log)
             let held = try await locks.acquire(name, within: .seconds(20))
             let larger = held.lease.fencingToken.rawValue + 64
-            func token(_ number: UInt64) -> [UInt8] { LineMessage(.token, number: number, nonce: Nonce()).payload }
+            func token(_ number: UInt64) -> [UInt8] { LineMessage.token(number, Nonce()).payload }
             try broker.raw { client in
                 // Straight into the queue: whatever it says, it did not come through the exchange.
                 for body in [Array("hello".utf8), token(larger), [UInt8](repeating: 0, count: 3_000_000)] {

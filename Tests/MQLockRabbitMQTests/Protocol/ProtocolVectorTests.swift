@@ -105,11 +105,12 @@ import Testing
                 #expect(TokenMessage(text) == token)
                 message = token
             case (["sac", "exclusive"], "line"):
-                let token = LineMessage(.token, number: number, nonce: nonce)
+                let after = try #require(vector.after.flatMap { UInt64($0) })
+                let token = LineMessage.token(number, nonce, after: after)
                 #expect(LineMessage(text) == token)
                 message = token
             case (["sac"], "proof"):
-                let companion = LineMessage(.companion, number: number, nonce: nonce)
+                let companion = LineMessage.companion(nonce)
                 #expect(LineMessage(text) == companion)
                 message = companion
             default: throw UnknownVector(what: "\(vector.word) of \(vector.mutexes)")

@@ -57,6 +57,7 @@ struct ProtocolVectors: Decodable {
     struct Message: Decodable {
         let mutexes: [String]
         let word, number, nonce, body: String
+        let after: String?
         let properties: Properties
     }
 

@@ -25,6 +25,8 @@ enum LineMutant: CaseIterable {
     case acknowledgesNothing
     /// A token that shows that the place is lost is acknowledged.
     case acknowledgesTheOwnToken
+    /// A fresh token does not say after which grant it was published.
+    case saysNothingOfItsGrant
     /// A fresh token is taken though somebody else had it in between.
     case takesAReturnedExchange
     /// A queue that may not have started is consumed.
@@ -38,7 +40,7 @@ enum LineMutant: CaseIterable {
             .differsInPrefetch,
             .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken:
             .order
-        case .takesAReturnedExchange: .proof
+        case .takesAReturnedExchange, .saysNothingOfItsGrant: .proof
         case .reusesNonce, .suspects: .loss
         case .acknowledgesNothing: .surplus
         case .consumesAtOnce: .early
@@ -49,7 +51,7 @@ enum LineMutant: CaseIterable {
     /// The least that it takes.
     var faults: LineWorld.Faults {
         switch self {
-        case .acknowledgesTheOwnToken, .takesAReturnedExchange: [.cuts, .latePublishes]
+        case .acknowledgesTheOwnToken, .takesAReturnedExchange, .saysNothingOfItsGrant: [.cuts, .latePublishes]
         case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
         // In an alarm nothing is waited for before a grant.
         case .grantsTheExchanged: [.disconnects, .latePublishes, .alarms]

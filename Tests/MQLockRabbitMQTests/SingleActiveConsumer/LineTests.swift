@@ -44,8 +44,9 @@ import Testing
         return Nonce(String(repeating: "0", count: 32 - digits.count) + digits) ?? Nonce()
     }
 
-    static func token(_ number: Int, fence: UInt64, _ wear: Line.Wear = .fresh) -> Line.Content {
-        FencingToken(rawValue: fence).map { .token(nonce(number), fence: $0, wear) } ?? .absurd(number: fence, count: 0)
+    static func token(_ number: Int, fence: UInt64, _ wear: Line.Wear = .fresh, after: UInt64 = 0) -> Line.Content {
+        FencingToken(rawValue: fence).map { .token(nonce(number), fence: $0, wear, after: after) }
+            ?? .absurd(number: fence, count: 0)
     }
 
     private func loses(_ actions: [Line.Action]) -> Bool {
@@ -77,7 +78,15 @@ import Testing
         ],
         [
             .acquire, .declared(messages: 1, consumers: 0), .delivered(1, redelivered: false, token(1, fence: 64)),
-            .delivered(2, redelivered: false, .companion(nonce(100), count: 0)), .timer(.companion),
+            .timer(.retry),
+        ],
+        [
+            .acquire, .declared(messages: 1, consumers: 0), .delivered(1, redelivered: false, token(1, fence: 64)),
+            .timer(.retry), .delivered(2, redelivered: false, .companion(nonce(100), count: 0)), .timer(.companion),
+        ],
+        [
+            .acquire, .declared(messages: 1, consumers: 0),
+            .delivered(1, redelivered: true, token(1, fence: 64, .wornOut)), .timer(.retry),
         ],
     ]
 
@@ -100,10 +109,14 @@ import Testing
         #expect(states.count == 6, "\(states)")
     }
 
-    /// A companion's timer needs a companion that is here.
+    /// A timer that fires has to run.
     private func isPossible(_ prefix: [Line.Event], _ start: Probe) -> Bool {
-        guard prefix.contains(.timer(.companion)) else { return true }
-        return start.after(Array(prefix.prefix { $0 != .timer(.companion) })).timers.contains(.companion)
+        var probe = start
+        for event in prefix {
+            if case .timer(let timer) = event, !probe.timers.contains(timer) { return false }
+            probe.feed(event)
+        }
+        return true
     }
 
     private func events(_ probe: Probe) -> [Line.Event] {
@@ -116,7 +129,7 @@ import Testing
             var contents: [Line.Content] = [.absurd(number: .max, count: 0), .absurd(number: 1, count: -1)]
             contents += [.otherKind, .foreign]
             for nonce in nonces {
-                contents += [Self.token(nonce, fence: 32), Self.token(nonce, fence: 128, .wornOut)]
+                contents += [Self.token(nonce, fence: 32), Self.token(nonce, fence: 128, .wornOut, after: 96)]
                 contents += [0, 1, 2].map { .companion(Self.nonce(nonce), count: $0) }
             }
             events += contents.map { .delivered(9, redelivered: redelivered, $0) }
@@ -160,9 +173,12 @@ import Testing
         .acquire, .declared(messages: 1, consumers: 0), .delivered(1, redelivered: true, token(1, fence: 64)),
     ]
 
+    /// What has to come before the grant is published a moment after the token.
+    private static let preparing = granted + [.timer(.retry)]
+
     /// The token itself comes before its companion, unless it was exchanged: the count tells what the token cannot.
     @Test func aCompanionThatSomebodyElseHadShowsALostPlace() {
-        var holder = Probe(provesByQueue: true).after(Self.granted)
+        var holder = Probe(provesByQueue: true).after(Self.preparing)
         let companion = holder.published[0].nonce
         #expect(holder.feed(.delivered(2, redelivered: false, .companion(companion, count: 0))).contains(.proven))
         #expect(holder.feed(.timer(.companion)) == [.putBack(2)])
@@ -179,29 +195,35 @@ import Testing
         #expect(!actions.contains { if case .acknowledge = $0 { true } else { false } })
     }
 
-    @Test func whatElseIsDeliveredIsAcknowledgedWhateverItsNumber() {
+    @Test func aSurplusTokenIsAcknowledgedWhateverItsNumber() {
         var holder = Probe().after(Self.granted)
         for redelivered in [false, true] {
-            for fence: UInt64 in [32, 64, 1 << 40] {
-                let content = Self.token(2, fence: fence)
+            for (fence, after) in [(32, 0), (64, 32), (1 << 40, 0), (1 << 40, 64)] as [(UInt64, UInt64)] {
+                let content = Self.token(2, fence: fence, after: after)
                 #expect(holder.feed(.delivered(2, redelivered: redelivered, content)) == [.acknowledge(2)])
             }
         }
     }
 
+    /// Somebody was granted in between, and published this: it stays, ours goes.
+    @Test(arguments: [false, true]) func aLaterHoldersTokenEndsTheHold(redelivered: Bool) {
+        var holder = Probe().after(Self.granted)
+        let actions = holder.feed(.delivered(2, redelivered: redelivered, Self.token(2, fence: 128, after: 96)))
+        #expect(loses(actions) && actions.suffix(2) == [.acknowledge(1), .closeChannel])
+    }
+
     /// What was delivered first may be somebody else's by the time that the companion is here.
-    @Test func beforeTheGrantALargerTokenThatSomebodyHadStays() {
-        var waiter = Probe(provesByQueue: true).after(Self.granted)
+    @Test func beforeTheGrantALaterHoldersTokenStays() {
+        var waiter = Probe(provesByQueue: true).after(Self.preparing)
         #expect(!waiter.line.isFirst)
-        #expect(waiter.after([]).feed(2, redelivered: false, fence: 128) == [.acknowledge(2)])
-        #expect(waiter.after([]).feed(2, redelivered: true, fence: 32) == [.acknowledge(2)])
-        let actions = waiter.feed(.delivered(2, redelivered: true, Self.token(2, fence: 128)))
+        #expect(waiter.after([]).feed(2, redelivered: true, fence: 128) == [.acknowledge(2)])
+        let actions = waiter.feed(.delivered(2, redelivered: true, Self.token(2, fence: 128, after: 96)))
         #expect(actions == [.acknowledge(1), .closeChannel, .start(.restart)])
     }
 
     /// The broker gave the place to somebody else without a word: else what it has confirmed would be here.
     @Test func whoeverIsNotDeliveredWhatArrivedGoesBackInLine() {
-        var waiter = Probe(provesByQueue: true).after(Self.granted)
+        var waiter = Probe(provesByQueue: true).after(Self.preparing)
         #expect(waiter.feed(.outcome(.companion, waiter.published[0].nonce, .arrived)) == [.start(.retry)])
         #expect(waiter.feed(.timer(.retry)) == [.closeChannel, .start(.restart)])
     }

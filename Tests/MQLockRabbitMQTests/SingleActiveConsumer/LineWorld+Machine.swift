@@ -56,10 +56,10 @@ extension LineWorld {
         var redelivered = message.count > 0
         var content = content(message)
         switch (mutant, content) {
-        case (.suspects, .token(_, let fence, let wear)) where redelivered && clients[index].held != nil:
+        case (.suspects, .token(_, let fence, let wear, _)) where redelivered && clients[index].held != nil:
             if let held = clients[index].line.token { content = .token(held.nonce, fence: fence, wear) }
         case (.takesAReturnedExchange, .token): redelivered = false
-        case (.acknowledgesTheOwnToken, .token(clients[index].line.token?.nonce, _, _)):
+        case (.acknowledgesTheOwnToken, .token(clients[index].line.token?.nonce, _, _, _)):
             if let id = clients[index].channel { write(.acknowledge(tag), id) }
         default: break
         }
@@ -72,7 +72,7 @@ extension LineWorld {
         case .companion: return .companion(message.nonce, count: message.count)
         case .token:
             guard let fence = fence(message) else { return .absurd(number: message.number, count: message.count) }
-            return .token(message.nonce, fence: fence, wear(message.count))
+            return .token(message.nonce, fence: fence, wear(message.count), after: message.after)
         }
     }
 
@@ -129,7 +129,7 @@ extension LineWorld {
 
     private func mutated(_ fence: FencingToken, _ index: Int) -> FencingToken {
         switch mutant {
-        case .grantsTheExchanged: return clients[index].line.fence ?? fence
+        case .grantsTheExchanged: return clients[index].line.place?.token.fence ?? fence
         case .grantsTheLargest:
             let delivered = clients[index].channel.map { broker.unacknowledged($0) } ?? []
             return delivered.filter { $0.kind == .token }.compactMap(self.fence).max() ?? fence
@@ -153,10 +153,5 @@ extension LineWorld {
 }
 
 extension Line {
-    var token: Token? {
-        switch state {
-        case .preparing(let place), .first(let place): place.token
-        case .out, .pausing, .declaring, .waiting: nil
-        }
-    }
+    var token: Token? { place?.token }
 }

@@ -91,8 +91,11 @@ extension LineWorld {
             message = Message(kind: .companion, number: 0, nonce: nonce)
             companionSent(index)
         } else {
-            let above = max(clients[index].line.fence?.rawValue ?? 0, largest[index]) + TokenNumber.step
-            message = Message(kind: .token, number: isSkewed ? above : max(clock << 21, above), nonce: nonce)
+            let place = clients[index].line.place
+            let above = max(place?.token.fence.rawValue ?? 0, largest[index]) + TokenNumber.step
+            let after = publication == .exchange && mutant != .saysNothingOfItsGrant ? place?.fence.rawValue : nil
+            message = Message(
+                kind: .token, number: isSkewed ? above : max(clock << 21, above), nonce: nonce, after: after ?? 0)
         }
         try feed(index, .publishing(publication, nonce))
         publishes.append(Publish(client: index, publication: publication, message: message))

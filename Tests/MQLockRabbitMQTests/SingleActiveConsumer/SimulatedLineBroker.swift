@@ -11,6 +11,8 @@ struct SimulatedLineBroker {
         let kind: Kind
         let number: UInt64
         let nonce: Nonce
+        /// The fence of the holder that published it; 0 for a seed.
+        var after: UInt64 = 0
         /// How often it was taken back.
         var count: Int64 = 0
     }
