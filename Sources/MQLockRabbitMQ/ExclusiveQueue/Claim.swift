@@ -11,7 +11,7 @@ struct Claim: Sendable {
         /// Nothing of the queue is ours, and we are not first in line; perhaps in it. To `claiming`.
         case idle
         /// First in line; the queue is being declared, and consumed, to be told of its end. To `held`, `asking`, `refused`,
-        /// `abandoning`, `idle`.
+        /// `abandoning`, `deleting`, `idle`.
         case claiming
         /// First in line and refused: what is in the way? To `refused`, `idle`.
         case asking(Question)
@@ -97,6 +97,8 @@ struct Claim: Sendable {
     private(set) var refusals = 0
     /// The line's, while we are first.
     private var fence: FencingToken?
+    /// Whether this declaration was answered with yes. Then the queue is ours whatever becomes of the channel.
+    private var isDeclared = false
 
     /// Whether the name could be forgotten without anybody noticing.
     var isQuiet: Bool { state == .idle && wanted == nil }
@@ -114,7 +116,9 @@ struct Claim: Sendable {
             return []
         case .first(let fence): return first(fence)
         case .placeLost: return placeLost()
-        case .declared: return state == .abandoning ? delete() : []
+        case .declared:
+            isDeclared = true
+            return state == .abandoning ? delete() : []
         case .watching: return watching()
         case .exists:
             guard state == .asking(.whether) else { return [] }
@@ -164,10 +168,13 @@ struct Claim: Sendable {
 
     private mutating func claim() -> [Action] {
         state = .claiming
+        isDeclared = false
         return [.claim]
     }
 
     private mutating func watching() -> [Action] {
+        // Answered before it was abandoned.
+        if state == .abandoning { return delete() }
         guard state == .claiming, let fence else { return [] }
         state = .held
         wanted = nil
@@ -225,14 +232,20 @@ struct Claim: Sendable {
             // Every question is an error in the broker's log, too; what the name is used for seldom changes.
             return refusals.isMultiple(of: 4) ? ask() : taken()
         case (.claiming, ChannelFault.notFound): return claimLater()
+        // It was declared and may not be consumed, for want of a permission.
+        case (.claiming, _) where isDeclared:
+            wanted = nil
+            return delete() + [.refuse(fault, doing: "consuming from the lock's queue")]
         case (.claiming, _): return refuse(fault, doing: "declaring the lock's queue")
-        case (.abandoning, _): return left()
+        case (.abandoning, ChannelFault.notFound), (.abandoning, ChannelFault.resourceLocked): return left()
+        case (.abandoning, _): return isDeclared ? delete() : left()
 
         case (.asking(.whether), ChannelFault.resourceLocked): return taken()
         // Free by now.
         case (.asking(.whether), ChannelFault.notFound): return claimLater()
         case (.asking, ChannelFault.unanswered):
-            return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")] + claimLater()
+            return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")]
+                + claimLater()
         case (.asking(.which), ChannelFault.preconditionFailed) where fault.saysInvalid: return claimLater()
         case (.asking, _): return refuse(fault, doing: "declaring the lock's queue")
 

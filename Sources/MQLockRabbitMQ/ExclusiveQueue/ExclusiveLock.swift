@@ -72,7 +72,8 @@ final class ExclusiveLock: LineLock {
         case .lose(let reason): lose(reason)
         case .trouble(let what): reportTrouble(what)
         case .endSession:
-            session?.link.fail(ConnectionFailure(.timedOut("the broker left a request for an exclusive queue unanswered")))
+            session?.link.fail(
+                ConnectionFailure(.timedOut("the broker left a request for an exclusive queue unanswered")))
         }
     }
 

@@ -3,340 +3,330 @@ import MQLockTesting
 
 @testable import MQLockRabbitMQ
 
-/// Several sessions contending for one name on a simulated broker, driven by a seed: which frame travels next, whose
-/// publish arrives when, who wants the lock, who gives up, whose connection breaks and what of it the broker sees first.
-struct ExclusiveWorld {
-    struct Violation: Error, CustomStringConvertible {
-        let description: String
-    }
+/// The world of the line, in which being first is to claim the exclusive queue of the name. The end of a connection is
+/// several steps there, in any order.
+final class ExclusiveWorld: LineWorld {
+    typealias Queue = SimulatedExclusiveQueue
 
-    struct Faults: OptionSet {
-        let rawValue: Int
-        static let disconnects = Faults(rawValue: 1)
-        /// Publishes that nobody knows the fate of, and that may arrive at any time.
-        static let lostPublishes = Faults(rawValue: 2)
-        static let deletions = Faults(rawValue: 4)
-        /// Requests that are not answered in time and may be carried out at any time.
-        static let unanswered = Faults(rawValue: 8)
-        /// There is no channel to be had at the moment.
-        static let channels = Faults(rawValue: 16)
-        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered, .channels]
-    }
-
-    /// A sentence of the protocol that is broken outside the machine.
+    /// A sentence of the protocol, broken in the world around the machine.
     enum Mutant: CaseIterable {
+        /// The place in line is given up before the deletion is answered.
+        case leavesBeforeTheDeletion
+        /// Granted is what is declared, though the broker may not tell of its end.
+        case grantsWithoutTheWatch
+        /// The next contender does not wait for the own deletion.
+        case ignoresTheOwnDeletion
+        /// A declaration that is not wanted any more is forgotten.
+        case forgetsTheOwnClaim
         /// What was not answered is taken for refused.
         case guessesAboutUnanswered
-    }
 
-    typealias Broker = SimulatedExclusiveBroker
-    typealias ChannelID = Broker.ChannelID
+        var contenders: Int { self == .ignoresTheOwnDeletion ? 1 : 3 }
 
-    struct Client {
-        var machine = ExclusiveMachine()
-        var connection: Int
-        var channels: [Broker.Kind: ChannelID] = [:]
-        var attempt: (number: UInt64, waits: Bool)?
-        var held: (number: UInt64, deletions: Int)?
-        var timers: [(ExclusiveMachine.Timer, UInt64)] = []
-    }
-
-    struct Publish {
-        /// Nil when nobody waits for the outcome any more.
-        var client: Int?
-        let connection: Int
-        let queue: ExclusiveMachine.Seeded
-        let content: Broker.Content
-
-        /// Whether it is what a candidate waits for, and no seed.
-        var isOwn: Bool {
-            guard case .number(let message) = content else { return false }
-            return message.number & 0xFFFF_FFFF > 1
+        var faults: Faults {
+            switch self {
+            case .leavesBeforeTheDeletion, .ignoresTheOwnDeletion, .forgetsTheOwnClaim: []
+            case .grantsWithoutTheWatch: .deletions
+            case .guessesAboutUnanswered: .channels
+            }
         }
+    }
+
+    struct Claimant {
+        var claim = Claim()
+        var events: [Claim.Event] = []
+        var timers: Set<Claim.Timer> = []
+        var channel: Queue.ChannelID?
+        let connection: Int
+    }
+
+    private struct Way {
+        let id: Queue.ChannelID
+        var frames: [Queue.Frame] = []
+        var events: [Claim.Event] = []
     }
 
     /// What the broker has yet to do about a connection that is gone.
     private enum Ending {
         case channel(ChannelID)
-        case queue(connection: Int)
+        case connection(Int)
     }
 
-    var broker = Broker()
-    var clients: [Client] = []
-    var publishes: [Publish] = []
+    private var queue = Queue()
+    private var claimants: [Claimant] = []
+    private var claimWays: [Way] = []
     private var endings: [Ending] = []
-    var toBroker: [ChannelID: [Broker.Frame]] = [:]
-    var toClient: [ChannelID: [Broker.Event]] = [:]
-    var random: SeededGenerator
-    let faults: Faults
-    private let machineMutant: ExclusiveMachine.Mutant?
-    private let mutant: Mutant?
-    /// From here on no faults are made.
-    var isSettling = false
-    private var lastConnection = 0
-    var lastChannel = 0
-    private var lastAttempt: UInt64 = 0
-    var lastNumber: UInt64 = 0
-    var grants = 0
-    var renewals = 0
-    private(set) var abandonedInFlight = 0
-    var refusals: Int { broker.refusals }
+    private let broken: Mutant?
+    /// From a deletion of the queue on, an earlier grant binds nobody.
+    private var deletions = 0
+    var refusals: Int { queue.refusals }
 
-    init(
-        seed: UInt64, clients count: Int, faults: Faults, machine: ExclusiveMachine.Mutant? = nil,
-        mutant: Mutant? = nil
-    ) {
-        random = SeededGenerator(seed)
-        self.faults = faults
-        machineMutant = machine
-        self.mutant = mutant
-        for _ in 0..<count { clients.append(newClient()) }
+    init(seed: UInt64, clients count: Int, faults: Faults, broken: Mutant? = nil) {
+        self.broken = broken
+        super.init(seed: seed, clients: count, faults: faults)
+        for index in clients.indices { claimants.append(newClaimant(index)) }
     }
 
-    /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
-    mutating func run(steps: Int) throws {
-        for _ in 0..<steps { try step() }
-        isSettling = true
-        try settle()
-        for index in clients.indices { try leave(index, forGood: true) }
-        try settle()
-        try acquire(0, waits: true)
-        try settle()
-        guard clients[0].held != nil else {
-            let state = clients[0].machine.state
-            throw Violation(description: "the lock is lost: nobody holds it, and a contender is left \(state)")
-        }
+    private func newClaimant(_ index: Int) -> Claimant { Claimant(connection: nextChannel(index).number) }
+
+    override func run(steps: Int) throws {
+        try super.run(steps: steps)
         // No poll on the way from one holder to the next, nor any error in the broker's log.
-        if faults.isEmpty, broker.refusals > 0 {
-            throw Violation(description: "\(broker.refusals) declarations were refused, and nobody had crashed")
+        if faults.isSubset(of: .latePublishes), refusals > 0 {
+            throw Violation(.other, "\(refusals) declarations were refused, and nobody had crashed")
         }
+    }
+
+    /// The hold goes on then, and whoever is first in line finds the queue taken.
+    override var holdsEnd: Bool { faults.contains(.cancels) }
+
+    override func description(_ index: Int) -> String {
+        "\(super.description(index)), \(claimants[index].claim.state)"
     }
 
     // MARK: Steps
 
-    private mutating func step() throws {
+    override func step() throws {
         let index = Int.random(in: clients.indices, using: &random)
-        switch Int.random(in: 0..<25, using: &random) {
-        case 0..<6: carryToBroker()
-        case 6..<12: try carryToClient()
-        case 12..<15: try carryPublish()
-        case 15: carryEnding()
-        case 16: try fireTimer(index)
-        case 17, 18:
-            if clients[index].held != nil || clients[index].attempt != nil {
-                try leave(index)
-            } else {
-                try acquire(index, waits: Int.random(in: 0..<4, using: &random) > 0)
-            }
-        case 19: try feed(index, .renewalDue)
-        case 20 where faults.contains(.disconnects): if Bool.random(using: &random) { disconnect(index) }
-        case 21 where faults.contains(.deletions): deleteSomething()
-        case 22 where faults.contains(.disconnects): closeSomeChannel(index)
-        case 23 where faults.contains(.unanswered): try leaveUnanswered(index)
-        default: carryToBroker()
+        switch Int.random(in: 0..<40, using: &random) {
+        case 0..<14: try carryClaim()
+        case 14: carryEnding()
+        case 15: try fireClaimTimer(index)
+        default: try super.step()
         }
     }
 
-    /// Carries everything until nothing moves; timers fire when nothing else does.
-    private mutating func settle() throws {
-        for _ in 0..<300 {
-            if try carryAll() { continue }
-            // A waiter seeds for ever, so it is no sign of unrest that its timer is running.
-            let waiting = clients.indices.filter { !clients[$0].machine.isQuiet && !clients[$0].timers.isEmpty }
-            guard !waiting.isEmpty, clients.allSatisfy({ $0.held == nil }) else { return try checkHeld() }
-            if faults.isEmpty, broker.hasBeenSeeded, clients.contains(where: { $0.attempt?.waits == true }) {
-                throw Violation(description: "nobody crashed, and a waiter is not woken")
-            }
-            for index in waiting { try fireTimer(index) }
+    override func fail(_ index: Int) throws {
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0 where faults.contains(.deletions):
+            queue.free()
+            deletions += 1
+        case 1 where faults.contains(.disconnects):
+            if let id = claimants[index].channel { queue.close(id, ChannelFault.preconditionFailed) }
+        case 2 where faults.contains(.channels): try leaveClaimUnanswered(index)
+        default: try super.fail(index)
         }
-        try checkHeld()
+        collectClaims()
     }
 
-    private func checkHeld() throws {
-        let waits = clients.contains { $0.attempt?.waits == true }
-        guard !waits || clients.contains(where: { $0.held != nil }) else {
-            throw Violation(description: "contenders wait, and none of them is granted the lock")
-        }
-    }
-
-    private mutating func carryAll() throws -> Bool {
-        var moved = false
-        while !toBroker.isEmpty {
-            carryToBroker()
-            moved = true
-        }
-        while !endings.isEmpty {
+    override func carryAll() throws -> Bool {
+        var moved = try super.carryAll()
+        while !claimWays.isEmpty || !endings.isEmpty {
+            try carryClaim()
             carryEnding()
-            moved = true
-        }
-        while !toClient.isEmpty {
-            try carryToClient()
-            moved = true
-        }
-        while !publishes.isEmpty {
-            try carryPublish(lossless: true)
             moved = true
         }
         return moved
     }
 
-    private mutating func acquire(_ index: Int, waits: Bool) throws {
-        lastAttempt += 1
-        clients[index].attempt = (lastAttempt, waits)
-        try feed(index, waits ? .acquire(lastAttempt) : .tryAcquire(lastAttempt))
+    override func fireTimersOfWaiters() throws -> Bool {
+        if faults.isEmpty, !broker.tokens.isEmpty, clients.contains(where: isInLine) {
+            throw Violation(.stuck, "nobody crashed, and a waiter is not woken: \(clients.indices.map(description))")
+        }
+        var fired = try super.fireTimersOfWaiters()
+        for index in clients.indices where !claimants[index].timers.isEmpty {
+            fired = true
+            try fireClaimTimer(index)
+        }
+        return fired
     }
 
-    /// Releases, or gives up waiting.
-    private mutating func leave(_ index: Int, forGood: Bool = false) throws {
-        if clients[index].held != nil {
-            clients[index].held = nil
-            // The local clock may have ended the lease first; then the next contender of the process comes upon it.
-            if !forGood, Int.random(in: 0..<4, using: &random) == 0 { return try acquire(index, waits: true) }
-            try feed(index, .release)
-        } else if let attempt = clients[index].attempt {
-            clients[index].attempt = nil
-            if clients[index].channels.values.contains(where: { toClient[$0] != nil }) {
-                abandonedInFlight += 1
+    /// Not one that pauses because a timer came early, or has met a queue that had not started.
+    private func isInLine(_ client: Client) -> Bool {
+        guard client.wants == .acquire else { return false }
+        switch client.line.state {
+        case .waiting, .preparing, .first: return true
+        case .out, .pausing, .declaring: return false
+        }
+    }
+
+    private func fireClaimTimer(_ index: Int) throws {
+        guard let timer = Claim.Timer.allCases.first(where: claimants[index].timers.contains) else { return }
+        claimants[index].timers.remove(timer)
+        try feed(index, claim: .timer(timer))
+    }
+
+    // MARK: Contenders
+
+    override func acquire(_ index: Int, waits: Bool) throws {
+        clients[index].wants = waits ? .acquire : .tryAcquire
+        if broken == .ignoresTheOwnDeletion, claimants[index].claim.state == .deleting {
+            try feed(index, claim: .deleted)
+        }
+        try feed(index, claim: waits ? .acquire : .tryAcquire)
+    }
+
+    override func release(_ index: Int) throws { try feed(index, claim: .release) }
+
+    override func cancel(_ index: Int) throws {
+        try feed(index, claim: .cancel)
+        guard broken == .forgetsTheOwnClaim, claimants[index].claim.state == .abandoning else { return }
+        try feed(index, claim: .channelClosed(ChannelFault(code: ChannelFault.notFound, text: "")))
+    }
+
+    override func served(_ index: Int, _ fence: FencingToken) throws { try feed(index, claim: .first(fence)) }
+
+    override func placeLost(_ index: Int, _ reason: LossReason) throws { try feed(index, claim: .placeLost) }
+
+    override func answered(_ index: Int) throws {
+        try feed(index, claim: .answered)
+        try super.answered(index)
+    }
+
+    // MARK: Endings
+
+    override func disconnect(_ index: Int) {
+        let gone = claimants[index].connection
+        for at in claimWays.indices where claimWays[at].id.connection == gone {
+            while !claimWays[at].frames.isEmpty, Bool.random(using: &random) {
+                queue.receive(claimWays[at].frames.removeFirst(), on: claimWays[at].id)
             }
-            try feed(index, .abandon(attempt.number))
         }
-    }
-
-    // MARK: Faults
-
-    private mutating func newClient() -> Client {
-        lastConnection += 1
-        var client = Client(connection: lastConnection)
-        client.machine.mutant = machineMutant
-        return client
-    }
-
-    mutating func disconnect(_ index: Int) {
-        let client = clients[index]
-        // What was written may have arrived or not; what the broker sends does not arrive.
-        for id in Set(toBroker.keys).union(client.channels.values).sorted(by: { $0.number < $1.number })
-        where id.connection == client.connection {
-            while toBroker[id] != nil, Bool.random(using: &random) { carry(id) }
-            toBroker[id] = nil
-            endings.append(.channel(id))
+        claimWays.removeAll { $0.id.connection == gone }
+        for at in ways.indices where ways[at].id.client == index {
+            while !ways[at].frames.isEmpty, Bool.random(using: &random) {
+                broker.receive(ways[at].frames.removeFirst(), on: ways[at].id)
+            }
         }
-        endings.append(.queue(connection: client.connection))
-        for id in toClient.keys where id.connection == client.connection { toClient[id] = nil }
-        for at in publishes.indices where publishes[at].connection == client.connection { publishes[at].client = nil }
-        clients[index] = newClient()
+        endings += broker.open(of: index).map { .channel($0) } + [.connection(gone)]
+        ways.removeAll { $0.id.client == index }
+        for at in publishes.indices where publishes[at].client == index { publishes[at].client = nil }
+        collect()
+        ways.removeAll { $0.id.client == index }
+        clients[index] = newClient(index)
+        claimants[index] = newClaimant(index)
+        collectClaims()
     }
 
-    private mutating func deleteSomething() {
-        switch Int.random(in: 0..<8, using: &random) {
-        case 0: broker.delete(.line)
-        case 1: broker.delete(.register)
-        case 2: broker.deleteQueue()
-        default: break
+    private func carryEnding() {
+        guard let at = endings.indices.randomElement(using: &random) else { return }
+        switch endings.remove(at: at) {
+        case .channel(let id): broker.drop(id)
+        case .connection(let connection): queue.end(connection: connection)
         }
         collect()
+        collectClaims()
     }
 
-    private mutating func closeSomeChannel(_ index: Int) {
-        guard let id = pick(clients[index].channels.values), Bool.random(using: &random) else { return }
-        broker.close(id, ChannelFault.preconditionFailed)
-        collect()
-    }
-
-    /// The session closes a channel on which something was not answered in time, whatever that may still become.
-    private mutating func leaveUnanswered(_ index: Int) throws {
-        guard let id = pick(clients[index].channels.values),
-            toBroker[id] != nil || toClient[id] != nil
-        else { return }
-        clients[index].channels[id.kind] = nil
-        toBroker[id, default: []].append(.close)
-        let code = mutant == .guessesAboutUnanswered ? ChannelFault.notFound : ChannelFault.unanswered
-        try feed(index, .channelClosed(id.kind, ChannelFault(code: code, text: "")))
+    private func leaveClaimUnanswered(_ index: Int) throws {
+        guard let id = claimants[index].channel, claimWays.contains(where: { $0.id == id }) else { return }
+        claimants[index].channel = nil
+        change(id) { $0.frames.append(.close) }
+        let code = broken == .guessesAboutUnanswered ? ChannelFault.notFound : ChannelFault.unanswered
+        try feed(index, claim: .channelClosed(ChannelFault(code: code, text: "")))
     }
 
     // MARK: The network
 
-    private mutating func pick(_ channels: some Sequence<ChannelID>) -> ChannelID? {
-        // In an order that the seed decides, not the hash.
-        channels.sorted { $0.number < $1.number }.randomElement(using: &random)
+    private func change(_ id: Queue.ChannelID, _ change: (inout Way) -> Void) {
+        let at = claimWays.firstIndex { $0.id == id } ?? claimWays.endIndex
+        if at == claimWays.endIndex { claimWays.append(Way(id: id)) }
+        change(&claimWays[at])
+        if claimWays[at].frames.isEmpty, claimWays[at].events.isEmpty { claimWays.remove(at: at) }
     }
 
-    private mutating func carryToBroker() {
-        if let id = pick(toBroker.keys) { carry(id) }
-    }
-
-    private mutating func carry(_ id: ChannelID) {
-        guard let frame = toBroker.next(id) else { return }
-        broker.receive(frame, on: id)
-        collect()
-    }
-
-    private mutating func carryEnding() {
-        guard let at = endings.indices.randomElement(using: &random) else { return }
-        switch endings.remove(at: at) {
-        case .channel(let id): broker.drop(id)
-        case .queue(let connection): broker.drop(connection: connection)
+    private func carryClaim() throws {
+        guard let at = claimWays.indices.randomElement(using: &random) else { return }
+        let way = claimWays[at]
+        if way.events.isEmpty || !way.frames.isEmpty && Bool.random(using: &random) {
+            change(way.id) { $0.frames.removeFirst() }
+            queue.receive(way.frames[0], on: way.id)
+            return collectClaims()
         }
-        collect()
+        change(way.id) { $0.events.removeFirst() }
+        // Else for a channel that we have closed.
+        guard claimants[way.id.client].channel == way.id else { return }
+        if case .channelClosed = way.events[0] { claimants[way.id.client].channel = nil }
+        try feed(way.id.client, claim: way.events[0])
+        if broken == .grantsWithoutTheWatch, way.events[0] == .declared { try feed(way.id.client, claim: .watching) }
     }
 
-    private mutating func collect() {
-        for (id, event) in broker.outbox where clients.contains(where: { $0.connection == id.connection }) {
-            toClient[id, default: []].append(event)
+    private func collectClaims() {
+        for (id, event) in queue.outbox where claimants[id.client].connection == id.connection {
+            change(id) { $0.events.append(event) }
         }
-        broker.outbox = []
+        queue.outbox = []
     }
 
-    private mutating func carryToClient() throws {
-        guard let id = pick(toClient.keys), let event = toClient.next(id),
-            let index = clients.firstIndex(where: { $0.connection == id.connection }),
-            // Else for a channel that we have closed.
-            clients[index].channels[id.kind] == id
-        else { return }
-        if case .channelClosed = event { clients[index].channels[id.kind] = nil }
-        try feed(index, event)
+    // MARK: The machine
+
+    private func feed(_ index: Int, claim event: Claim.Event) throws {
+        claimants[index].events.append(event)
+        // What an action brings about comes after all the actions of its event.
+        guard claimants[index].events.count == 1 else { return }
+        while let event = claimants[index].events.first {
+            for action in claimants[index].claim.handle(event) { try perform(action, index) }
+            if !claimants[index].events.isEmpty { claimants[index].events.removeFirst() }
+        }
     }
 
-    private mutating func carryPublish(lossless: Bool = false) throws {
-        guard let at = publishes.indices.randomElement(using: &random) else { return }
-        // Those of one session travel over one connection.
-        let next = publishes.firstIndex { $0.connection == publishes[at].connection } ?? at
-        let publish = publishes.remove(at: next)
-        if !lossless, faults.contains(.lostPublishes), publish.client != nil,
-            Int.random(in: 0..<4, using: &random) == 0
-        {
-            // The publish connection broke: nobody knows, and it may still arrive, after later ones too.
-            if Bool.random(using: &random) {
-                publishes.append(
-                    Publish(client: nil, connection: -Int(grants) - 1, queue: publish.queue, content: publish.content))
+    private func perform(_ action: Claim.Action, _ index: Int) throws {
+        switch action {
+        case .joinLine(let wanted): try feed(index, wanted == .acquire ? .acquire : .tryAcquire)
+        case .cancelLine: try feed(index, .cancel)
+        case .leaveLine: try feed(index, .release)
+        case .claim:
+            if try open(index) { write(index, [.declare, .consume]) }
+        case .ask: if try open(index) { write(index, [.ask]) }
+        case .askWhich: write(index, [.askWhich])
+        case .delete:
+            guard try claimants[index].channel != nil || open(index) else { return }
+            write(index, [.delete])
+            if broken == .leavesBeforeTheDeletion { try feed(index, .release) }
+        case .closeChannel:
+            claimants[index].timers = []
+            write(index, [.close])
+            claimants[index].channel = nil
+        case .start(let timer): claimants[index].timers.insert(timer)
+        case .grant(let fence): try granted(index, fence)
+        case .contended, .refuse: try super.answered(index)
+        case .lose(let reason): try super.placeLost(index, reason)
+        case .trouble: break
+        case .endSession: disconnect(index)
+        }
+    }
+
+    private func open(_ index: Int) throws -> Bool {
+        claimants[index].channel = nil
+        if faults.contains(.channels), !isSettling, Int.random(in: 0..<10, using: &random) == 0 {
+            let isSoon = Bool.random(using: &random)
+            try feed(index, claim: isSoon ? .channelUnavailable : .channelClosed(.outOfChannels))
+            return false
+        }
+        let id = Queue.ChannelID(
+            client: index, connection: claimants[index].connection, number: nextChannel(index).number)
+        claimants[index].channel = id
+        write(index, [.open])
+        return true
+    }
+
+    private func write(_ index: Int, _ frames: [Queue.Frame]) {
+        if let id = claimants[index].channel { change(id) { $0.frames += frames } }
+    }
+
+    // MARK: Checks
+
+    /// Whether the broker has taken the queue away, and the news are on their way.
+    private func isBeingToldOfTheQueue(_ index: Int) -> Bool {
+        guard let id = claimants[index].channel, let way = claimWays.first(where: { $0.id == id }) else { return false }
+        return way.events.contains {
+            switch $0 {
+            case .channelClosed, .cancelledByBroker: true
+            default: false
             }
-            return try tell(publish, false)
         }
-        let arrived = broker.publish(publish.content, to: publish.queue)
-        collect()
-        try tell(publish, arrived)
     }
 
-    private mutating func tell(_ publish: Publish, _ arrived: Bool) throws {
-        guard let client = publish.client else { return }
-        guard publish.isOwn, case .number(let message) = publish.content else {
-            return try feed(client, .seeded(publish.queue))
+    private func granted(_ index: Int, _ fence: FencingToken) throws {
+        if !isBeingToldOfTheQueue(index) {
+            guard queue.owner == claimants[index].connection else {
+                throw Violation(.exclusion, "client \(index) is granted a lock whose queue it does not own")
+            }
+            for other in clients.indices where other != index && clients[other].held != nil {
+                guard !isBeingToldOfTheQueue(other) else { continue }
+                throw Violation(.exclusion, "two holders, clients \(other) and \(index)")
+            }
         }
-        try feed(client, arrived ? .confirmed(message.nonce) : .unconfirmed(message.nonce))
-    }
-
-    private mutating func fireTimer(_ index: Int) throws {
-        guard !clients[index].timers.isEmpty else { return }
-        let (timer, number) = clients[index].timers.removeFirst()
-        try feed(index, .timer(timer, number))
-    }
-}
-
-extension Dictionary where Value: RangeReplaceableCollection {
-    /// Takes the first of what is on its way there; nothing is left of a way that is empty.
-    fileprivate mutating func next(_ key: Key) -> Value.Element? {
-        guard var values = self[key] else { return nil }
-        let first = values.removeFirst()
-        self[key] = values.isEmpty ? nil : values
-        return first
+        try grant(index, fence, excludes: false)
     }
 }

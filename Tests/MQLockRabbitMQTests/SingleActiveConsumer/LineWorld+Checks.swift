@@ -20,7 +20,8 @@ extension LineWorld {
         return ways.contains { $0.id == id && !$0.replies.isEmpty }
     }
 
-    func grant(_ index: Int, _ fence: FencingToken) throws {
+    /// - Parameter excludes: whether it is the first place in line that excludes.
+    func grant(_ index: Int, _ fence: FencingToken, excludes: Bool = true) throws {
         guard clients[index].wants != nil else { throw Violation(.other, "a grant to nobody") }
         clients[index].wants = nil
         clients[index].held = fence
@@ -32,7 +33,7 @@ extension LineWorld {
         guard fence.rawValue > last else { throw Violation(.order, "fencing token \(fence) after \(last)") }
         fences[nonce] = fence.rawValue
         lastFence = max(lastFence, fence.rawValue)
-        for (other, client) in clients.enumerated() where other != index {
+        for (other, client) in clients.enumerated() where excludes && other != index {
             guard client.held != nil, !client.hasLostPlace, !isBeingTold(client) else { continue }
             throw Violation(.exclusion, "two holders, clients \(other) and \(index)")
         }

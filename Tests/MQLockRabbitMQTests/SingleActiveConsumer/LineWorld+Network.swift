@@ -76,6 +76,7 @@ extension LineWorld {
     func fireTimer(_ index: Int) throws {
         let timers = Line.Timer.allCases.filter(clients[index].timers.contains)
         guard let timer = timers.randomElement(using: &random) else { return }
+        if timer == .hold, !holdsEnd { return }
         // The ends of a hold are far away.
         if timer == .hold || timer == .proof || timer == .limit, Int.random(in: 0..<8, using: &random) > 0 { return }
         clients[index].timers.remove(timer)

@@ -127,6 +127,9 @@ class LineWorld {
         for index in 0..<count { clients.append(newClient(index)) }
     }
 
+    /// Whether a token can be held for longer than it may.
+    var holdsEnd: Bool { true }
+
     func newClient(_ index: Int) -> Client {
         Client(line: Line(provesByQueue: provesByQueue[index]), nonce: nextNonce())
     }
@@ -298,7 +301,7 @@ class LineWorld {
                 broker.receive(ways[at].frames.removeFirst(), on: ways[at].id)
             }
         }
-        broker.dropAll(of: index)
+        for id in broker.open(of: index) { broker.drop(id) }
         ways.removeAll { $0.id.client == index }
         for at in publishes.indices where publishes[at].client == index { publishes[at].client = nil }
         collect()

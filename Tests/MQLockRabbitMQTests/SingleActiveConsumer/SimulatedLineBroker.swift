@@ -135,9 +135,8 @@ struct SimulatedLineBroker {
         serve()
     }
 
-    mutating func dropAll(of client: Int) {
-        // The order in which the channels of a connection end is the broker's.
-        for id in channels.keys.filter({ $0.client == client }).sorted(by: { $0.number < $1.number }) { drop(id) }
+    func open(of client: Int) -> [ChannelID] {
+        channels.keys.filter { $0.client == client }.sorted { $0.number < $1.number }
     }
 
     mutating func close(_ id: ChannelID, _ code: UInt16) {
