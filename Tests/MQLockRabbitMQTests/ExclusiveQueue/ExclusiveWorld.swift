@@ -120,6 +120,12 @@ final class ExclusiveWorld: LineWorld {
     }
 
     override func fireTimersOfWaiters() throws -> Bool {
+        // It is due at once: it only comes after what was delivered together with the token.
+        if let index = clients.indices.first(where: { clients[$0].line.isAboutToPrepare }) {
+            clients[index].timers.remove(.retry)
+            try feed(index, Line.Event.timer(.retry))
+            return true
+        }
         if faults.isEmpty, !broker.tokens.isEmpty, clients.contains(where: isInLine) {
             throw Violation(.stuck, "nobody crashed, and a waiter is not woken: \(clients.indices.map(description))")
         }

@@ -27,8 +27,6 @@ enum LineMutant: CaseIterable {
     case acknowledgesTheOwnToken
     /// A fresh token does not say after which grant it was published.
     case saysNothingOfItsGrant
-    /// A fresh token is taken though somebody else had it in between.
-    case takesAReturnedExchange
     /// A queue that may not have started is consumed.
     case consumesAtOnce
     case neverSeeds
@@ -40,7 +38,7 @@ enum LineMutant: CaseIterable {
             .differsInPrefetch,
             .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken:
             .order
-        case .takesAReturnedExchange, .saysNothingOfItsGrant: .proof
+        case .saysNothingOfItsGrant: .proof
         case .reusesNonce, .suspects: .loss
         case .acknowledgesNothing: .surplus
         case .consumesAtOnce: .early
@@ -51,7 +49,7 @@ enum LineMutant: CaseIterable {
     /// The least that it takes.
     var faults: LineWorld.Faults {
         switch self {
-        case .acknowledgesTheOwnToken, .takesAReturnedExchange, .saysNothingOfItsGrant: [.cuts, .latePublishes]
+        case .acknowledgesTheOwnToken, .saysNothingOfItsGrant: [.cuts, .latePublishes]
         case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
         // In an alarm nothing is waited for before a grant.
         case .grantsTheExchanged: [.disconnects, .latePublishes, .alarms]

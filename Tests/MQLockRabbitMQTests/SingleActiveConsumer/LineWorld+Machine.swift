@@ -53,12 +53,11 @@ extension LineWorld {
         }
         clients[index].deliveries[tag] = message
         if message.kind == .token, clients[index].first == nil { clients[index].first = message }
-        var redelivered = message.count > 0
+        let redelivered = message.count > 0
         var content = content(message)
         switch (mutant, content) {
         case (.suspects, .token(_, let fence, let wear, _)) where redelivered && clients[index].held != nil:
             if let held = clients[index].line.token { content = .token(held.nonce, fence: fence, wear) }
-        case (.takesAReturnedExchange, .token): redelivered = false
         case (.acknowledgesTheOwnToken, .token(clients[index].line.token?.nonce, _, _, _)):
             if let id = clients[index].channel { write(.acknowledge(tag), id) }
         default: break

@@ -143,7 +143,8 @@ class LineWorld {
         try settle()
         // Whoever tries again and again gets it, as whoever waits.
         let waits = Bool.random(using: &random)
-        for _ in 0..<(waits ? 1 : 6) where clients[0].held == nil {
+        // What an earlier cut has left in the queue may cost who is first its place once more.
+        for _ in 0..<(waits ? faults.contains(.cuts) ? 3 : 1 : 6) where clients[0].held == nil {
             try acquire(0, waits: waits)
             try settle()
         }
