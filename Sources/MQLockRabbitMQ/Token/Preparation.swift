@@ -111,6 +111,8 @@ struct Preparation: Equatable, Sendable {
         case (.claiming, ChannelFault.preconditionFailed) where fault.isOtherKind: return .ready
         case (.mending(.findingRegister), ChannelFault.notFound): return goAnew(.mending(.unlocking))
         case (.mending(.findingQueue), ChannelFault.notFound): return goAnew(.mending(.deletingRegister))
+        // Nothing was asked: it may still be ours.
+        case (.mending(.unlocking), ChannelFault.outOfChannels.code): return .pause
         // It is somebody else's, or gone.
         case (.mending(.locking), ChannelFault.resourceLocked), (.mending(.unlocking), _): return unlocked()
         case (.matchingQueue, ChannelFault.notFound), (.declaringQueue, ChannelFault.notFound),

@@ -305,7 +305,8 @@ struct TokenMachine: Sendable {
 
     private mutating func putBack(_ token: Token) -> [Action] {
         guard let tag = token.consumer else { return [.putBack(token.delivery)] }
-        return cancel(tag, putBack: token.delivery)
+        // It stands in line no more, granted or not.
+        return [.stop(.heal)] + cancel(tag, putBack: token.delivery)
     }
 
     /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.

@@ -1,5 +1,3 @@
-import MQLockTesting
-
 @testable import MQLockRabbitMQ
 
 /// What RabbitMQ does for one lock name, as far as the token mutex can see it: a token queue, the register, the mending
@@ -13,9 +11,6 @@ struct SimulatedBroker {
     struct Message: Equatable {
         let token: TokenMessage
         var count: Int64 = 0
-        var isRedelivered = false
-        /// The count that a crash of the broker goes back to.
-        var countOnDisk: Int64 = 0
     }
 
     private struct Unacknowledged {
@@ -26,7 +21,6 @@ struct SimulatedBroker {
 
     private struct Channel {
         let epoch: Int
-        var isOpen = true
         var hasPin = false
         var nextDelivery: UInt64 = 0
         var unacknowledged: [UInt64: Unacknowledged] = [:]
@@ -50,10 +44,7 @@ struct SimulatedBroker {
         let event: Event
     }
 
-    let durability: RabbitMQLocks.Durability
     private var queueNumber = 0
-    /// Acknowledged, and a crash of the broker brings them back.
-    private var unflushed: [Message] = []
     private(set) var queueExists = false
     private(set) var ready: [Message] = []
     private(set) var register: Nonce?
@@ -62,10 +53,11 @@ struct SimulatedBroker {
     private var consumers: [Consumer] = []
     /// Sent and not yet taken by the test.
     var outbox: [Reply] = []
-    /// The register has been deleted this often: from then on an earlier grant binds nobody.
-    private(set) var registerDeletions = 0
 
-    init(_ durability: RabbitMQLocks.Durability) { self.durability = durability }
+    /// Those in the queue and those that are delivered.
+    var tokens: [Nonce] {
+        (ready + channels.values.flatMap(\.unacknowledged.values).map(\.message)).map(\.token.nonce)
+    }
 
     // MARK: Frames
 
@@ -76,10 +68,13 @@ struct SimulatedBroker {
         }
         if case .verify(let number, let nonce) = frame.action { return verify(number, nonce, client) }
         // Frames that were on their way when the broker closed the channel are ignored.
-        guard let channel = channels[client], channel.isOpen, channel.epoch == frame.epoch else { return }
+        guard let channel = channels[client], channel.epoch == frame.epoch else { return }
         switch frame.action {
         case .closeChannel: drop(client)
         case .request(let request): handle(request, client)
+        case .count:
+            guard queueExists else { return close(client, Fault.notFound) }
+            send(client, .counted(UInt32(consumers.count)))
         case .consume(let tag):
             guard queueExists else { return close(client, Fault.notFound) }
             send(client, .consumeConfirmed(.token(tag)))
@@ -94,20 +89,15 @@ struct SimulatedBroker {
             guard !ready.isEmpty else { return send(client, .gotNothing) }
             deliver(ready.removeFirst(), to: client, consumer: nil)
         case .cancel(let tag): consumers.removeAll { $0.client == client && $0.tag == tag }
-        case .withdrawPin: channels[client]?.hasPin = false
-        case .acknowledge(let tag):
-            guard let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) else { return }
-            if entry.queue == queueNumber { unflushed.append(entry.message) }
-        case .handOn(let tag):
-            guard let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) else { return }
-            handOn(entry)
+        case .acknowledge(let tag): channels[client]?.unacknowledged[tag] = nil
         case .putBack(let tag):
             if let entry = channels[client]?.unacknowledged.removeValue(forKey: tag) { requeue(entry) }
         default: preconditionFailure("no frame: \(frame.action)")
         }
+        serve()
     }
 
-    private mutating func handle(_ request: TokenMachine.Request, _ client: Int) {
+    private mutating func handle(_ request: Preparation.Request, _ client: Int) {
         switch request {
         case .findRegister: answer(client, register != nil, Fault.notFound)
         case .findQueue: answer(client, queueExists, Fault.notFound)
@@ -122,8 +112,7 @@ struct SimulatedBroker {
             if mender == nil { mender = client }
             answer(client, mender == client, Fault.resourceLocked)
         case .deleteRegister:
-            // Who mints has the only valid token, and nobody's grant ends by it.
-            deleteRegister(countsAsFault: mender == client)
+            deleteRegister()
             send(client, .done)
         case .unlockMend:
             if mender == client { mender = nil }
@@ -158,47 +147,20 @@ struct SimulatedBroker {
         outbox.removeAll { $0.client == client }
     }
 
+    mutating func purge() { ready = [] }
+
     mutating func deleteQueue() {
         guard queueExists else { return }
         queueExists = false
         ready = []
-        unflushed = []
         let cancelled = consumers
         consumers = []
         for consumer in cancelled { send(consumer.client, .cancelledByBroker(.token(consumer.tag))) }
     }
 
-    /// What has been acknowledged and counted so far survives the next crash.
-    mutating func flush() {
-        unflushed = []
-        for index in ready.indices { ready[index].countOnDisk = ready[index].count }
-        for client in channels.keys {
-            for (tag, entry) in channels[client]?.unacknowledged ?? [:] {
-                var entry = entry
-                entry.message.countOnDisk = entry.message.count
-                channels[client]?.unacknowledged[tag] = entry
-            }
-        }
-    }
-
-    /// A classic queue after kill -9 of the broker: counts go back, acknowledged messages come again, and all are marked.
-    mutating func crash(_ random: inout SeededGenerator) {
-        for client in channels.keys.sorted() { disconnect(client) }
-        mender = nil
-        for message in unflushed where Bool.random(using: &random) {
-            ready.insert(message, at: Int.random(in: 0...ready.count, using: &random))
-        }
-        unflushed = []
-        for index in ready.indices {
-            ready[index].count = ready[index].countOnDisk
-            ready[index].isRedelivered = true
-        }
-    }
-
-    mutating func deleteRegister(countsAsFault: Bool = true) {
+    mutating func deleteRegister() {
         guard register != nil else { return }
         register = nil
-        if countsAsFault { registerDeletions += 1 }
         for client in channels.keys.sorted() where channels[client]?.hasPin == true {
             channels[client]?.hasPin = false
             send(client, .cancelledByBroker(.pin))
@@ -224,28 +186,13 @@ struct SimulatedBroker {
         channels[client]?.nextDelivery += 1
         guard let tag = channels[client]?.nextDelivery else { return }
         channels[client]?.unacknowledged[tag] = Unacknowledged(message: message, consumer: consumer, queue: queueNumber)
-        send(
-            client,
-            .delivered(
-                consumerTag: consumer, deliveryTag: tag, isRedelivered: message.isRedelivered,
-                .token(message.token, count: message.count)))
-    }
-
-    /// The queue's own dead-letter loop.
-    private mutating func handOn(_ entry: Unacknowledged) {
-        guard queueExists, entry.queue == queueNumber else { return }
-        var message = entry.message
-        message.count += 1
-        message.isRedelivered = false
-        ready.append(message)
-        serve()
+        send(client, .delivered(consumer: consumer, tag, .token(message.token, count: message.count)))
     }
 
     private mutating func requeue(_ entry: Unacknowledged) {
         guard queueExists, entry.queue == queueNumber else { return }
         var message = entry.message
-        message.isRedelivered = true
-        if durability == .replicated { message.count += 1 }
+        message.count += 1
         ready.insert(message, at: 0)
         serve()
     }

@@ -14,20 +14,50 @@ struct TokenWorld {
         let rawValue: Int
         static let disconnects = Faults(rawValue: 1)
         static let lostPublishes = Faults(rawValue: 2)
+        /// Of the queue, of the register, or of both.
         static let deletions = Faults(rawValue: 4)
         static let unanswered = Faults(rawValue: 8)
-        /// Of the broker; on classic queues only, for quorum queues have on disk what they have told.
-        static let crashes = Faults(rawValue: 16)
-        static let all: Faults = [.disconnects, .lostPublishes, .deletions, .unanswered]
+        /// The ready token is gone without a trace.
+        static let purges = Faults(rawValue: 16)
+        /// A lock is mended whose token is out, and not gone: somebody holds longer than anybody may.
+        static let hastyHealing = Faults(rawValue: 32)
+        /// There is no channel to be had at the moment, or at all.
+        static let channels = Faults(rawValue: 64)
+        static let all = Faults(rawValue: 127)
+    }
+
+    /// A sentence of the protocol, broken in the world around the machine.
+    enum Mutant: CaseIterable {
+        /// What comes to a consumer that has been cancelled is kept.
+        case keepsLateDeliveries
+        /// A lock whose token is gone is not mended.
+        case neverHeals
+        /// A holder is not told that the register is gone.
+        case ignoresThePin
+        /// Any token is valid.
+        case asksNoRegister
+        /// The number in the message is the fence.
+        case ignoresTheCount
+
+        var faults: Faults {
+            switch self {
+            case .keepsLateDeliveries, .ignoresTheCount: []
+            case .neverHeals: .purges
+            case .ignoresThePin: .hastyHealing
+            case .asksNoRegister: [.lostPublishes, .disconnects]
+            }
+        }
     }
 
     private struct Client {
         var machine = TokenMachine()
+        var events: [TokenMachine.Event] = []
         var epoch = 0
-        var attempt: UInt64?
-        var held: (token: TokenMachine.Token, registerDeletions: Int)?
-        var pauses: [UInt64] = []
+        var wants: TokenMachine.Wanted?
+        var held: TokenMachine.Token?
+        var timers: Set<TokenMachine.Timer> = []
         var confirmed: Set<UInt64> = []
+        var verification: UInt64 = 0
         var outbox: [SimulatedBroker.Frame] = []
         var inbox: [SimulatedBroker.Reply] = []
         var verifications: [SimulatedBroker.Reply] = []
@@ -37,62 +67,47 @@ struct TokenWorld {
         let client: Int
         let session: Int
         let token: TokenMessage
-        /// Which mint it is for; nil for a seed.
-        var mint: UInt64?
         var isWanted = true
     }
 
-    private var broker: SimulatedBroker
+    private var broker = SimulatedBroker()
     private var clients: [Client]
     private var sessions: [Int]
     private var publishes: [Publish] = []
     private var random: SeededGenerator
     private let faults: Faults
-    private let mutant: Bool
-    private let machineMutant: TokenMachine.Mutant?
-    /// A sentence broken outside the machine: a token is minted above the old one only, however late it is.
-    private let mintsBelowTheClock: Bool
+    private let mutant: Mutant?
+    private var isSettling = false
     private var clock: UInt64 = 1
-    private var lastAttempt: UInt64 = 0
+    private var lastNonce = 0
     private var lastFence: UInt64 = 0
+    private var fences: [Nonce: UInt64] = [:]
+    /// Tokens that were there or under way when the register was deleted: one of them may become the valid one.
+    private var orphaned: Set<Nonce> = []
     private(set) var grants = 0
+    private(set) var heals = 0
     private(set) var abandonedInFlight = 0
-    private(set) var mints = 0
-    private(set) var crashes = 0
 
-    init(
-        seed: UInt64, clients count: Int, faults: Faults, mutant: Bool = false,
-        durability: RabbitMQLocks.Durability = .replicated, machine: TokenMachine.Mutant? = nil,
-        mintsBelowTheClock: Bool = false
-    ) {
+    init(seed: UInt64, clients count: Int, faults: Faults, mutant: Mutant? = nil) {
         random = SeededGenerator(seed)
-        broker = SimulatedBroker(durability)
-        machineMutant = machine
-        self.mintsBelowTheClock = mintsBelowTheClock
         clients = Array(repeating: Client(), count: count)
         sessions = Array(repeating: 0, count: count)
         self.faults = faults
         self.mutant = mutant
-        for index in clients.indices { renew(index) }
-    }
-
-    private mutating func renew(_ index: Int) {
-        clients[index] = Client()
-        clients[index].machine = TokenMachine(broker.durability)
-        clients[index].machine.mutant = machineMutant
-        clients[index].machine.mutantKeepsLateDeliveries = mutant
     }
 
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
     mutating func run(steps: Int) throws {
         for _ in 0..<steps { try step() }
+        isSettling = true
         try settle()
         for index in clients.indices { try leave(index) }
         try settle()
         try acquire(0, waits: true)
         try settle()
         guard clients[0].held != nil else {
-            throw Violation(description: "the lock is lost: nobody holds it and a contender is not granted it")
+            throw Violation(
+                description: "the lock is lost: nobody holds it, and a contender is left \(clients[0].machine.state)")
         }
     }
 
@@ -101,61 +116,78 @@ struct TokenWorld {
     private mutating func step() throws {
         clock += 1
         let index = Int.random(in: clients.indices, using: &random)
-        if faults.contains(.crashes) { crashOrFlush() }
-        switch Int.random(in: 0..<24, using: &random) {
-        case 0..<7: carryToBroker(index)
+        switch Int.random(in: 0..<26, using: &random) {
+        case 0..<7: try carryToBroker(index)
         case 7..<14: try carryToClient(index)
         case 14..<16: try carryVerification(index)
         case 16..<18: try carryPublish()
-        case 18: try firePause(index)
+        case 18: try fire(.pause, index)
         case 19, 20:
-            if clients[index].held != nil || clients[index].attempt != nil {
+            if clients[index].held != nil || clients[index].wants != nil {
                 try leave(index)
             } else {
                 try acquire(index, waits: Bool.random(using: &random))
             }
-        case 21 where faults.contains(.disconnects): if Bool.random(using: &random) { disconnect(index) }
+        case 21 where faults.contains(.disconnects): if Bool.random(using: &random) { try disconnect(index) }
         case 22 where faults.contains(.deletions): delete()
         case 23 where faults.contains(.unanswered): try giveUpChannel(index)
-        default: carryToBroker(index)
+        case 24 where faults.contains(.purges): if Bool.random(using: &random) { broker.purge() }
+        case 25 where faults.contains(.hastyHealing):
+            if let waiter = clients.firstIndex(where: { $0.timers.contains(.heal) }) { try fire(.heal, waiter) }
+        default: try carryToBroker(index)
         }
     }
 
-    /// Carries everything until nothing moves.
+    /// Carries everything until nothing moves; a lock whose token is gone is mended when nothing else does.
     private mutating func settle() throws {
         for _ in 0..<1_000 {
-            var moved = false
-            for index in clients.indices {
-                while !clients[index].outbox.isEmpty {
-                    carryToBroker(index)
-                    moved = true
-                }
-                while !clients[index].inbox.isEmpty {
-                    try carryToClient(index)
-                    moved = true
-                }
-                while !clients[index].verifications.isEmpty {
-                    try carryVerification(index)
-                    moved = true
-                }
-                while !clients[index].pauses.isEmpty {
-                    try firePause(index)
-                    moved = true
-                }
+            if try carryAll() { continue }
+            guard clients.allSatisfy({ $0.held == nil }) else { break }
+            let waiter = clients.firstIndex { $0.wants != nil && $0.timers.contains(.heal) }
+            guard let waiter, mutant != .neverHeals else { break }
+            guard !faults.isDisjoint(with: [.purges, .deletions, .hastyHealing]) else {
+                throw Violation(description: "nothing has happened to the token, and a waiter is not woken")
             }
-            while !publishes.isEmpty {
-                try carryPublish(lossless: true)
+            try fire(.heal, waiter)
+        }
+        guard clients.count(where: { $0.held != nil }) < 2 else {
+            throw Violation(description: "two hold, and everybody has been told everything")
+        }
+        guard clients.allSatisfy({ $0.wants == nil }) || clients.contains(where: { $0.held != nil }) else {
+            throw Violation(description: "contenders wait, and none is granted: \(clients.map(\.machine.state))")
+        }
+    }
+
+    private mutating func carryAll() throws -> Bool {
+        var moved = false
+        for index in clients.indices {
+            while !clients[index].outbox.isEmpty {
+                try carryToBroker(index)
                 moved = true
             }
-            if !moved { return }
+            while !clients[index].inbox.isEmpty {
+                try carryToClient(index)
+                moved = true
+            }
+            while !clients[index].verifications.isEmpty {
+                try carryVerification(index)
+                moved = true
+            }
+            while clients[index].timers.contains(.pause) {
+                try fire(.pause, index)
+                moved = true
+            }
         }
-        throw Violation(description: "the clients never come to rest")
+        while !publishes.isEmpty {
+            try carryPublish()
+            moved = true
+        }
+        return moved
     }
 
     private mutating func acquire(_ index: Int, waits: Bool) throws {
-        lastAttempt += 1
-        clients[index].attempt = lastAttempt
-        try feed(index, waits ? .acquire(lastAttempt) : .tryAcquire(lastAttempt))
+        clients[index].wants = waits ? .acquire : .tryAcquire
+        try feed(index, waits ? .acquire : .tryAcquire)
     }
 
     /// Releases, or gives up waiting.
@@ -163,76 +195,37 @@ struct TokenWorld {
         if clients[index].held != nil {
             clients[index].held = nil
             try feed(index, .release)
-        } else if let attempt = clients[index].attempt {
-            clients[index].attempt = nil
+        } else if clients[index].wants != nil {
+            clients[index].wants = nil
             if !clients[index].inbox.isEmpty { abandonedInFlight += 1 }
-            try feed(index, .abandon(attempt))
+            try feed(index, .cancel)
         }
     }
 
-    private mutating func disconnect(_ index: Int) {
+    private mutating func disconnect(_ index: Int) throws {
         // What was written may have arrived or not.
-        while !clients[index].outbox.isEmpty, Bool.random(using: &random) { carryToBroker(index) }
+        while !clients[index].outbox.isEmpty, Bool.random(using: &random) { try carryToBroker(index) }
         broker.disconnect(index)
         sessions[index] += 1
-        renew(index)
+        clients[index] = Client()
         collect()
-    }
-
-    private mutating func crashOrFlush() {
-        switch Int.random(in: 0..<48, using: &random) {
-        case 0:
-            broker.crash(&random)
-            broker.outbox = []
-            crashes += 1
-            for index in clients.indices {
-                sessions[index] += 1
-                renew(index)
-            }
-        case 1: broker.flush()
-        default: break
-        }
     }
 
     /// A request has gone unanswered for too long: the session closes the channel for it. The broker gets to what was
     /// written before, and then to the close.
     private mutating func giveUpChannel(_ index: Int) throws {
+        let fault = ChannelFault(code: ChannelFault.unanswered, text: "")
         switch clients[index].machine.state {
-        case .preparing(.pausing), .preparing(.seeding), .minting(_, .publishing), .closed, .idle, .held: return
-        case .verifying, .minting(_, .claiming):
-            let number = clients[index].machine.lastVerification
-            return try feed(index, .verificationFailed(number, .init(code: Self.unanswered, text: "")))
-        default: break
+        case .pausing, .closed, .idle, .held: return
+        case .verifying: return try feed(index, .verificationFailed(clients[index].verification, fault))
+        case .preparing, .getting, .consuming, .pinning: break
         }
         write(.closeChannel, index)
         clients[index].epoch += 1
-        try feed(index, .channelClosed(.init(code: Self.unanswered, text: "")))
+        try feed(index, .channelClosed(fault))
     }
 
-    private static let unanswered = ChannelFault.unanswered
-
     private mutating func delete() {
-        // Deleted at the very moment at which somebody makes first contact, the queue can be declared again without a
-        // trace, and the register then names a token that is no more: the article says to delete the queue again.
-        let isContacting = clients.contains { client in
-            // A question or a request that its client has given up on is still under way.
-            let isAsking = client.outbox.contains {
-                switch $0.action {
-                case .verify, .request: true
-                default: false
-                }
-            }
-            if isAsking { return true }
-            switch client.machine.state {
-            case .idle, .closed, .held, .preparing(.pausing): return false
-            case .preparing, .pinning, .verifying, .minting: return true
-            case .getting: return client.machine.validNonce == nil
-            case .consuming:
-                let isDelivered = client.inbox.contains { if case .delivered = $0.event { true } else { false } }
-                return client.machine.validNonce == nil && isDelivered
-            }
-        }
-        guard !isContacting else { return }
         switch Int.random(in: 0..<12, using: &random) {
         case 0: broker.deleteQueue()
         case 1: broker.deleteRegister()
@@ -246,13 +239,17 @@ struct TokenWorld {
 
     // MARK: The network
 
-    private mutating func carryToBroker(_ index: Int) {
+    private mutating func carryToBroker(_ index: Int) throws {
         guard !clients[index].outbox.isEmpty else { return }
         broker.receive(clients[index].outbox.removeFirst(), from: index)
         collect()
     }
 
     private mutating func collect() {
+        if broker.register == nil {
+            orphaned.formUnion(broker.tokens)
+            orphaned.formUnion(publishes.map(\.token.nonce))
+        }
         for reply in broker.outbox {
             if reply.epoch == nil {
                 clients[reply.client].verifications.append(reply)
@@ -270,6 +267,7 @@ struct TokenWorld {
         guard reply.epoch == clients[index].epoch else { return }
         if case .channelClosed = reply.event { clients[index].epoch += 1 }
         if case .consumeConfirmed(.token(let tag)) = reply.event { clients[index].confirmed.insert(tag) }
+        if mutant == .ignoresThePin, reply.event == .cancelledByBroker(.pin) { return }
         try feed(index, reply.event)
     }
 
@@ -278,38 +276,42 @@ struct TokenWorld {
         try feed(index, clients[index].verifications.removeFirst().event)
     }
 
-    private mutating func carryPublish(lossless: Bool = false) throws {
+    private mutating func carryPublish() throws {
         guard let at = publishes.indices.randomElement(using: &random) else { return }
-        if !lossless, faults.contains(.lostPublishes), publishes[at].isWanted,
+        if !isSettling, faults.contains(.lostPublishes), publishes[at].isWanted,
             Int.random(in: 0..<4, using: &random) == 0
         {
             // No confirm in time: the client gives up on it, and it may still arrive.
             publishes[at].isWanted = false
-            return try tell(publishes[at], false)
+            return try tell(publishes[at], .unknown)
         }
         let publish = publishes.remove(at: at)
         let arrived = broker.publish(publish.token)
         collect()
-        if publish.isWanted { try tell(publish, arrived) }
+        if publish.isWanted { try tell(publish, arrived ? .arrived : .unroutable) }
     }
 
-    private mutating func tell(_ publish: Publish, _ arrived: Bool) throws {
+    private mutating func tell(_ publish: Publish, _ outcome: TokenMachine.Outcome) throws {
         guard publish.session == sessions[publish.client] else { return }
-        if let mint = publish.mint {
-            return try feed(publish.client, arrived ? .minted(mint, publish.token.nonce) : .mintFailed(mint))
-        }
-        try feed(publish.client, arrived ? .seeded(publish.token.nonce) : .seedFailed)
+        try feed(publish.client, .seeded(publish.token.nonce, outcome))
     }
 
-    private mutating func firePause(_ index: Int) throws {
-        guard !clients[index].pauses.isEmpty else { return }
-        try feed(index, .pauseOver(clients[index].pauses.removeFirst()))
+    private mutating func fire(_ timer: TokenMachine.Timer, _ index: Int) throws {
+        guard clients[index].timers.remove(timer) != nil else { return }
+        if timer == .heal { heals += 1 }
+        try feed(index, .timer(timer))
     }
 
     // MARK: The machine
 
     private mutating func feed(_ index: Int, _ event: TokenMachine.Event) throws {
-        for action in clients[index].machine.handle(event) { try perform(action, index) }
+        clients[index].events.append(event)
+        // What an action brings about comes after all the actions of its event.
+        guard clients[index].events.count == 1 else { return }
+        while let event = clients[index].events.first {
+            for action in clients[index].machine.handle(event) { try perform(action, index) }
+            if !clients[index].events.isEmpty { clients[index].events.removeFirst() }
+        }
     }
 
     private mutating func perform(_ action: TokenMachine.Action, _ index: Int) throws {
@@ -317,8 +319,13 @@ struct TokenWorld {
         case .openChannel:
             clients[index].epoch += 1
             clients[index].confirmed = []
+            if faults.contains(.channels), !isSettling, Int.random(in: 0..<10, using: &random) == 0 {
+                let isSoon = Bool.random(using: &random)
+                return try feed(index, isSoon ? .channelUnavailable : .channelClosed(.outOfChannels))
+            }
             write(action, index)
         case .closeChannel:
+            clients[index].timers.remove(.heal)
             write(action, index)
             clients[index].epoch += 1
         case .cancel(let tag):
@@ -326,24 +333,24 @@ struct TokenWorld {
                 throw Violation(description: "a consumer was cancelled that the broker had not confirmed")
             }
             write(action, index)
-        case .request, .consume, .get, .placePin, .withdrawPin, .acknowledge, .putBack, .handOn, .verify:
+        case .putBack where mutant == .keepsLateDeliveries && clients[index].machine.state == .idle: break
+        case .verify(let number, _) where mutant == .asksNoRegister: try feed(index, .verified(number))
+        case .verify(let number, _):
+            clients[index].verification = number
             write(action, index)
+        case .request, .consume, .get, .placePin, .acknowledge, .putBack, .count: write(action, index)
         case .seed:
             clock += 1
-            let token = TokenMessage(number: clock << 21, nonce: Nonce())
+            let token = TokenMessage(number: clock << 21, nonce: nextNonce())
             publishes.append(Publish(client: index, session: sessions[index], token: token))
-        case .mint(let number, let old):
-            clock += 1
-            mints += 1
-            let above = old.message.number + 32 * UInt64(old.count) + 32
-            let token = TokenMessage(number: mintsBelowTheClock ? above : max(above, clock << 21), nonce: Nonce())
-            publishes.append(Publish(client: index, session: sessions[index], token: token, mint: number))
-        case .pause(let number): clients[index].pauses.append(number)
-        case .grant(let attempt, let token): try grant(attempt, token, index)
-        case .contended(let attempt), .fail(let attempt, _, _):
-            guard clients[index].attempt == attempt else { throw Violation(description: "an answer to nobody") }
-            clients[index].attempt = nil
-        case .lose: clients[index].held = nil
+        case .start(.pause): clients[index].timers.insert(.pause)
+        case .start(.heal): clients[index].timers.insert(.heal)
+        case .stop(let timer): clients[index].timers.remove(timer)
+        case .grant(let token): try grant(token, index)
+        case .contended, .refuse:
+            guard clients[index].wants != nil else { throw Violation(description: "an answer to nobody") }
+            clients[index].wants = nil
+        case .lose: try lose(index)
         case .report, .trouble: break
         }
     }
@@ -352,18 +359,48 @@ struct TokenWorld {
         clients[index].outbox.append(.init(epoch: clients[index].epoch, action: action))
     }
 
-    private mutating func grant(_ attempt: UInt64, _ token: TokenMachine.Token, _ index: Int) throws {
-        guard clients[index].attempt == attempt else { throw Violation(description: "a grant to nobody") }
-        clients[index].attempt = nil
-        let fence = token.message.number + 32 * UInt64(token.count)
-        guard fence > lastFence else { throw Violation(description: "fencing token \(fence) after \(lastFence)") }
-        lastFence = fence
-        for (other, client) in clients.enumerated() where other != index {
-            // After an operator's deletion of the register a holder is told as fast as the network allows.
-            guard let held = client.held, held.registerDeletions == broker.registerDeletions else { continue }
+    private mutating func nextNonce() -> Nonce {
+        lastNonce += 1
+        let digits = String(lastNonce, radix: 16)
+        return Nonce(String(repeating: "0", count: 32 - digits.count) + digits) ?? Nonce()
+    }
+
+    // MARK: Checks
+
+    private mutating func lose(_ index: Int) throws {
+        guard clients[index].held != nil else { throw Violation(description: "a loss without a hold") }
+        clients[index].held = nil
+        if faults.isDisjoint(with: [.deletions, .hastyHealing, .purges]) {
+            throw Violation(description: "client \(index) lost the lock for nothing")
+        }
+    }
+
+    private func isBeingTold(_ index: Int) -> Bool {
+        clients[index].inbox.contains { reply in
+            guard reply.epoch == clients[index].epoch else { return false }
+            switch reply.event {
+            case .cancelledByBroker, .channelClosed: return true
+            default: return false
+            }
+        }
+    }
+
+    private mutating func grant(_ token: TokenMachine.Token, _ index: Int) throws {
+        guard clients[index].wants != nil else { throw Violation(description: "a grant to nobody") }
+        clients[index].wants = nil
+        let nonce = token.message.nonce
+        let fence = token.message.number + (mutant == .ignoresTheCount ? 0 : 32 * UInt64(token.count))
+        let last = orphaned.contains(nonce) ? fences[nonce] ?? 0 : lastFence
+        guard fence > last else { throw Violation(description: "fencing token \(fence) after \(last)") }
+        lastFence = max(lastFence, fence)
+        fences[nonce] = fence
+        grants += 1
+        clients[index].held = token
+        // After a deletion of the register, or of the queue, a holder is told as fast as the network allows.
+        guard !isBeingTold(index) else { return }
+        for (other, client) in clients.enumerated() where other != index && client.held != nil {
+            guard !isBeingTold(other) else { continue }
             throw Violation(description: "two holders, clients \(other) and \(index)")
         }
-        clients[index].held = (token, broker.registerDeletions)
-        grants += 1
     }
 }

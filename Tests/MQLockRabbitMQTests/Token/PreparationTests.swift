@@ -1,0 +1,179 @@
+import MQLock
+import Testing
+
+@testable import MQLockRabbitMQ
+
+/// The steps of a first contact and of mending, one by one, and the token's machine by itself.
+@Suite struct PreparationTests {
+    private static let nonce = Nonce()
+
+    private enum Answer { case yes, no(UInt16) }
+
+    /// Begins, gives the answers, and tells the last that it said.
+    private func follow(heals: Bool = false, _ answers: Answer...) -> (preparation: Preparation, next: Preparation.Next)
+    {
+        var preparation = Preparation()
+        var next = heals ? preparation.heal() : preparation.begin()
+        for answer in answers {
+            switch answer {
+            case .yes: next = next == .seed ? preparation.seeded(Self.nonce) : preparation.advance()
+            case .no(let code): next = preparation.retreat(ChannelFault(code: code, text: ""))
+            }
+        }
+        return (preparation, next)
+    }
+
+    @Test func whatIsThereIsMatched() {
+        #expect(follow().next == .request(.findRegister))
+        #expect(follow(.yes).next == .request(.findQueue))
+        #expect(follow(.yes, .yes).next == .request(.declareQueue))
+        #expect(follow(.yes, .yes, .yes).next == .ready)
+        #expect(follow(.yes, .yes, .no(404)).next == .pause)
+    }
+
+    @Test func whatIsNewIsSeeded() {
+        #expect(follow(.no(404)).next == .requestAnew(.declareQueue))
+        #expect(follow(.no(404), .yes).next == .seed)
+        #expect(follow(.no(404), .yes, .yes).next == .request(.claimRegister(Self.nonce)))
+        #expect(follow(.no(404), .yes, .yes, .yes).next == .ready)
+        #expect(follow(.no(404), .yes, .yes, .no(406)).next == .ready, "somebody else's token is the valid one")
+    }
+
+    @Test func aRegisterWithoutAQueueIsMended() {
+        #expect(follow(.yes, .no(404)).next == .requestAnew(.lockMend))
+        #expect(follow(.yes, .no(404), .yes).next == .request(.findRegister))
+        #expect(follow(.yes, .no(404), .yes, .yes).next == .request(.findQueue))
+        #expect(follow(.yes, .no(404), .yes, .yes, .yes).next == .request(.unlockMend), "somebody else has mended")
+        #expect(follow(.yes, .no(404), .yes, .yes, .no(404)).next == .requestAnew(.deleteRegister))
+        #expect(follow(.yes, .no(404), .yes, .yes, .no(404), .yes).next == .request(.unlockMend))
+        let end = follow(.yes, .no(404), .yes, .yes, .no(404), .yes, .yes)
+        #expect(end.next == .pause && !end.preparation.mayHaveMend)
+        let other = follow(.yes, .no(404), .no(405))
+        #expect(other.next == .pause && !other.preparation.mayHaveMend)
+    }
+
+    @Test func aLockWithoutATokenIsHealedThoughItsQueueIsThere() {
+        #expect(follow(heals: true).next == .requestAnew(.lockMend))
+        #expect(follow(heals: true, .yes).next == .request(.findRegister))
+        #expect(follow(heals: true, .yes, .yes).next == .request(.deleteRegister))
+        #expect(follow(heals: true, .yes, .no(404)).next == .requestAnew(.unlockMend))
+        #expect(follow(heals: true, .yes, .yes, .yes).next == .request(.unlockMend))
+        #expect(follow(heals: true, .yes, .yes, .yes, .yes).next == .pause)
+    }
+
+    /// Whoever may have the mending queue gives it back first, whatever comes in between.
+    @Test func theMendingQueueIsGivenBack() {
+        for code in [ChannelFault.unanswered, 403, 500] as [UInt16] {
+            var preparation = follow(.yes, .no(404), .no(code)).preparation
+            #expect(preparation.mayHaveMend)
+            #expect(preparation.begin() == .request(.unlockMend))
+            #expect(preparation.retreat(.outOfChannels) == .pause)
+            #expect(preparation.mayHaveMend, "nothing was asked")
+            #expect(preparation.begin() == .request(.unlockMend))
+            #expect(preparation.retreat(ChannelFault(code: ChannelFault.resourceLocked, text: "")) == .pause)
+            #expect(!preparation.mayHaveMend)
+            #expect(preparation.begin() == .request(.findRegister))
+        }
+    }
+
+    /// Every step and every way in which a broker can close a channel.
+    @Test func nothingThatTheBrokerClosesTraps() {
+        let codes: [UInt16] = [0, ChannelFault.unanswered, 403, 404, 405, 406, 541]
+        var open = [follow(), follow(heals: true)]
+        for _ in 0..<7 {
+            var following: [(preparation: Preparation, next: Preparation.Next)] = []
+            for (preparation, next) in open {
+                for code in codes {
+                    var closed = preparation
+                    let answer = closed.retreat(ChannelFault(code: code, text: ""))
+                    if case .requestAnew = answer { following.append((closed, answer)) }
+                    var again = closed
+                    if case .pause = answer { following.append((again, again.begin())) }
+                }
+                var advanced = preparation
+                let answer = next == .seed ? advanced.seeded(Self.nonce) : advanced.advance()
+                if answer != .ready, answer != .pause { following.append((advanced, answer)) }
+            }
+            var steps: [Preparation.Step] = []
+            open = following.filter { each in
+                guard !steps.contains(each.preparation.step) else { return false }
+                steps.append(each.preparation.step)
+                return true
+            }
+        }
+        #expect(!open.isEmpty)
+    }
+
+    // MARK: The machine
+
+    private static let token = TokenMachine.Content.token(TokenMessage(number: 64, nonce: nonce), count: 1)
+
+    private func machine(_ events: [TokenMachine.Event]) -> TokenMachine {
+        var machine = TokenMachine()
+        for event in events { _ = machine.handle(event) }
+        return machine
+    }
+
+    private static let waiting: [TokenMachine.Event] = [
+        .acquire, .done, .done, .done, .consumeConfirmed(.pin), .gotNothing, .counted(2),
+    ]
+
+    /// Ways into every state but those in which a request is under way.
+    private static let prefixes: [[TokenMachine.Event]] = [
+        [], [.acquire, .done, .done, .done], [.acquire, .done, .done, .done, .gotNothing], waiting,
+        [.acquire, .done, .done, .done, .delivered(consumer: nil, 1, token)],
+        waiting + [.consumeConfirmed(.token(1)), .delivered(consumer: 1, 1, token)],
+        waiting + [.delivered(consumer: 1, 1, token), .verified(1)],
+        waiting + [.delivered(consumer: 1, 1, token), .cancel],
+        [.acquire, .channelUnavailable], [.acquire, .done, .done, .done, .cancel, .gotNothing],
+    ]
+
+    /// Whatever the broker can send, at any time; three in a row.
+    @Test func nothingThatTheBrokerSendsTraps() {
+        var events: [TokenMachine.Event] = [
+            .consumeConfirmed(.pin), .consumeConfirmed(.token(1)), .counted(0), .counted(.max), .gotNothing,
+            .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal),
+            .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels), .seeded(Self.nonce, .unknown),
+        ]
+        events += ([0, ChannelFault.unanswered, 403, 404, 405, 406] as [UInt16]).map {
+            .channelClosed(ChannelFault(code: $0, text: ""))
+        }
+        for consumer in [nil, 1, 2] as [UInt64?] {
+            events += [Self.token, .foreign, .otherKind].map { .delivered(consumer: consumer, 7, $0) }
+        }
+        for prefix in Self.prefixes {
+            for one in events {
+                for two in events {
+                    for three in events {
+                        var machine = machine(prefix + [one, two, three])
+                        if machine.wanted != nil { _ = machine.handle(.cancel) }
+                        _ = machine.handle(.release)
+                        #expect(machine.wanted == nil)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func whoeverLeavesTheLineHealsNothing() {
+        let delivered = Self.waiting + [.consumeConfirmed(.token(1)), .delivered(consumer: 1, 9, Self.token)]
+        var verifying = machine(delivered)
+        #expect(verifying.handle(.cancel) == [.stop(.heal), .cancel(1), .putBack(9)])
+        var failing = machine(delivered)
+        #expect(failing.handle(.verificationFailed(1, .outOfChannels)).first == .stop(.heal))
+        var waiting = machine(Self.waiting + [.consumeConfirmed(.token(1))])
+        #expect(waiting.handle(.cancel) == [.stop(.heal), .cancel(1)])
+    }
+
+    @Test func theTimeToHealGrowsWithTheLine() {
+        #expect(machine(Self.waiting.dropLast()).handled(.counted(0)) == [.start(.heal(behind: 0))])
+        #expect(machine(Self.waiting.dropLast()).handled(.counted(.max)) == [.start(.heal(behind: .max))])
+    }
+}
+
+extension TokenMachine {
+    fileprivate func handled(_ event: Event) -> [Action] {
+        var machine = self
+        return machine.handle(event)
+    }
+}
