@@ -305,8 +305,3 @@ struct Claim: Sendable {
         }
     }
 }
-
-extension ChannelFault {
-    /// Whether the question of `askWhich` met no queue: its arguments are such that none can be made by them.
-    fileprivate var saysInvalid: Bool { text.contains("invalid arg") }
-}

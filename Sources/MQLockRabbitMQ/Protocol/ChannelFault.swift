@@ -60,6 +60,8 @@ struct InequivalentArgument: Equatable, Sendable {
     let name: String
     /// Whether the queue that is there has the argument at all.
     let isSet: Bool
+    /// Its value there, where the broker quotes it.
+    let current: String?
 
     init?(_ text: String) {
         // The queue's name comes later in the text, and what it says is nobody's business here; so do the words.
@@ -68,7 +70,10 @@ struct InequivalentArgument: Equatable, Sendable {
             let current = text.range(of: "but current is ", options: .backwards)?.upperBound
         else { return nil }
         name = String(text[start..<end])
-        isSet = !text[current...].hasPrefix("none")
+        let words = text[current...]
+        isSet = !words.hasPrefix("none")
+        let quoted = words.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
+        self.current = quoted.count == 3 ? String(quoted[1]) : nil
     }
 }
 
@@ -77,6 +82,9 @@ extension ChannelFault {
     var isOtherKind: Bool {
         code == Self.resourceLocked || code == Self.preconditionFailed && InequivalentArgument(text) != nil
     }
+
+    /// Whether a declaration with arguments by which no queue can be made has met none.
+    var saysInvalid: Bool { text.contains("invalid arg") }
 
     /// What has to be in the lock's queue's place, as far as the broker's words tell.
     func otherKind(than mine: RabbitMQLocks.Mutex) -> String {

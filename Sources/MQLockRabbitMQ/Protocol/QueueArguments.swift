@@ -27,6 +27,11 @@ struct QueueArguments: Sendable, Equatable {
         ])
     }
 
+    /// With these no register can be made, and where there is one the refusal says which nonce it has.
+    static var whichRegister: QueueArguments {
+        QueueArguments(pairs: register(Nonce()).pairs.merging([singleActiveConsumerFlag: "which"]) { $1 })
+    }
+
     /// The exclusive queue that is a lock. The broker compares owners before anything else, so a queue of another kind
     /// refuses its declaration with 405, too.
     static let exclusive = QueueArguments(pairs: [queueType: "classic"])

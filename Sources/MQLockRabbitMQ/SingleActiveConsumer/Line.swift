@@ -78,8 +78,11 @@ struct Line: Sendable {
     private(set) var seedRound = 0
     /// How often in a row something failed that is tried again; the time to the next try grows with it.
     private(set) var failures = 0
-    /// One seed at a time: its publisher may be blocked by an alarm for hours.
-    private var isSeeding = false
+    /// Counts the channels, one for each attempt.
+    private var attempt = 0
+    /// The attempt that has published a seed whose fate is not known. One at a time: its publisher may be blocked by an alarm
+    /// for hours.
+    private var seeding: Int?
     /// Whether the declaration showed neither message nor consumer.
     private var isNew = false
     /// Whether the queue was declared on the channel of this attempt.
@@ -151,8 +154,8 @@ extension Line {
     }
 
     private mutating func join() -> [Action] {
-        isNew = false
-        hasDeclared = false
+        (isNew, hasDeclared) = (false, false)
+        attempt += 1
         guard isKnown else {
             state = .declaring
             return [.openChannel, .declare]
@@ -185,18 +188,21 @@ extension Line {
     private mutating func consuming() -> [Action] {
         guard case .waiting = state else { return [] }
         state = .waiting(isConfirmed: true)
-        return wanted == .tryAcquire && !isSeeding ? [.start(.answer)] : []
+        return wanted == .tryAcquire && seeding == nil ? [.start(.answer)] : []
     }
 
     private mutating func seed() -> [Action] {
-        guard !isSeeding else { return [] }
-        isSeeding = true
+        guard seeding == nil else { return [] }
+        seeding = attempt
         return [.publish(.seed)]
     }
 
     private mutating func seeded(_ outcome: Outcome) -> [Action] {
-        isSeeding = false
+        let isOfThisAttempt = seeding == attempt
+        seeding = nil
         switch (state, outcome) {
+        // It may have been for a queue that is gone.
+        case (.declaring, .arrived) where !isOfThisAttempt: return isNew ? seed() : []
         case (.declaring, .arrived): return consume()
         // A publish that comes too early ends its connection, which costs no lock.
         case (.declaring, .unknown), (.declaring, .unroutable): return [.start(.declare)]

@@ -1,3 +1,5 @@
+import MQLock
+
 /// First contact of a session with a name of the token mutex: there has to be a queue with one valid token, and a register
 /// that names it. Also mends a lock whose token is gone.
 ///
@@ -27,6 +29,8 @@ struct Preparation: Equatable, Sendable {
         case locking
         case findingRegister
         case findingQueue
+        /// Whether the register is still the one that was there when the wait began: another one names another token †.
+        case matchingRegister
         case deletingRegister
         /// Gives the exclusive queue back; the pause that follows keeps a queue of the same name from being declared
         /// within 100 ms of its deletion, which on a quorum queue can leave the new token with a consumer of the old
@@ -61,19 +65,20 @@ struct Preparation: Equatable, Sendable {
     }
 
     private(set) var step = Step.findingRegister
-    /// Whether a token that nobody can hold any more is to be replaced, though its queue is there.
-    private var isHealing = false
+    /// What the register says of a token that nobody can hold any more: it is to be replaced, though its queue is there.
+    private var healing: Nonce?
     /// Whether the mending queue may be ours. Whoever may have it gives it back, wanted or not.
     private(set) var mayHaveMend = false
 
     mutating func begin() -> Next {
-        isHealing = false
+        healing = nil
         return go(mayHaveMend ? .mending(.unlocking) : .findingRegister)
     }
 
     /// The token has been out for longer than anybody may hold it.
-    mutating func heal() -> Next {
-        isHealing = true
+    /// - Parameter nonce: what the register said when that began.
+    mutating func heal(_ nonce: Nonce) -> Next {
+        healing = nonce
         return lockMend()
     }
 
@@ -87,7 +92,8 @@ struct Preparation: Equatable, Sendable {
             return .seed
         case .matchingQueue, .claiming: return .ready
         case .mending(.locking): return go(.mending(.findingRegister))
-        case .mending(.findingRegister): return go(.mending(isHealing ? .deletingRegister : .findingQueue))
+        case .mending(.findingRegister): return go(.mending(healing == nil ? .findingQueue : .matchingRegister))
+        case .mending(.matchingRegister): return go(.mending(.deletingRegister))
         // The queue exists after all: somebody else has mended.
         case .mending(.findingQueue), .mending(.deletingRegister): return go(.mending(.unlocking))
         case .mending(.unlocking): return unlocked()
@@ -110,6 +116,9 @@ struct Preparation: Equatable, Sendable {
         // Somebody else's token is the valid one; ours is stale and will be dropped by whoever receives it.
         case (.claiming, ChannelFault.preconditionFailed) where fault.isOtherKind: return .ready
         case (.mending(.findingRegister), ChannelFault.notFound): return goAnew(.mending(.unlocking))
+        // Somebody else has mended.
+        case (.mending(.matchingRegister), ChannelFault.preconditionFailed) where fault.isOtherKind:
+            return goAnew(.mending(.unlocking))
         case (.mending(.findingQueue), ChannelFault.notFound): return goAnew(.mending(.deletingRegister))
         // Nothing was asked: it may still be ours.
         case (.mending(.unlocking), ChannelFault.outOfChannels.code): return .pause
@@ -151,6 +160,7 @@ struct Preparation: Equatable, Sendable {
         case .findingQueue, .mending(.findingQueue): .findQueue
         case .matchingQueue, .declaringQueue: .declareQueue
         case .mending(.locking): .lockMend
+        case .mending(.matchingRegister): .claimRegister(healing ?? Nonce())
         case .mending(.deletingRegister): .deleteRegister
         case .mending(.unlocking): .unlockMend
         case .seeding, .claiming: preconditionFailure("\(step) is no request")

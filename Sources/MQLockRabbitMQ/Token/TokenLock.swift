@@ -59,6 +59,7 @@ final class TokenLock: BrokerLock {
         case .seed: seed()
         case .verify(let number, let nonce): verify(number, nonce)
         case .count: channel?.declare(objects.queue, passive: true)
+        case .identify(let number): identify(number)
         case .consume(let tag): channel?.consume(objects.queue, tag: TokenMachine.Tag.token(tag).text)
         case .get:
             channel?.request(.got) { [objects] connection, channel throws(ConnectionFailure) in
@@ -196,6 +197,17 @@ final class TokenLock: BrokerLock {
             return feed(.verificationFailed(number, .outOfChannels))
         }
         channel.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
+    }
+
+    /// By a declaration that makes nothing, whatever is there: the refusal has the register's words.
+    private func identify(_ number: UInt64) {
+        let call = Verification { [weak self] fault in
+            let nonce = fault.flatMap { InequivalentArgument($0.text)?.current }.flatMap { Nonce($0) }
+            let isMissing = fault?.saysInvalid == true
+            self?.feed(.identified(number, nonce.map { .says($0) } ?? (isMissing ? .missing : .unknown)))
+        }
+        guard let channel = session?.link.open(for: call) else { return feed(.identified(number, .unknown)) }
+        channel.declare(objects.register, durable: true, QueueArguments.whichRegister.pairs)
     }
 
     // MARK: Publishing

@@ -31,6 +31,7 @@ extension TokenMachine {
         case consumeConfirmed(Tag)
         /// So many consumers stood in line when we came.
         case counted(UInt32)
+        case identified(UInt64, Register)
         case delivered(consumer: UInt64?, UInt64, Content)
         case gotNothing
         case cancelledByBroker(Tag)
@@ -38,6 +39,14 @@ extension TokenMachine {
         /// There is no channel to open at the moment; there will be one soon.
         case channelUnavailable
         case timer(Timer)
+    }
+
+    /// What is known of a name's register.
+    enum Register: Equatable, Sendable {
+        case says(Nonce)
+        case missing
+        /// It could not be asked.
+        case unknown
     }
 
     /// A consumer of ours on the name's channel.
@@ -92,6 +101,8 @@ extension TokenMachine {
         case verify(UInt64, Nonce)
         /// Asks how many consumers stand in line.
         case count
+        /// Asks the register what it says, on a channel of its own.
+        case identify(UInt64)
         case consume(UInt64)
         case get
         case placePin

@@ -35,6 +35,8 @@ struct TokenMachine: Sendable {
     private(set) var wanted: Wanted?
     private var preparation = Preparation()
     private var isChannelOpen = false
+    /// Whether the queue was declared for this contender.
+    private var hasLooked = false
     /// Our consumer on the register. It keeps the register from expiring, and the broker tells us of its deletion.
     private var pin = Pin.none
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
@@ -43,6 +45,9 @@ struct TokenMachine: Sendable {
     private var unconfirmed: Set<UInt64> = []
     /// What to do when it has: cancel the consumer, and put back a delivery that it brought.
     private var deferred: [UInt64: UInt64?] = [:]
+    /// Of the wait of now: how many consumers stood before us, and what the register has said since all of them had their
+    /// time. Only that register may go †.
+    private var wait: (behind: UInt32, suspect: Nonce?) = (0, nil)
     private var lastTag: UInt64 = 0
     private var lastVerification: UInt64 = 0
     /// What a holder is told when the broker cancels its consumer.
@@ -70,6 +75,7 @@ struct TokenMachine: Sendable {
         case .consumeConfirmed(.pin): return pinConfirmed()
         case .consumeConfirmed(.token(let tag)): return consumerConfirmed(tag)
         case .counted(let consumers): return counted(consumers)
+        case .identified(let number, let register): return identified(number, register)
         case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
         case .gotNothing: return gotNothing()
         case .cancelledByBroker(let tag): return cancelledByBroker(tag)
@@ -90,7 +96,9 @@ struct TokenMachine: Sendable {
         self.wanted = wanted
         switch state {
         case .closed: return prepare()
-        case .idle: return contend()
+        case .idle:
+            hasLooked = false
+            return contend()
         // An answer is under way that the one before no longer wants: it serves this one.
         case .preparing, .pausing, .getting: return []
         case .held, .consuming, .verifying, .pinning: preconditionFailure("a contender for one name in \(state)")
@@ -138,6 +146,7 @@ struct TokenMachine: Sendable {
         case .requestAnew(let request): return openChannel() + [.request(request)]
         case .seed: return [.seed]
         case .ready:
+            hasLooked = true
             guard wanted == nil else { return contend() }
             state = isChannelOpen ? .idle : .closed
             return []
@@ -171,17 +180,35 @@ struct TokenMachine: Sendable {
     }
 
     /// The consumers before us, and one who may have fetched the token, hold it for a bounded time each. When that is over
-    /// and nothing was delivered, the token is gone.
+    /// and nothing was delivered, the token that the register named all the while is gone.
     private mutating func counted(_ consumers: UInt32) -> [Action] {
         guard case .consuming = state else { return [] }
+        wait = (consumers, validNonce)
         return [.start(.heal(behind: consumers))]
     }
 
     private mutating func heal() -> [Action] {
         guard case .consuming = state else { return [] }
+        guard let suspect = wait.suspect else {
+            // Somebody else may have mended meanwhile, and another token be out.
+            lastVerification += 1
+            return [.identify(lastVerification)]
+        }
         let closed = dropChannel()
         state = .preparing
-        return closed + [.trouble("the lock's token is gone; it is made anew")] + follow(preparation.heal())
+        return closed + [.trouble("the lock's token is gone; it is made anew")] + follow(preparation.heal(suspect))
+    }
+
+    private mutating func identified(_ number: UInt64, _ register: Register) -> [Action] {
+        guard case .consuming = state, number == lastVerification else { return [] }
+        switch register {
+        // No token is valid, so nobody has one.
+        case .missing: return dropChannel() + pause()
+        case .says(let nonce): wait.suspect = nonce
+        case .unknown: wait.suspect = nil
+        }
+        // Once more, for as long.
+        return [.start(.heal(behind: wait.behind))]
     }
 
     static let unanswered = """
@@ -207,9 +234,9 @@ struct TokenMachine: Sendable {
 
     private mutating func received(_ content: Content, _ delivery: UInt64, consumer: UInt64?) -> [Action] {
         switch content {
-        case .foreign: return drop(delivery, "a message that is no token of mqlock.v1")
-        // It is not for us to take off. The declaration will say what is there.
-        case .otherKind: return dropChannel() + pause()
+        // It is not for us to take off, unless a look has just said that the queue is ours.
+        case .otherKind where !hasLooked: return dropChannel() + pause()
+        case .otherKind, .foreign: return drop(delivery, "a message that is no token of mqlock.v1")
         case .token(let message, let count):
             let token = Token(delivery: delivery, consumer: consumer, message: message, count: count)
             guard let validNonce else { return verify(token) }
@@ -408,7 +435,7 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func forgetPin() {
-        validNonce = nil
+        (validNonce, wait.suspect) = (nil, nil)
         pin = .none
     }
 }

@@ -13,11 +13,13 @@ import Testing
     private func follow(heals: Bool = false, _ answers: Answer...) -> (preparation: Preparation, next: Preparation.Next)
     {
         var preparation = Preparation()
-        var next = heals ? preparation.heal() : preparation.begin()
+        var next = heals ? preparation.heal(Self.nonce) : preparation.begin()
         for answer in answers {
             switch answer {
             case .yes: next = next == .seed ? preparation.seeded(Self.nonce) : preparation.advance()
-            case .no(let code): next = preparation.retreat(ChannelFault(code: code, text: ""))
+            case .no(let code):
+                let text = code == 406 ? "inequivalent arg 'x-dead-letter-routing-key': but current is 'x'" : ""
+                next = preparation.retreat(ChannelFault(code: code, text: text))
             }
         }
         return (preparation, next)
@@ -55,10 +57,12 @@ import Testing
     @Test func aLockWithoutATokenIsHealedThoughItsQueueIsThere() {
         #expect(follow(heals: true).next == .requestAnew(.lockMend))
         #expect(follow(heals: true, .yes).next == .request(.findRegister))
-        #expect(follow(heals: true, .yes, .yes).next == .request(.deleteRegister))
+        #expect(follow(heals: true, .yes, .yes).next == .request(.claimRegister(Self.nonce)))
+        #expect(follow(heals: true, .yes, .yes, .no(406)).next == .requestAnew(.unlockMend), "somebody else has mended")
+        #expect(follow(heals: true, .yes, .yes, .yes).next == .request(.deleteRegister))
         #expect(follow(heals: true, .yes, .no(404)).next == .requestAnew(.unlockMend))
-        #expect(follow(heals: true, .yes, .yes, .yes).next == .request(.unlockMend))
-        #expect(follow(heals: true, .yes, .yes, .yes, .yes).next == .pause)
+        #expect(follow(heals: true, .yes, .yes, .yes, .yes).next == .request(.unlockMend))
+        #expect(follow(heals: true, .yes, .yes, .yes, .yes, .yes).next == .pause)
     }
 
     /// Whoever may have the mending queue gives it back first, whatever comes in between.
@@ -133,7 +137,8 @@ import Testing
         var events: [TokenMachine.Event] = [
             .consumeConfirmed(.pin), .consumeConfirmed(.token(1)), .counted(0), .counted(.max), .gotNothing,
             .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal),
-            .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels), .seeded(Self.nonce, .unknown),
+            .identified(1, .unknown), .identified(1, .missing),
+            .identified(1, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels), .seeded(Self.nonce, .unknown),
         ]
         events += ([0, ChannelFault.unanswered, 403, 404, 405, 406] as [UInt16]).map {
             .channelClosed(ChannelFault(code: $0, text: ""))
@@ -163,6 +168,19 @@ import Testing
         #expect(failing.handle(.verificationFailed(1, .outOfChannels)).first == .stop(.heal))
         var waiting = machine(Self.waiting + [.consumeConfirmed(.token(1))])
         #expect(waiting.handle(.cancel) == [.stop(.heal), .cancel(1)])
+    }
+
+    /// Else the register of somebody who has mended meanwhile would go, under a new holder.
+    @Test func onlyTheRegisterThatWasThereAllTheWhileGoes() {
+        var waiter = machine(Self.waiting)
+        #expect(waiter.handle(.timer(.heal)) == [.identify(1)])
+        #expect(waiter.handle(.identified(1, .says(Self.nonce))) == [.start(.heal(behind: 2))], "the same time once more")
+        var mended = waiter
+        _ = mended.handle(.cancelledByBroker(.pin))
+        #expect(mended.handle(.timer(.heal)) == [.identify(2)], "it has gone meanwhile")
+        #expect(waiter.handle(.timer(.heal)).contains(.request(.lockMend)))
+        #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .unknown)) == [.start(.heal(behind: 2))])
+        #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .missing)) == [.closeChannel, .start(.pause)])
     }
 
     @Test func theTimeToHealGrowsWithTheLine() {

@@ -335,7 +335,7 @@ struct TokenWorld {
             write(action, index)
         case .putBack where mutant == .keepsLateDeliveries && clients[index].machine.state == .idle: break
         case .verify(let number, _) where mutant == .asksNoRegister: try feed(index, .verified(number))
-        case .verify(let number, _):
+        case .verify(let number, _), .identify(let number):
             clients[index].verification = number
             write(action, index)
         case .request, .consume, .get, .placePin, .acknowledge, .putBack, .count: write(action, index)
