@@ -40,8 +40,7 @@ import Testing
     }
 
     static func nonce(_ number: Int) -> Nonce {
-        let digits = String(number)
-        return Nonce(String(repeating: "0", count: 32 - digits.count) + digits) ?? Nonce()
+        .numbered(number)
     }
 
     static func token(_ number: Int, fence: UInt64, _ wear: Line.Wear = .fresh, after: UInt64 = 0) -> Line.Content {

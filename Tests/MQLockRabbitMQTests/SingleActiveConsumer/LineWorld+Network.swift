@@ -102,14 +102,15 @@ extension LineWorld {
         publishes.append(Publish(client: index, publication: publication, message: message))
     }
 
+    func publishStranger() { _ = broker.publish(Message(kind: .foreign, number: 0, nonce: nextNonce())) }
+
     func companionSent(_ index: Int) {
         clients[index].sent = (grantees.count, vanishings)
     }
 
     func nextNonce() -> Nonce {
         lastNumber += 1
-        let digits = String(lastNumber, radix: 16)
-        return Nonce(String(repeating: "0", count: 32 - digits.count) + digits) ?? Nonce()
+        return .numbered(lastNumber)
     }
 
     func nextChannel(_ index: Int) -> ChannelID {

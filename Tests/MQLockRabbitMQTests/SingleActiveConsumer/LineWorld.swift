@@ -39,7 +39,7 @@ class LineWorld {
         static let alarms = Faults(rawValue: 64)
         /// There is no channel to be had at the moment, or at all; and requests that are not answered.
         static let channels = Faults(rawValue: 128)
-        /// The exchange or the binding is gone, or publishing is forbidden for a while.
+        /// The exchange or the binding is gone, or publishing is forbidden for a while; and messages that are none of ours.
         static let refusals = Faults(rawValue: 256)
         static let all = Faults(rawValue: 511)
     }
@@ -207,6 +207,7 @@ class LineWorld {
         case .alarms: isAlarmed.toggle()
         case .channels: try leaveUnanswered(index)
         case .refusals where isRare: broker.unbind()
+        case .refusals: publishStranger()
         default: break
         }
         collect()

@@ -6,9 +6,7 @@ import MQLockTesting
 /// Several sessions contending for one name on a simulated broker, driven by a seed: which frame travels next, who
 /// wants the lock, who gives up, whose connection breaks, what an operator deletes.
 struct TokenWorld {
-    struct Violation: Error, CustomStringConvertible {
-        let description: String
-    }
+    struct Violation: Error, CustomStringConvertible { let description: String }
 
     struct Faults: OptionSet {
         let rawValue: Int
@@ -90,10 +88,8 @@ struct TokenWorld {
 
     init(seed: UInt64, clients count: Int, faults: Faults, mutant: Mutant? = nil) {
         random = SeededGenerator(seed)
-        clients = Array(repeating: Client(), count: count)
-        sessions = Array(repeating: 0, count: count)
-        self.faults = faults
-        self.mutant = mutant
+        (clients, sessions) = (Array(repeating: Client(), count: count), Array(repeating: 0, count: count))
+        (self.faults, self.mutant) = (faults, mutant)
     }
 
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
@@ -106,8 +102,7 @@ struct TokenWorld {
         try acquire(0, waits: true)
         try settle()
         guard clients[0].held != nil else {
-            throw Violation(
-                description: "the lock is lost: nobody holds it, and a contender is left \(clients[0].machine.state)")
+            throw Violation(description: "the lock is lost, and a contender is left \(clients[0].machine.state)")
         }
     }
 
@@ -117,7 +112,7 @@ struct TokenWorld {
         clock += 1
         let index = Int.random(in: clients.indices, using: &random)
         switch Int.random(in: 0..<26, using: &random) {
-        case 0..<7: try carryToBroker(index)
+        case 0..<7: carryToBroker(index)
         case 7..<14: try carryToClient(index)
         case 14..<16: try carryVerification(index)
         case 16..<18: try carryPublish()
@@ -128,13 +123,13 @@ struct TokenWorld {
             } else {
                 try acquire(index, waits: Bool.random(using: &random))
             }
-        case 21 where faults.contains(.disconnects): if Bool.random(using: &random) { try disconnect(index) }
+        case 21 where faults.contains(.disconnects): if Bool.random(using: &random) { disconnect(index) }
         case 22 where faults.contains(.deletions): delete()
         case 23 where faults.contains(.unanswered): try giveUpChannel(index)
         case 24 where faults.contains(.purges): if Bool.random(using: &random) { broker.purge() }
         case 25 where faults.contains(.hastyHealing):
             if let waiter = clients.firstIndex(where: { $0.timers.contains(.heal) }) { try fire(.heal, waiter) }
-        default: try carryToBroker(index)
+        default: carryToBroker(index)
         }
     }
 
@@ -162,7 +157,7 @@ struct TokenWorld {
         var moved = false
         for index in clients.indices {
             while !clients[index].outbox.isEmpty {
-                try carryToBroker(index)
+                carryToBroker(index)
                 moved = true
             }
             while !clients[index].inbox.isEmpty {
@@ -202,9 +197,9 @@ struct TokenWorld {
         }
     }
 
-    private mutating func disconnect(_ index: Int) throws {
+    private mutating func disconnect(_ index: Int) {
         // What was written may have arrived or not.
-        while !clients[index].outbox.isEmpty, Bool.random(using: &random) { try carryToBroker(index) }
+        while !clients[index].outbox.isEmpty, Bool.random(using: &random) { carryToBroker(index) }
         broker.disconnect(index)
         sessions[index] += 1
         clients[index] = Client()
@@ -239,7 +234,7 @@ struct TokenWorld {
 
     // MARK: The network
 
-    private mutating func carryToBroker(_ index: Int) throws {
+    private mutating func carryToBroker(_ index: Int) {
         guard !clients[index].outbox.isEmpty else { return }
         broker.receive(clients[index].outbox.removeFirst(), from: index)
         collect()
@@ -263,7 +258,7 @@ struct TokenWorld {
     private mutating func carryToClient(_ index: Int) throws {
         guard !clients[index].inbox.isEmpty else { return }
         let reply = clients[index].inbox.removeFirst()
-        // For a channel that we have closed.
+        // Else for a channel that we have closed.
         guard reply.epoch == clients[index].epoch else { return }
         if case .channelClosed = reply.event { clients[index].epoch += 1 }
         if case .consumeConfirmed(.token(let tag)) = reply.event { clients[index].confirmed.insert(tag) }
@@ -343,8 +338,7 @@ struct TokenWorld {
             clock += 1
             let token = TokenMessage(number: clock << 21, nonce: nextNonce())
             publishes.append(Publish(client: index, session: sessions[index], token: token))
-        case .start(.pause): clients[index].timers.insert(.pause)
-        case .start(.heal): clients[index].timers.insert(.heal)
+        case .start(let start): clients[index].timers.insert(start == .pause ? .pause : .heal)
         case .stop(let timer): clients[index].timers.remove(timer)
         case .grant(let token): try grant(token, index)
         case .contended, .refuse:
@@ -361,8 +355,7 @@ struct TokenWorld {
 
     private mutating func nextNonce() -> Nonce {
         lastNonce += 1
-        let digits = String(lastNonce, radix: 16)
-        return Nonce(String(repeating: "0", count: 32 - digits.count) + digits) ?? Nonce()
+        return .numbered(lastNonce)
     }
 
     // MARK: Checks
