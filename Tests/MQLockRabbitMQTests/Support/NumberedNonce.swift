@@ -1,3 +1,4 @@
+import MQLock
 @testable import MQLockRabbitMQ
 
 extension Nonce {
