@@ -12,7 +12,7 @@ extension RabbitMQLocks {
         public var proof: Proof?
         /// Who we are, shown to operators and other contenders; by default host and process id.
         public var owner: String
-        /// The heartbeat interval T to negotiate: a dead holder's lock is handed on within 2T to 3T. Whole seconds, 1 s
+        /// The heartbeat interval T to negotiate: the next contender gets a dead holder's lock within 2T to 3T. Whole seconds, 1 s
         /// at least; `nil` takes what the URI says, else 10 s. The broker may lower it.
         public var heartbeat: Duration?
         /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
@@ -21,7 +21,7 @@ extension RabbitMQLocks {
         public var connectTimeout: Duration
         /// How long the broker may take to answer one request before its channel is closed and it is tried again.
         public var requestTimeout: Duration
-        /// How long to try for the first session before waiting contenders are told that the broker is unreachable;
+        /// How long to try for the first session before waiting contenders fail with "unreachable";
         /// `nil` keeps trying until their own deadlines.
         public var startupTimeout: Duration?
         /// Delays between attempts to reconnect.
@@ -67,11 +67,11 @@ extension RabbitMQLocks {
         /// The broker's own line of consumers, of which it serves one: the default. Unlimited holds, first come first
         /// served, the safest.
         public static let singleActiveConsumer = Self(description: "sac")
-        /// A single token message: delivery acquires, requeue releases. The fastest, for short critical
-        /// sections: the broker bounds a hold (30 minutes unless configured otherwise).
+        /// A single token message: delivery acquires, requeue releases. The fastest where nobody else wants the lock;
+        /// for short critical sections: the broker bounds a hold (30 minutes unless configured otherwise).
         public static let token = Self(description: "token")
-        /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, and nothing
-        /// to renew over the publish connection.
+        /// A queue that belongs to one connection: declaring it acquires, its end releases. Unlimited holds, which do not
+        /// depend on the publish connection.
         public static let exclusiveQueue = Self(description: "exclusive")
 
         /// Every mutex, the default first. Documentation, benchmarks and the command's options are made from it.

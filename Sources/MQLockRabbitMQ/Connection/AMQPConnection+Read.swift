@@ -9,7 +9,7 @@ import Darwin
 extension AMQPConnection {
     /// Hands out everything that has arrived, sends a heartbeat if one is due, and never waits.
     ///
-    /// The handler may send, `close` and `abort`. When the broker closes the connection the handler is told, and then
+    /// The handler may send, `close` and `abort`. When the broker closes the connection the handler is notified, and then
     /// this throws, as does every further call.
     func readAvailable(_ handler: (Inbound) -> Void) throws(ConnectionFailure) {
         precondition(!isReading, "readAvailable called by its own handler")

@@ -1,6 +1,6 @@
 import CRabbitMQ
 
-/// Memory for what one send needs in C's form; given back as a whole by `reset`.
+/// Memory for what one send needs in C's form; freed as a whole by `reset`.
 final class Arena {
     private let block: UnsafeMutableRawPointer
     private let capacity: Int

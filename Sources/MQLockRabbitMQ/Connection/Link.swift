@@ -1,13 +1,13 @@
 import MQLock
 
-/// What a channel's owner is told: whatever the broker sends on it, as long as it is open. The last is `channelClosed`,
+/// What a channel's owner receives: whatever the broker sends on it, as long as it is open. The last is `channelClosed`,
 /// when the broker closes it; after a `close` of ours nothing comes any more.
 protocol ChannelHandler: AnyObject {
     func received(_ inbound: Inbound, on channel: Channel)
 }
 
 /// A channel of a link. Every write is silently dropped once the channel or the link has ended: then the owner has been
-/// told, or is about to be.
+/// notified, or is about to be.
 final class Channel {
     let number: UInt16
     private weak var link: Link?
@@ -83,7 +83,7 @@ final class Channel {
 
 /// Whom a link tells what is not one channel's.
 protocol LinkOwner: AnyObject {
-    /// The connection is gone, and with it every channel: none of them is told.
+    /// The connection is gone, and with it every channel: none of them is notified.
     func linkEnded(_ failure: ConnectionFailure)
     /// The broker has stopped to read what is published on this connection, and says why; nil: it reads again.
     func linkBlocked(_ reason: String?)
@@ -91,7 +91,7 @@ protocol LinkOwner: AnyObject {
 
 /// One connection with its channels, their requests and deadlines, served by a loop: reads, writes, heartbeats.
 ///
-/// Every connection that locks or asks is one of these. What goes wrong in the middle of somebody's work is told to the
+/// Every connection that locks or asks is one of these. What goes wrong in the middle of somebody's work goes to the
 /// owner at the end of the loop's turn, so nothing is pulled away from under anybody.
 ///
 /// **Writing** never holds the loop: while the socket's buffer is full, writes wait in a backlog. A broker that reads
@@ -106,7 +106,7 @@ final class Link: LoopClient {
     private let requestTimeout: Duration
     private let timers: Timers<Timer>
     private weak var owner: (any LinkOwner)?
-    /// Why the connection is no more; the owner has been told when `isOver`.
+    /// Why the connection is no more; the owner has been notified when `isOver`.
     private var failure: ConnectionFailure?
     private var isOver = false
 
@@ -157,12 +157,12 @@ final class Link: LoopClient {
 
     // MARK: Ending
 
-    /// Gives the connection up; the owner is told at the end of the turn.
+    /// Gives the connection up; the owner is notified at the end of the turn.
     func fail(_ failure: ConnectionFailure) {
         if self.failure == nil { self.failure = failure }
     }
 
-    /// Says goodbye. The owner is not told, nor is any channel.
+    /// Says goodbye. The owner is not notified, nor is any channel.
     func close() {
         guard !isOver else { return }
         drainBacklog()
@@ -238,7 +238,9 @@ final class Link: LoopClient {
         guard prefetch != nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
             channels.values.allSatisfy(\.unanswered.isEmpty)
         else { return }
-        while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) { spare.insert(channel, at: 0) }
+        while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) {
+            spare.insert(channel, at: 0)
+        }
     }
 
     fileprivate func close(_ channel: Channel) {

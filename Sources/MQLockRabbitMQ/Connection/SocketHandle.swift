@@ -10,7 +10,7 @@ import Darwin
 ///
 /// The library closes its own descriptor whenever it pleases (on a heartbeat timeout), after which the number may
 /// belong to another file. This duplicate lives until the wrapper closes it, exactly once, so polling and
-/// shutting down through it never hit a stranger.
+/// shutting down through it never hit another file.
 final class SocketHandle: Sendable {
     /// For the loop to poll. On the connection's thread, and not after the connection has failed or was closed.
     let descriptor: Int32

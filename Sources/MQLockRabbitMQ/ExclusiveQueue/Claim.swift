@@ -10,7 +10,7 @@ struct Claim: Sendable {
     enum State: Equatable, Sendable {
         /// Nothing of the queue is ours, and we are not first in line; perhaps in it. To `claiming`.
         case idle
-        /// First in line; the queue is being declared, and consumed, to be told of its end. To `held`, `asking`, `refused`,
+        /// First in line; the queue is being declared, and consumed, to be notified of its end. To `held`, `asking`, `refused`,
         /// `abandoning`, `deleting`, `idle`.
         case claiming
         /// First in line and refused: what is in the way? To `refused`, `idle`.
@@ -139,7 +139,7 @@ struct Claim: Sendable {
         self.wanted = wanted
         switch state {
         case .idle: return [.joinLine(wanted)]
-        // To declare a queue that is ours is to be told that it is ours: its deletion has to come first †.
+        // To declare a queue that is ours is refused like any other: its deletion has to come first †.
         case .abandoning, .deleting: return []
         case .claiming, .asking, .refused, .held: preconditionFailure("a contender for one name in \(state)")
         }

@@ -200,7 +200,8 @@ class BrokerLock: ChannelHandler {
         trouble = nil
         if let limit, let maximum {
             timers.start(.limit, at: limit) { [weak self] in
-                let what = "a \(self?.settings.mutex.description ?? "") lock cannot be held longer than \(maximum.readable)"
+                let what =
+                    "a \(self?.settings.mutex.description ?? "") lock cannot be held longer than \(maximum.readable)"
                 self?.lose(LossReason(.holdLimit, what))
                 self?.releaseAtBroker()
             }

@@ -49,12 +49,12 @@ struct BrokerBehavior: Equatable, Sendable {
         }
     }
 
-    /// What a holder is told when the broker cancels its consumer.
+    /// Why a hold is over when the broker cancels its consumer.
     var cancelled: LossReason {
         switch overdue {
         case .stays, .closesChannel: LossReason(.queueDeleted)
         case .cancelsConsumer:
-            LossReason(.queueDeleted, "or the hold outlasted the broker's consumer_timeout, which was not told us")
+            LossReason(.queueDeleted, "or the broker's consumer_timeout is shorter than the one configured")
         }
     }
 

@@ -47,7 +47,7 @@ struct QueueArguments: Sendable, Equatable {
     private static func common(_ behavior: BrokerBehavior) -> [String: FieldValue] {
         // Unused queues go after fifteen days. More than twice the register's, so that a token never goes before its
         // register, which would name a token that is no more; and not a fortnight, by which queues of drafts of this
-        // protocol are told apart.
+        // protocol are distinguished.
         var pairs: [String: FieldValue] = [queueType: "quorum", expires: .int64(15 * day)]
         if let limit = behavior.deliveryLimit { pairs[deliveryLimit] = .int64(limit) }
         return pairs

@@ -3,7 +3,7 @@ import MQLock
 /// What tells one published message from every other.
 typealias Nonce = RandomID
 
-/// What a mutex publishes to its queue: told from every other by its nonce.
+/// What a mutex publishes to its queue; its nonce sets it apart from every other.
 protocol LockMessage: Sendable {
     var nonce: Nonce { get }
     var payload: [UInt8] { get }

@@ -27,7 +27,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
 
     private var state = State.off
     private var isBlocked = false
-    /// Names to listen for, and those that the broker has been told of.
+    /// Names to listen for, and those that are bound on the broker.
     private var wanted: Set<LockName> = []
     private var bound: Set<LockName> = []
     /// Names whose binding may have to change, the oldest first.
@@ -70,7 +70,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         pump()
     }
 
-    /// Dropped when nobody can be told at the moment.
+    /// Dropped when nobody can be reached at the moment.
     func answer(_ text: ControlText, to target: String) { publish(text, key: target) }
 
     func close() {

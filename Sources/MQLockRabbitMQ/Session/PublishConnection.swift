@@ -1,6 +1,6 @@
 import MQLock
 
-/// What uses the publish connection: told when it comes up and when it goes.
+/// What uses the publish connection, and is notified when it comes up and when it goes.
 protocol PublishConnectionUser: AnyObject {
     /// Whether the connection has to come up for it.
     var wantsConnection: Bool { get }

@@ -5,7 +5,7 @@ import MQLock
 ///
 /// The lock connection never publishes; see `PublishConnection`.
 final class Session: LinkOwner, ChannelHandler {
-    /// What the supervisor is told.
+    /// What the supervisor is notified of.
     enum Event {
         /// The first proof has come: the session stands.
         case ready
@@ -141,7 +141,7 @@ final class Session: LinkOwner, ChannelHandler {
 
     func linkBlocked(_ reason: String?) {}
 
-    /// Says goodbye on both connections. The supervisor is not told.
+    /// Says goodbye on both connections. The supervisor is not notified.
     func close() {
         guard end == nil else { return }
         end = .shutdown

@@ -33,7 +33,7 @@ struct SessionSettings: Sendable {
         guard proof == .session || mutex == .singleActiveConsumer else {
             throw LockError(
                 .invalidConfiguration,
-                "proof=quorum is the single active consumer's (sac); the other mutexes have nothing to renew")
+                "proof=quorum works with the mutex sac only: add mutex=sac, or leave proof out")
         }
         guard endpoint.extra["durability"] == nil else {
             throw LockError(

@@ -1,6 +1,6 @@
 import MQLock
 
-/// What the line is told, and what it says.
+/// What goes into the line, and what comes out.
 extension Line {
     enum Event: Equatable, Sendable {
         case acquire, tryAcquire, cancel, release

@@ -40,36 +40,6 @@ struct Line: Sendable {
         case wornOut
     }
 
-    /// What it is to be first.
-    struct Place: Equatable, Sendable {
-        /// The one that is unacknowledged now.
-        var token: Token
-        /// The fence of the first token †; an exchange does not change it.
-        let fence: FencingToken
-        /// The fresh token that is to take the old one's place, once it is published.
-        var exchange: Nonce?
-        var wantsExchange: Bool
-        var companion: Companion?
-
-        /// Whether something that was published has yet to be delivered.
-        var isAwaiting: Bool {
-            if case .published = companion { true } else { exchange != nil }
-        }
-
-        fileprivate mutating func giveUpAwaiting() {
-            exchange = nil
-            if case .published = companion { companion = nil }
-        }
-    }
-
-    /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
-    enum Companion: Equatable, Sendable {
-        case published(Nonce)
-        case here(Nonce, delivery: UInt64, count: Int64)
-        /// Put back, to come again with its count and one †.
-        case away(Nonce, count: Int64)
-    }
-
     private(set) var state = State.out
     private(set) var wanted: Wanted?
     /// Whether this session has found or made the queue. Then the next attempt consumes without a look.
@@ -278,7 +248,7 @@ extension Line {
         case (.declaring, _): return refuse(fault, doing: "declaring the lock's queue")
         case (.waiting(isConfirmed: false), _) where hasDeclared:
             return refuse(fault, doing: "consuming from the lock's queue")
-        // The next attempt declares, and is told what is in the way.
+        // The next attempt declares, and learns what is in the way.
         case (.waiting, _), (.preparing, _), (.pausing, _): return pause()
         }
     }
@@ -347,7 +317,7 @@ extension Line {
             let token = Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
             let stopped: [Action] = [.stop(.seed), .stop(.answer)]
             failures = 0
-            return stopped + prepare(Place(token: token, fence: fence, wantsExchange: wear == .wornOut))
+            return stopped + prepare(Place(token))
         case .absurd(let number, let count):
             wanted = nil
             return leave() + [.refuseAbsurd(number: number, count: count)]
@@ -356,11 +326,9 @@ extension Line {
             isKnown = false
             return restart()
         case .companion: return [.acknowledge(delivery)]
-        case .otherKind, .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
+        case .otherKind, .foreign: return [.acknowledge(delivery), .report(Place.foreign)]
         }
     }
-
-    private static let foreign = "a message that is none of mqlock.v1"
 
     /// What has to come before the grant, one after the other. Each is published when all that was delivered together with
     /// the token has been looked at †, for which the retry is there.
@@ -403,7 +371,7 @@ extension Line {
         case .preparing(var place), .first(var place):
             if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
             replace(place)
-        // A grant that comes to nothing gives the place up before we are told. What is published then is surplus.
+        // A grant that comes to nothing gives the place up before we know. What is published then is surplus.
         case .out, .pausing, .declaring, .waiting: break
         }
         return []
@@ -439,20 +407,23 @@ extension Line {
     private mutating func deliveredToFirst(
         _ place: Place, _ delivery: UInt64, _ redelivered: Bool, _ content: Content
     ) -> [Action] {
-        switch content {
-        case .token(place.token.nonce, _, _, _): return losePlace("the broker delivered the lock's token anew")
-        case .token(let nonce, let fence, let wear, _) where nonce == place.exchange:
-            // In between it was somebody else's, and so was the place.
-            guard !redelivered else { return losePlace("the broker delivered a fresh token anew") }
-            return exchange(place, for: Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear))
-        // Somebody has been granted the lock since, and this is what has become of it †. It stays; ours goes.
-        case .token(_, _, _, let after) where after > place.fence.rawValue:
-            return losePlace("the broker delivered a token of a later holder", leaving: place.token.delivery)
-        // Whatever its number, and whether it came before or not: no evidence of anything †.
-        case .token: return [.acknowledge(delivery)]
-        case .absurd: return [.acknowledge(delivery), .report("a token with a number that cannot be")]
-        case .companion(let nonce, let count): return companion(place, nonce, delivery, redelivered, count)
-        case .otherKind, .foreign: return [.acknowledge(delivery), .report(Self.foreign)]
+        var place = place
+        switch place.take(delivery, redelivered: redelivered, content) {
+        case .nothing(let report):
+            return [.acknowledge(delivery)] + (report.map { [.report($0)] } ?? [])
+        case .lost(let why): return losePlace(why)
+        // It stays; ours goes.
+        case .overtaken(let why): return losePlace(why, leaving: place.token.delivery)
+        // Everything that was delivered before it has been acknowledged by now; the old token is the last †.
+        case .exchanged(let old):
+            failures = 0
+            guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
+            return [.stop(.retry), .acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
+        case .proven:
+            failures = 0
+            guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
+            state = .first(place)
+            return [.stop(.retry), .proven, .start(.companion)]
         }
     }
 
@@ -462,37 +433,5 @@ extension Line {
         let acknowledged = delivery.map { [Action.acknowledge($0)] } ?? []
         guard isFirst else { return acknowledged + restart() }
         return [.lose(LossReason(.channelClosed, "the place in line is lost: \(why)"))] + acknowledged + leave()
-    }
-
-    /// Everything that was delivered before it has been acknowledged by now; the old token is the last †.
-    private mutating func exchange(_ place: Place, for token: Token) -> [Action] {
-        let old = place.token.delivery
-        var place = place
-        place.token = token
-        place.exchange = nil
-        place.wantsExchange = false
-        failures = 0
-        guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
-        return [.stop(.retry), .acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
-    }
-
-    private mutating func companion(
-        _ place: Place, _ nonce: Nonce, _ delivery: UInt64, _ redelivered: Bool, _ count: Int64
-    ) -> [Action] {
-        let expected: Bool
-        switch place.companion {
-        case .published(nonce): expected = !redelivered && count == 0
-        case .away(nonce, let before): expected = count == before + 1
-        case .here(nonce, _, _): expected = false
-        // An earlier holder's, or one of ours that was given up on.
-        case .published, .away, .here, nil: return [.acknowledge(delivery)]
-        }
-        guard expected else { return losePlace("the broker handed the hold's proof to somebody else") }
-        var place = place
-        place.companion = .here(nonce, delivery: delivery, count: count)
-        failures = 0
-        guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
-        state = .first(place)
-        return [.stop(.retry), .proven, .start(.companion)]
     }
 }

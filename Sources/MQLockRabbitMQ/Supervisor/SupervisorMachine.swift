@@ -37,9 +37,9 @@ struct SupervisorMachine: Sendable, Equatable {
         case wait(attempt: Int)
         case cancelWait
         case announceSession
-        /// Contenders are told the failure.
+        /// Contenders get the failure.
         case failContenders
-        /// Contenders are told that the provider is shut down.
+        /// Contenders learn that the provider is shut down.
         case turnContendersAway
         case drain
         case closeSession
@@ -87,7 +87,7 @@ struct SupervisorMachine: Sendable, Equatable {
         case (.stopping, .connected): return stop([.closeSession])
         case (.stopping, .failedForNow), (.stopping, .failedForGood): return stop([])
 
-        // Wanted while something is under way, or told twice.
+        // Wanted while something is under way, or said twice.
         case (_, .wanted), (_, .shutdown): return []
         // What an earlier state had asked for comes late.
         case (_, .drained), (_, .waitOver), (_, .sessionEnded): return []

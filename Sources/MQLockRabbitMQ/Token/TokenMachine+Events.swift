@@ -1,6 +1,6 @@
 import MQLock
 
-/// What the machine is told, and what it says.
+/// What goes into the machine, and what comes out.
 extension TokenMachine {
     /// A token that was delivered to us and is not acknowledged.
     struct Token: Equatable, Sendable {

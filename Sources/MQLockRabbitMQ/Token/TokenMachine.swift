@@ -37,20 +37,16 @@ struct TokenMachine: Sendable {
     private var isChannelOpen = false
     /// Whether the queue was declared for this contender.
     private var hasLooked = false
-    /// Our consumer on the register. It keeps the register from expiring, and the broker tells us of its deletion.
+    /// Our consumer on the register. It keeps the register from expiring, and the broker notifies us of its deletion.
     private var pin = Pin.none
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
     private var validNonce: Nonce?
-    /// Our consumers that the broker has not confirmed yet.
-    private var unconfirmed: Set<UInt64> = []
-    /// What to do when it has: cancel the consumer, and put back a delivery that it brought.
-    private var deferred: [UInt64: UInt64?] = [:]
+    private var consumers = Consumers()
     /// Of the wait of now: how many consumers stood before us, and what the register has said since all of them had their
     /// time. Only that register may go †.
     private var wait: (behind: UInt32, suspect: Nonce?) = (0, nil)
-    private var lastTag: UInt64 = 0
     private var lastVerification: UInt64 = 0
-    /// What a holder is told when the broker cancels its consumer.
+    /// Why a hold is over when the broker cancels its consumer.
     private let cancelled: LossReason
 
     init(cancelled: LossReason = LossReason(.queueDeleted)) { self.cancelled = cancelled }
@@ -73,7 +69,7 @@ struct TokenMachine: Sendable {
         case .refuted(let number): return refuted(number)
         case .verificationFailed(let number, let fault): return verificationFailed(number, fault)
         case .consumeConfirmed(.pin): return pinConfirmed()
-        case .consumeConfirmed(.token(let tag)): return consumerConfirmed(tag)
+        case .consumeConfirmed(.token(let tag)): return consumers.confirmed(tag)
         case .counted(let consumers): return counted(consumers)
         case .identified(let number, let register): return identified(number, register)
         case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
@@ -111,10 +107,9 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func standInLine() -> [Action] {
-        lastTag += 1
-        unconfirmed.insert(lastTag)
-        state = .consuming(tag: lastTag)
-        return [.count, .consume(lastTag)]
+        let tag = consumers.add()
+        state = .consuming(tag: tag)
+        return [.count, .consume(tag)]
     }
 
     private mutating func cancel() -> [Action] {
@@ -123,7 +118,7 @@ struct TokenMachine: Sendable {
         switch state {
         case .consuming(let tag):
             state = .idle
-            return [.stop(.heal)] + cancel(tag, putBack: nil)
+            return [.stop(.heal)] + consumers.cancel(tag, putBack: nil)
         case .verifying(let token), .pinning(let token):
             state = .idle
             return putBack(token)
@@ -333,26 +328,7 @@ struct TokenMachine: Sendable {
     private mutating func putBack(_ token: Token) -> [Action] {
         guard let tag = token.consumer else { return [.putBack(token.delivery)] }
         // It stands in line no more, granted or not.
-        return [.stop(.heal)] + cancel(tag, putBack: token.delivery)
-    }
-
-    /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.
-    ///
-    /// Only a consumer that the broker has confirmed may be cancelled: a cancel that overtakes the confirmation of its
-    /// consume kills the channel's process on the broker, and with it the connection (541, seen on 3.10.8: the
-    /// confirmation comes from the quorum queue as a message of its own and finds no consumer).
-    private mutating func cancel(_ tag: UInt64, putBack delivery: UInt64?) -> [Action] {
-        guard !unconfirmed.contains(tag) else {
-            deferred[tag] = .some(delivery)
-            return []
-        }
-        return [.cancel(tag)] + (delivery.map { [.putBack($0)] } ?? [])
-    }
-
-    private mutating func consumerConfirmed(_ tag: UInt64) -> [Action] {
-        unconfirmed.remove(tag)
-        guard let delivery = deferred.removeValue(forKey: tag) else { return [] }
-        return cancel(tag, putBack: delivery)
+        return [.stop(.heal)] + consumers.cancel(tag, putBack: token.delivery)
     }
 
     private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
@@ -431,7 +407,7 @@ struct TokenMachine: Sendable {
     private mutating func forgetChannel() {
         isChannelOpen = false
         forgetPin()
-        (unconfirmed, deferred) = ([], [:])
+        consumers.forget()
     }
 
     private mutating func forgetPin() {

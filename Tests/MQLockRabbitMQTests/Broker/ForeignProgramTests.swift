@@ -264,7 +264,8 @@ private struct ForeignVisitor {
     private func fence(_ delivery: Delivery) throws -> UInt64 {
         let words = text(delivery).split(separator: " ")
         let word = contender.mutex == "token" ? "token" : "line"
-        guard delivery.exchange == contender.exchange.name, words.count == (word == "line" ? 5 : 4), words[0] == "mqlock.v1",
+        guard delivery.exchange == contender.exchange.name, words.count == (word == "line" ? 5 : 4),
+            words[0] == "mqlock.v1",
             words[1] == word, let number = UInt64(words[2])
         else { throw misread(delivery) }
         return number + 32 * returns(delivery)

@@ -13,7 +13,9 @@ extension LiveBrokerTests.KindsMeetTests {
         try LiveBrokerTests.broker().locks(mutex: mutex)
     }
 
-    @Test(arguments: RabbitMQLocks.Mutex.allCases) func theSecondKindIsRefused(_ first: RabbitMQLocks.Mutex) async throws {
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func theSecondKindIsRefused(
+        _ first: RabbitMQLocks.Mutex
+    ) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let locks = try locks(first)
@@ -97,7 +99,9 @@ extension LiveBrokerTests.KindsMeetTests {
 
     /// The same code is the answer when the broker allows no more queues.
     @Test func aLimitIsNoOtherKind() {
-        #expect(!ChannelFault(code: 406, text: "PRECONDITION_FAILED - queue limit in vhost '/' (10) is reached").isOtherKind)
+        #expect(
+            !ChannelFault(code: 406, text: "PRECONDITION_FAILED - queue limit in vhost '/' (10) is reached").isOtherKind
+        )
     }
 
     /// A lock's name is anybody's to choose, and is in the broker's words.

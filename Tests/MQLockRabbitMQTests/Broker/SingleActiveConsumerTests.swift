@@ -189,7 +189,9 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
             try broker.raw {
                 try $0.publish(token(larger), exchange: ObjectNames.exchange, key: queue, properties: .init())
             }
-            try await eventually("the surplus token to be taken off") { try broker.raw { try $0.counts(queue)?.messages } == 0 }
+            try await eventually("the surplus token to be taken off") {
+                try broker.raw { try $0.counts(queue)?.messages } == 0
+            }
             #expect(held.lease.isValid)
             #expect(log.events.filter { $0.kind == .stranger }.count == 3)
             let token = held.lease.fencingToken

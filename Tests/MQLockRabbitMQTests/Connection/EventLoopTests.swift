@@ -83,7 +83,11 @@ private actor Counter {
 
 extension Counter {
     fileprivate func offloadAndStop() {
-        loop.offload { usleep(20_000) } then: { Issue.record("a stopped loop hands no result out") }
+        loop.offload {
+            usleep(20_000)
+        } then: {
+            Issue.record("a stopped loop hands no result out")
+        }
         loop.stop()
     }
 }

@@ -187,7 +187,8 @@ struct BrokenLinkTests {
 
     /// Answers to requests that nobody has made, repeated ones, and ones of another kind.
     @Test(arguments: [
-        Frames.method(1, 50, 11, Frames.short("q") + [0, 0, 0, 1, 0, 0, 0, 2]), Frames.method(1, 60, 21, Frames.short("c")),
+        Frames.method(1, 50, 11, Frames.short("q") + [0, 0, 0, 1, 0, 0, 0, 2]),
+        Frames.method(1, 60, 21, Frames.short("c")),
         Frames.method(1, 50, 41, [0, 0, 0, 0]), Frames.method(1, 50, 21), Frames.method(1, 40, 11),
         Frames.method(1, 60, 72, Frames.short("")),
     ])
@@ -207,7 +208,8 @@ struct BrokenLinkTests {
     }
 
     @Test func alarmsAreHandedOn() async throws {
-        let (driver, _) = try await end(Frames.method(0, 10, 60, Frames.short("low on disk")) + Frames.method(0, 10, 61))
+        let (driver, _) = try await end(
+            Frames.method(0, 10, 60, Frames.short("low on disk")) + Frames.method(0, 10, 61))
         #expect(await driver.blocked == ["low on disk", nil])
     }
 }

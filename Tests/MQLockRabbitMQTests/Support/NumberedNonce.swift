@@ -1,4 +1,5 @@
 import MQLock
+
 @testable import MQLockRabbitMQ
 
 extension Nonce {

@@ -138,7 +138,8 @@ import Testing
             .consumeConfirmed(.pin), .consumeConfirmed(.token(1)), .counted(0), .counted(.max), .gotNothing,
             .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal),
             .identified(1, .unknown), .identified(1, .missing),
-            .identified(1, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels), .seeded(Self.nonce, .unknown),
+            .identified(1, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels),
+            .seeded(Self.nonce, .unknown),
         ]
         events += ([0, ChannelFault.unanswered, 403, 404, 405, 406] as [UInt16]).map {
             .channelClosed(ChannelFault(code: $0, text: ""))
@@ -174,13 +175,17 @@ import Testing
     @Test func onlyTheRegisterThatWasThereAllTheWhileGoes() {
         var waiter = machine(Self.waiting)
         #expect(waiter.handle(.timer(.heal)) == [.identify(1)])
-        #expect(waiter.handle(.identified(1, .says(Self.nonce))) == [.start(.heal(behind: 2))], "the same time once more")
+        #expect(
+            waiter.handle(.identified(1, .says(Self.nonce))) == [.start(.heal(behind: 2))], "the same time once more")
         var mended = waiter
         _ = mended.handle(.cancelledByBroker(.pin))
         #expect(mended.handle(.timer(.heal)) == [.identify(2)], "it has gone meanwhile")
         #expect(waiter.handle(.timer(.heal)).contains(.request(.lockMend)))
         #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .unknown)) == [.start(.heal(behind: 2))])
-        #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .missing)) == [.closeChannel, .start(.pause)])
+        #expect(
+            machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .missing)) == [
+                .closeChannel, .start(.pause),
+            ])
     }
 
     @Test func theTimeToHealGrowsWithTheLine() {

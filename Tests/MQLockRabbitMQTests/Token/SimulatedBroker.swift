@@ -68,7 +68,8 @@ struct SimulatedBroker {
         }
         if case .verify(let number, let nonce) = frame.action { return verify(number, nonce, client) }
         if case .identify(let number) = frame.action {
-            return outbox.append(Reply(client: client, epoch: nil, event: .identified(number, register.map { .says($0) } ?? .missing)))
+            return outbox.append(
+                Reply(client: client, epoch: nil, event: .identified(number, register.map { .says($0) } ?? .missing)))
         }
         // Frames that were on their way when the broker closed the channel are ignored.
         guard let channel = channels[client], channel.epoch == frame.epoch else { return }
@@ -214,7 +215,8 @@ struct SimulatedBroker {
 
     private mutating func close(_ client: Int, _ code: UInt16) {
         guard let epoch = channels[client]?.epoch else { return }
-        let text = code == Fault.preconditionFailed ? "inequivalent arg 'x-dead-letter-routing-key': but current is 'x'" : ""
+        let text =
+            code == Fault.preconditionFailed ? "inequivalent arg 'x-dead-letter-routing-key': but current is 'x'" : ""
         outbox.append(Reply(client: client, epoch: epoch, event: .channelClosed(Fault(code: code, text: text))))
         drop(client)
     }

@@ -1,0 +1,93 @@
+import MQLock
+
+extension Line {
+    /// What it is to be first: the token that is unacknowledged, and what was published beside it. It says what a delivery
+    /// means to whoever is first; what follows from that is up to the line.
+    struct Place: Equatable, Sendable {
+        /// The one that is unacknowledged now.
+        private(set) var token: Token
+        /// The fence of the first token †; an exchange does not change it.
+        let fence: FencingToken
+        /// The fresh token that is to take the old one's place, once it is published.
+        var exchange: Nonce?
+        var wantsExchange: Bool
+        var companion: Companion?
+
+        init(_ token: Token) {
+            (self.token, fence) = (token, token.fence)
+            wantsExchange = token.wear == .wornOut
+        }
+
+        /// Whether something that was published has yet to be delivered.
+        var isAwaiting: Bool {
+            if case .published = companion { true } else { exchange != nil }
+        }
+
+        mutating func giveUpAwaiting() {
+            exchange = nil
+            if case .published = companion { companion = nil }
+        }
+    }
+
+    /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
+    enum Companion: Equatable, Sendable {
+        case published(Nonce)
+        case here(Nonce, delivery: UInt64, count: Int64)
+        /// Put back, to come again with its count and one †.
+        case away(Nonce, count: Int64)
+    }
+}
+
+extension Line.Place {
+    enum Meaning: Equatable {
+        /// To be acknowledged, and reported where there is a text.
+        case nothing(String?)
+        /// The fresh token is here; the old one was this delivery.
+        case exchanged(old: UInt64)
+        /// The companion is here.
+        case proven
+        /// The place is somebody else's, or was in between.
+        case lost(String)
+        /// Somebody else has been granted the lock since, and has published this.
+        case overtaken(String)
+    }
+
+    static let foreign = "a message that is none of mqlock.v1"
+
+    mutating func take(_ delivery: UInt64, redelivered: Bool, _ content: Line.Content) -> Meaning {
+        switch content {
+        case .token(token.nonce, _, _, _): return .lost("the broker delivered the lock's token anew")
+        case .token(let nonce, let fence, let wear, _) where nonce == exchange:
+            // In between it was somebody else's, and so was the place.
+            guard !redelivered else { return .lost("the broker delivered a fresh token anew") }
+            let old = token.delivery
+            token = Line.Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
+            (exchange, wantsExchange) = (nil, false)
+            return .exchanged(old: old)
+        // What has become of a grant after ours †.
+        case .token(_, _, _, let after) where after > fence.rawValue:
+            return .overtaken("the broker delivered a token of a later holder")
+        // Whatever its number, and whether it came before or not: no evidence of anything †.
+        case .token: return .nothing(nil)
+        case .absurd: return .nothing("a token with a number that cannot be")
+        case .companion(let nonce, let count): return take(companion: nonce, delivery, redelivered: redelivered, count)
+        case .otherKind, .foreign: return .nothing(Self.foreign)
+        }
+    }
+
+    private mutating func take(
+        companion nonce: Nonce, _ delivery: UInt64, redelivered: Bool, _ count: Int64
+    ) -> Meaning {
+        let isExpected: Bool
+        switch companion {
+        case .published(nonce): isExpected = !redelivered && count == 0
+        case .away(nonce, let before): isExpected = count == before + 1
+        case .here(nonce, _, _): isExpected = false
+        // An earlier holder's, or one of ours that was given up on.
+        case .published, .away, .here, nil: return .nothing(nil)
+        }
+        guard isExpected else { return .lost("the broker delivered the hold's proof to somebody else in between") }
+        companion = .here(nonce, delivery: delivery, count: count)
+        return .proven
+    }
+}
