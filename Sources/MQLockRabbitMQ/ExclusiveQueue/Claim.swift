@@ -139,7 +139,7 @@ struct Claim: Sendable {
         self.wanted = wanted
         switch state {
         case .idle: return [.joinLine(wanted)]
-        // To declare a queue that is ours is refused like any other: its deletion has to come first †.
+        // To declare a queue that is still ours succeeds, and means nothing: its deletion has to come first †.
         case .abandoning, .deleting: return []
         case .claiming, .asking, .refused, .held: preconditionFailure("a contender for one name in \(state)")
         }

@@ -46,6 +46,7 @@ struct TokenMachine: Sendable {
     /// time. Only that register may go †.
     private var wait: (behind: UInt32, suspect: Nonce?) = (0, nil)
     private var lastVerification: UInt64 = 0
+    private var lastIdentification: UInt64 = 0
     /// Why a hold is over when the broker cancels its consumer.
     private let cancelled: LossReason
 
@@ -107,6 +108,8 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func standInLine() -> [Action] {
+        // What is still to be answered was asked in another wait.
+        lastIdentification += 1
         let tag = consumers.add()
         state = .consuming(tag: tag)
         return [.count, .consume(tag)]
@@ -183,11 +186,11 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func heal() -> [Action] {
-        guard case .consuming = state else { return [] }
+        guard case .consuming = state else { return isInLine ? [.start(.heal(behind: wait.behind))] : [] }
         guard let suspect = wait.suspect else {
             // Somebody else may have mended meanwhile, and another token be out.
-            lastVerification += 1
-            return [.identify(lastVerification)]
+            lastIdentification += 1
+            return [.identify(lastIdentification)]
         }
         let closed = dropChannel()
         state = .preparing
@@ -195,15 +198,25 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func identified(_ number: UInt64, _ register: Register) -> [Action] {
-        guard case .consuming = state, number == lastVerification else { return [] }
-        switch register {
+        guard isInLine, number == lastIdentification else { return [] }
+        switch (register, state) {
         // No token is valid, so nobody has one.
-        case .missing: return dropChannel() + pause()
-        case .says(let nonce): wait.suspect = nonce
-        case .unknown: wait.suspect = nil
+        case (.missing, .consuming): return dropChannel() + pause()
+        case (.says(let nonce), _): wait.suspect = nonce
+        case (.missing, _), (.unknown, _): wait.suspect = nil
         }
         // Once more, for as long.
         return [.start(.heal(behind: wait.behind))]
+    }
+
+    /// Whether our consumer stands in the broker's line, and whoever wanted that is not answered; also while it is found
+    /// out what was delivered, which may be nothing.
+    private var isInLine: Bool {
+        switch state {
+        case .consuming: true
+        case .pinning(let token), .verifying(let token): token.consumer != nil
+        case .closed, .preparing, .pausing, .idle, .getting, .held: false
+        }
     }
 
     static let unanswered = """

@@ -105,7 +105,7 @@ extension CommandDescriptor {
             sends the frames by librabbitmq and does nothing else: the limit on this machine and broker.
 
             The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT. After a
-            SIGKILL they expire, unused, in 14 days.
+            SIGKILL they expire, unused, in 15 days.
 
             --json writes objects with "event": started, measured (one a row), finished.
 

@@ -137,8 +137,8 @@ import Testing
         var events: [TokenMachine.Event] = [
             .consumeConfirmed(.pin), .consumeConfirmed(.token(1)), .counted(0), .counted(.max), .gotNothing,
             .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal),
-            .identified(1, .unknown), .identified(1, .missing),
-            .identified(1, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels),
+            .identified(2, .unknown), .identified(2, .missing),
+            .identified(2, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels),
             .seeded(Self.nonce, .unknown),
         ]
         events += ([0, ChannelFault.unanswered, 403, 404, 405, 406] as [UInt16]).map {
@@ -174,18 +174,35 @@ import Testing
     /// Else the register of somebody who has mended meanwhile would go, under a new holder.
     @Test func onlyTheRegisterThatWasThereAllTheWhileGoes() {
         var waiter = machine(Self.waiting)
-        #expect(waiter.handle(.timer(.heal)) == [.identify(1)])
+        #expect(waiter.handle(.timer(.heal)) == [.identify(2)])
         #expect(
-            waiter.handle(.identified(1, .says(Self.nonce))) == [.start(.heal(behind: 2))], "the same time once more")
+            waiter.handle(.identified(2, .says(Self.nonce))) == [.start(.heal(behind: 2))], "the same time once more")
         var mended = waiter
         _ = mended.handle(.cancelledByBroker(.pin))
-        #expect(mended.handle(.timer(.heal)) == [.identify(2)], "it has gone meanwhile")
+        #expect(mended.handle(.timer(.heal)) == [.identify(3)], "it has gone meanwhile")
         #expect(waiter.handle(.timer(.heal)).contains(.request(.lockMend)))
-        #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .unknown)) == [.start(.heal(behind: 2))])
+        #expect(machine(Self.waiting + [.timer(.heal)]).handled(.identified(2, .unknown)) == [.start(.heal(behind: 2))])
         #expect(
-            machine(Self.waiting + [.timer(.heal)]).handled(.identified(1, .missing)) == [
+            machine(Self.waiting + [.timer(.heal)]).handled(.identified(2, .missing)) == [
                 .closeChannel, .start(.pause),
             ])
+    }
+
+    /// A token that comes may be none. Whoever finds that out goes on waiting, and heals in the end.
+    @Test(arguments: [TokenMachine.Event.timer(.heal), .identified(2, .says(nonce)), .identified(2, .missing)])
+    func theTimeToHealRunsOnWhileATokenIsVerified(_ event: TokenMachine.Event) {
+        let asked = event == .timer(.heal) ? Self.waiting : Self.waiting + [.timer(.heal)]
+        for pinned in [[], [.consumeConfirmed(.pin)]] as [[TokenMachine.Event]] {
+            let before: [TokenMachine.Event] =
+                [.cancelledByBroker(.pin), .consumeConfirmed(.token(1)), .delivered(consumer: 1, 9, Self.token)]
+                + pinned
+            #expect(machine(asked + before).handled(event) == [.start(.heal(behind: 2))])
+        }
+    }
+
+    @Test func anAnswerToAnEarlierWaitSaysNothing() {
+        let again = Self.waiting + [.timer(.heal), .cancel, .acquire, .gotNothing, .counted(0)]
+        #expect(machine(again).handled(.identified(2, .says(Self.nonce))) == [])
     }
 
     @Test func theTimeToHealGrowsWithTheLine() {

@@ -24,7 +24,8 @@ struct ChoiceFacts {
     init?(_ mutex: RabbitMQLocks.Mutex) {
         switch mutex {
         case .singleActiveConsumer:
-            roundTrips = .init(acquire: 2, handOver: 1, release: 0)
+            // The consume, on a channel that was opened ahead; the token comes with its confirmation.
+            roundTrips = .init(acquire: 1, handOver: 0, release: 0)
             stored = "one quorum queue with one message"
             (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
         case .token:
@@ -32,20 +33,20 @@ struct ChoiceFacts {
             stored = "two quorum queues, one of them with one message"
             (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
         case .exclusiveQueue:
-            // The line; queue and register; watch and number. To release: the deletion, before the turn goes on.
-            roundTrips = .init(acquire: 3, handOver: 2, release: 1)
-            stored = "two quorum queues with one message each, and while it is held an exclusive one"
+            // The line; then the queue. To release: the deletion, before the line goes on.
+            roundTrips = .init(acquire: 2, handOver: 1, release: 1)
+            stored = "one quorum queue with one message, and while it is held an exclusive one"
             nodeLoss =
-                "a holder on that node is told; the next is granted when the node is back (seen on 3.10.8)"
+                "a holder on that node is notified; the next is granted when the node is back (seen on 3.10.8)"
             partition = "**two holders** until the older ends; tokens order them (seen on 3.10.8)"
         default: return nil
         }
     }
 
     private static let replicatedNodeLoss =
-        "a holder on that node is told; the next is granted in 0.2 s (seen on 3.10.8)"
+        "a holder on that node is notified; the next is granted in 0.2 s (seen on 3.10.8)"
     private static let replicatedPartition = """
-        up to 4.2: **two holders** until it heals, the older is not told; tokens order them (seen on 3.10.8); \
+        up to 4.2: **two holders** until it heals, the older is not notified; tokens order them (seen on 3.10.8); \
         from 4.3: the same after 60 s (by RabbitMQ's source, not tried)
         """
 }

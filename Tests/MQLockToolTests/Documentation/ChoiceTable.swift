@@ -32,7 +32,7 @@ struct ChoiceTable {
                 throw Incomplete(
                     description: """
                         no \(measure.rawValue) of \(mutex) in \(ChoiceArticle.figures); measure anew: \
-                        brokers/with --rabbitmq -- mqlock bench --json > \(ChoiceArticle.figures)
+                        Tests/Benchmarks/run --json > \(ChoiceArticle.figures)
                         """)
             }
             guard let facts = ChoiceFacts(mutex) else {
