@@ -17,10 +17,16 @@
  *                     before it is acknowledged, the old one last. The fence stays.
  *                  What comes again has to have the count that was, plus one. A token that is exchanged for has to come
  *                  for the first time.
- *   -DWARY         a holder that is delivered somebody else's returned token with a fence above its own acknowledges its
- *                  own and closes the channel: perhaps it lost its place, and that is of one who was granted since
+ *   after          every token carries a number: 0 for a seed, in an exchange the fence of the grant (before the grant: of
+ *                  the first token) of who published it. Whoever has a token has lost its place when it is delivered
+ *                    a token whose AFTER is above its own fence: somebody was first later. It acknowledges the token that
+ *                    it holds, no other, and closes the channel
+ *                    its own again: the first it had, or a returned one whose AFTER is its own fence, for that it published
+ *                    itself. It closes the channel and acknowledges nothing
+ *                  Every other token is a surplus, returned or not, whatever its number.
  *   -DGRANTWAITS   a token that has come back (in the protocol: often) grants only when it has been exchanged for; with
- *                  its own fence, not with the new one's
+ *                  its own fence, not with the new one's. The grant is as old as the request for the new token: whoever
+ *                  lost its place since is no better than a holder that is cut off
  *   -DLATEACK      acknowledgements travel, in order; the end of the channel may overtake them
  *   lost place     the broker returns the active consumer's deliveries and moves it to the end of the line (a cluster cut
  *                  apart) or takes it off the line (its channel is dead), and it is not told
@@ -32,7 +38,9 @@
  * Checked
  *   rising         fences of grants in line strictly increase
  *   exclusion      nobody else who has its place holds at a grant
- *   proof          a renewal that succeeds proves that nobody had been granted since when it was sent
+ *   proof          a renewal, or an exchange before the grant, that succeeds proves that nobody had been granted since
+ *                  when it was sent
+ *   no false loss  whoever takes its place for lost has lost it, or an operator or a policy interfered
  *   -DCALM         from some moment on there are no faults; then a wanted lock is granted
  *
  * Bounds: -DN, and, each contender: -DJOINS channels, -DPUBS publishes, -DRENEWALS; in all: -DLOSTS lost publishes, -DCUTS
@@ -44,6 +52,9 @@
  *   -DOTHER     a renewal succeeds with whatever comes            -DNOCOUNT    the fence is the number alone
  *   -DEAGER     an exchange acknowledges the old token before what came between
  *   -DNEWFENCE  a grant that waited takes the new token's fence   -DNOSEED     nobody ever seeds
+ *   -DNOAFTER   no token tells who was first later      -DCURRENT  its own token is the one that it has now, no other
+ *   -DNOFIRST   its first token is not known again      -DNOEQUAL  one that it published is not known again
+ *   -DWARY      instead of AFTER: a returned token with a fence above its own
  *   -DTAIL      what comes back goes behind what is ready         -DNORISING   fences are not checked
  *   -DONEBYONE  deliveries are steps of their own, so that a      -DPATIENT    another token that comes during a renewal
  *               channel can end between two                                    by nack is no reason to give up
@@ -93,7 +104,7 @@
 mtype = { AWAY, WAITING, EXCHANGING, HOLDING, LEAVING };
 
 typedef Message {
-    byte kind; byte number; byte count; byte nonce; byte to; bool seen;
+    byte kind; byte number; byte count; byte nonce; byte after; byte to; bool seen;
 #ifdef LATEACK
     byte ack                    /* its place among the acknowledgements under way on the channel, 0: none */
 #endif
@@ -101,15 +112,16 @@ typedef Message {
 typedef Client {
     mtype state;
     bool lost;                  /* its place, and it does not know */
+    bool cut; bool late;        /* its place, since its first token; since it asked for another before the grant */
     byte nonce; byte count;     /* the token that it holds, as it came last */
-    byte fence;
+    byte first; byte fence;     /* its first token: nonce, fence */
     byte minted;                /* nonce of its own token that is awaited, 0: none */
     bool arrived;               /* that one is here, and is to take the old one's place */
     bool nacking;               /* a nack on its way to the broker */
     bool renewing; bool alone;  /* nobody else had been granted when the renewal was sent */
     byte pn; byte pc;           /* the companion: nonce, count */
     byte joins; byte published; byte renewals; byte calmly;
-    byte flying; byte flyKind[2]; byte flyNumber[2]; byte flyNonce[2]
+    byte flying; byte flyKind[2]; byte flyNumber[2]; byte flyNonce[2]; byte flyAfter[2]
 };
 
 Message ready[SLOTS];
@@ -123,7 +135,7 @@ byte clock = 1;
 byte top = 0;                   /* the last grant in line */
 byte losts = 0, cuts = 0, purges = 0, deletions = 0, drops = 0;
 bool calm = false, done = false;
-hidden byte i, k, x, tk, tn, tc, to_, c_;
+hidden byte i, k, x, tk, tn, tc, to_, ta, c_;
 
 #define ME client[c]
 #define ANY(p) (p(0) || p(1) || p(2) || p(3) || p(4) || p(5))
@@ -171,20 +183,21 @@ hidden byte i, k, x, tk, tn, tc, to_, c_;
 #define ACKS(i) ((ME.state == HOLDING || ME.state == EXCHANGING) && HOLDER_ACKS(i) || ME.state == WAITING && IS_STRAY(i))
 
 inline clear(m) {
-    m.kind = 0; m.number = 0; m.count = 0; m.nonce = 0; m.to = 0; m.seen = false;
+    m.kind = 0; m.number = 0; m.count = 0; m.nonce = 0; m.after = 0; m.to = 0; m.seen = false;
 #ifdef LATEACK
     m.ack = 0
 #endif
 }
 inline move(a, b) {
-    a.kind = b.kind; a.number = b.number; a.count = b.count; a.nonce = b.nonce; a.to = b.to; a.seen = b.seen;
+    a.kind = b.kind; a.number = b.number; a.count = b.count; a.nonce = b.nonce; a.after = b.after;
+    a.to = b.to; a.seen = b.seen;
 #ifdef LATEACK
     a.ack = b.ack
 #endif
 }
-inline hold(m) { tk = m.kind; tn = m.number; tc = m.count; to_ = m.nonce }
+inline hold(m) { tk = m.kind; tn = m.number; tc = m.count; to_ = m.nonce; ta = m.after }
 inline fill(m, who) {
-    m.kind = tk; m.number = tn; m.count = tc; m.nonce = to_; m.to = who; m.seen = false;
+    m.kind = tk; m.number = tn; m.count = tc; m.nonce = to_; m.after = ta; m.to = who; m.seen = false;
 #ifdef LATEACK
     m.ack = 0
 #endif
@@ -265,24 +278,31 @@ inline serve() {
 }
 
 inline forget() {
-    ME.state = AWAY; ME.lost = false; ME.nonce = 0; ME.count = 0; ME.fence = 0; ME.minted = 0;
+    ME.state = AWAY; ME.lost = false; ME.cut = false; ME.late = false; ME.nonce = 0; ME.count = 0; ME.first = 0;
+    ME.fence = 0; ME.minted = 0;
     ME.arrived = false; ME.nacking = false; ME.renewing = false; ME.alone = false; ME.pn = 0; ME.pc = 0
 }
 
 inline close_channel() { leave_line(); return_all(); forget(); serve() }
 
 inline fly(kind, number, nonce) {
-    ME.flyKind[ME.flying] = kind; ME.flyNumber[ME.flying] = number; ME.flyNonce[ME.flying] = nonce; ME.flying++
+    ME.flyKind[ME.flying] = kind; ME.flyNumber[ME.flying] = number; ME.flyNonce[ME.flying] = nonce;
+    ME.flyAfter[ME.flying] = (kind == TOKEN -> ME.fence : 0); ME.flying++
 }
 inline arrive() {
     ME.flyKind[0] = ME.flyKind[1]; ME.flyNumber[0] = ME.flyNumber[1]; ME.flyNonce[0] = ME.flyNonce[1];
-    ME.flyKind[1] = 0; ME.flyNumber[1] = 0; ME.flyNonce[1] = 0; ME.flying--
+    ME.flyAfter[0] = ME.flyAfter[1];
+    ME.flyKind[1] = 0; ME.flyNumber[1] = 0; ME.flyNonce[1] = 0; ME.flyAfter[1] = 0; ME.flying--
 }
 inline count_publish() { if :: calm -> ME.calmly++ :: else -> ME.published++ fi }
 #define FRESH (c * 64 + 1 + ME.published + 8 * ME.calmly)
 #define MAY_PUBLISH (ME.flying < 2 && (calm && ME.calmly < 3 || !calm && ME.published < PUBS))
 
-inline publish_token() { count_publish(); ME.minted = FRESH; clock++; fly(TOKEN, TICK * clock, ME.minted) }
+inline publish_token() {
+    count_publish(); ME.minted = FRESH; clock++;
+    assert(clock < 15);
+    fly(TOKEN, TICK * clock, ME.minted)
+}
 
 /* By a clock that is behind. */
 inline publish_low() {
@@ -300,14 +320,15 @@ inline publish_low() {
 
 inline take_token() {
     ME.nonce = out[x].nonce; ME.count = out[x].count; ME.minted = 0;
-    ME.fence = FENCE(out[x])
+    ME.first = out[x].nonce; ME.fence = FENCE(out[x]);
+    ME.cut = false; ME.late = false
 }
 
-/* Whoever lost its place on the way to the grant, and is not first again, is no better than a holder that is cut off. */
+/* Whoever lost its place while it waited for the exchange is no better than a holder that is cut off. */
 inline grant() {
     ME.state = HOLDING;
     if
-    :: standing > 0 && line[0] == c ->
+    :: standing > 0 && line[0] == c && !ME.late ->
         ME.lost = false;
 #ifndef NORISING
         assert(ME.fence > top);
@@ -323,16 +344,43 @@ inline grant() {
 inline renew() {
     ME.renewals++; ME.renewing = true; ME.alone = (ME.fence == top)
 }
+/* Before the grant. */
+inline ask() { ME.late = false; ME.alone = (ME.fence > top) }
 inline renewed() { ME.renewing = false; assert(ME.alone); ME.alone = false }
 
-/* What was delivered before out[x] is acknowledged, its own token last; then it closes the channel. */
+/* No false loss: whoever takes its place for lost has lost it, or the operator interfered. */
+#if RENEW == 1
+#define NO_FALSE_LOSS skip      /* what it puts back comes behind others */
+#else
+#define NO_FALSE_LOSS assert(ME.cut || purges + deletions + drops > 0)
+#endif
+
+/* Its own token again, as it was first or as it was exchanged since. */
+#if defined(CURRENT)
+#define AGAIN(m) (m.nonce == ME.nonce)
+#elif defined(NOFIRST)
+#define AGAIN(m) (m.nonce == ME.nonce || m.after == ME.fence && m.count > 0)
+#elif defined(NOEQUAL)
+#define AGAIN(m) (m.nonce == ME.nonce || m.nonce == ME.first)
+#else
+#define AGAIN(m) (m.nonce == ME.first || m.after == ME.fence && m.count > 0)
+#endif
+
+/* A token that shows that somebody was first later. */
+#if defined(WARY)
+#define OVERTAKES(m) (m.count > 0 && FENCE(m) > ME.fence)
+#elif defined(NOAFTER)
+#define OVERTAKES(m) false
+#else
+#define OVERTAKES(m) (m.after > ME.fence)
+#endif
+
+/* Its own token is out of date, and nobody may be granted with it. Then the channel is closed. */
 inline make_way() {
-    k = x; x = 0;
-    do
-    :: x < k -> if :: out[x].to == c + 1 -> take_out(); k-- :: else -> x++ fi
-    :: else -> break
-    od;
-    close_channel()
+    x = 0;
+    do :: x < nout && !IS_HELD(x) -> x++ :: else -> break od;
+    if :: x < nout -> acknowledge() :: else fi;
+    forget(); ME.state = LEAVING; serve()
 }
 
 /* The contender looks at out[x]. */
@@ -346,15 +394,15 @@ inline look() {
 #else
         grant()
 #endif
-    :: (ME.state == HOLDING || ME.state == EXCHANGING) && out[x].kind == TOKEN && out[x].nonce == ME.nonce ->
+    :: (ME.state == HOLDING || ME.state == EXCHANGING) && out[x].kind == TOKEN && AGAIN(out[x]) ->
 #ifdef ANYCOUNT
         if :: RENEW == 1 && ME.renewing -> ME.count = out[x].count; renewed()
 #else
         if :: RENEW == 1 && ME.renewing && PLUS_ONE(ME.count) -> ME.count = out[x].count; renewed()
 #endif
-        :: else -> close_channel()
+        :: else -> NO_FALSE_LOSS; close_channel()
         fi
-    :: (ME.state == HOLDING || ME.state == EXCHANGING) && out[x].kind == TOKEN && out[x].nonce != ME.nonce ->
+    :: (ME.state == HOLDING || ME.state == EXCHANGING) && out[x].kind == TOKEN && !AGAIN(out[x]) ->
         if
         :: (RENEW == 3 || ME.state == EXCHANGING) && ME.minted == out[x].nonce && out[x].count == 0 -> ME.arrived = true
         :: else ->
@@ -364,9 +412,7 @@ inline look() {
 #elif !defined(PATIENT)
             :: RENEW == 1 && ME.renewing -> close_channel()
 #endif
-#ifdef WARY
-            :: out[x].count > 0 && FENCE(out[x]) > ME.fence -> make_way()
-#endif
+            :: OVERTAKES(out[x]) -> NO_FALSE_LOSS; make_way()
 #ifdef LARGEST
             :: !ME.renewing && FENCE(out[x]) > ME.fence ->
                 ME.nonce = out[x].nonce; ME.count = out[x].count
@@ -399,7 +445,11 @@ inline exchange() {
 #ifdef NEWFENCE
         FIND(IS_NEXT); ME.fence = FENCE(out[x]);
 #endif
-        grant()
+        grant();
+#if !defined(NORISING) && !defined(NEWFENCE)
+        assert(ME.alone);
+#endif
+        ME.alone = false
     :: else -> renewed()
     fi;
     ME.nonce = ME.minted; ME.count = 0; ME.minted = 0; ME.arrived = false; serve()
@@ -433,11 +483,11 @@ end: do
 #endif
 #ifdef GRANTWAITS
 /* Only once all that came with the token has been looked at: what is published before may be in the way of the next. */
-#define MAY_ASK (ME.state == EXCHANGING && !ANY(NEWS) && !AWAITS && ME.flying < 2 && \
+#define MAY_ASK (ME.state == EXCHANGING && !ANY(NEWS) && !ME.arrived && !AWAITS && ME.flying < 2 && \
     (calm && ME.calmly < 6 || !calm && ME.published < PUBS))
-    :: d_step { !done && MAY_ASK -> publish_token() }
+    :: d_step { !done && MAY_ASK -> ask(); publish_token() }
 #ifdef SKEW
-    :: d_step { !done && MAY_ASK -> publish_low() }
+    :: d_step { !done && MAY_ASK -> ask(); publish_low() }
 #endif
 #endif
 #if RENEW == 1
@@ -479,7 +529,8 @@ end: do
 #endif
     /* The network. */
     :: d_step { !done && ME.flying > 0 && nready + nout < SLOTS ->
-        tk = ME.flyKind[0]; tn = ME.flyNumber[0]; tc = 0; to_ = ME.flyNonce[0]; put(nready); arrive(); serve() }
+        tk = ME.flyKind[0]; tn = ME.flyNumber[0]; tc = 0; to_ = ME.flyNonce[0];
+        ta = ME.flyAfter[0]; put(nready); arrive(); serve() }
     :: d_step { !done && !calm && ME.flying > 0 && losts < LOSTS -> losts++; arrive() }
     /* Release, giving up, crash, and the end of a lease that was not told. In the calm, not giving up. */
 #ifdef CANCEL
@@ -491,9 +542,10 @@ end: do
     /* A lost place: at the end of the line, or in it no more. */
     :: d_step { !done && !calm && cuts < CUTS && standing > 1 && line[0] == c && ME.state != LEAVING ->
         cuts++; leave_line(); return_all(); line[standing] = c; standing++;
+        ME.cut = true; ME.late = true;
         ME.lost = (ME.state == HOLDING || ME.state == EXCHANGING); serve() }
     :: d_step { !done && !calm && cuts < CUTS && standing > 0 && line[0] == c && ME.state != LEAVING ->
-        cuts++; leave_line(); return_all(); ME.lost = true; serve() }
+        cuts++; leave_line(); return_all(); ME.lost = true; ME.cut = true; ME.late = true; serve() }
     od
 }
 
