@@ -6,7 +6,8 @@ extension Line {
     struct Place: Equatable, Sendable {
         /// The one that is unacknowledged now.
         private(set) var token: Token
-        /// The fence of the first token †; an exchange does not change it.
+        /// The nonce of the first token †, and its fence †; an exchange does not change them.
+        private let first: Nonce
         let fence: FencingToken
         /// The fresh token that is to take the old one's place, once it is published.
         var exchange: Nonce?
@@ -14,7 +15,7 @@ extension Line {
         var companion: Companion?
 
         init(_ token: Token) {
-            (self.token, fence) = (token, token.fence)
+            (self.token, first, fence) = (token, token.nonce, token.fence)
             wantsExchange = token.wear == .wornOut
         }
 
@@ -56,7 +57,8 @@ extension Line.Place {
 
     mutating func take(_ delivery: UInt64, redelivered: Bool, _ content: Line.Content) -> Meaning {
         switch content {
-        case .token(token.nonce, _, _, _): return .lost("the broker delivered the lock's token anew")
+        case .token(first, _, _, _), .token(token.nonce, _, _, _):
+            return .lost("the broker delivered the lock's token anew")
         case .token(let nonce, let fence, let wear, _) where nonce == exchange:
             // In between it was somebody else's, and so was the place.
             guard !redelivered else { return .lost("the broker delivered a fresh token anew") }
@@ -64,6 +66,9 @@ extension Line.Place {
             token = Line.Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
             (exchange, wantsExchange) = (nil, false)
             return .exchanged(old: old)
+        // Only we publish with this: we had it, or somebody else has had it †.
+        case .token(_, _, _, fence.rawValue) where redelivered:
+            return .lost("the broker delivered a token of this hold anew")
         // What has become of a grant after ours †.
         case .token(_, _, _, let after) where after > fence.rawValue:
             return .overtaken("the broker delivered a token of a later holder")

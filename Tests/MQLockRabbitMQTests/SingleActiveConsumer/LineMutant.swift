@@ -25,18 +25,28 @@ enum LineMutant: CaseIterable {
     case acknowledgesNothing
     /// A token that shows that the place is lost is acknowledged.
     case acknowledgesTheOwnToken
+    /// The first token is forgotten with its exchange.
+    case forgetsTheFirstToken
     /// A fresh token does not say after which grant it was published.
     case saysNothingOfItsGrant
     /// A queue that may not have started is consumed.
     case consumesAtOnce
     case neverSeeds
 
+    /// Whether a token is acknowledged that may be the lock's by now.
+    var acknowledgesTheLock: Bool {
+        switch self {
+        case .acknowledgesTheOwnToken, .forgetsTheFirstToken: true
+        default: false
+        }
+    }
+
     /// What it has to be found by.
     var finding: LineWorld.Violation.Kind {
         switch self {
         case .ignoresTheCount, .grantsTheLargest, .grantsTheExchanged, .cancelsFirst, .returnsBehind,
             .differsInPrefetch,
-            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken:
+            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken:
             .order
         case .saysNothingOfItsGrant: .proof
         case .reusesNonce, .suspects: .loss
@@ -49,7 +59,8 @@ enum LineMutant: CaseIterable {
     /// The least that it takes.
     var faults: LineWorld.Faults {
         switch self {
-        case .acknowledgesTheOwnToken, .saysNothingOfItsGrant: [.cuts, .latePublishes]
+        case .acknowledgesTheOwnToken, .saysNothingOfItsGrant, .forgetsTheFirstToken:
+            [.cuts, .latePublishes]
         case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
         // In an alarm nothing is waited for before a grant.
         case .grantsTheExchanged: [.disconnects, .latePublishes, .alarms]

@@ -197,11 +197,29 @@ import Testing
     @Test func aSurplusTokenIsAcknowledgedWhateverItsNumber() {
         var holder = Probe().after(Self.granted)
         for redelivered in [false, true] {
-            for (fence, after) in [(32, 0), (64, 32), (1 << 40, 0), (1 << 40, 64)] as [(UInt64, UInt64)] {
+            for (fence, after) in [(32, 0), (64, 32), (1 << 40, 0), (1 << 40, 32)] as [(UInt64, UInt64)] {
                 let content = Self.token(2, fence: fence, after: after)
                 #expect(holder.feed(.delivered(2, redelivered: redelivered, content)) == [.acknowledge(2)])
             }
         }
+    }
+
+    /// A fresh one is one that it did not wait for any more. One that comes again has been with somebody.
+    @Test func whatItPublishedItselfEndsTheHoldWhenItComesAgain() {
+        var holder = Probe().after(Self.granted)
+        let own = Self.token(2, fence: 128, after: 64)
+        #expect(holder.feed(.delivered(2, redelivered: false, own)) == [.acknowledge(2)])
+        let actions = holder.feed(.delivered(3, redelivered: true, own))
+        #expect(loses(actions) && !actions.contains { if case .acknowledge = $0 { true } else { false } })
+    }
+
+    @Test func theFirstTokenEndsTheHoldAfterItsExchangeToo() {
+        var holder = Probe().after(Self.granted + [.timer(.exchange)])
+        let fresh = Line.Content.token(
+            holder.published[0].nonce, fence: FencingToken(rawValue: 128)!, .fresh, after: 64)
+        #expect(holder.feed(.delivered(2, redelivered: false, fresh)).contains(.acknowledge(1)))
+        let actions = holder.feed(.delivered(3, redelivered: true, Self.token(1, fence: 96)))
+        #expect(loses(actions) && !actions.contains { if case .acknowledge = $0 { true } else { false } })
     }
 
     /// Somebody was granted in between, and published this: it stays, ours goes.

@@ -60,6 +60,9 @@ extension LineWorld {
             if let held = clients[index].line.token { content = .token(held.nonce, fence: fence, wear) }
         case (.acknowledgesTheOwnToken, .token(clients[index].line.token?.nonce, _, _, _)):
             if let id = clients[index].channel { write(.acknowledge(tag), id) }
+        case (.forgetsTheFirstToken, .token(let nonce, let fence, let wear, let after))
+        where nonce == clients[index].first?.nonce && tag > 1 && nonce != clients[index].line.token?.nonce:
+            content = .token(nextNonce(), fence: fence, wear, after: after)
         default: break
         }
         try feed(index, .delivered(tag, redelivered: redelivered, content))

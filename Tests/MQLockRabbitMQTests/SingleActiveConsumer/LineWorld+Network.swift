@@ -32,7 +32,7 @@ extension LineWorld {
     /// A holder that has lost its place without a word takes for surplus what has become the lock.
     func acknowledging(_ id: ChannelID, _ tag: UInt64) {
         let client = clients[id.client]
-        guard client.channel == id, client.hasLostPlace, mutant != .acknowledgesTheOwnToken else { return }
+        guard client.channel == id, client.hasLostPlace, mutant?.acknowledgesTheLock != true else { return }
         vanish()
     }
 
