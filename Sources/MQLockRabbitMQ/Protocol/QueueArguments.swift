@@ -21,28 +21,29 @@ struct QueueArguments: Sendable, Equatable {
     /// The write-once register: the first declarer's nonce stands, for another's answers 406.
     static func register(_ nonce: Nonce) -> QueueArguments {
         QueueArguments(pairs: [
-            queueType: "quorum", "x-expires": .int64(7 * day),
+            queueType: "quorum", expires: .int64(7 * day),
             // Ours, so that nobody needs permissions on another; nothing is ever dead-lettered.
             deadLetterExchange: .string(ObjectNames.exchange), deadLetterRoutingKey: .string(nonce.description),
         ])
     }
 
     /// With these no register can be made, and where there is one the refusal says which nonce it has.
-    static var whichRegister: QueueArguments {
-        QueueArguments(pairs: register(Nonce()).pairs.merging([singleActiveConsumerFlag: "which"]) { $1 })
-    }
+    static var whichRegister: QueueArguments { register(Nonce()).makingNothing }
 
     /// The exclusive queue that is a lock. The broker compares owners before anything else, so a queue of another kind
     /// refuses its declaration with 405, too.
     static let exclusive = QueueArguments(pairs: [queueType: "classic"])
 
     /// With these no queue can be made, and where there is one the refusal says of which kind.
-    static func whichKind(_ behavior: BrokerBehavior) -> QueueArguments {
-        QueueArguments(pairs: common(behavior).merging([singleActiveConsumerFlag: "which"]) { $1 })
+    static func whichKind(_ behavior: BrokerBehavior) -> QueueArguments { token(behavior).makingNothing }
+
+    /// The same with a flag that is none: no queue can be made by it.
+    private var makingNothing: QueueArguments {
+        QueueArguments(pairs: pairs.merging([Self.singleActiveConsumerFlag: "which"]) { $1 })
     }
 
     /// The exclusive queue that lets one contender at a time mend a lock. It frees itself should a mender forget it.
-    static let mend = QueueArguments(pairs: ["x-expires": .int64(60_000)])
+    static let mend = QueueArguments(pairs: [expires: .int64(60_000)])
 
     private static func common(_ behavior: BrokerBehavior) -> [String: FieldValue] {
         // Unused queues go after fifteen days. More than twice the register's, so that a token never goes before its

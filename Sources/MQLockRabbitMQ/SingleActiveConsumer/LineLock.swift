@@ -99,9 +99,8 @@ class LineLock: BrokerLock {
             consumedAt = .now
             channel?.consume(lineQueue, tag: Self.tag)
         case .closeChannel:
-            for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
             channel?.close()
-            channel = nil
+            channelEnded()
         case .publish(let publication): publish(publication)
         case .repair: session?.link.open(for: Repair())?.declareBound(lineQueue, QueueArguments.line(behavior))
         case .acknowledge(let delivery): channel?.acknowledge(delivery)
@@ -132,6 +131,12 @@ class LineLock: BrokerLock {
         guard channel == nil else { return }
         locks.evict()
         feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+    }
+
+    /// What runs for the attempt ends with its channel; the limit of a try is the contender's.
+    private func channelEnded() {
+        channel = nil
+        for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
     }
 
     final var behavior: BrokerBehavior { session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil)) }
@@ -181,8 +186,7 @@ class LineLock: BrokerLock {
             feedLine(.delivered(delivery.deliveryTag, redelivered: delivery.redelivered, content(delivery)))
         case .cancelledByBroker: feedLine(.cancelledByBroker)
         case .channelClosed(_, let code, let text, _, _):
-            self.channel = nil
-            for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
+            channelEnded()
             feedLine(.channelClosed(.init(code: code, text: text)))
         default: break
         }
