@@ -103,6 +103,10 @@ struct Claim: Sendable {
     /// Whether the name could be forgotten without anybody noticing.
     var isQuiet: Bool { state == .idle && wanted == nil }
 
+    /// Whether the queue may be ours and nobody here needs it any more. The place in line is left when the broker has deleted
+    /// it, and a connection that is closed before ends both in any order.
+    var isReleasing: Bool { state == .deleting || state == .abandoning }
+
     mutating func handle(_ event: Event) -> [Action] {
         switch event {
         case .acquire: return begin(.acquire)

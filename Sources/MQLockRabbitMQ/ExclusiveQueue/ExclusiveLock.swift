@@ -18,6 +18,8 @@ final class ExclusiveLock: LineLock {
 
     override var isQuietAtBroker: Bool { super.isQuietAtBroker && claim.isQuiet }
 
+    override var isReleasingAtBroker: Bool { claim.isReleasing }
+
     override func acquireAtBroker(waits: Bool) { feedClaim(waits ? .acquire : .tryAcquire) }
     override func cancelAtBroker() { feedClaim(.cancel) }
     override func releaseAtBroker() { feedClaim(.release) }
@@ -46,6 +48,7 @@ final class ExclusiveLock: LineLock {
             for action in claim.handle(event) { perform(action) }
             if !claimEvents.isEmpty { claimEvents.removeFirst() }
         }
+        if !isReleasingAtBroker { locks.holdEnded() }
     }
 
     private func perform(_ action: Claim.Action) {

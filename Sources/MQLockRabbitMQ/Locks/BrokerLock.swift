@@ -59,6 +59,9 @@ class BrokerLock: ChannelHandler {
     func prepare(_ session: Session) { fatalError("a lock without a mutex") }
     /// The session is gone, and whatever there was on its channels.
     func resetAtBroker() { fatalError("a lock without a mutex") }
+    /// Whether the broker has yet to confirm a release, without which the next in line would be refused. Such a lock says
+    /// `locks.holdEnded()` when it has.
+    var isReleasingAtBroker: Bool { false }
     /// Gives idle channels back; the name is quiet.
     func forget() {}
     func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
@@ -66,6 +69,8 @@ class BrokerLock: ChannelHandler {
     // MARK: Contenders
 
     final var isQuiet: Bool { isQuietAtBroker && contender == nil && record == nil && yielding == nil }
+
+    final var isHeldOrReleasing: Bool { record != nil || yielding != nil || isReleasingAtBroker }
 
     final func acquire(_ contender: Contender) {
         precondition(self.contender == nil, "a second contender for \(name)")
@@ -96,6 +101,7 @@ class BrokerLock: ChannelHandler {
         guard self.record === record else { return }
         endHold()
         releaseAtBroker()
+        locks.holdEnded()
     }
 
     private func join() {
@@ -159,6 +165,7 @@ class BrokerLock: ChannelHandler {
     final func lose(_ reason: LossReason) {
         record?.lose(reason)
         endHold()
+        locks.holdEnded()
     }
 
     final func endSession() {
@@ -252,6 +259,7 @@ class BrokerLock: ChannelHandler {
         timers.stop(.yield)
         yielding = nil
         releaseAtBroker()
+        locks.holdEnded()
         _ = unpark()
     }
 }

@@ -10,6 +10,7 @@ final class Locks {
     /// Names whose first contact is being made.
     private var contacting: Set<LockName> = []
     private var parked: ArraySlice<BrokerLock> = []
+    private var whenReleased: (() -> Void)?
 
     init(settings: SessionSettings, loop: EventLoop, relay: ObserverRelay) {
         self.settings = settings
@@ -87,6 +88,8 @@ final class Locks {
     /// All leases are lost, before any waiter goes back in line: no next step comes before a holder has been notified.
     func end(_ session: Session, _ reason: LossReason) {
         (contacting, parked) = ([], [])
+        // The end of the session is the end of draining.
+        whenReleased = nil
         for lock in byName.values { lock.lose(reason) }
         for lock in byName.values { lock.endSession() }
     }
@@ -96,8 +99,20 @@ final class Locks {
         for lock in byName.values { lock.turnAway(error) }
     }
 
-    /// The leases that are held.
-    var held: [LeaseRecord] { byName.values.compactMap { $0.record ?? $0.yielding } }
+    // MARK: Draining
+
+    /// Runs `body` once nothing is held here, nor being released at the broker: at once, if that is so already.
+    func whenReleased(_ body: @escaping () -> Void) {
+        whenReleased = body
+        holdEnded()
+    }
+
+    /// A hold has ended, or what was left of it at the broker.
+    func holdEnded() {
+        guard let body = whenReleased, !byName.values.contains(where: \.isHeldOrReleasing) else { return }
+        whenReleased = nil
+        body()
+    }
 }
 
 extension LockError {

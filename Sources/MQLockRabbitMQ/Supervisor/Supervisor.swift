@@ -61,10 +61,7 @@ actor Supervisor {
     private func cancel(_ name: LockName, _ attempt: UInt64) { locks.byName[name]?.cancel(attempt) }
 
     /// Gives a grant back; does nothing when it is no longer held here.
-    func release(_ record: LeaseRecord) {
-        locks.byName[record.name]?.release(record)
-        drainedIfSo()
-    }
+    func release(_ record: LeaseRecord) { locks.byName[record.name]?.release(record) }
 
     /// Limits the wait for a session that is yet to come up.
     private func awaitSession(_ lock: BrokerLock) {
@@ -221,18 +218,8 @@ actor Supervisor {
         session.close()
     }
 
-    /// Waits until nothing is held: released, or lost.
+    /// Waits until nothing is held: released at the broker, or lost.
     private func drain() {
-        let held = locks.held
-        Task {
-            for record in held {
-                for await _ in record.subscribe() {}
-            }
-            drainedIfSo()
-        }
-    }
-
-    private func drainedIfSo() {
-        if machine.state == .draining, locks.held.isEmpty { feed(.drained) }
+        locks.whenReleased { [weak self] in self?.assumeIsolated { $0.feed(.drained) } }
     }
 }

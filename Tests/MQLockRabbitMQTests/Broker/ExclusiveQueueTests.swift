@@ -107,7 +107,7 @@ extension LiveBrokerTests.ExclusiveQueueTests {
             #expect(waiter.outcome.current == nil)
             #expect(try await holder.release() == nil)
             #expect(try await waiter.lease().fencingToken > lease.fencingToken)
-            #expect(try refusals.count(of: name) == 0)
+            #expect(try refusals.all(of: name).count == 0)
             #expect(try await waiter.release() == nil)
             await holding.shutdown()
             await waiting.shutdown()
