@@ -1,37 +1,74 @@
 # shellcheck shell=bash
-# One private RabbitMQ node. Sourced, never run, after common.sh and tls.sh.
+# One private RabbitMQ node. Sourced, never run, after common.sh, tls.sh and versions.sh.
 #
 # A node has two folders:
 #   home  what survives: node name, Erlang cookie, data, log (--data, or in the run folder)
 #   run   what one start of brokers/with needs: ports, configuration, certificates, pids, the two scripts for tests
 # `$run/settings` holds the shell variables that describe the node,
 # these, all set by rabbitmq_prepare:
-home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' epmd_run='' server_path=''
+home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' epmd_run='' server_path='' usr=''
 
 readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
 
-# rabbitmq_find_server: prints the path of the server script that runs as any user.
-# (Debian's /usr/sbin/rabbitmq-server insists on the user rabbitmq or root.)
+# rabbitmq_find_server: prints the path of the system's server script that runs as any user: the one on PATH, unless that is
+# Debian's, which insists on the user rabbitmq or root.
 rabbitmq_find_server() {
-    local candidate
-    for candidate in /usr/lib/rabbitmq/bin/rabbitmq-server /opt/homebrew/sbin/rabbitmq-server \
-        /usr/local/sbin/rabbitmq-server; do
-        if [ -x "$candidate" ]; then
+    local candidate debian=/usr/lib/rabbitmq/bin/rabbitmq-server
+    candidate=$(command -v rabbitmq-server) || candidate=
+    case $candidate in '' | /usr/sbin/* | /usr/bin/* | /sbin/* | /bin/*) ;; *)
+        echo "$candidate"
+        return 0
+        ;;
+    esac
+    for candidate in "$debian" /opt/homebrew/sbin/rabbitmq-server /usr/local/sbin/rabbitmq-server "$candidate"; do
+        if [ -n "$candidate" ] && [ -x "$candidate" ]; then
             echo "$candidate"
             return 0
         fi
     done
-    command -v rabbitmq-server
+    return 1
+}
+
+# rabbitmq_choose WANTED: sets server_path, and usr when the node is to run with another usr/. WANTED is empty for the
+# system's RabbitMQ, or a version such as 4.0, or the folder of an installation.
+rabbitmq_choose() {
+    local wanted=$1 server found
+    usr=
+    case $wanted in
+        '') ;;
+        */*)
+            wanted=$(cd "$wanted" 2>/dev/null && pwd) || die "$EX_UNAVAILABLE" "there is no folder $1"
+            if [ -x "$wanted/usr/lib/rabbitmq/bin/rabbitmq-server" ]; then
+                usr=$wanted/usr server_path=/usr/lib/rabbitmq/bin
+                return
+            fi
+            for server_path in "$wanted/sbin" "$wanted"; do [ ! -x "$server_path/rabbitmq-server" ] || return 0; done
+            die "$EX_UNAVAILABLE" "there is no RabbitMQ in $wanted: neither usr/lib/rabbitmq/bin/rabbitmq-server nor" \
+                "sbin/rabbitmq-server"
+            ;;
+        *)
+            if ! found=$(version_in /) || [[ $found != "$wanted".* ]]; then
+                rabbitmq_suite "$wanted" >/dev/null ||
+                    die "$EX_UNAVAILABLE" "RabbitMQ $wanted is none of 3.10, 4.0, 4.3; give the folder of an installation"
+                version_is_there "$wanted" ||
+                    die "$EX_UNAVAILABLE" "RabbitMQ $wanted is not here: run brokers/install --rabbitmq $wanted"
+                version_can_run || die "$EX_UNAVAILABLE" \
+                    "RabbitMQ $wanted runs in a mount namespace, which root may make, and this user may not"
+                usr=$(version_folder "$wanted")/usr server_path=/usr/lib/rabbitmq/bin
+                return
+            fi
+            ;;
+    esac
+    server=$(rabbitmq_find_server) || die "$EX_UNAVAILABLE" "RabbitMQ is not installed: run brokers/install"
+    server_path=${server%/*}
 }
 
 # rabbitmq_prepare HOME RUN CONFIG [FIRST-HOME FIRST-RUN]: makes both folders ready and writes $run/settings. CONFIG may be
-# empty. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster that this one is to join: it shares that
+# empty. What runs was chosen by rabbitmq_choose. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster that this one is to join: it shares that
 # one's cookie and epmd.
 rabbitmq_prepare() {
     home=$1 run=$2 epmd_run=${5:-$2}
-    local config=$3 first_home=${4:-} server
-    server=$(rabbitmq_find_server) || die "$EX_UNAVAILABLE" "RabbitMQ is not installed: run brokers/install"
-    server_path=${server%/*}
+    local config=$3 first_home=${4:-}
 
     mkdir -p "$home" 2>/dev/null || die "$EX_CANTCREAT" "cannot make the data folder $home"
     home=$(cd "$home" && pwd) || die "$EX_CANTCREAT" "cannot enter the data folder $1"
@@ -102,7 +139,7 @@ rabbitmq_choose_ports() {
         [ -n "${!name}" ] || die "$EX_UNAVAILABLE" "found no free port between 20000 and 32000"
     done
     [ -d "$run/tls" ] || tls_port=
-    for name in home run node amqp_port tls_port dist_port epmd_port epmd_run server_path; do
+    for name in home run node amqp_port tls_port dist_port epmd_port epmd_run server_path usr; do
         printf '%s=%q\n' "$name" "${!name}"
     done >"$run/settings"
     rabbitmq_configuration "$1" >"$run/conf/rabbitmq.conf"
@@ -148,6 +185,8 @@ END
 
 # rabbitmq_environment COMMAND…: becomes COMMAND in the node's environment, which nothing of the caller's gets into.
 rabbitmq_environment() {
+    local within=()
+    [ -z "$usr" ] || version_command
     exec env -i \
         PATH="$server_path:$PATH" HOME="$home/erlang" LANG=C.UTF-8 TMPDIR="$run" \
         ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_CRASH_DUMP_SECONDS=0 \
@@ -167,7 +206,7 @@ rabbitmq_environment() {
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+B i -kernel inet_dist_use_interface {127,0,0,1}" \
         RABBITMQ_CTL_ERL_ARGS="+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}" \
         RUNNING_UNDER_SYSTEMD=true \
-        "$@"
+        ${within[@]+"${within[@]}"} "$@"
     # RUNNING_UNDER_SYSTEMD lets the server script become the Erlang machine instead of staying its parent, so that
     # the pid that we start is the pid to kill.
 }
@@ -296,7 +335,7 @@ rabbitmq_write_ctl() {
         {
             echo '#!/usr/bin/env bash'
             echo "# $tool for the node of this folder."
-            printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
+            printf '. %q\n' "$BROKERS"/lib/{common,tls,versions,rabbitmq}.sh "$run/settings"
             # shellcheck disable=SC2016
             echo 'rabbitmq_environment "$server_path/'"$tool"'" "$@"'
         } >"$run/$tool"
@@ -308,7 +347,7 @@ rabbitmq_write_restart() {
     {
         echo '#!/usr/bin/env bash'
         echo '# Starts the node of this folder again, with the same ports and data; a running one is stopped first.'
-        printf '. %q\n' "$BROKERS"/lib/{common,tls,rabbitmq}.sh "$run/settings"
+        printf '. %q\n' "$BROKERS"/lib/{common,tls,versions,rabbitmq}.sh "$run/settings"
         cat <<'END'
 rabbitmq_stop_node clean
 rabbitmq_start || {
