@@ -2,16 +2,19 @@ import Foundation
 import MQLock
 import Testing
 
+@testable import MQLockRabbitMQ
+
 /// The table of the article Faults, which is what the tests saw: each test compares its rows with it, or writes them.
 ///
-/// With MQLOCK_WRITE_TABLE=PATH the rows that are seen take their place in the table at PATH.
+/// With MQLOCK_WRITE_TABLE=PATH the rows that are seen take their place in the table at PATH. What other versions of the
+/// broker showed stays; rows that are alike on several are one.
 enum FaultTable {
     private static let article = "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/Faults.md"
     private static let begin = "<!-- The table is written by brokers/test --faults. -->"
     private static let end = "<!-- End of the table. -->"
     private static let head = """
-        | Fault | Mutex | The holder | A waiter | Tokens | Afterwards | Knew, held | Test |
-        | --- | --- | --- | --- | --- | --- | --- | --- |
+        | Fault | Mutex | The holder | A waiter | Tokens | Afterwards | Knew, held | Seen on | Test |
+        | --- | --- | --- | --- | --- | --- | --- | --- | --- |
         """
 
     /// One row: mutexes that behaved alike share it.
@@ -19,12 +22,19 @@ enum FaultTable {
         var fault: String
         var mutexes: [String]
         var words: [String]
+        /// In the run that wrote the row first.
         var times: String
+        /// The versions of RabbitMQ, ascending.
+        var versions: [BrokerVersion]
         var test: String
 
         var text: String {
-            "| \(([fault, mutexes.joined(separator: ", ")] + words + [times, "`\(test)`"]).joined(separator: " | ")) |"
+            let versions = versions.map(\.description).joined(separator: ", ")
+            let cells = [fault, mutexes.joined(separator: ", ")] + words + [times, versions, "`\(test)`"]
+            return "| \(cells.joined(separator: " | ")) |"
         }
+
+        func isSeen(on version: BrokerVersion) -> Bool { versions.contains { $0.isSameSeries(as: version) } }
 
         init(_ fault: Fault, _ seen: [(mutex: MutexUnderTest, observation: Observation)], test: String) {
             self.fault = fault.rawValue
@@ -32,6 +42,7 @@ enum FaultTable {
             words = seen[0].observation.words
             let (knew, held) = (seen.compactMap(\.observation.holderKnew), seen.compactMap(\.observation.waiterHeld))
             times = [knew.max(), held.max()].map { $0?.rounded ?? "–" }.joined(separator: ", ")
+            versions = [FaultTable.version]
             self.test = test
         }
 
@@ -39,11 +50,16 @@ enum FaultTable {
             let cells = line.split(separator: "|", omittingEmptySubsequences: false).dropFirst().dropLast().map {
                 $0.trimmingCharacters(in: .whitespaces)
             }
-            guard cells.count == 8 else { return nil }
+            guard cells.count == 9 else { return nil }
             (fault, mutexes, words) = (cells[0], cells[1].components(separatedBy: ", "), Array(cells[2...5]))
-            (times, test) = (cells[6], cells[7].trimmingCharacters(in: CharacterSet(charactersIn: "`")))
+            versions = cells[7].components(separatedBy: ", ").map { BrokerVersion(announced: $0) }
+            (times, test) = (cells[6], cells[8].trimmingCharacters(in: CharacterSet(charactersIn: "`")))
         }
     }
+
+    /// The broker's, of this run.
+    static let version = BrokerVersion(
+        announced: LiveBroker.shared.flatMap { broker in try? broker.raw { $0.brokerVersion } ?? nil })
 
     static let howToWrite = "run `brokers/test --faults`, which writes it to \(article), and look at what changed"
 
@@ -64,13 +80,16 @@ enum FaultTable {
         }
         for row in fresh { print(row.text) }
         if let path = ProcessInfo.processInfo.environment["MQLOCK_WRITE_TABLE"] { return try write(fresh, to: path) }
-        let wanted = try committed().filter { $0.fault == fault.rawValue }
+        let committed = try committed().filter { $0.fault == fault.rawValue }
+        // Of a version that the table does not have, what the last one before it showed is expected.
+        let last = committed.flatMap(\.versions).filter { $0 <= version || $0.isSameSeries(as: version) }.max()
+        let wanted = committed.filter { row in last.map { row.isSeen(on: $0) } ?? false }
         for one in seen {
             let row = wanted.first { $0.mutexes.contains(one.mutex.description) }
             #expect(
                 row?.words == one.observation.words && row?.test == test,
                 """
-                \(fault.rawValue), \(one.mutex): the table says \(row?.text ?? "nothing"); if that is not what it \
+                \(fault.rawValue), \(one.mutex), RabbitMQ \(version): the table says \(row?.text ?? "nothing"); if that is not what it \
                 should be, \(howToWrite)
                 """, sourceLocation: location)
         }
@@ -85,8 +104,19 @@ enum FaultTable {
     private static func writeAlone(_ fresh: [Row], to path: String) throws {
         let text = try read(path)
         let parts = text.components(separatedBy: begin)
-        var kept = try rows(of: text).filter { row in !fresh.contains { $0.fault == row.fault } }
-        kept += fresh
+        var kept = try rows(of: text)
+        for index in kept.indices where fresh.contains(where: { $0.fault == kept[index].fault }) {
+            kept[index].versions.removeAll { $0.isSameSeries(as: version) }
+        }
+        for row in fresh {
+            let alike = kept.firstIndex {
+                ($0.fault, $0.mutexes, $0.words, $0.test) == (row.fault, row.mutexes, row.words, row.test)
+            }
+            guard let alike else { kept.append(row); continue }
+            if kept[alike].versions.isEmpty { kept[alike].times = row.times }
+            kept[alike].versions = (kept[alike].versions + row.versions).sorted()
+        }
+        kept.removeAll(where: \.versions.isEmpty)
         // In the order of the cases; rows of faults that are no more go.
         let ordered = Fault.allCases.flatMap { fault in kept.filter { $0.fault == fault.rawValue } }
         let after = parts[1].components(separatedBy: end)[1]
@@ -109,6 +139,11 @@ enum FaultTable {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../../..")
             .appendingPathComponent(file).standardizedFileURL.path
     }
+}
+
+extension BrokerVersion {
+    /// Whether they differ in the last number only.
+    fileprivate func isSameSeries(as other: Self) -> Bool { (major, minor) == (other.major, other.minor) }
 }
 
 extension Duration {

@@ -105,7 +105,9 @@ private final class BrokerRun: Sendable {
         process.executableURL = root.appendingPathComponent("brokers/with").standardizedFileURL
         process.arguments =
             ["--rabbitmq"] + arguments + ["--", "sh", "-c", "env | grep ^MQLOCK_; echo ready; exec cat"]
-        process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("MQLOCK_") }
+        let kept: Set = ["MQLOCK_RABBITMQ_VERSION", "MQLOCK_CACHE"]
+        process.environment = ProcessInfo.processInfo.environment
+            .filter { !$0.key.hasPrefix("MQLOCK_") || kept.contains($0.key) }
         let (standardInput, standardOutput) = (Pipe(), Pipe())
         input = standardInput.fileHandleForWriting
         keepFromChildren(input)
