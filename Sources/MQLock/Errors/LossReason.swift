@@ -16,7 +16,7 @@ public struct LossReason: Hashable, Sendable {
     /// What happened, as a value to compare; new kinds may come with minor versions.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String, CaseIterable {
-            case connectionClosed, proofOverdue, channelClosed, holdLimit, queueDeleted
+            case connectionClosed, proofOverdue, channelClosed, consumerCancelled, holdLimit, queueDeleted
             case partitionRevoked, partitionLost, askedToYield, forced, shutdown
         }
         private let value: Value
@@ -27,6 +27,8 @@ public struct LossReason: Hashable, Sendable {
         public static let proofOverdue = Self(value: .proofOverdue)
         /// The broker closed the channel that carried the lock; the detail has its code and text.
         public static let channelClosed = Self(value: .channelClosed)
+        /// The broker cancelled the consumer that carried the lock, and does not say why; the detail names what it can be.
+        public static let consumerCancelled = Self(value: .consumerCancelled)
         /// The hold reached the longest time this mutex can be held.
         public static let holdLimit = Self(value: .holdLimit)
         /// The queue behind the lock was deleted on the broker.
@@ -53,6 +55,7 @@ public struct LossReason: Hashable, Sendable {
         case .connectionClosed: "connection closed"
         case .proofOverdue: "proof of life overdue"
         case .channelClosed: "channel closed by the broker"
+        case .consumerCancelled: "consumer cancelled by the broker"
         case .holdLimit: "hold limit reached"
         case .queueDeleted: "queue deleted"
         case .partitionRevoked: "partition revoked"

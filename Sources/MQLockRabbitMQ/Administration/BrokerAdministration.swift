@@ -61,28 +61,66 @@ package final class BrokerAdministration {
         }
     }
 
+    /// Lets the message of a free `token` lock be returned again and again, each time by the end of a channel, as crashed
+    /// holders return it.
+    /// - Returns: how often it was delivered; less than `count` when the broker has dropped it meanwhile.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks, else what the broker refused.
+    package func returns(of name: LockName, upTo count: Int) throws(LockError) -> Int {
+        let queue = try ObjectNames(name, vhost: vhost).queue
+        do throws(ConnectionFailure) {
+            for delivered in 0..<count {
+                try connection.channelOpen(Self.channel)
+                try connection.basicConsume(Self.channel, queue)
+                var refusal: ConnectionFailure?
+                let isDelivered = try awaiting { inbound in
+                    if case .channelClosed(_, let code, let text, _, _) = inbound {
+                        refusal = .init(.brokerClosed(code: code, text: text))
+                        return true
+                    }
+                    if case .delivery = inbound { return true }
+                    return false
+                }
+                if let refusal { throw refusal }
+                try connection.channelClose(Self.channel)
+                _ = try awaiting { if case .channelCloseOK = $0 { true } else { false } }
+                if !isDelivered { return delivered }
+            }
+            return count
+        } catch {
+            throw LockError(error)
+        }
+    }
+
     /// - Returns: the broker's refusal, if it is one.
     private func awaitDeletion() throws(ConnectionFailure) -> ConnectionFailure? {
+        var refusal: ConnectionFailure?
+        let isOver = try awaiting { inbound in
+            switch inbound {
+            case .queueDeleteOK: try? connection.channelClose(Self.channel)
+            case .channelCloseOK: return true
+            case .channelClosed(_, let code, let text, _, _):
+                if code != ChannelFault.notFound { refusal = .init(.brokerClosed(code: code, text: text)) }
+                return true
+            default: break
+            }
+            return false
+        }
+        guard isOver else { throw ConnectionFailure(.timedOut("the broker did not delete a queue in time")) }
+        return refusal
+    }
+
+    /// Reads until `isLast` says so; false when nothing did in time.
+    private func awaiting(_ isLast: (Inbound) -> Bool) throws(ConnectionFailure) -> Bool {
         let deadline = ContinuousClock.now.advanced(by: timeout)
         var isOver = false
-        var refusal: ConnectionFailure?
-        while !isOver {
-            try connection.readAvailable { inbound in
-                switch inbound {
-                case .queueDeleteOK: try? connection.channelClose(Self.channel)
-                case .channelCloseOK: isOver = true
-                case .channelClosed(_, let code, let text, _, _):
-                    isOver = true
-                    if code != ChannelFault.notFound { refusal = .init(.brokerClosed(code: code, text: text)) }
-                default: break
-                }
-            }
-            guard !isOver, !connection.hasBufferedInput else { continue }
+        while true {
+            try connection.readAvailable { if isLast($0) { isOver = true } }
+            if isOver { return true }
+            guard !connection.hasBufferedInput else { continue }
             let left = ContinuousClock.now.duration(to: deadline)
-            guard left > .zero else { throw ConnectionFailure(.timedOut("the broker did not delete a queue in time")) }
+            guard left > .zero else { return false }
             var descriptor = pollfd(fd: connection.socketDescriptor, events: Int16(POLLIN), revents: 0)
             _ = poll(&descriptor, 1, Int32(clamping: left.nanoseconds / 1_000_000 + 1))
         }
-        return refusal
     }
 }

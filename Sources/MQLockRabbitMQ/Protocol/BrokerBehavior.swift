@@ -49,12 +49,14 @@ struct BrokerBehavior: Equatable, Sendable {
         }
     }
 
-    /// Why a hold is over when the broker cancels its consumer.
+    /// Why a hold is over when the broker cancels the consumer of a quorum queue. Until 4.3 there is one reason only.
     var cancelled: LossReason {
         switch overdue {
         case .stays, .closesChannel: LossReason(.queueDeleted)
         case .cancelsConsumer:
-            LossReason(.queueDeleted, "or the broker's consumer_timeout is shorter than the one configured")
+            LossReason(
+                .consumerCancelled,
+                "its queue was deleted, or the broker's consumer_timeout is shorter than the one configured")
         }
     }
 

@@ -26,6 +26,7 @@ struct RabbitMQDoctor: Sendable {
             tell(finding)
             // A broker that does nothing for one does nothing for the others either.
             if finding.status == ExitStatus.unavailable { break }
+            if mutex == .token, finding.level == .good { tell(returns(of: name)) }
         }
         tell(remove(names))
     }
@@ -36,6 +37,28 @@ struct RabbitMQDoctor: Sendable {
             return Self.judge(version: administration.version, at: administration.address)
         } catch {
             return .wrong("broker", error.message, ExitStatus.of(error))
+        }
+    }
+
+    /// More often than the broker's own delivery limit, 20 from 4.0 on, lets a message return.
+    private static let returns = 25
+
+    /// Whether a lock outlives its holders' crashes: a policy's delivery limit has precedence over the queue's own.
+    private func returns(of name: LockName) -> Finding {
+        do throws(LockError) {
+            let count = try BrokerAdministration(uri: uri).returns(of: name, upTo: Self.returns)
+            guard count < Self.returns else {
+                return .good("returns", "a lock's message is still there after \(count) returns")
+            }
+            return .wrong(
+                "returns",
+                """
+                the broker dropped a lock's message after \(count) returns, and with it the lock. Probably a policy sets a \
+                delivery-limit for queues that begin with mqlock.v1: `rabbitmqctl list_policies` shows it; let it match \
+                other queues only
+                """, ExitStatus.incompatible)
+        } catch {
+            return .wrong("returns", error.message, ExitStatus.of(error))
         }
     }
 
@@ -94,7 +117,7 @@ struct RabbitMQDoctor: Sendable {
             return .good(
                 subject,
                 """
-                connected, took and gave back a lock: \(start.duration(to: granted).readable) and \
+                connected, acquired and released a lock: \(start.duration(to: granted).readable) and \
                 \(granted.duration(to: released).readable)
                 """)
         } catch {

@@ -149,7 +149,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
                 #expect(lease.isValid)
                 #expect(try await holder.release() == nil)
             } else {
-                #expect(try await lease.lossReason()?.kind == .queueDeleted)
+                #expect(try await lease.lossReason()?.kind == broker.kindOfDeletion)
                 #expect(try await holder.release()?.code == .lost)
             }
             var last = lease.fencingToken

@@ -103,12 +103,30 @@ struct RabbitMQDoctorTests {
         let lines = try Line.all(result.output)
         #expect(result.status == 0)
         #expect(
-            lines.map(\.subject) == ["broker", "mutex sac", "mutex token", "mutex exclusive", "queues"],
+            lines.map(\.subject) == ["broker", "mutex sac", "mutex token", "returns", "mutex exclusive", "queues"],
             "\(result.output)")
         #expect(lines.allSatisfy { $0.event == "good" && $0.status == nil }, "\(result.output)")
-        guard let control = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"] else { return }
+        guard let control = Broker.control else { return }
         let queues = await (try TestProcess(control, [control, "-q", "list_queues", "name"])).result()
         #expect(queues.status == 0 && !queues.output.contains("mqlock-doctor"), "\(queues.output)")
+    }
+
+    /// The broker takes the policy's limit, whatever the queue's argument says.
+    @Test("a policy with a delivery limit", .enabled(if: Broker.control != nil, Broker.reason))
+    func policy() async throws {
+        let (control, vhost) = (try required(Broker.control), "doctor-\(UUID().uuidString)")
+        func ctl(_ arguments: String...) async throws {
+            let result = await (try TestProcess(control, [control, "-q"] + arguments)).result()
+            try #require(result.status == 0, "\(result.errors)")
+        }
+        try await ctl("add_vhost", vhost)
+        try await ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        try await ctl("set_policy", "-p", vhost, "limit", ".*", #"{"delivery-limit":3}"#, "--apply-to", "queues")
+        let broker = try Broker.changed { $0.path = "/\(vhost)" }
+        let result = try await TestProcess.run(["doctor", "--json", "--broker", broker])
+        try await ctl("delete_vhost", vhost)
+        let wrong = try Line.all(result.output).filter { $0.event == "wrong" }
+        #expect(result.status == 78 && wrong.map(\.subject) == ["returns"], "\(result.output)")
     }
 
     @Test("a wrong password")

@@ -14,6 +14,8 @@ import Darwin
 
 enum Broker {
     static let uri = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ"]
+    /// rabbitmqctl for its node.
+    static let control = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"]
     static let reason: Comment = "needs a broker: brokers/with --rabbitmq -- swift test"
 
     /// The broker's URI with another user, password, virtual host or query.

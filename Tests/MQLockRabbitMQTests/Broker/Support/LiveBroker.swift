@@ -53,6 +53,12 @@ struct LiveBroker: Sendable {
         try await ConsumerList.shared.queues(of: self).count { $0 == queue }
     }
 
+    /// The version that it names.
+    var version: BrokerVersion { BrokerVersion(announced: try? raw { $0.brokerVersion } ?? nil) }
+
+    /// What a holder of `sac` or `token` learns when its queue is deleted.
+    var kindOfDeletion: LossReason.Kind { BrokerBehavior(version).cancelled.kind }
+
     /// Deletes what these names left.
     func clean(_ names: [LockName]) {
         for name in names {

@@ -83,7 +83,8 @@ final class ProcessScene {
 
 extension LossReason.Kind {
     fileprivate static let all: [Self] = [
-        .connectionClosed, .proofOverdue, .channelClosed, .holdLimit, .queueDeleted, .askedToYield, .forced, .shutdown,
+        .connectionClosed, .proofOverdue, .channelClosed, .consumerCancelled, .holdLimit, .queueDeleted, .askedToYield, .forced,
+        .shutdown,
     ]
 }
 
