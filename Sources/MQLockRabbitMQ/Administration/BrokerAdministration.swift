@@ -61,18 +61,30 @@ package final class BrokerAdministration {
         }
     }
 
-    /// Lets the message of a free `token` lock be returned again and again, each time by the end of a channel, as crashed
+    /// What became of a message that was returned again and again.
+    package enum Returns: Equatable {
+        /// It came back each time, and at once.
+        case all
+        /// It did not come back after so many returns.
+        case lost(after: Int)
+        /// It came back this long after the next consumer had asked for it: 4.3 can hold back what returns.
+        case delayed(Duration)
+    }
+
+    /// Lets the message of a free `token` lock be returned `count` times, each time by the end of a channel, as crashed
     /// holders return it.
-    /// - Returns: how often it was delivered; less than `count` when the broker has dropped it meanwhile.
     /// - Throws: `LockError`: `unreachable` when the connection breaks, else what the broker refused.
-    package func returns(of name: LockName, upTo count: Int) throws(LockError) -> Int {
+    package func returns(of name: LockName, times count: Int) throws(LockError) -> Returns {
         let queue = try ObjectNames(name, vhost: vhost).queue
+        var delays: [Duration] = []
         do throws(ConnectionFailure) {
-            for delivered in 0..<count {
+            while delays.count <= count {
                 try connection.channelOpen(Self.channel)
                 try connection.basicConsume(Self.channel, queue)
                 var refusal: ConnectionFailure?
+                var consumed = ContinuousClock.now
                 let isDelivered = try awaiting { inbound in
+                    if case .consumeOK = inbound { consumed = .now }
                     if case .channelClosed(_, let code, let text, _, _) = inbound {
                         refusal = .init(.brokerClosed(code: code, text: text))
                         return true
@@ -81,14 +93,18 @@ package final class BrokerAdministration {
                     return false
                 }
                 if let refusal { throw refusal }
+                delays.append(consumed.duration(to: .now))
                 try connection.channelClose(Self.channel)
                 _ = try awaiting { if case .channelCloseOK = $0 { true } else { false } }
-                if !isDelivered { return delivered }
+                if !isDelivered { return .lost(after: max(0, delays.count - 1)) }
+                if delays[delays.count - 1] > .seconds(1) { return .delayed(delays[delays.count - 1]) }
             }
-            return count
         } catch {
             throw LockError(error)
         }
+        // A delivery leaves the broker with the consume-ok.
+        let median = delays.sorted()[count / 2]
+        return median > .milliseconds(20) ? .delayed(median) : .all
     }
 
     /// - Returns: the broker's refusal, if it is one.

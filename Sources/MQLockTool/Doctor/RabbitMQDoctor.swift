@@ -43,24 +43,33 @@ struct RabbitMQDoctor: Sendable {
     /// More often than the broker's own delivery limit, 20 from 4.0 on, lets a message return.
     private static let returns = 25
 
-    /// Whether a lock outlives its holders' crashes: a policy's delivery limit has precedence over the queue's own.
+    /// Whether a lock outlives its holders' crashes, and in order: a policy's delivery limit has precedence over the queue's
+    /// own, and one with delayed-retry holds back what returns.
     private func returns(of name: LockName) -> Finding {
         do throws(LockError) {
-            let count = try BrokerAdministration(uri: uri).returns(of: name, upTo: Self.returns)
-            guard count < Self.returns else {
-                return .good("returns", "a lock's message is still there after \(count) returns")
+            switch try BrokerAdministration(uri: uri).returns(of: name, times: Self.returns) {
+            case .all: return .good("returns", "a lock's message is still there after \(Self.returns) returns")
+            case .lost(let count):
+                return .wrong(
+                    "returns",
+                    """
+                    the broker dropped a lock's message after \(count) returns, and with it the lock. Probably a policy sets \
+                    a delivery-limit for queues that begin with mqlock.v1. \(Self.policies)
+                    """, ExitStatus.incompatible)
+            case .delayed(let delay):
+                return .wrong(
+                    "returns",
+                    """
+                    the broker held back a lock's message for \(delay.readable) when it was returned. Probably a policy sets \
+                    delayed-retry for queues that begin with mqlock.v1; then fencing tokens can go back. \(Self.policies)
+                    """, ExitStatus.incompatible)
             }
-            return .wrong(
-                "returns",
-                """
-                the broker dropped a lock's message after \(count) returns, and with it the lock. Probably a policy sets a \
-                delivery-limit for queues that begin with mqlock.v1: `rabbitmqctl list_policies` shows it; let it match \
-                other queues only
-                """, ExitStatus.incompatible)
         } catch {
             return .wrong("returns", error.message, ExitStatus.of(error))
         }
     }
+
+    private static let policies = "`rabbitmqctl list_policies` shows it; let it match other queues only"
 
     /// Over a connection of its own: one belongs to the thread that opened it.
     private func remove(_ names: [LockName]) -> Finding {
