@@ -25,17 +25,18 @@ let package = Package(
             name: "CRdKafka", pkgConfig: "rdkafka",
             providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
 
+        .target(name: "LineReader", swiftSettings: settings),
         .target(name: "MQLock", swiftSettings: settings),
         .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
         .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool",
-            dependencies: ["MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
+            dependencies: ["LineReader", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(
-            name: "EmbeddedKafka", dependencies: ["CRdKafka"], path: "brokers/EmbeddedKafka",
+            name: "EmbeddedKafka", dependencies: ["CRdKafka", "LineReader"], path: "brokers/EmbeddedKafka",
             swiftSettings: settings),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
@@ -50,7 +51,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "ShardWorker", dependencies: ["MQLock", "MQLockKafka", "MQLockTesting"],
+            name: "ShardWorker", dependencies: ["LineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
         .executableTarget(
             name: "FencedWorker", dependencies: ["MQLock", "MQLockKafka"], path: "Tests/Torture/FencedWorker",
@@ -58,22 +59,25 @@ let package = Package(
         .testTarget(
             name: "MQLockToolTests",
             dependencies: [
-                "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka", "RawLocks",
+                "LineReader", "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka",
+                "RawLocks",
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "RawLocks", dependencies: ["CRabbitMQ", "MQLockTesting"], path: "Tests/Benchmarks/RawLocks",
+            name: "RawLocks", dependencies: ["CRabbitMQ", "LineReader", "MQLockTesting"],
+            path: "Tests/Benchmarks/RawLocks",
             swiftSettings: settings),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),
         .executableTarget(
-            name: "TortureWorker", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            name: "TortureWorker", dependencies: ["LineReader", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             path: "Tests/Torture/Worker",
             swiftSettings: settings),
 
         .target(
-            name: "ExamplesShared", dependencies: ["CRabbitMQ"], path: "examples/Shared", exclude: ["run.bash"],
+            name: "ExamplesShared", dependencies: ["CRabbitMQ", "LineReader"], path: "examples/Shared",
+            exclude: ["run.bash"],
             swiftSettings: settings),
         .executableTarget(
             name: "NightlyReport", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],

@@ -1,5 +1,6 @@
 import CRdKafka
 import Foundation
+import LineReader
 
 /// librdkafka's mock cluster as a process of its own, started by `brokers/with --kafka`.
 ///
@@ -44,7 +45,7 @@ enum EmbeddedKafka {
         }
         if settings.isAttached {
             Thread.detachNewThread {
-                while readLine() != nil {}
+                for _ in LineReader() {}
                 exit(0)
             }
         }

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import LineReader
 
 /// The few things that every program on a command line needs.
 public enum Program {
@@ -36,8 +37,12 @@ public enum Program {
     /// cancellation, since a pause doesn't either.
     public static func standStill(_ name: String) {
         say("\(name): stands still")
-        _ = readLine()
+        _ = inputLock.withLock { input.next() }
     }
+
+    private static let inputLock = NSLock()
+    /// The one reader: it may have read lines for later calls already.
+    nonisolated(unsafe) private static var input = LineReader()
 }
 
 /// `--name value` and `--flag`, and nothing else.

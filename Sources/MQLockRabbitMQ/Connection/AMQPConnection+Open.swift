@@ -83,20 +83,21 @@ extension AMQPConnection {
             }
         switch reply.reply_type {
         case AMQP_RESPONSE_NORMAL: return
-        case AMQP_RESPONSE_SERVER_EXCEPTION: throw refusal(state, reply.reply)
+        case AMQP_RESPONSE_SERVER_EXCEPTION: throw refusal(state, reply.reply, endpoint)
         default: try checkLogin(reply.library_error, endpoint, timeout)
         }
     }
 
     /// The broker answered the login with connection.close.
     private static func refusal(
-        _ state: amqp_connection_state_t, _ method: amqp_method_t
+        _ state: amqp_connection_state_t, _ method: amqp_method_t, _ endpoint: Endpoint
     ) -> ConnectionFailure {
         guard method.id == AMQP_CONNECTION_CLOSE_METHOD, let decoded = method.decoded else {
             return ConnectionFailure(.protocolMismatch("unexpected answer to the login"))
         }
         let close = decoded.assumingMemoryBound(to: amqp_connection_close_t.self).pointee
-        let failure = ConnectionFailure(loginRefusedWith: close.reply_code, text: String(close.reply_text))
+        let failure = ConnectionFailure(
+            loginRefusedWith: close.reply_code, text: String(close.reply_text), by: endpoint)
         var answer = amqp_connection_close_ok_t()
         _ = amqp_send_method(state, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &answer)
         return failure

@@ -23,6 +23,7 @@ enum AMQPURI {
             throw failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
         }
 
+        let scheme = text[..<rest.startIndex]
         var query: Substring?
         if let mark = rest.firstIndex(of: "?") {
             query = rest[rest.index(after: mark)...]
@@ -38,7 +39,30 @@ enum AMQPURI {
         }
         try parseAuthority(rest, into: &endpoint)
         if let query { try parseQuery(query, into: &endpoint) }
+        if endpoint.vhost.isEmpty {
+            let query = query.map { "?\(shown($0, extra: endpoint.extra))" } ?? ""
+            endpoint.withoutBareSlash = "\(scheme)\(shown(authority: rest))\(query)"
+        }
         return endpoint
+    }
+
+    // MARK: Without secrets
+
+    private static func shown(authority: Substring) -> String {
+        guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else {
+            return String(authority)
+        }
+        return "\(authority[...colon])***\(authority[at...])"
+    }
+
+    /// A parameter that is neither the AMQP URI's nor ours can be anything, such as the rest of a password with a ? in it.
+    private static func shown(_ query: Substring, extra: [String: String]) -> String {
+        query.split(separator: "&").map { item in
+            guard let key = PercentCoding.uri.decode(item.prefix { $0 != "=" }, .lenient),
+                key == "proof" || extra[key] == nil
+            else { return "***" }
+            return String(item)
+        }.joined(separator: "&")
     }
 
     // MARK: Authority

@@ -38,12 +38,16 @@ extension ConnectionFailure {
     }
 
     /// connection.close in answer to the login. RabbitMQ tells these apart by text only (rabbit_reader.erl).
-    init(loginRefusedWith code: UInt16, text: String) {
+    init(loginRefusedWith code: UInt16, text: String, by endpoint: Endpoint) {
         switch code {
         case 403: self.init(.refusedCredentials(text))
         case 530 where text.contains("limit"): self.init(.brokerClosed(code: code, text: text))
-        case 530 where text.contains("not found"): self.init(.vhostNotFound(text))
-        case 530 where text.contains("refused"): self.init(.vhostRefused(text))
+        case 530 where text.contains("not found") || text.contains("refused"):
+            if let instead = endpoint.withoutBareSlash {
+                self.init(.emptyVhost(text, instead: instead))
+            } else {
+                self.init(text.contains("not found") ? .vhostNotFound(text) : .vhostRefused(text))
+            }
         default: self.init(.brokerClosed(code: code, text: text))
         }
     }

@@ -10,6 +10,8 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         /// The broker refused the login (403), or the login mechanism.
         case refusedCredentials(String)
         case vhostNotFound(String)
+        /// The same for the one with the empty name, which the URI names by a bare /; without that it is `instead`.
+        case emptyVhost(String, instead: String)
         /// The user has no access to the virtual host (530).
         case vhostRefused(String)
         /// connection.close by the broker, or by us (code 0).
@@ -33,7 +35,7 @@ struct ConnectionFailure: Error, Sendable, Equatable {
     /// Whether a further attempt is bound to fail until a person changes something.
     var isPermanent: Bool {
         switch kind {
-        case .configuration, .refusedCredentials, .vhostNotFound, .vhostRefused: true
+        case .configuration, .refusedCredentials, .vhostNotFound, .emptyVhost, .vhostRefused: true
         case .system, .unreachable, .brokerClosed, .transport, .heartbeatTimeout, .tls, .protocolMismatch, .timedOut:
             false
         }
@@ -49,7 +51,12 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         case .vhostNotFound(let text):
             """
             \(text); create the virtual host (rabbitmqctl add_vhost) or correct the end of the URI: nothing after the \
-            port means /, %2f means /, and a bare / means the virtual host with the empty name
+            port means /, and so does /%2f
+            """
+        case .emptyVhost(let text, let instead):
+            """
+            \(text): the \(instead.contains("?") ? "/ before the ?" : "/ at the end") of the URI names the virtual host \
+            with the empty name; leave it out to mean the default one: \(instead)
             """
         case .vhostRefused(let text): "\(text); grant it with: rabbitmqctl set_permissions"
         case .brokerClosed(let code, let text):

@@ -32,6 +32,9 @@ struct Endpoint: Sendable, Equatable {
     var user = "guest"
     var password = "guest"
     var vhost = "/"
+    /// The URI without its /, when that / names the virtual host with the empty name: what was meant, most likely. Shows no
+    /// password.
+    var withoutBareSlash: String?
     /// nil: no TLS.
     var tls: TLS?
     /// Seconds, at least 1. The broker may lower it.

@@ -125,7 +125,7 @@ extension LockError {
     init(_ failure: ConnectionFailure) {
         let code: Code =
             switch failure.kind {
-            case .refusedCredentials, .vhostNotFound, .vhostRefused: .accessRefused
+            case .refusedCredentials, .vhostNotFound, .emptyVhost, .vhostRefused: .accessRefused
             case .configuration: .invalidConfiguration
             default: .unreachable
             }

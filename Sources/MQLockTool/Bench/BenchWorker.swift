@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLock
 import MQLockRabbitMQ
 import MQLockTesting
@@ -59,7 +60,7 @@ final class BenchWorker {
     private static var standardInput: AsyncStream<String> {
         AsyncStream { continuation in
             Thread.detachNewThread {
-                while let line = readLine() { continuation.yield(line) }
+                for line in LineReader() { continuation.yield(line) }
                 _exit(0)
             }
         }

@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLock
 
 /// What the parent says to a worker, a word a line: `go` answers a question, `quit` ends the work.
@@ -59,7 +60,7 @@ final class DemoMailbox: Sendable {
     /// Reads standard input in a thread of its own. When it ends, the parent is gone, and so are we.
     func readStandardInput() {
         Thread.detachNewThread {
-            while let line = readLine() { self.take(line) }
+            for line in LineReader() { self.take(line) }
             _exit(0)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLock
 
 /// Another process of this program that works for us, as its parent sees it: `demo` and `bench` have some.
@@ -47,12 +48,8 @@ struct ChildProcess: Sendable {
         toWorker = input.writing
         let fromWorker = output.reading
         Thread.detachNewThread { [self] in
-            guard let stream = fdopen(fromWorker, "r") else { return }
-            var buffer: UnsafeMutablePointer<CChar>?
-            var capacity = 0
-            while getline(&buffer, &capacity, stream) > 0, let buffer { deliver(.line(String(cString: buffer))) }
-            free(buffer)
-            fclose(stream)
+            for line in LineReader(fromWorker) { deliver(.line(line)) }
+            Self.close(fromWorker)
             deliver(.ended(status: collect()))
         }
     }

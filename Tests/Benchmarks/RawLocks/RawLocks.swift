@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLockTesting
 
 /// The frames of MQLock's mutexes, sent by librabbitmq and nothing around it: what an adapter over that library can be
@@ -41,7 +42,7 @@ struct RawLocks {
     private static var standardInput: AsyncStream<String> {
         AsyncStream { continuation in
             Thread.detachNewThread {
-                while let line = readLine() { continuation.yield(line) }
+                for line in LineReader() { continuation.yield(line) }
                 _exit(0)
             }
         }

@@ -64,19 +64,22 @@ extension LiveBrokerTests.KindsMeetTests {
         }
     }
 
-    /// What a program on 4.x leaves, seen from 3.x; from the other side only the words are known.
+    /// On a broker before 4.0 what a program on 4.x would leave, and on a newer one what was left by the time before.
     @Test func aQueueOfAnotherMajorVersionIsRefused() async throws {
         let broker = try LiveBrokerTests.broker()
+        let isNewer = try broker.raw { $0.version } >= BrokerVersion(4, 0, 0)
+        let other = BrokerBehavior(isNewer ? BrokerVersion(3, 13, 0) : BrokerVersion(4, 0, 0))
         try await broker.withName { name in
             let objects = try broker.objects(name)
-            let newer = BrokerBehavior(BrokerVersion(4, 0, 0))
             try broker.raw {
-                try $0.declare(objects.queue, arguments: QueueArguments.line(newer).pairs)
+                try $0.declare(objects.queue, arguments: QueueArguments.line(other).pairs)
             }
             let locks = try locks(.singleActiveConsumer)
             let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
             #expect(error.code == .incompatible)
-            #expect(error.message.contains("made for RabbitMQ 4.0 or newer"), "\(error)")
+            #expect(
+                error.message.contains(isNewer ? "made under RabbitMQ 3" : "made for RabbitMQ 4.0 or newer"), "\(error)"
+            )
             #expect(error.message.contains("delete \(objects.queue)"), "the way out: \(error)")
             await locks.shutdown()
         }

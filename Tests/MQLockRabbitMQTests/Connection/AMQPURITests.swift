@@ -27,13 +27,20 @@ struct AMQPURITests {
             ($0.user, $0.password, $0.host, $0.port, $0.vhost) = ("usera", "apass", "hoast", 10000, "v/host")
         },
         Row("amqp://"),
-        Row("amqp://:@/") { ($0.user, $0.password, $0.vhost) = ("", "", "") },
+        Row("amqp://:@/") {
+            ($0.user, $0.password, $0.vhost, $0.withoutBareSlash) = ("", "", "", "amqp://:***@")
+        },
         Row("amqp://user@") { ($0.user, $0.password) = ("user", "") },
         Row("amqp://user:pass@") { ($0.user, $0.password) = ("user", "pass") },
         Row("amqp://host") { $0.host = "host" },
         Row("amqp://:10000") { $0.port = 10000 },
         Row("amqp:///vhost") { $0.vhost = "vhost" },
-        Row("amqp://host/") { ($0.host, $0.vhost) = ("host", "") },
+        Row("amqp://host/") { ($0.host, $0.vhost, $0.withoutBareSlash) = ("host", "", "amqp://host") },
+        Row("AMQP://u:p:q@[::1]:1/?heartbeat=2&proof=quorum&x=secret&flag") {
+            ($0.user, $0.password, $0.host, $0.port, $0.heartbeat) = ("u", "p:q", "::1", 1, 2)
+            ($0.vhost, $0.extra) = ("", ["proof": "quorum", "x": "secret", "flag": ""])
+            $0.withoutBareSlash = "AMQP://u:***@[::1]:1?heartbeat=2&proof=quorum&***&***"
+        },
         Row("amqp://host/%2f") { $0.host = "host" },
         Row("amqp://host/%2F") { $0.host = "host" },
         Row("amqp://[::1]") { $0.host = "::1" },

@@ -1,3 +1,4 @@
+import MQLock
 import Testing
 
 @testable import MQLockRabbitMQ
@@ -97,9 +98,29 @@ struct LoginWithoutBrokerTests {
             (541, "vhost 'x' is down", .brokerClosed(code: 541, text: "vhost 'x' is down"), false),
         ]
         for (code, text, kind, isPermanent) in rows {
-            let failure = ConnectionFailure(loginRefusedWith: code, text: text)
+            let failure = ConnectionFailure(loginRefusedWith: code, text: text, by: Endpoint())
             #expect(failure.kind == kind)
             #expect(failure.isPermanent == isPermanent)
+        }
+    }
+
+    /// By the specification that is what a / before the ? means; hardly anybody means it.
+    @Test(arguments: ["NOT_ALLOWED - vhost  not found", "NOT_ALLOWED - access to vhost '' refused for user 'u'"])
+    func theEmptyVirtualHostIsExplained(_ text: String) throws {
+        func failure(_ uri: String) throws -> ConnectionFailure {
+            ConnectionFailure(loginRefusedWith: 530, text: text, by: try AMQPURI.parse(uri))
+        }
+        let failed = try failure("amqp://u:s3cret@h:1/?heartbeat=2")
+        #expect(
+            failed.message == """
+                \(text): the / before the ? of the URI names the virtual host with the empty name; leave it out to mean the \
+                default one: amqp://u:***@h:1?heartbeat=2
+                """)
+        #expect(failed.isPermanent && LockError(failed).code == .accessRefused)
+        #expect(try failure("amqps://h/").message.contains("the / at the end of the URI"))
+        #expect(try failure("amqps://h/").message.hasSuffix(": amqps://h"))
+        for uri in ["amqp://h:1?heartbeat=2", "amqp://h/%2f"] {
+            #expect(try !failure(uri).message.contains("the empty name"))
         }
     }
 }
@@ -145,6 +166,20 @@ extension BrokerConnectionTests {
             let failure = try #require(openFailure(endpoint))
             guard case .vhostNotFound = failure.kind else { throw failure }
             #expect(failure.isPermanent)
+        }
+
+        /// And what the refusal shows instead works.
+        @Test func aSlashBeforeTheQuery() throws {
+            let endpoint = try TestBroker.endpoint()
+            let (user, password) = (
+                PercentCoding.uri.encode(endpoint.user), PercentCoding.uri.encode(endpoint.password)
+            )
+            let uri = "amqp://\(user):\(password)@\(endpoint.address)/?heartbeat=2"
+            let failure = try #require(openFailure(AMQPURI.parse(uri)))
+            guard case .emptyVhost(_, let instead) = failure.kind else { throw failure }
+            #expect(failure.message.contains("the / before the ? of the URI"), "\(failure)")
+            #expect(instead == "amqp://\(user):***@\(endpoint.address)?heartbeat=2")
+            #expect(openFailure(try AMQPURI.parse(instead.replacing("***", with: password))) == nil)
         }
 
         @Test func externalIsNotOffered() throws {

@@ -51,9 +51,9 @@ struct TLSTests {
 
     /// Serves a certificate that our authority has signed, and connects to it.
     private func failure(
-        for host: String = "localhost", days: Int = 1, options: [String] = []
+        for host: String = "localhost", isExpired: Bool = false, options: [String] = []
     ) async throws -> ConnectionFailure {
-        let certificate = try await TestCertificate(for: host, days: days)
+        let certificate = try await TestCertificate(for: host, isExpired: isExpired)
         let server = try TLSServer(certificate, options: options)
         var endpoint = try TLSBroker.endpoint()
         endpoint.port = server.port
@@ -70,7 +70,7 @@ struct TLSTests {
     }
 
     @Test func refusesAnExpiredCertificate() async throws {
-        let failure = try await failure(days: -1)
+        let failure = try await failure(isExpired: true)
         guard case .tls(let text) = failure.kind else { throw failure }
         #expect(text.contains("expired"))
     }
@@ -84,6 +84,16 @@ struct TLSTests {
     @Test func refusesTLS11() async throws {
         let failure = try await failure(options: ["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"])
         guard case .tls = failure.kind else { throw failure }
+    }
+
+    /// However a test ends that started one.
+    @Test func aServerEndsWithItsOwner() async throws {
+        var server: TLSServer? = try TLSServer(try await TestCertificate(for: "localhost"))
+        var endpoint = try TLSBroker.endpoint()
+        endpoint.port = try #require(server?.port)
+        server = nil
+        let failure = try #require(openFailure(endpoint))
+        guard case .unreachable = failure.kind else { throw failure }
     }
 
     // MARK: Client certificates

@@ -14,11 +14,14 @@ extension BrokerConnectionTests {
         /// Bytes of memory that the process has resident; nil where that cannot be told: /proc is missing, or the address
         /// sanitizer keeps what was freed (256 MB of it).
         private func residentBytes() -> Int? {
-            guard dlsym(nil, "__asan_init") == nil, let file = fopen("/proc/self/statm", "r") else { return nil }
-            defer { fclose(file) }
-            var line = [CChar](repeating: 0, count: 256)
-            guard fgets(&line, 256, file) != nil else { return nil }
-            let fields = line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }.split(separator: UInt8(ascii: " "))
+            guard dlsym(nil, "__asan_init") == nil else { return nil }
+            let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+            guard file >= 0 else { return nil }
+            defer { close(file) }
+            var line = [UInt8](repeating: 0, count: 256)
+            let count = read(file, &line, line.count)
+            guard count > 0 else { return nil }
+            let fields = line.prefix(count).split(separator: UInt8(ascii: " "))
             guard fields.count > 1, let text = String(validating: fields[1], as: UTF8.self), let pages = Int(text)
             else {
                 return nil

@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLock
 import MQLockKafka
 import MQLockTesting
@@ -53,7 +54,7 @@ struct ShardWorker {
         let events = ownership.events
         let running = Task { try await ownership.run() }
         Thread.detachNewThread {
-            while readLine() != nil {}
+            for _ in LineReader() {}
             running.cancel()
         }
         let lookout = Lookout(ownership, configuration, name, path: history + ".looks")

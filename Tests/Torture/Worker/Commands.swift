@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 
 /// The lines of standard input. At its end the process ends, whatever it is doing.
 final class Commands: Sendable {
@@ -8,7 +9,7 @@ final class Commands: Sendable {
         let (lines, continuation) = AsyncStream.makeStream(of: String.self)
         self.lines = lines
         Thread.detachNewThread {
-            while let line = readLine() { continuation.yield(line) }
+            for line in LineReader() { continuation.yield(line) }
             exit(0)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import LineReader
 import MQLock
 import MQLockTesting
 
@@ -40,7 +41,7 @@ struct FenceWriter {
     mutating func run() -> Never {
         // With the test's end of the pipe ends this process.
         Thread.detachNewThread {
-            while readLine() != nil {}
+            for _ in LineReader() {}
             exit(0)
         }
         say("ready")

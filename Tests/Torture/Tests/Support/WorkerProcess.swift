@@ -3,7 +3,7 @@ import MQLock
 
 /// A `TortureWorker`, the lines that it writes, and the signals that tests send it.
 final class WorkerProcess: Sendable {
-    let process: Process
+    private let process: Process
     private let log = LineLog()
     private let input: FileHandle
     private let ended = OneShot<Void>()
@@ -48,6 +48,12 @@ final class WorkerProcess: Sendable {
 
     /// Waits until it has ended.
     func end() async throws { try await ended.value(within: .seconds(20), "the worker's end") }
+
+    /// Waits until it has ended; its exit status, or 128 and the signal's number. Foundation traps when it is asked earlier.
+    func status() async throws -> Int32 {
+        try await end()
+        return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    }
 
     func tell(_ line: String) { try? input.write(contentsOf: Data("\(line)\n".utf8)) }
 
