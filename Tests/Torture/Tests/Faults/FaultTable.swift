@@ -66,10 +66,9 @@ enum FaultTable {
     static func committed() throws -> [Row] { try rows(of: read(path(article))) }
 
     /// Compares what one test saw of one fault with the table, or writes it there.
-    /// - Parameter holders: by mutex, what the holder sees where the broker's version differs from the table's.
     static func record(
         _ fault: Fault, _ seen: [(mutex: MutexUnderTest, observation: Observation)], test: String,
-        holders: [String: String] = [:], at location: SourceLocation
+        at location: SourceLocation
     ) throws {
         var fresh: [Row] = []
         for one in seen {
@@ -85,8 +84,7 @@ enum FaultTable {
         let last = committed.flatMap(\.versions).filter { $0 <= version || $0.isSameSeries(as: version) }.max()
         let wanted = committed.filter { row in last.map { row.isSeen(on: $0) } ?? false }
         for one in seen {
-            var row = wanted.first { $0.mutexes.contains(one.mutex.description) }
-            if let holder = holders[one.mutex.description] { row?.words[0] = holder }
+            let row = wanted.first { $0.mutexes.contains(one.mutex.description) }
             #expect(
                 row?.words == one.observation.words && row?.test == test,
                 """

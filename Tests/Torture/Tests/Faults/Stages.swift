@@ -54,19 +54,16 @@ struct Stages: Sendable {
 }
 
 /// Sets the scene, lets the fault strike, looks whether the locks work again, and records what was seen.
-/// - Parameter holders: as `FaultTable.record` takes it.
 func strike(
-    _ fault: Fault, on broker: LiveBroker, _ options: Stage.Options = .init(), holders: [String: String] = [:],
-    test: String = #function, at location: SourceLocation = #_sourceLocation,
-    _ body: (Stages) async throws -> Void
+    _ fault: Fault, on broker: LiveBroker, _ options: Stage.Options = .init(), test: String = #function,
+    at location: SourceLocation = #_sourceLocation, _ body: (Stages) async throws -> Void
 ) async throws {
     let stages = try await Stages.set(on: broker, options)
     do {
         stages.strike()
         try await body(stages)
         try await stages.each { try await $0.lockWorksAgain() }
-        try FaultTable.record(
-            fault, stages.all.map { ($0.mutex, $0.observation) }, test: test, holders: holders, at: location)
+        try FaultTable.record(fault, stages.all.map { ($0.mutex, $0.observation) }, test: test, at: location)
     } catch {
         await stages.close()
         throw error
