@@ -36,6 +36,21 @@ package final class BrokerAdministration {
 
     deinit { connection.close() }
 
+    /// Whether locks work on this version, and whether that has been tried.
+    package static func support(of version: String) -> Support {
+        guard let version = BrokerVersion(version) else { return .unknown }
+        do throws(LockError) { try BrokerBehavior(version).check() } catch { return .refused(error.message) }
+        return .supported(testedOn: BrokerBehavior.tested.map(\.description))
+    }
+
+    package enum Support: Equatable {
+        case supported(testedOn: [String])
+        /// With the reason.
+        case refused(String)
+        /// No version.
+        case unknown
+    }
+
     /// Every queue that there may be of these lock names.
     package func queues(of names: [LockName]) throws(LockError) -> [String] {
         var queues: [String] = []

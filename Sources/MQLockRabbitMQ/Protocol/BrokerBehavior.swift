@@ -7,18 +7,21 @@ struct BrokerBehavior: Equatable, Sendable {
 
     init(_ version: BrokerVersion) { self.version = version }
 
-    /// Older brokers know neither quorum queues nor the single active consumer and ignore both arguments: every consumer
-    /// would be the active one.
-    static let oldest = BrokerVersion(3, 8, 0)
+    /// The oldest version that is supported, because it is the oldest that locks were tried on. Those before 3.8 know neither
+    /// quorum queues nor the single active consumer and ignore both arguments: every consumer would be the active one.
+    static let oldest = BrokerVersion(3, 10, 0)
 
-    /// Refuses a broker on which no lock would exclude.
+    /// What the tests are run on.
+    static let tested = [BrokerVersion(3, 10, 8), BrokerVersion(4, 0, 5), BrokerVersion(4, 3, 6)]
+
+    /// Refuses a broker that is older.
     func check() throws(LockError) {
         guard version < Self.oldest else { return }
         throw LockError(
             .incompatible,
             """
-            the broker is RabbitMQ \(version), which ignores what a lock's queue is declared with; \(Self.oldest) is the \
-            oldest that a lock works on, and 3.10 the oldest that it is tested on
+            the broker is RabbitMQ \(version); MQLock needs \(Self.oldest.major).\(Self.oldest.minor) or newer: upgrade the \
+            broker
             """)
     }
 
@@ -32,8 +35,6 @@ struct BrokerBehavior: Equatable, Sendable {
 
     /// What becomes of a delivery that is not acknowledged within the broker's `consumer_timeout`.
     enum Overdue: Equatable, Sendable {
-        /// Nothing ever: there is no timeout.
-        case stays
         /// The broker closes the channel (406).
         case closesChannel
         /// The broker sends basic.cancel to clients that announce `consumer_cancel_notify`, as we do.
@@ -41,18 +42,13 @@ struct BrokerBehavior: Equatable, Sendable {
     }
 
     var overdue: Overdue {
-        switch version {
-        // The timeout came in 3.8.15, with 15 minutes, and has 30 from 3.8.17 on.
-        case ..<BrokerVersion(3, 8, 15): .stays
-        case ..<BrokerVersion(4, 3, 0): .closesChannel
-        default: .cancelsConsumer
-        }
+        version < BrokerVersion(4, 3, 0) ? .closesChannel : .cancelsConsumer
     }
 
     /// Why a hold is over when the broker cancels the consumer of a quorum queue. Until 4.3 there is one reason only.
     var cancelled: LossReason {
         switch overdue {
-        case .stays, .closesChannel: LossReason(.queueDeleted)
+        case .closesChannel: LossReason(.queueDeleted)
         case .cancelsConsumer:
             LossReason(
                 .consumerCancelled,

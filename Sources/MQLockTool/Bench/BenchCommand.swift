@@ -48,7 +48,8 @@ enum BenchCommand {
         let administration = try BrokerAdministration(uri: broker)
         let header = BenchReport.Header(
             version: Mqlock.version, broker: administration.version, address: administration.address,
-            beside: options.beside, mutexes: options.mutexes.map(\.description), cycles: options.cycles,
+            beside: options.beside.map { URL(fileURLWithPath: $0).lastPathComponent },
+            mutexes: options.mutexes.map(\.description), cycles: options.cycles,
             handOvers: options.handOvers, kills: options.kills, processes: options.processes)
         output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
         let run = String(UInt64.random(in: 0 ... .max), radix: 16)

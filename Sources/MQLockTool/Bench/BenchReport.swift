@@ -12,7 +12,7 @@ struct BenchReport {
         /// The broker's own word; nil when it hides it.
         var broker: String?
         var address: String
-        /// The program that is measured beside ours.
+        /// The name of the program that is measured beside ours.
         var beside: String?
         var mutexes: [String]
         var cycles: Int

@@ -8,9 +8,6 @@ struct RabbitMQDoctor: Sendable {
     let patience: Duration
     let tell: @Sendable (Finding) -> Void
 
-    /// The oldest version that MQLock is tested with.
-    private static let oldest = (major: 3, minor: 10)
-
     func examine() async {
         let greeting = greet()
         tell(greeting)
@@ -88,16 +85,13 @@ struct RabbitMQDoctor: Sendable {
             return .advice(
                 "broker", "answers at \(address), and hides its version: it is taken for RabbitMQ 4.0 or newer")
         }
-        let numbers = version.split(separator: ".").prefix(2).map { Int($0) ?? 0 }
-        guard numbers.count == 2, (numbers[0], numbers[1]) >= (oldest.major, oldest.minor) else {
-            return .wrong(
-                "broker",
-                """
-                RabbitMQ \(version.escapedForDisplay) at \(address): MQLock needs \(oldest.major).\(oldest.minor) or newer; \
-                upgrade the broker
-                """, ExitStatus.incompatible)
+        let broker = "RabbitMQ \(version.escapedForDisplay) at \(address)"
+        switch BrokerAdministration.support(of: version) {
+        case .supported(let tested):
+            return .good("broker", "\(broker); MQLock is tested on \(tested.joined(separator: ", "))")
+        case .refused(let reason): return .wrong("broker", "\(broker): \(reason)", ExitStatus.incompatible)
+        case .unknown: return .wrong("broker", "\(broker) names no version", ExitStatus.incompatible)
         }
-        return .good("broker", "RabbitMQ \(version.escapedForDisplay) at \(address)")
     }
 
     private func tryOut(_ mutex: RabbitMQLocks.Mutex, _ word: String, _ name: LockName) async -> Finding {

@@ -21,9 +21,7 @@ import Testing
     ]
 
     static let rows = [
-        Row(version: "3.8.0", overdue: .stays, countHeaders: deliveries),
-        Row(version: "3.8.34", overdue: .closesChannel, countHeaders: deliveries),
-        Row(version: "3.9.29", overdue: .closesChannel, countHeaders: deliveries),
+        Row(version: "3.10.0", overdue: .closesChannel, countHeaders: deliveries),
         Row(version: "3.10.8", overdue: .closesChannel, countHeaders: deliveries),
         Row(version: "3.12.14", overdue: .closesChannel, countHeaders: deliveries),
         Row(version: "3.13.7", overdue: .closesChannel, countHeaders: deliveries),
@@ -60,13 +58,7 @@ import Testing
         #expect(behavior.cancelled.detail.contains("consumer_timeout") == (row.overdue == .cancelsConsumer))
     }
 
-    @Test func theTimeoutCameWithAPatch() throws {
-        #expect(try behavior("3.8.14").overdue == .stays)
-        #expect(try behavior("3.8.15").overdue == .closesChannel)
-    }
-
-    /// They ignore `x-single-active-consumer` and `x-queue-type`, so that every consumer would be active.
-    @Test(arguments: ["3.6.16", "3.7.28"]) func olderBrokersAreRefused(_ version: String) throws {
+    @Test(arguments: ["3.6.16", "3.7.28", "3.8.34", "3.9.29"]) func olderBrokersAreRefused(_ version: String) throws {
         let error = #expect(throws: LockError.self) { try behavior(version).check() }
         #expect(error?.code == .incompatible)
         #expect(error?.message.contains(version) == true)

@@ -20,7 +20,8 @@ import Testing
 
     @Test func everyReasonReadsLikeWords() {
         let kinds: [LossReason.Kind] = [
-            .connectionClosed, .proofOverdue, .channelClosed, .consumerCancelled, .holdLimit, .queueDeleted, .partitionRevoked,
+            .connectionClosed, .proofOverdue, .channelClosed, .consumerCancelled, .holdLimit, .queueDeleted,
+            .partitionRevoked,
             .partitionLost, .askedToYield, .forced, .shutdown,
         ]
         for kind in kinds { #expect(LossReason(kind).description.contains(" ") || kind == .forced) }

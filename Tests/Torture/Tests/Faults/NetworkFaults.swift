@@ -77,32 +77,44 @@ extension TortureTests.FaultTests {
 
 extension TortureTests.FaultTests {
     /// The reset is there already when the program reads the broker's last words, so what it writes in answer fails: in
-    /// the middle of handling them.
+    /// the middle of handling them. A program that writes just before it reads hears nothing but the reset, hence the tries.
     @Test func resetRightBehindNotices() async throws {
         let node = try await PrivateNode.shared()
         for mutex in MutexUnderTest.allCases {
-            let proxy = try FaultyProxy(to: node.port)
-            let locks = try node.broker.behind(proxy).locks("heartbeat=60") { mutex.configure(&$0) }
-            let run = "test/notices/\(UInt64.random(in: 0 ... .max))"
-            let names = try (1...10).map { try LockName("\(run)/\($0)") }
-            let held = names.map { Contender(locks, $0) }
-            for contender in held { _ = try await contender.lease() }
-            proxy.change { $0.silentToClient = true }
-            try await node.broker.deleteQueues(with: "/\(run)/")
-            proxy.change { ($0.silentToClient, $0.cutsBehindPending) = (false, true) }
             var reasons: Set<LossReason.Kind> = []
-            for contender in held {
-                reasons.insert(try #require(try await contender.lease().lossReason(), "\(mutex)").kind)
-                #expect(try await contender.release()?.code == .lost, "\(mutex)")
-                let again = Contender(locks, contender.name)
-                #expect(try await again.lease().isValid, "\(mutex)")
-                #expect(try await again.release() == nil, "\(mutex)")
+            for _ in 1...5 where reasons.isDisjoint(with: [.queueDeleted, .consumerCancelled]) {
+                reasons = try await reasonsOfResetBehindNotices(mutex, node)
             }
             print("\(mutex): \(reasons)")
-            #expect(!reasons.isDisjoint(with: [.queueDeleted, .consumerCancelled]), "\(mutex): no notice came before the reset")
-            await locks.shutdown()
-            node.broker.clean(names)
+            #expect(
+                !reasons.isDisjoint(with: [.queueDeleted, .consumerCancelled]),
+                "\(mutex): no notice came before the reset")
         }
+    }
+
+    private func reasonsOfResetBehindNotices(
+        _ mutex: MutexUnderTest, _ node: PrivateNode
+    ) async throws -> Set<LossReason.Kind> {
+        let proxy = try FaultyProxy(to: node.port)
+        let locks = try node.broker.behind(proxy).locks("heartbeat=60") { mutex.configure(&$0) }
+        let run = "test/notices/\(UInt64.random(in: 0 ... .max))"
+        let names = try (1...10).map { try LockName("\(run)/\($0)") }
+        let held = names.map { Contender(locks, $0) }
+        for contender in held { _ = try await contender.lease() }
+        proxy.change { $0.silentToClient = true }
+        try await node.broker.deleteQueues(with: "/\(run)/")
+        proxy.change { ($0.silentToClient, $0.cutsBehindPending) = (false, true) }
+        var reasons: Set<LossReason.Kind> = []
+        for contender in held {
+            reasons.insert(try #require(try await contender.lease().lossReason(), "\(mutex)").kind)
+            #expect(try await contender.release()?.code == .lost, "\(mutex)")
+            let again = Contender(locks, contender.name)
+            #expect(try await again.lease().isValid, "\(mutex)")
+            #expect(try await again.release() == nil, "\(mutex)")
+        }
+        await locks.shutdown()
+        node.broker.clean(names)
+        return reasons
     }
 }
 

@@ -83,7 +83,8 @@ final class ProcessScene {
 
 extension LossReason.Kind {
     fileprivate static let all: [Self] = [
-        .connectionClosed, .proofOverdue, .channelClosed, .consumerCancelled, .holdLimit, .queueDeleted, .askedToYield, .forced,
+        .connectionClosed, .proofOverdue, .channelClosed, .consumerCancelled, .holdLimit, .queueDeleted, .askedToYield,
+        .forced,
         .shutdown,
     ]
 }
