@@ -15,10 +15,16 @@ struct ChoiceFacts {
     let roundTrips: RoundTrips
     /// What each name keeps on the broker.
     let stored: String
-    /// What the loss of one node of a cluster of three does.
-    let nodeLoss: String
-    /// What happens when a cluster is cut apart.
-    let partition: String
+    /// What the loss of one node of a cluster of three does: the same to all mutexes, for a quorum queue says who is next.
+    let nodeLoss = """
+        a holder on that node is notified; the next is granted in 0.4 s (seen on 3.10.8, 4.0.5); from 4.3 when the node is \
+        back (seen on 4.3.6), or after 60 s (by RabbitMQ's source)
+        """
+    /// What happens when a cluster is cut apart: the same to all.
+    let partition = """
+        up to 4.2: **two holders** until it heals, the older is not notified; tokens order them (seen on 3.10.8, 4.0.5); \
+        from 4.3: the next waits (15 s of it seen on 4.3.6), after 60 s the same (by RabbitMQ's source)
+        """
 
     /// Nil for a mutex that nobody has written of.
     init?(_ mutex: RabbitMQLocks.Mutex) {
@@ -27,26 +33,14 @@ struct ChoiceFacts {
             // The consume, on a channel that was opened ahead; the token comes with its confirmation.
             roundTrips = .init(acquire: 1, handOver: 0, release: 0)
             stored = "one quorum queue with one message"
-            (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
         case .token:
             roundTrips = .init(acquire: 1, handOver: 0, release: 0)
             stored = "two quorum queues, one of them with one message"
-            (nodeLoss, partition) = (Self.replicatedNodeLoss, Self.replicatedPartition)
         case .exclusiveQueue:
             // The line; then the queue. To release: the deletion, before the line goes on.
             roundTrips = .init(acquire: 2, handOver: 1, release: 1)
             stored = "one quorum queue with one message, and while it is held an exclusive one"
-            nodeLoss =
-                "a holder on that node is notified; the next is granted when the node is back (seen on 3.10.8)"
-            partition = "**two holders** until the older ends; tokens order them (seen on 3.10.8)"
         default: return nil
         }
     }
-
-    private static let replicatedNodeLoss =
-        "a holder on that node is notified; the next is granted in 0.2 s (seen on 3.10.8)"
-    private static let replicatedPartition = """
-        up to 4.2: **two holders** until it heals, the older is not notified; tokens order them (seen on 3.10.8); \
-        from 4.3: the same after 60 s (by RabbitMQ's source, not tried)
-        """
 }

@@ -32,7 +32,7 @@ extension TortureTests.FaultTests {
     /// gate refuses every write of the old one that comes after the new one's first.
     @Test(
         .enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"),
-        arguments: [Fault.clusterCut, .clusterCutPausing])
+        arguments: LiveBroker.handsOnDuringACut ? [Fault.clusterCut, .clusterCutPausing] : [.clusterCut])
     func cut(_ fault: Fault) async throws {
         let nodes = try await PrivateNode.cluster(3)
         if fault == .clusterCutPausing {
@@ -84,7 +84,10 @@ extension TortureTests.FaultTests {
 
     /// With `proof=quorum` the holder on the wrong side ends by its own clock: on 3.10.8, which hands the lock on at once, no
     /// sooner than its last renewal lets it, but however long the cut lasts.
-    @Test(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1")) func cutUnderProofByTheQueue() async throws {
+    @Test(
+        .enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1"),
+        .enabled(if: LiveBroker.handsOnDuringACut, "from RabbitMQ 4.3 on a cut is waited out for 60 s"))
+    func cutUnderProofByTheQueue() async throws {
         let nodes = try await PrivateNode.cluster(3)
         try await nodes[0].broker.withName { name in
             let holders = try nodes[1].broker.locks("heartbeat=1&proof=quorum", mutex: .singleActiveConsumer)
@@ -176,4 +179,9 @@ private final class StaleWriter: Sendable {
         ended.wait()
         return counts.withLock { $0 }
     }
+}
+
+extension LiveBroker {
+    /// Up to 4.2 the majority hands on at once what a vanished node's clients hold; a policy for cuts is a setting there.
+    fileprivate static let handsOnDuringACut = (shared?.version ?? BrokerVersion(4, 0, 0)) < BrokerVersion(4, 3, 0)
 }
