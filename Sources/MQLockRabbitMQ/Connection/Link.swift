@@ -23,6 +23,9 @@ final class Channel {
         self.handler = handler
     }
 
+    /// Since when the broker has owed an answer here.
+    var owedSince: ContinuousClock.Instant? { unanswered.first?.sent }
+
     /// Which answer a request has.
     enum Answer: Equatable {
         case exchangeDeclared, queueDeclared, queueDeleted, bound, consuming, got

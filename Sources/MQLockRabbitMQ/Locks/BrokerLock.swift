@@ -29,6 +29,8 @@ class BrokerLock: ChannelHandler {
     var visibility = Visibility()
     /// What has kept contenders from being granted.
     private var trouble: String?
+    /// Since when the broker has confirmed nothing that was published for the contender.
+    private var unconfirmedSince: ContinuousClock.Instant?
     /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
     private var isParked = false
     private let timers: Timers<Timer>
@@ -62,6 +64,9 @@ class BrokerLock: ChannelHandler {
     /// Whether the broker has yet to confirm a release, without which the next in line would be refused. Such a lock says
     /// `locks.holdEnded()` when it has.
     var isReleasingAtBroker: Bool { false }
+    /// The channels on which the broker is asked for this lock, and the quorum queues that it is asked for.
+    var channels: [Channel] { fatalError("a lock without a mutex") }
+    var quorumQueues: [String] { fatalError("a lock without a mutex") }
     /// Gives idle channels back; the name is quiet.
     func forget() {}
     func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
@@ -106,6 +111,7 @@ class BrokerLock: ChannelHandler {
 
     private func join() {
         guard let session, let contender else { return }
+        unconfirmedSince = nil
         timers.stop(.deadline)
         if contender.waits, let deadline = contender.deadline {
             timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() }
@@ -124,7 +130,21 @@ class BrokerLock: ChannelHandler {
 
     private func deadlinePassed() {
         turnAway(
-            .timedOut(name, detail: session?.publishing.obstacle ?? trouble ?? "it was held or waited for elsewhere"))
+            .timedOut(
+                name,
+                detail: session?.publishing.obstacle ?? silence ?? trouble ?? "it was held or waited for elsewhere"))
+    }
+
+    /// A quorum queue without a leader answers nothing: its nodes are not there, or the only one was killed within seconds of
+    /// the queue's declaration, and then it stays like that.
+    private var silence: String? {
+        guard let since = (channels.map(\.owedSince) + [unconfirmedSince]).compactMap(\.self).min() else { return nil }
+        let silence = since.duration(to: .now)
+        guard silence > .seconds(1) else { return nil }
+        return """
+            the broker does not answer for \(quorumQueues.joined(separator: " and ")), for \(silence.readable) now, as for a \
+            queue that has lost its leader; if that lasts though most of its nodes run, delete it (rabbitmqctl delete_queue)
+            """
     }
 
     /// Its turn for a first contact has come; false when nobody wants it any more.
@@ -175,6 +195,18 @@ class BrokerLock: ChannelHandler {
         visibility = Visibility()
         timers.stopAll()
         resetAtBroker()
+    }
+
+    /// Publishes for this lock. `done` is called unless the session ends before.
+    final func publish(
+        _ message: some LockMessage, to queue: String, _ done: @escaping (Publisher.Outcome) -> Void
+    ) {
+        if unconfirmedSince == nil { unconfirmedSince = .now }
+        session?.publisher.publish(message, to: queue) { [weak self, weak session] outcome in
+            guard let self, self.session === session else { return }
+            if outcome != .unknown { unconfirmedSince = nil }
+            done(outcome)
+        }
     }
 
     // MARK: What became of it

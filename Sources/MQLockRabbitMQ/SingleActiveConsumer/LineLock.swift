@@ -77,6 +77,9 @@ class LineLock: BrokerLock {
         if proof.extend(to: end) { startTimer(.proof, at: end) }
     }
 
+    override var channels: [Channel] { channel.map { [$0] } ?? [] }
+    override var quorumQueues: [String] { [lineQueue] }
+
     // MARK: The line
 
     final func feedLine(_ event: Line.Event) {
@@ -237,10 +240,7 @@ class LineLock: BrokerLock {
             }
         }
         feedLine(.publishing(publication, nonce))
-        session?.publisher.publish(message, to: lineQueue) { [weak self, weak session] outcome in
-            guard let self, self.session === session else { return }
-            feedLine(.outcome(publication, nonce, outcome))
-        }
+        publish(message, to: lineQueue) { [weak self] in self?.feedLine(.outcome(publication, nonce, $0)) }
     }
 }
 

@@ -22,6 +22,8 @@ final class TokenLock: BrokerLock {
         super.init(name, objects, locks)
     }
 
+    override var channels: [Channel] { channel.map { [$0] } ?? [] }
+    override var quorumQueues: [String] { [objects.queue, objects.register] }
     override var isQuietAtBroker: Bool { machine.isQuiet }
     override var needsContact: Bool { machine.state == .closed }
 
@@ -221,10 +223,7 @@ final class TokenLock: BrokerLock {
             turnAway(error)
             return feed(.seeded(Nonce(), .unknown))
         }
-        session?.publisher.publish(message, to: objects.queue) { [weak self, weak session] outcome in
-            guard let self, self.session === session else { return }
-            feed(.seeded(message.nonce, outcome))
-        }
+        publish(message, to: objects.queue) { [weak self] in self?.feed(.seeded(message.nonce, $0)) }
     }
 
     /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a consume
@@ -243,8 +242,8 @@ final class TokenLock: BrokerLock {
 
     private func prove() {
         let message = TokenMessage(number: 0, nonce: Nonce())
-        session?.publisher.publish(message, to: objects.register) { [weak self, weak session, weak channel] outcome in
-            guard let self, isPinAwaited, self.session === session, self.channel === channel else { return }
+        publish(message, to: objects.register) { [weak self, weak channel] outcome in
+            guard let self, isPinAwaited, self.channel === channel else { return }
             switch outcome {
             case .arrived:
                 isRegisterUp = true

@@ -46,4 +46,27 @@ extension LiveBrokerTests.UnansweredTests {
             }
         }
     }
+
+    /// A wait that ends before the request is given up says what it waited for.
+    @Test(
+        .enabled(if: LiveBroker.shared?.control != nil, "needs rabbitmqctl: brokers/with --rabbitmq -- swift test"),
+        arguments: [RabbitMQLocks.Mutex.singleActiveConsumer, .token, .exclusiveQueue])
+    func aWaitNamesTheSilentQueue(_ mutex: RabbitMQLocks.Mutex) async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let locks = try broker.locks(mutex: mutex)
+            try await locks.acquire(name, within: .seconds(20)).release()
+            let objects = try broker.objects(name)
+            let queue = mutex == .exclusiveQueue ? objects.line : objects.queue
+            _ = try await broker.ctl("eval", "sys:suspend(whereis('%2F_\(queue)')).")
+            let error = await #expect(throws: LockError.self) {
+                try await locks.acquire(name, within: .seconds(3)).release()
+            }
+            _ = try await broker.ctl("eval", "sys:resume(whereis('%2F_\(queue)')).")
+            #expect(error?.code == .timedOut)
+            #expect(error?.message.contains("does not answer for \(queue)") == true, "\(String(describing: error))")
+            try await locks.acquire(name, within: .seconds(20)).release()
+            await locks.shutdown()
+        }
+    }
 }
