@@ -74,7 +74,7 @@ extension LiveBrokerTests.GrowingTokenTests {
             try await broker.waitForLine(of: name, 2)
             try deletion.carryOut(broker, name)
             let reason = try await lease.lossReason()
-            #expect(reason?.kind == broker.kindOfDeletion, "\(String(describing: reason))")
+            #expect(reason?.kind == .queueDeleted, "\(String(describing: reason))")
             #expect(try await holder.release()?.code == .lost)
             var last = lease.fencingToken
             var open = Array(waiters)

@@ -56,7 +56,7 @@ struct LiveBroker: Sendable {
     /// The version that it names.
     var version: BrokerVersion { BrokerVersion(announced: try? raw { $0.brokerVersion } ?? nil) }
 
-    /// What a holder of `sac` or `token` learns when its queue is deleted.
+    /// What a holder of `sac` learns when its queue is deleted.
     var kindOfDeletion: LossReason.Kind { BrokerBehavior(version).cancelled.kind }
 
     /// Deletes what these names left.
