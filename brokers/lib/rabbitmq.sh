@@ -32,7 +32,7 @@ rabbitmq_find_server() {
 # rabbitmq_choose WANTED: sets server_path, and usr when the node is to run with another usr/. WANTED is empty for the
 # system's RabbitMQ, or a version such as 4.0, or the folder of an installation.
 rabbitmq_choose() {
-    local wanted=$1 server found
+    local wanted=$1 server
     usr=
     case $wanted in
         '') ;;
@@ -47,7 +47,7 @@ rabbitmq_choose() {
                 "sbin/rabbitmq-server"
             ;;
         *)
-            if ! found=$(version_in /) || [[ $found != "$wanted".* ]]; then
+            if ! has_version / "$wanted"; then
                 rabbitmq_suite "$wanted" >/dev/null ||
                     die "$EX_UNAVAILABLE" "RabbitMQ $wanted is none of 3.10, 4.0, 4.3; give the folder of an installation"
                 version_is_there "$wanted" ||
@@ -64,8 +64,8 @@ rabbitmq_choose() {
 }
 
 # rabbitmq_prepare HOME RUN CONFIG [FIRST-HOME FIRST-RUN]: makes both folders ready and writes $run/settings. CONFIG may be
-# empty. What runs was chosen by rabbitmq_choose. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster that this one is to join: it shares that
-# one's cookie and epmd.
+# empty. What runs was chosen by rabbitmq_choose. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster
+# that this one is to join: it shares that one's cookie and epmd.
 rabbitmq_prepare() {
     home=$1 run=$2 epmd_run=${5:-$2}
     local config=$3 first_home=${4:-}

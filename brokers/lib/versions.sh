@@ -30,12 +30,14 @@ version_in() {
     return 1
 }
 
-# version_is_there VERSION
-version_is_there() {
-    local folder found
-    folder=$(version_folder "$1") || return 1
-    found=$(version_in "$folder") && [[ $found == "$1".* ]]
+# has_version FOLDER VERSION: is the RabbitMQ whose packages are unpacked there of this version?
+has_version() {
+    local found
+    found=$(version_in "$1") && [[ $found == "$2".* ]]
 }
+
+# version_is_there VERSION
+version_is_there() { has_version "$(version_folder "$1")" "$1"; }
 
 # Users who are not root make a user namespace around it.
 namespace=(unshare --mount)
@@ -56,10 +58,7 @@ version_command() {
 # install_version VERSION: downloads and unpacks it; no root needed. Status 1 when it cannot be had, with the reason said.
 install_version() {
     local version=$1 suite folder work found
-    suite=$(rabbitmq_suite "$version") || {
-        say "RabbitMQ $version is in no suite of Debian that we know: 3.10, 4.0 and 4.3 are"
-        return 1
-    }
+    suite=$(rabbitmq_suite "$version") || return 1
     version_is_there "$version" && return 0
     if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
         say "RabbitMQ $version comes from Debian's packages, and this machine has no apt-get"
@@ -74,8 +73,8 @@ install_version() {
         rm -rf "$work"
         return 1
     fi
-    found=$(version_in "$work/root") || found=none
-    if [[ $found != "$version".* ]]; then
+    if ! has_version "$work/root" "$version"; then
+        found=$(version_in "$work/root") || found=none
         say "Debian $suite has RabbitMQ $found by now, not $version"
         rm -rf "$work"
         return 1

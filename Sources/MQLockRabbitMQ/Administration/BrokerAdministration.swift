@@ -108,11 +108,12 @@ package final class BrokerAdministration {
                     return false
                 }
                 if let refusal { throw refusal }
-                delays.append(consumed.duration(to: .now))
+                let delay = consumed.duration(to: .now)
                 try connection.channelClose(Self.channel)
                 _ = try awaiting { if case .channelCloseOK = $0 { true } else { false } }
-                if !isDelivered { return .lost(after: max(0, delays.count - 1)) }
-                if delays[delays.count - 1] > .seconds(1) { return .delayed(delays[delays.count - 1]) }
+                guard isDelivered else { return .lost(after: delays.count) }
+                guard delay <= .seconds(1) else { return .delayed(delay) }
+                delays.append(delay)
             }
         } catch {
             throw LockError(error)

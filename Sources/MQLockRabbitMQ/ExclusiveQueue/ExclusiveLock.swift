@@ -18,7 +18,7 @@ final class ExclusiveLock: LineLock {
 
     override var isQuietAtBroker: Bool { super.isQuietAtBroker && claim.isQuiet }
 
-    override var channels: [Channel] { super.channels + (claimChannel.map { [$0] } ?? []) }
+    override var channels: [Channel?] { super.channels + [claimChannel] }
     override var isReleasingAtBroker: Bool { claim.isReleasing }
 
     override func acquireAtBroker(waits: Bool) { feedClaim(waits ? .acquire : .tryAcquire) }

@@ -65,7 +65,7 @@ class BrokerLock: ChannelHandler {
     /// `locks.holdEnded()` when it has.
     var isReleasingAtBroker: Bool { false }
     /// The channels on which the broker is asked for this lock, and the quorum queues that it is asked for.
-    var channels: [Channel] { fatalError("a lock without a mutex") }
+    var channels: [Channel?] { fatalError("a lock without a mutex") }
     var quorumQueues: [String] { fatalError("a lock without a mutex") }
     /// Gives idle channels back; the name is quiet.
     func forget() {}
@@ -138,7 +138,8 @@ class BrokerLock: ChannelHandler {
     /// A quorum queue without a leader answers nothing: its nodes are not there, or the only one was killed within seconds of
     /// the queue's declaration, and then it stays like that.
     private var silence: String? {
-        guard let since = (channels.map(\.owedSince) + [unconfirmedSince]).compactMap(\.self).min() else { return nil }
+        let waits = channels.map { $0?.owedSince } + [unconfirmedSince]
+        guard let since = waits.compactMap(\.self).min() else { return nil }
         let silence = since.duration(to: .now)
         guard silence > .seconds(1) else { return nil }
         return """

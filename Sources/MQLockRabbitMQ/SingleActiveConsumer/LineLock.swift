@@ -77,7 +77,7 @@ class LineLock: BrokerLock {
         if proof.extend(to: end) { startTimer(.proof, at: end) }
     }
 
-    override var channels: [Channel] { channel.map { [$0] } ?? [] }
+    override var channels: [Channel?] { [channel] }
     override var quorumQueues: [String] { [lineQueue] }
 
     // MARK: The line

@@ -22,7 +22,7 @@ final class TokenLock: BrokerLock {
         super.init(name, objects, locks)
     }
 
-    override var channels: [Channel] { channel.map { [$0] } ?? [] }
+    override var channels: [Channel?] { [channel] }
     override var quorumQueues: [String] { [objects.queue, objects.register] }
     override var isQuietAtBroker: Bool { machine.isQuiet }
     override var needsContact: Bool { machine.state == .closed }

@@ -10,9 +10,8 @@ extension LiveBrokerTests {
 
 extension LiveBrokerTests.UnansweredTests {
     /// Stops and continues the process behind a quorum queue: what RabbitMQ does to one that has lost its leader.
-    private func queue(_ name: LockName, of broker: LiveBroker, _ verb: String) async throws {
-        let process = "%2F_" + (try broker.objects(name).queue)
-        _ = try await broker.ctl("eval", "sys:\(verb)(whereis('\(process)')).")
+    private func queue(_ queue: String, of broker: LiveBroker, _ verb: String) async throws {
+        _ = try await broker.ctl("eval", "sys:\(verb)(whereis('%2F_\(queue)')).")
     }
 
     @Test(.enabled(if: LiveBroker.shared?.control != nil, "needs rabbitmqctl: brokers/with --rabbitmq -- swift test"))
@@ -25,7 +24,7 @@ extension LiveBrokerTests.UnansweredTests {
                 let held = try await locks.acquire(alive, within: .seconds(20))
                 try await locks.acquire(dead, within: .seconds(20)).release()
 
-                try await queue(dead, of: broker, "suspend")
+                try await queue(broker.objects(dead).queue, of: broker, "suspend")
                 let error = await #expect(throws: LockError.self) {
                     try await locks.acquire(dead, within: .seconds(6)).release()
                 }
@@ -38,7 +37,7 @@ extension LiveBrokerTests.UnansweredTests {
                 try await locks.acquire(other, within: .seconds(20)).release()
                 broker.clean([other])
 
-                try await queue(dead, of: broker, "resume")
+                try await queue(broker.objects(dead).queue, of: broker, "resume")
                 // What the given-up requests bring comes back as their channels close.
                 try await locks.acquire(dead, within: .seconds(60)).release()
                 try await held.release()
@@ -58,11 +57,11 @@ extension LiveBrokerTests.UnansweredTests {
             try await locks.acquire(name, within: .seconds(20)).release()
             let objects = try broker.objects(name)
             let queue = mutex == .exclusiveQueue ? objects.line : objects.queue
-            _ = try await broker.ctl("eval", "sys:suspend(whereis('%2F_\(queue)')).")
+            try await self.queue(queue, of: broker, "suspend")
             let error = await #expect(throws: LockError.self) {
                 try await locks.acquire(name, within: .seconds(3)).release()
             }
-            _ = try await broker.ctl("eval", "sys:resume(whereis('%2F_\(queue)')).")
+            try await self.queue(queue, of: broker, "resume")
             #expect(error?.code == .timedOut)
             #expect(error?.message.contains("does not answer for \(queue)") == true, "\(String(describing: error))")
             try await locks.acquire(name, within: .seconds(20)).release()
