@@ -40,11 +40,14 @@ package final class BrokerAdministration {
     package static func support(of version: String) -> Support {
         guard let version = BrokerVersion(version) else { return .unknown }
         do throws(LockError) { try BrokerBehavior(version).check() } catch { return .refused(error.message) }
+        if let fault = BrokerBehavior(version).knownFault { return .faulty(fault) }
         return .supported(testedOn: BrokerBehavior.tested.map(\.description))
     }
 
     package enum Support: Equatable {
         case supported(testedOn: [String])
+        /// Supported, with a fault of the broker that an upgrade mends.
+        case faulty(String)
         /// With the reason.
         case refused(String)
         /// No version.

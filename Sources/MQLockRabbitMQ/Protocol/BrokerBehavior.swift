@@ -25,6 +25,17 @@ struct BrokerBehavior: Equatable, Sendable {
             """)
     }
 
+    /// A fault of the broker that can stop a lock though it is used as it should be; nil when none is known.
+    ///
+    /// rabbitmq-server 17317: our own consumers do not stay attached after the timeout, but somebody else's may.
+    var knownFault: String? {
+        guard version >= BrokerVersion(4, 3, 0), version < BrokerVersion(4, 3, 6) else { return nil }
+        return """
+            a queue with a single active consumer delivers to nobody once every consumer on it has hit the consumer \
+            timeout and stays attached (rabbitmq-server 17317): upgrade to 4.3.6 or newer
+            """
+    }
+
     /// The delivery limit that a quorum queue has to be declared with; nil for none.
     ///
     /// -1 switches it off from 4.0, where 20 is the default and the 21st return would drop the token. Before, it is taken

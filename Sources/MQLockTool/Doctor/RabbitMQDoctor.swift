@@ -89,6 +89,7 @@ struct RabbitMQDoctor: Sendable {
         switch BrokerAdministration.support(of: version) {
         case .supported(let tested):
             return .good("broker", "\(broker); MQLock is tested on \(tested.joined(separator: ", "))")
+        case .faulty(let fault): return .advice("broker", "\(broker): \(fault)")
         case .refused(let reason): return .wrong("broker", "\(broker): \(reason)", ExitStatus.incompatible)
         case .unknown: return .wrong("broker", "\(broker) names no version", ExitStatus.incompatible)
         }

@@ -64,23 +64,40 @@ extension LiveBrokerTests.KindsMeetTests {
         }
     }
 
-    /// On a broker before 4.0 what a program on 4.x would leave, and on a newer one what was left by the time before.
-    @Test func aQueueOfAnotherMajorVersionIsRefused() async throws {
+    /// On a broker before 4.0 what a program on 4.x would leave; on a newer one what was left by the time before, as after
+    /// an upgrade from 3.13. The way that the error names is walked to its end.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func aQueueOfAnotherMajorVersionIsRefused(
+        _ mutex: RabbitMQLocks.Mutex
+    ) async throws {
         let broker = try LiveBrokerTests.broker()
         let isNewer = try broker.raw { $0.version } >= BrokerVersion(4, 0, 0)
         let other = BrokerBehavior(isNewer ? BrokerVersion(3, 13, 0) : BrokerVersion(4, 0, 0))
         try await broker.withName { name in
             let objects = try broker.objects(name)
-            try broker.raw {
-                try $0.declare(objects.queue, arguments: QueueArguments.line(other).pairs)
+            let left = try broker.raw { raw in
+                if mutex == .token {
+                    let nonce = Nonce()
+                    try raw.declare(objects.register, arguments: QueueArguments.register(nonce).pairs)
+                    try raw.declare(objects.queue, arguments: QueueArguments.token(other).pairs)
+                    return [objects.queue, objects.register]
+                }
+                let line = mutex == .exclusiveQueue ? objects.line : objects.queue
+                try raw.declare(line, arguments: QueueArguments.line(other).pairs)
+                return [line]
             }
-            let locks = try locks(.singleActiveConsumer)
+            let locks = try locks(mutex)
             let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
             #expect(error.code == .incompatible)
             #expect(
                 error.message.contains(isNewer ? "made under RabbitMQ 3" : "made for RabbitMQ 4.0 or newer"), "\(error)"
             )
-            #expect(error.message.contains("delete \(objects.queue)"), "the way out: \(error)")
+            for queue in left {
+                #expect(error.message.contains(queue), "the way out: \(error)")
+                try broker.raw { try $0.delete(queue) }
+            }
+            let again = Contender(locks, name, within: .seconds(20))
+            _ = try await again.lease()
+            #expect(try await again.release() == nil)
             await locks.shutdown()
         }
     }

@@ -13,6 +13,7 @@ struct DoctorTests {
         "versions of RabbitMQ",
         arguments: [
             (String?("3.10.0"), Finding.Level.good), ("3.13.7+2", .good), ("4.0.0-rc.1", .good), ("10.0", .good),
+            ("4.2.9", .good), ("4.3.0", .advice), ("4.3.5", .advice), ("4.3.6", .good),
             ("3.9.29", .wrong), ("2.11.0", .wrong), ("nonsense", .wrong), (nil, .advice),
         ])
     func versions(version: String?, level: Finding.Level) {

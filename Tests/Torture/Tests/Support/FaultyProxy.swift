@@ -24,7 +24,8 @@ final class FaultyProxy: Sendable {
     private let wake: [Int32]
     private let faults = Locked(Faults())
 
-    init(to target: UInt16) throws {
+    /// - Parameter log: gets what comes through, of both directions.
+    init(to target: UInt16, log: MethodLog? = nil) throws {
         self.target = target
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         self.listener = listener
@@ -47,7 +48,7 @@ final class FaultyProxy: Sendable {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
         Thread.detachNewThread { [listener, target, wake, faults] in
-            ProxyLoop(listener: listener, target: target, wake: wake[0], faults: faults).run()
+            ProxyLoop(listener: listener, target: target, wake: wake[0], faults: faults, log: log).run()
             for descriptor in wake + [listener] { close(descriptor) }
         }
     }
@@ -73,7 +74,8 @@ final class FaultyProxy: Sendable {
 private struct Flow {
     let from: Int32
     let to: Int32
-    let isToBroker: Bool
+    let direction: MethodLog.Direction
+    var isToBroker: Bool { direction.isToBroker }
     var pending: [(due: ContinuousClock.Instant, bytes: [UInt8])] = []
     var ended = false
     var passedEnd = false
@@ -85,10 +87,12 @@ private final class ProxyLoop {
     private let target: UInt16
     private let wake: Int32
     private let faults: Locked<FaultyProxy.Faults>
+    private let log: MethodLog?
     private var flows: [Flow] = []
+    private var connections = 0
 
-    init(listener: Int32, target: UInt16, wake: Int32, faults: Locked<FaultyProxy.Faults>) {
-        (self.listener, self.target, self.wake, self.faults) = (listener, target, wake, faults)
+    init(listener: Int32, target: UInt16, wake: Int32, faults: Locked<FaultyProxy.Faults>, log: MethodLog?) {
+        (self.listener, self.target, self.wake, self.faults, self.log) = (listener, target, wake, faults, log)
     }
 
     func run() {
@@ -157,8 +161,11 @@ private final class ProxyLoop {
                 var on: Int32 = 1
                 setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
             }
-            flows.append(Flow(from: client, to: broker, isToBroker: true))
-            flows.append(Flow(from: broker, to: client, isToBroker: false))
+            connections += 1
+            flows.append(
+                Flow(from: client, to: broker, direction: .init(connection: connections, isToBroker: true)))
+            flows.append(
+                Flow(from: broker, to: client, direction: .init(connection: connections, isToBroker: false)))
         }
     }
 
@@ -167,6 +174,7 @@ private final class ProxyLoop {
         while !flow.ended {
             let count = read(flow.from, &buffer, buffer.count)
             if count > 0 {
+                log?.append(buffer[..<count], in: flow.direction)
                 flow.pending.append((.now.advanced(by: delay), Array(buffer[..<count])))
             } else if count == 0 || errno != EAGAIN {
                 flow.ended = true
