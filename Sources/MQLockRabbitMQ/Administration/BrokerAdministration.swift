@@ -126,6 +126,31 @@ package final class BrokerAdministration {
         return median > .milliseconds(20) ? .delayed(median) : .all
     }
 
+    /// Whether the message of a free `token` lock is there.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks.
+    package func hasMessage(of name: LockName) throws(LockError) -> Bool {
+        let queue = try ObjectNames(name, vhost: vhost).queue
+        do throws(ConnectionFailure) {
+            try connection.channelOpen(Self.channel)
+            try connection.basicGet(Self.channel, queue)
+            var isThere: Bool?
+            guard
+                try awaiting({ inbound in
+                    switch inbound {
+                    case .gotMessage: isThere = true
+                    // The channel is closed when the queue is gone.
+                    case .getEmpty, .channelClosed: isThere = false
+                    default: break
+                    }
+                    return isThere != nil
+                })
+            else { throw ConnectionFailure(.timedOut("the broker did not answer for a queue in time")) }
+            return isThere == true
+        } catch {
+            throw LockError(error)
+        }
+    }
+
     /// - Returns: the broker's refusal, if it is one.
     private func awaitDeletion() throws(ConnectionFailure) -> ConnectionFailure? {
         var refusal: ConnectionFailure?

@@ -13,6 +13,7 @@ struct RabbitMQDoctor: Sendable {
         tell(greeting)
         guard greeting.level != .wrong else { return }
         var names: [LockName] = []
+        var left: (name: LockName, since: ContinuousClock.Instant)?
         for (mutex, word) in [
             (RabbitMQLocks.Mutex.singleActiveConsumer, "sac"), (.token, "token"), (.exclusiveQueue, "exclusive"),
         ] {
@@ -23,7 +24,15 @@ struct RabbitMQDoctor: Sendable {
             tell(finding)
             // A broker that does nothing for one does nothing for the others either.
             if finding.status == ExitStatus.unavailable { break }
-            if mutex == .token, finding.level == .good { tell(returns(of: name)) }
+            if mutex == .token, finding.level == .good {
+                let returns = returns(of: name)
+                tell(returns)
+                if returns.level == .good { left = (name, .now) }
+            }
+        }
+        if let left {
+            try? await Task.sleep(until: left.since + Self.rest)
+            tell(stays(left.name))
         }
         tell(remove(names))
     }
@@ -66,7 +75,35 @@ struct RabbitMQDoctor: Sendable {
         }
     }
 
-    private static let policies = "`rabbitmqctl list_policies` shows it; let it match other queues only"
+    /// How long a message is left alone, for a policy to drop it.
+    private static let rest = Duration.seconds(5)
+
+    /// Whether a lock outlives being free: a policy's message-ttl drops its message, and expires the whole queue.
+    private func stays(_ name: LockName) -> Finding {
+        do throws(LockError) {
+            guard try BrokerAdministration(uri: uri).hasMessage(of: name) else {
+                return .wrong(
+                    "stays",
+                    """
+                    the broker dropped the message of a free lock within \(Self.rest.readable). Probably a policy sets \
+                    message-ttl or expires for queues that begin with mqlock.v1. \(Self.policies)
+                    """, ExitStatus.incompatible)
+            }
+            return .good("stays", "the message of a free lock is still there after \(Self.rest.readable)")
+        } catch {
+            return .wrong("stays", error.message, ExitStatus.of(error))
+        }
+    }
+
+    /// A queue has one policy, that of the highest priority; so one that does nothing keeps all others away.
+    private static let policies = """
+        `rabbitmqctl list_policies` shows it. Let it match other queues only, or shield those of locks by a policy of \
+        higher priority that does nothing: \(shield)
+        """
+
+    static let shield = """
+        rabbitmqctl set_policy --priority 1000 --apply-to queues mqlock '^mqlock\\.v1' '{"max-length":1000000}'
+        """
 
     /// Over a connection of its own: one belongs to the thread that opened it.
     private func remove(_ names: [LockName]) -> Finding {
