@@ -27,7 +27,9 @@ extension RabbitMQLocks {
         /// Delays between attempts to reconnect.
         public var backoff: Backoff
         /// The broker's delivery-acknowledgement timeout (`consumer_timeout`). It bounds a hold of the token mutex; the
-        /// single active consumer renews its holds in time for it.
+        /// single active consumer renews its holds in time for it. A `consumer_timeout` in the URI, in milliseconds as on the
+        /// broker, has precedence. When a broker before 4.3 ends a hold because its timeout is shorter, that is reported, and
+        /// this provider reckons with it from then on.
         public var acknowledgementTimeout: Duration
         /// How long a shutdown waits for holders to release.
         public var drainTimeout: Duration

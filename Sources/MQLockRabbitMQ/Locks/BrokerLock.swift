@@ -263,6 +263,12 @@ class BrokerLock: ChannelHandler {
 
     final func fail(_ error: LockError) { answer(.failure(error)) }
 
+    /// The broker has closed a channel of this lock.
+    final func learn(from fault: ChannelFault) {
+        guard let timeout = ConsumerTimeout.named(in: fault) else { return }
+        report(locks.learn(consumerTimeout: timeout))
+    }
+
     /// A message that is none of ours was dropped.
     final func reportForeign(_ what: String) { report("dropped \(what)") }
 

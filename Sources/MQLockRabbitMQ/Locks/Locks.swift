@@ -2,7 +2,7 @@ import MQLock
 
 /// The locks that one provider holds or contends for, and what they share; on its loop. They outlive sessions.
 final class Locks {
-    let settings: SessionSettings
+    private(set) var settings: SessionSettings
     let loop: EventLoop
     let relay: ObserverRelay
     var largest = LargestTokens()
@@ -53,6 +53,18 @@ final class Locks {
     func removeAll() {
         byName = [:]
         (contacting, parked) = ([], [])
+    }
+
+    /// The broker's consumer timeout is shorter than we were told: it has just ended a channel for it.
+    /// - Returns: what to do about it.
+    func learn(consumerTimeout: Duration) -> String {
+        let milliseconds = consumerTimeout.nanoseconds / 1_000_000
+        let known = settings.acknowledgementTimeout.readable
+        let what = "the broker's consumer_timeout is \(consumerTimeout.readable), and \(known) were expected"
+        guard settings.learn(consumerTimeout: consumerTimeout) else {
+            return "\(what): too short to hold a lock at this heartbeat; raise it on the broker"
+        }
+        return "\(what): say so in the broker URI, consumer_timeout=\(milliseconds), or raise it on the broker"
     }
 
     // MARK: First contacts

@@ -63,7 +63,10 @@ struct BrokerBehavior: Equatable, Sendable {
         case .cancelsConsumer:
             LossReason(
                 .consumerCancelled,
-                "its queue was deleted, or the broker's consumer_timeout is shorter than the one configured")
+                """
+                its queue was deleted, or the broker's consumer_timeout is shorter than the one configured \
+                (consumer_timeout=MILLISECONDS in the broker URI)
+                """)
         }
     }
 

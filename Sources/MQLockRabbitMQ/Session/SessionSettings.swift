@@ -43,6 +43,8 @@ struct SessionSettings: Sendable {
                 classic ones were; leave it out
                 """)
         }
+        acknowledgementTimeout =
+            try Self.consumerTimeout(&endpoint.extra) ?? configuration.acknowledgementTimeout
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
                 .invalidConfiguration,
@@ -59,7 +61,6 @@ struct SessionSettings: Sendable {
         margin = configuration.margin
         connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
         requestTimeout = configuration.requestTimeout
-        acknowledgementTimeout = configuration.acknowledgementTimeout
         backoff = configuration.backoff
         startupTimeout = configuration.startupTimeout
         seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
@@ -80,6 +81,17 @@ struct SessionSettings: Sendable {
                 """)
         }
         renewalInterval = maximumHold / 2
+    }
+
+    /// What the URI says, in the unit of the broker's own setting, which loses the parameter.
+    private static func consumerTimeout(_ parameters: inout [String: String]) throws(LockError) -> Duration? {
+        guard let text = parameters.removeValue(forKey: "consumer_timeout") else { return nil }
+        guard let milliseconds = Int64(text), milliseconds > 0 else {
+            throw LockError(
+                .invalidConfiguration,
+                "in the broker URI, consumer_timeout is the broker's own, in milliseconds: consumer_timeout=900000")
+        }
+        return .milliseconds(milliseconds)
     }
 
     /// What the configuration says, else the URI, which loses the parameter.
@@ -110,6 +122,18 @@ struct SessionSettings: Sendable {
     /// that may have waited unread for as long as a proof lasts.
     var maximumHold: Duration {
         acknowledgementTimeout - heartbeat * 2 - marginFor(heartbeat: heartbeat)
+    }
+
+    /// The broker has named a shorter timeout. From now on holds are renewed, or end, in time for that.
+    /// - Returns: whether that helps: a timeout that leaves nothing to hold does not.
+    mutating func learn(consumerTimeout: Duration) -> Bool {
+        guard consumerTimeout < acknowledgementTimeout else { return true }
+        var shorter = self
+        shorter.acknowledgementTimeout = consumerTimeout
+        guard shorter.maximumHold > .zero else { return false }
+        shorter.renewalInterval = min(renewalInterval, shorter.maximumHold / 2)
+        self = shorter
+        return true
     }
 
     /// What we ask for; the broker may lower it.

@@ -190,7 +190,9 @@ class LineLock: BrokerLock {
         case .cancelledByBroker: feedLine(.cancelledByBroker)
         case .channelClosed(_, let code, let text, _, _):
             channelEnded()
-            feedLine(.channelClosed(.init(code: code, text: text)))
+            let fault = ChannelFault(code: code, text: text)
+            learn(from: fault)
+            feedLine(.channelClosed(fault))
         default: break
         }
     }

@@ -124,7 +124,9 @@ final class TokenLock: BrokerLock {
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
             forgetChannel()
-            feed(.channelClosed(.init(code: code, text: text)))
+            let fault = ChannelFault(code: code, text: text)
+            learn(from: fault)
+            feed(.channelClosed(fault))
         default: break
         }
     }

@@ -1,6 +1,7 @@
 import MQLock
-import MQLockRabbitMQ
 import Testing
+
+@testable import MQLockRabbitMQ
 
 /// RabbitMQ takes back what is not acknowledged in time, by closing the channel.
 extension TortureTests.FaultTests {
@@ -45,6 +46,28 @@ extension TortureTests.FaultTests {
                     try await stage.holderReleases()
                     try await stage.waiterIsServed("next, within 10 s of the release")
                 }
+            }
+        }
+    }
+
+    /// Up to 4.2 the broker says what its timeout is when it ends a hold: the next one is renewed in time for it.
+    @Test func theTimeoutIsLearned() async throws {
+        try await withAcknowledgementTimeout(.seconds(8)) { broker in
+            guard BrokerBehavior(broker.version).overdue == .closesChannel else { return }
+            try await broker.withName { name in
+                let events = EventLog()
+                let locks = try broker.locks("heartbeat=1", mutex: .singleActiveConsumer, observer: events)
+                let first = Contender(locks, name)
+                #expect(try await first.lease().lossReason()?.kind == .channelClosed)
+                try await first.release()
+                let second = Contender(locks, name)
+                let lease = try await second.lease()
+                // Twice the timeout, and the intervals at which the broker looks.
+                try await Task.sleep(for: .seconds(18))
+                #expect(lease.isValid)
+                #expect(try await second.release() == nil)
+                #expect(events.events.contains { $0.detail?.contains("consumer_timeout=8000") == true })
+                await locks.shutdown()
             }
         }
     }

@@ -1,0 +1,15 @@
+import Foundation
+import MQLock
+
+/// What the broker says of its `consumer_timeout` when it closes a channel for it, up to 4.2:
+/// `PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: 1800000 ms. …`
+enum ConsumerTimeout {
+    /// The timeout; nil when the text speaks of something else, or the number makes no sense.
+    static func named(in fault: ChannelFault) -> Duration? {
+        guard fault.code == ChannelFault.preconditionFailed,
+            let start = fault.text.range(of: "Timeout value used: ")?.upperBound,
+            let milliseconds = Int64(fault.text[start...].prefix { $0.isASCII && $0.isNumber }), milliseconds > 0
+        else { return nil }
+        return .milliseconds(milliseconds)
+    }
+}
