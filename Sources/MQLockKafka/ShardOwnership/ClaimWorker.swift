@@ -36,6 +36,8 @@ final class ClaimWorker: @unchecked Sendable {
     private var readers: OnDemand<ReaderPair, LockError>
     private let writer: any ClaimWriter
     private var hasSeenTopic = false
+    /// The largest numbers that this worker has claimed: no later one may be below, whatever has become of the topic.
+    private var claimed: [Int32: UInt64] = [:]
     private var isClosed = false
 
     init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
@@ -132,7 +134,9 @@ final class ClaimWorker: @unchecked Sendable {
         var claims: [Int32: Claim] = [:]
         var records: [Int32: ClaimRecord] = [:]
         for shard in shards {
-            let number = try ClaimNumber.next(above: largest[shard], at: WallClock.now)
+            let known = [largest[shard], claimed[shard]].compactMap(\.self).max()
+            let number = try ClaimNumber.next(above: known, at: WallClock.now)
+            claimed[shard] = number
             records[shard] = ClaimRecord(
                 partitions: settings.partitions, owner: settings.owner, member: metadata.membership.member,
                 number: number)

@@ -145,6 +145,9 @@ final class OwnershipBoard: Sendable {
         }
     }
 
+    /// A shard has numbers for new grants again.
+    func renumbered() { change { _ in } }
+
     /// The shard's hold has ended.
     func remove(_ shard: Int32, _ reason: LossReason) {
         state.withLock { state in

@@ -9,6 +9,7 @@ final class OwnershipDriver: @unchecked Sendable {
     private enum Command: Sendable {
         case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome)
         case drained(ShardHold)
+        case usedUp(ShardHold)
         case broken(LossReason)
         case refuse(LockError)
         case leave
@@ -166,6 +167,9 @@ final class OwnershipDriver: @unchecked Sendable {
         case .drained(let hold):
             guard holds[hold.shard] === hold else { break }
             perform(machine.drained(hold.shard, now: clock.now))
+        case .usedUp(let hold):
+            guard holds[hold.shard] === hold else { break }
+            perform(machine.usedUp(hold.shard, now: clock.now))
         case .broken(let reason): perform(machine.broken(reason, now: clock.now))
         case .refuse(let error):
             refusal = error
@@ -210,10 +214,14 @@ final class OwnershipDriver: @unchecked Sendable {
         case .own(let shard, let claim):
             guard let proof,
                 let hold = ShardHold(
-                    shard, claim, owner: settings.claims.owner, proof: proof, fence: fence(of: shard, claim))
+                    shard, claim, owner: settings.claims.owner, proof: proof, fence: fence(of: shard, claim),
+                    grants: settings.grantsPerClaim, usedUp: { [weak self] in self?.send(.usedUp($0)) })
             else { break }
             holds[shard] = hold
             board.set(hold)
+        case .renumber(let shard, let claim):
+            holds[shard]?.renumber(claim)
+            board.renumbered()
         case .drain(let shard, let until):
             guard let hold = holds[shard] else { break }
             let reason = LossReason(machine.isLeaving ? .shutdown : .partitionRevoked)

@@ -52,7 +52,7 @@ extension OwnershipMachine {
     mutating func claimAnswered(_ id: ClaimID, _ outcome: ClaimOutcome, now: Instant) -> [Action] {
         guard busy == id else { return expire(now) }
         busy = nil
-        let actions = expire(now)
+        var actions = expire(now)
         guard case .assigned = phase, !isLeaving else {
             if case .failed(let end) = outcome { return actions + failed(end) }
             return actions
@@ -64,14 +64,38 @@ extension OwnershipMachine {
             case .stale: stages[shard] = .refused(since: now)
             }
         }
+        actions += renumber(id, outcome)
         switch outcome {
         case .committed: commitNotBefore = nil
-        case .retry:
+        // What is owned claims again: the broker may refuse it only because a rebalance begins.
+        case .retry, .stale:
             claimNotBefore = now.advanced(by: mutant == .neverRetries ? .seconds(1_000_000) : timing.claimRetry)
-        case .stale: break
         case .failed(let end): return actions + failed(end)
         }
         return actions + goOn(now)
+    }
+
+    /// Most numbers of an owned shard's claim are used.
+    mutating func usedUp(_ shard: Shard, now: Instant) -> [Action] {
+        let actions = expire(now)
+        guard case .owned(let claim)? = stages[shard], mutant != .forgetsToRenumber else { return actions }
+        stages[shard] = .renumbering(claim, nil)
+        return actions + goOn(now)
+    }
+
+    /// The claim counts for shards that were owned when it began and have been since: every loss ends the stage.
+    private mutating func renumber(_ id: ClaimID, _ outcome: ClaimOutcome) -> [Action] {
+        var actions: [Action] = []
+        for shard in stages.keys.sorted() {
+            guard case .renumbering(let old, id)? = stages[shard] else { continue }
+            if case .committed(let claims) = outcome, let claim = claims[shard] {
+                stages[shard] = .owned(claim)
+                actions.append(.renumber(shard, mutant == .renumbersByTheOldClaim ? old : claim))
+            } else {
+                stages[shard] = .renumbering(old, nil)
+            }
+        }
+        return actions
     }
 
     mutating func failed(_ end: End) -> [Action] {
@@ -100,11 +124,11 @@ extension OwnershipMachine {
             }
         guard renews else { return [] }
         if busy == nil || mutant == .claimsWhileBusy, !isLeaving, claimNotBefore.map({ $0 <= now }) ?? true {
-            let waiting = stages.filter { $0.value == .waiting }.keys.sorted()
+            let waiting = stages.filter(\.value.wantsClaim).keys.sorted()
             if !waiting.isEmpty {
                 let id = ClaimID(rawValue: nextIdentifier())
                 (busy, busySince) = (id, now)
-                for shard in waiting { stages[shard] = .claiming(id) }
+                for shard in waiting { stages[shard] = stages[shard]?.claiming(id) }
                 actions.append(.startClaim(id, waiting))
             }
         }

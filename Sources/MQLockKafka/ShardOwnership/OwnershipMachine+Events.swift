@@ -45,10 +45,9 @@ extension OwnershipMachine {
             phase = .draining(until: until)
             for shard in held {
                 // On the way out it has been told already.
-                if case .owned(let claim)? = stages[shard] {
-                    stages[shard] = .draining(claim)
-                    actions.append(.drain(shard, until: until))
-                }
+                guard let stage = stages[shard], let claim = stage.claim, stage != .draining(claim) else { continue }
+                stages[shard] = .draining(claim)
+                actions.append(.drain(shard, until: until))
             }
             return actions
         }

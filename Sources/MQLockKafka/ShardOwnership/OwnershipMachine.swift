@@ -47,12 +47,15 @@ struct OwnershipMachine {
         /// Step 4 is under way.
         case confirming(Claim, CommitID)
         case owned(Claim)
+        /// Owned; most numbers of its claim are used, and another claim is to be made, or runs. What is owned rests on the
+        /// proof, so that this claim needs no step 4.
+        case renumbering(Claim, ClaimID?)
         /// Owned still, to be given up as soon as its work has ended.
         case draining(Claim)
 
         var claim: Claim? {
             switch self {
-            case .owned(let claim), .draining(let claim): claim
+            case .owned(let claim), .renumbering(let claim, _), .draining(let claim): claim
             default: nil
             }
         }
@@ -81,6 +84,8 @@ struct OwnershipMachine {
         /// All that is owned is proven up to then. The first one after an assignment begins a new proof.
         case prove(until: Instant)
         case own(Shard, Claim)
+        /// Grants on a shard that is owned count up from this claim's number from now on.
+        case renumber(Shard, Claim)
         /// The shard's work has to end; answered by ``drained(_:now:)`` when it has.
         case drain(Shard, until: Instant)
         /// An owned shard is owned no more, at once.
@@ -189,7 +194,7 @@ struct OwnershipMachine {
             } else if stages.values.contains(where: \.wantsCommit) {
                 all.append(commitNotBefore ?? now)
             }
-            if busy == nil, stages.values.contains(.waiting) { all.append(claimNotBefore ?? now) }
+            if busy == nil, stages.values.contains(where: \.wantsClaim) { all.append(claimNotBefore ?? now) }
             if busy != nil, let busySince { all.append(busySince.advanced(by: timing.claimPatience)) }
             if let refused = stages.values.compactMap(\.refusedSince).min() {
                 all.append(refused.advanced(by: timing.patience))
@@ -205,13 +210,27 @@ struct OwnershipMachine {
     enum Mutant: CaseIterable {
         case countsFromReceipt, ignoresMembership, keepsOwnedWhenStale, grantsAcrossEpochs, claimsWhileBusy
         case renewsWhileDraining, forgetsToAnswer, neverRetries, revivesExpired, deafToExpiry, waitsForClaimsForEver
+        case forgetsToRenumber, renumbersByTheOldClaim
     }
 }
 
 extension OwnershipMachine.Stage {
+    /// Whether a claim is to be made as soon as one can be.
+    var wantsClaim: Bool {
+        switch self {
+        case .waiting, .renumbering(_, nil): true
+        default: false
+        }
+    }
+
+    /// The stage of a shard that ``wantsClaim`` once this claim has begun.
+    func claiming(_ id: OwnershipMachine.ClaimID) -> Self {
+        if case .renumbering(let claim, _) = self { .renumbering(claim, id) } else { .claiming(id) }
+    }
+
     fileprivate var wantsCommit: Bool {
         switch self {
-        case .claimed, .owned, .draining: true
+        case .claimed, .owned, .renumbering, .draining: true
         default: false
         }
     }

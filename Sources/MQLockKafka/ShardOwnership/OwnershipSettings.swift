@@ -6,6 +6,7 @@ struct OwnershipSettings: Sendable {
     var timing: OwnershipMachine.Timing
     var claims: ClaimWorker.Settings
     var closeTimeout: Duration
+    var grantsPerClaim = ClaimNumber.grants
     var warn: @Sendable (LockError) -> Void = { _ in }
     var log: @Sendable (LogLine) -> Void = { _ in }
 

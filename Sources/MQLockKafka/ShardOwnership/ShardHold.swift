@@ -12,13 +12,18 @@ final class ShardHold: Sendable {
     let lease: LeaseRecord
     /// What the broker fences the shard's output by; nil where it cannot.
     let fence: ShardFence?
-    private let number: UInt64
     private let owner: String
-    private let grants = Atomic<UInt64>(0)
-    private let state = Locked(State())
+    /// For how many grants a claim has numbers.
+    private let limit: UInt64
+    private let usedUp: @Sendable (ShardHold) -> Void
+    private let state: Locked<State>
     private let isOver = Atomic(false)
 
     private struct State {
+        /// The claim's, from which grants count up.
+        var number: UInt64
+        var grants: UInt64 = 0
+        var isClaimWanted = false
         /// The leases that have not ended, and who is to be notified that their work has to.
         var works: [LeaseID: Work] = [:]
         var drainUntil: ContinuousClock.Instant?
@@ -40,14 +45,19 @@ final class ShardHold: Sendable {
     }
 
     /// Nil when the claim's number is none that a token can have.
+    /// - Parameters:
+    ///   - grants: for how many grants the claim has numbers.
+    ///   - usedUp: called once when half of them are used, so that others are there in time; see ``renumber(_:)``.
     init?(
-        _ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife, fence: ShardFence? = nil
+        _ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife, fence: ShardFence? = nil,
+        grants: UInt64 = ClaimNumber.grants, usedUp: @escaping @Sendable (ShardHold) -> Void = { _ in }
     ) {
         guard let name = try? LockName("shard/\(shard)"), let token = FencingToken(rawValue: claim.number) else {
             return nil
         }
-        (self.shard, number, self.owner, self.proof) = (shard, claim.number, owner, proof)
-        self.fence = fence
+        (self.shard, self.owner, self.proof, self.fence) = (shard, owner, proof, fence)
+        (limit, self.usedUp) = (grants, usedUp)
+        state = Locked(State(number: claim.number))
         lease = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
     }
 
@@ -63,16 +73,30 @@ final class ShardHold: Sendable {
     ///   itself, which is what others see.
     /// - Returns: nil when the shard is owned no more, is being drained, or has used its numbers up.
     func grant(_ name: LockName, leads: Bool = false) -> LeaseRecord? {
-        state.withLock { state in
-            guard state.reason == nil, state.drainUntil == nil, proof.isAlive else { return nil }
+        let (record, wantsClaim): (LeaseRecord?, Bool) = state.withLock { state in
+            guard state.reason == nil, state.drainUntil == nil, proof.isAlive else { return (nil, false) }
             let isFirst = leads && !state.isLed
+            let count = isFirst ? 0 : state.grants + 1
+            guard count < limit, let token = FencingToken(rawValue: state.number + count) else { return (nil, false) }
             state.isLed = state.isLed || leads
-            let count = isFirst ? 0 : grants.wrappingAdd(1, ordering: .relaxed).newValue
-            guard count < ClaimNumber.grants, let token = FencingToken(rawValue: number + count) else { return nil }
+            state.grants = max(state.grants, count)
+            let wantsClaim = !state.isClaimWanted && count >= limit / 2
+            if wantsClaim { state.isClaimWanted = true }
             let record = LeaseRecord(name: name, token: token, owner: owner, proof: proof)
             state.works[record.id] = Work(lease: record)
-            return record
+            return (record, wantsClaim)
         }
+        if wantsClaim { usedUp(self) }
+        return record
+    }
+
+    /// Whether there is no number left for a grant, until another claim is made.
+    var isUsedUp: Bool { isValid && state.withLock { $0.drainUntil == nil && $0.grants + 1 >= limit } }
+
+    /// Counts grants up from the number of a new claim, which is above all that were granted. The fence stays: the new
+    /// claim stands behind its offset.
+    func renumber(_ claim: OwnershipMachine.Claim) {
+        state.withLock { ($0.number, $0.grants, $0.isClaimWanted) = (claim.number, 0, false) }
     }
 
     /// A lease of ``grant(_:leads:)`` as a lock that is held.

@@ -16,13 +16,22 @@ extension ShardOwnership {
     }
 
     /// Grants a lease on a name.
-    /// - Throws: `notOwner` when this process does not own the name's shard now.
+    /// - Throws: `notOwner` when this process does not own the name's shard now; as ``grant(_:of:)``.
     func grant(_ name: LockName) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
         let shard = shard(of: name)
-        guard let hold = board.hold(Int32(shard)), let record = hold.grant(name) else {
-            throw await notOwner(name, shard)
-        }
-        return (hold, record)
+        guard let granted = try grant(name, of: Int32(shard)) else { throw await notOwner(name, shard) }
+        return granted
+    }
+
+    /// Grants a lease on a name if its shard is owned.
+    /// - Throws: `limitExceeded` when the shard has no number left for it.
+    func grant(_ name: LockName, of shard: Int32) throws(LockError) -> (hold: ShardHold, record: LeaseRecord)? {
+        guard let hold = board.hold(shard) else { return nil }
+        if let record = hold.grant(name) { return (hold, record) }
+        guard hold.isUsedUp else { return nil }
+        throw LockError(
+            .limitExceeded,
+            "all fencing tokens of the claim on shard \(shard) are used, and another claim is under way: try again")
     }
 
     /// The error of whoever needs the shard here. It says who has it when that is known soon.

@@ -44,11 +44,15 @@ public final class ShardOwnership: Sendable {
         try self.init(configuration, clock: SystemLockClock())
     }
 
-    /// - Parameter validity: for how long a renewal counts, for tests of what that is good for.
+    /// - Parameters:
+    ///   - validity: for how long a renewal counts, for tests of what that is good for.
+    ///   - grantsPerClaim: likewise, after how many grants another claim is needed.
     package init(
-        _ configuration: Configuration, clock: any LockClock, validity: Duration? = nil
+        _ configuration: Configuration, clock: any LockClock, validity: Duration? = nil,
+        grantsPerClaim: UInt64? = nil
     ) throws(LockError) {
         var settings = try OwnershipSettings(configuration)
+        if let grantsPerClaim { settings.grantsPerClaim = grantsPerClaim }
         if let validity { settings.timing.margin = settings.timing.session - validity }
         self.settings = settings
         self.configuration = configuration
@@ -167,9 +171,12 @@ public final class ShardOwnership: Sendable {
         _ shard: Int, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
         let name = try LockName("shard/\(shard)")
-        guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)),
-            let record = hold.grant(name)
-        else { throw LockError(.notOwner, "this process does not own shard \(shard) now") }
+        guard (0..<configuration.partitions).contains(shard) else {
+            throw LockError(.notOwner, "the topic has no shard \(shard)")
+        }
+        guard let (hold, record) = try grant(name, of: Int32(shard)) else {
+            throw LockError(.notOwner, "this process does not own shard \(shard) now")
+        }
         return try await work(hold, record, body)
     }
 

@@ -77,7 +77,8 @@ import Testing
                 world.revoke(lost: pick(0...2) == 0)
             }
         case 85: if world.mayRebalance { world.assign([1, 2]) }
-        case 86...93: world.drain(pick(0...3).asInt32)
+        case 86...89: world.drain(pick(0...3).asInt32)
+        case 90...93: world.useUp(pick(0...3).asInt32)
         case 94: world.loseMembership()
         case 95: if pick(0...3) == 0 { world.breakClient() }
         case 96: world.runOut()

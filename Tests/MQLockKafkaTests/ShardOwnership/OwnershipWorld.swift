@@ -38,10 +38,14 @@ struct OwnershipWorld {
     private(set) var openClaim: (id: Machine.ClaimID, era: Int, shards: [Shard])?
     private var hungClaim: Machine.ClaimID?
     private(set) var openCommit: SentCommit?
-    private var claims: [Shard: (claim: Machine.Claim, era: Int)] = [:]
+    /// Every claim that was committed, the newest last.
+    private var claims: [Shard: [(claim: Machine.Claim, era: Int)]] = [:]
     private var numbers: UInt64 = 0
     // The account of ownership.
     private(set) var owned: Set<Shard> = []
+    /// Owned shards that need another claim, and the number of each one's own.
+    private var scarce: Set<Shard> = []
+    private var granting: [Shard: UInt64] = [:]
     private(set) var provenUntil: Machine.Instant?
     private var acceptedNow: SentCommit?
     private(set) var left = false
@@ -112,13 +116,19 @@ struct OwnershipWorld {
                 numbers += 1
                 written[shard] = .init(number: numbers, offset: Int64(numbers))
             }
-            if claim.era == era { for (shard, one) in written { claims[shard] = (one, era) } }
+            if claim.era == era { for (shard, one) in written { claims[shard, default: []].append((one, era)) } }
             outcome = .committed(written)
         case 7, 8: outcome = .retry
         case 9: outcome = .stale
         default: outcome = .failed(.failed(LossReason(.connectionClosed)))
         }
         perform("claim \(outcome)", machine.claimAnswered(claim.id, outcome, now: now))
+    }
+
+    /// A shard's grants have used most numbers of its claim up.
+    mutating func useUp(_ shard: Shard) {
+        if owned.contains(shard), mayRebalance, !left { scarce.insert(shard) }
+        perform("used up \(shard)", machine.usedUp(shard, now: now))
     }
 
     mutating func drain(_ shard: Shard) { perform("drained \(shard)", machine.drained(shard, now: now)) }
@@ -159,7 +169,7 @@ struct OwnershipWorld {
     var mayRebalance: Bool { unansweredRevocations == 0 }
 
     var isSettled: Bool {
-        left ? machine.phase == .ended(.left) : mayRebalance && !assigned.isEmpty && owned == assigned
+        left ? machine.phase == .ended(.left) : mayRebalance && !assigned.isEmpty && owned == assigned && scarce.isEmpty
     }
 
     // MARK: Judging
@@ -196,7 +206,7 @@ struct OwnershipWorld {
         case .commit(let id, let offsets):
             if openCommit != nil { fail("two commits at once") }
             if unansweredRevocations > 0 || membership == nil { fail("commits without an assignment") }
-            for (shard, offset) in offsets where claims[shard]?.claim.offset != offset || claims[shard]?.era != era {
+            for (shard, offset) in offsets where !hasClaimed(shard, { $0.offset == offset }) {
                 fail("commits an offset that no claim of now wrote")
             }
             openCommit = SentCommit(id: id, sentAt: now, era: era, offsets: offsets)
@@ -208,21 +218,34 @@ struct OwnershipWorld {
             provenUntil = until
         case .own(let shard, let claim):
             guard let accepted = acceptedNow else { return fail("owned by nothing") }
-            if accepted.offsets[shard] != claim.offset || claims[shard]?.claim != claim || claims[shard]?.era != era {
+            if accepted.offsets[shard] != claim.offset || !hasClaimed(shard, { $0 == claim }) {
                 fail("owned without a claim that was confirmed")
             }
             if unansweredRevocations > 0 || !assigned.contains(shard) { fail("owned without an assignment") }
             if accepted.sentAt + timing.validity <= now { fail("owned by a proof of the past") }
             if !owned.insert(shard).inserted { fail("owned twice") }
+            granting[shard] = claim.number
+        case .renumber(let shard, let claim):
+            if !owned.contains(shard) || unansweredRevocations > 0 { fail("renumbers what is not owned, or not for long") }
+            if !hasClaimed(shard, { $0 == claim }) { fail("renumbered by no claim of now") }
+            if claim.number <= granting[shard] ?? 0 { fail("numbers are used again") }
+            granting[shard] = claim.number
+            scarce.remove(shard)
         case .drain(let shard, let until):
             if !owned.contains(shard) { fail("drains what is not owned") }
             if let provenUntil, until > provenUntil, !left { fail("drains past the proof") }
         case .end(let shard, _):
             if owned.remove(shard) == nil { fail("ends what is not owned") }
+            scarce.remove(shard)
             if owned.isEmpty { provenUntil = nil }
         case .close:
             if !owned.isEmpty { fail("closes while something is owned") }
         }
+    }
+
+    /// Whether such a claim was committed since the last assignment.
+    private func hasClaimed(_ shard: Shard, _ isSuch: (Machine.Claim) -> Bool) -> Bool {
+        claims[shard, default: []].contains { $0.era == era && isSuch($0.claim) }
     }
 
     private mutating func expectNothingOwned(_ when: String) {

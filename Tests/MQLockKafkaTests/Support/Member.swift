@@ -10,7 +10,8 @@ final class Member: Sendable {
 
     init(
         _ broker: LiveKafka, _ topic: String, partitions: Int, session: Duration = .seconds(3),
-        validity: Duration? = nil, _ change: (inout ShardOwnership.Configuration) -> Void = { _ in }
+        validity: Duration? = nil, grantsPerClaim: UInt64? = nil,
+        _ change: (inout ShardOwnership.Configuration) -> Void = { _ in }
     ) throws {
         var configuration = ShardOwnership.Configuration(
             connection: broker.connection, topic: topic, partitions: partitions)
@@ -18,7 +19,8 @@ final class Member: Sendable {
         configuration.drainTimeout = .seconds(1)
         configuration.backoff = .milliseconds(50) ... .milliseconds(200)
         change(&configuration)
-        let ownership = try ShardOwnership(configuration, clock: SystemLockClock(), validity: validity)
+        let ownership = try ShardOwnership(
+            configuration, clock: SystemLockClock(), validity: validity, grantsPerClaim: grantsPerClaim)
         self.ownership = ownership
         running = Task {
             do throws(LockError) {
