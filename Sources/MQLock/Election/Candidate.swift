@@ -122,7 +122,7 @@ package actor Candidate {
         switch action {
         case .contend: contend()
         case .cancelCampaign:
-            contention?.cancel()
+            contention?.cancelElsewhere()
             startOverdueTimer()
         case .startWork: startWork()
         case .cancelWork(let cause): cancelWork(cause)
@@ -134,7 +134,7 @@ package actor Candidate {
         case .backOff(let attempt):
             rest(settings.delay(attempt: attempt, random: .random(in: 0...1)), mayEndEarly: false)
         case .standAside: rest(source.hasLine ? .zero : settings.standAside, mayEndEarly: true)
-        case .cancelRest: rest?.cancel()
+        case .cancelRest: rest?.cancelElsewhere()
         case .tellOverdue: tell(.overdue)
         case .abandon:
             abandoned[machine.term] = letGo
@@ -299,7 +299,7 @@ package actor Candidate {
         current.withLock { $0 }?.progress.end.withLock { $0 = end }
         tell(.ending)
         guard body != nil else { return feed(.workEnded(.finished), of: machine.term) }
-        work?.cancel()
+        work?.cancelElsewhere()
         startOverdueTimer()
     }
 
@@ -326,7 +326,8 @@ package actor Candidate {
     private func unhealthy(_ term: UInt64) { feed(.unhealthy, of: term) }
 
     private func endWatches() {
-        for watch in watches { watch.cancel() }
+        // A probe is the user's.
+        for watch in watches { watch.cancelElsewhere() }
         watches = []
     }
 

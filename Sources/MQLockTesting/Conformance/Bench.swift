@@ -21,11 +21,15 @@ final class Bench<Provider: LockProvider>: Sendable {
 
     func seat(maximumWaiters: Int? = nil) async throws -> Seat {
         let log = EventLog()
+        return Seat(provider: try await provider(observer: log, maximumWaiters: maximumWaiters), log: log)
+    }
+
+    func provider(observer: any LockObserver, maximumWaiters: Int? = nil) async throws -> Provider {
         let provider = try await within("a provider") { [subject] in
-            try await subject.make(.init(observer: log, maximumWaiters: maximumWaiters))
+            try await subject.make(.init(observer: observer, maximumWaiters: maximumWaiters))
         }
         made.withLock { $0.append(provider) }
-        return Seat(provider: provider, log: log)
+        return provider
     }
 
     func seats(_ count: Int) async throws -> [Seat] {

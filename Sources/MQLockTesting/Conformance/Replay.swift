@@ -28,6 +28,11 @@ final class Replay<Value: Sendable>: Sendable {
         for await value in stream where fits(value) { return value }
         return nil
     }
+
+    /// Waits until so many have come, or the task is cancelled.
+    func first(count: Int) async {
+        _ = await first { [self] _ in soFar.count >= count }
+    }
 }
 
 /// All events of one provider.

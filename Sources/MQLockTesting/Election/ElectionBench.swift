@@ -123,6 +123,8 @@ final class ElectionBench<Candidate: Election>: Sendable {
         private let hearing = Replay<Void>()
         /// What each leadership does at once.
         let habit = Locked<(@Sendable (Leadership) async throws -> Void)?>(nil)
+        /// What the body's cancellation handler does, which may block.
+        let onCancel = Locked<(@Sendable () -> Void)?>(nil)
 
         init(owner: String, election: Candidate, stage: ElectionStage) {
             (self.owner, self.election, self.stage) = (owner, election, stage)
@@ -160,6 +162,17 @@ final class ElectionBench<Candidate: Election>: Sendable {
         }
 
         private func body(_ leadership: Leadership) async throws {
+            // A task that has to wait for its own handler blocks, and must not do so on a thread of the pool.
+            try await withTaskExecutorPreference(OwnThread()) {
+                try await withTaskCancellationHandler {
+                    try await stand(leadership)
+                } onCancel: {
+                    onCancel.withLock { $0 }?()
+                }
+            }
+        }
+
+        private func stand(_ leadership: Leadership) async throws {
             let (stream, continuation) = AsyncStream.makeStream(of: Order.self)
             orders.withLock { $0 = continuation }
             stage.enter(owner, leadership)

@@ -20,7 +20,7 @@ public struct ElectionSuite<Candidate: Election>: Sendable {
     /// What is checked.
     public var titles: Set<String> { Set(checks.map(\.title)) }
 
-    private var checks: [Check] { electionChecks + endChecks + lossChecks }
+    private var checks: [Check] { electionChecks + endChecks + blockingChecks + lossChecks }
 
     /// Runs the checks, one after the other, each with candidates of its own.
     /// - Parameter titles: which ones; `nil` runs all.

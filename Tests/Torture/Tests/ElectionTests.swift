@@ -35,7 +35,8 @@ extension TortureTests.ElectionTests {
             #expect(report.hasPassed, "\(mutex)\n\(report)")
             #expect(report.entries.allSatisfy { $0.outcome == .passed }, "nothing has to be left out")
         }
-        #expect(reports.reduce(0) { $0 + $1.1.entries.count } == 15 * Self.mutexes.count)
+        let checks = patient.count + rest.count
+        #expect(checks >= 17 && reports.reduce(0) { $0 + $1.1.entries.count } == checks * Self.mutexes.count)
     }
 
     /// Every candidate has a proxy of its own between it and the broker.
