@@ -4,8 +4,12 @@ import MQLock
 extension RabbitMQLocks {
     /// How to reach the broker and how to behave; every value has a sensible default.
     public struct Configuration: Sendable {
-        /// The broker, as an AMQP URI.
-        public var uri: String
+        /// The broker, as an AMQP URI. Descriptions and reflection of the configuration show it without its password.
+        public var uri: String {
+            get { hiddenURI.text }
+            set { hiddenURI.text = newValue }
+        }
+        private var hiddenURI: HiddenURI
         /// Which mutex the names of this provider use. All programs must use the same one for one name.
         public var mutex: Mutex
         /// What proves that a hold stands; `nil` takes what the URI says (`proof=quorum`), else ``RabbitMQLocks/Proof/session``.
@@ -43,7 +47,7 @@ extension RabbitMQLocks {
         public var yieldUsers: Set<String>?
         /// A configuration for the broker at `uri`.
         public init(uri: String = "amqp://127.0.0.1:5672", mutex: Mutex = .singleActiveConsumer) {
-            self.uri = uri
+            hiddenURI = HiddenURI(text: uri)
             self.mutex = mutex
             proof = nil
             owner = Self.defaultOwner

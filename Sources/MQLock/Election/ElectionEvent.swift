@@ -51,29 +51,11 @@ public struct ElectionEvent: Sendable {
 
 /// Hands events to any number of readers; none of them can hold up anybody.
 final class ElectionEvents: Sendable {
-    private struct State {
-        var next: UInt64 = 0
-        var readers: [UInt64: AsyncStream<ElectionEvent>.Continuation] = [:]
-    }
-    private let state = Locked(State())
+    private let readers = Locked(Readers<ElectionEvent>())
 
-    func send(_ event: ElectionEvent) {
-        state.withLock { state in
-            for (id, reader) in state.readers {
-                if case .terminated = reader.yield(event) { state.readers[id] = nil }
-            }
-        }
-    }
+    func send(_ event: ElectionEvent) { readers.withLock { $0.tell(event) } }
 
-    func subscribe() -> AsyncStream<ElectionEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: ElectionEvent.self, bufferingPolicy: .bufferingNewest(1024))
-        state.withLock { state in
-            state.next += 1
-            state.readers[state.next] = continuation
-        }
-        return stream
-    }
+    func subscribe() -> AsyncStream<ElectionEvent> { readers.withLock { $0.add() } }
 
-    deinit { for reader in state.withLock({ $0.readers.values }) { reader.finish() } }
+    deinit { readers.withLock { $0.finish() } }
 }

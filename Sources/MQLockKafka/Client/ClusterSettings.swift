@@ -51,9 +51,9 @@ extension ClusterMetadata {
     ) throws(KafkaFailure) -> (brokers: [Int32], replicas: Int) {
         try ask(about: topic, client, within: limit) { answer in
             guard let answer else { return ([], 0) }
-            let brokers = (0..<Int(answer.broker_cnt)).map { answer.brokers[$0].id }
+            let brokers = (0..<max(0, Int(answer.broker_cnt))).map { answer.brokers[$0].id }
             guard let entry = answer.onlyTopic else { return (brokers, 0) }
-            let replicas = (0..<Int(entry.partition_cnt)).map { Int(entry.partitions[$0].replica_cnt) }
+            let replicas = (0..<max(0, Int(entry.partition_cnt))).map { Int(entry.partitions[$0].replica_cnt) }
             return (brokers.sorted(), replicas.min() ?? 0)
         }
     }

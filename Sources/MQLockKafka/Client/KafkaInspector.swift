@@ -36,6 +36,7 @@ public struct KafkaInspector: Sendable {
         _ topic: String, within limit: Duration, _ cancellation: Cancellation
     ) throws(LockError) -> Int? {
         let settings = ClientSettings(connection: connection, own: [])
+        let limit = max(.zero, limit)
         let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR)
         let deadline = ContinuousClock.now.advanced(by: limit)
         while true {

@@ -53,12 +53,13 @@ public final class KafkaElection: Election {
         _ name: LockName, _ configuration: ShardOwnership.Configuration, _ shard: Int, _ settings: ElectionSettings,
         _ clock: any LockClock
     ) throws(LockError) {
+        // First, since it checks the number of partitions.
+        _ = try ShardOwnership(configuration)
         guard (0..<configuration.partitions).contains(shard) else {
             throw LockError(.invalidConfiguration, "the topic has no shard \(shard) to be led")
         }
         self.name = name
         owner = configuration.owner
-        _ = try ShardOwnership(configuration)
         source = ShardSource(configuration, name: name, shard: Int32(shard))
         candidate = Candidate(source, settings, clock: clock)
     }

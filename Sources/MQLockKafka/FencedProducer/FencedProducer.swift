@@ -27,7 +27,7 @@ public final class FencedProducer: Sendable {
         /// After how long the broker aborts a transaction whose producer is gone, from 1 s to 15 min. As long may the
         /// next owner of the shard have to wait, and read-committed consumers with it. Ten seconds by default.
         public var transactionTimeout = Duration.seconds(10)
-        /// How many transactions may wait in line; one more is refused with `limitExceeded`.
+        /// How many transactions may wait in line, from 1; one more is refused with `limitExceeded`.
         public var maximumWaiting = 1000
 
         /// The defaults.
@@ -68,6 +68,9 @@ public final class FencedProducer: Sendable {
         }
         guard (.seconds(1) ... .seconds(900)).contains(configuration.transactionTimeout) else {
             throw LockError(.invalidConfiguration, "the transaction's time-out has to be from 1 s to 15 min")
+        }
+        guard configuration.maximumWaiting >= 1 else {
+            throw LockError(.invalidConfiguration, "at least one transaction has to be able to wait")
         }
         self.ownership = ownership
         writer = FencedWriter(

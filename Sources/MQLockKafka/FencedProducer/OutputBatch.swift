@@ -14,7 +14,7 @@ public struct OutputBatch: Sendable {
     /// Adds a record.
     /// - Parameters:
     ///   - topic: where to.
-    ///   - partition: `nil` is the one that the key belongs to, as Java's client has it: with as many partitions as the
+    ///   - partition: from 0; one that cannot be has the transaction fail. `nil` is the one that the key belongs to, as Java's client has it: with as many partitions as the
     ///     lock topic, a record whose key is a lock's name goes to the partition of the name's shard.
     ///   - key: `nil` is none.
     ///   - value: `nil` is none: on a compacted topic, that deletes the key.
@@ -31,9 +31,14 @@ public struct OutputBatch: Sendable {
         if headers.contains(where: { FenceStamp.isReserved($0.name) }) {
             failure = LockError(.invalidConfiguration, "the headers of the stamp are set by the producer alone")
         }
+        let number = partition.map { Int32(exactly: $0) ?? -1 }
+        if let partition, let number, number < 0 {
+            failure = LockError(
+                .invalidConfiguration, "\(topic.escapedForDisplay) has no partition \(partition): they count from 0")
+        }
         records.append(
             ProducedRecord(
-                topic: topic, partition: partition.map { Int32(clamping: max(0, $0)) } ?? ProducedRecord.byKey,
+                topic: topic, partition: number ?? ProducedRecord.byKey,
                 key: key, value: value, headers: headers + FenceStamp(lease).recordHeaders))
     }
 

@@ -46,7 +46,7 @@ public final class OutputReader: @unchecked Sendable {
     ///   - partitions: of that topic.
     ///   - lease: the shard's: it has to be valid, since what is read before the claim may be followed by more. One reader
     ///     serves one call at a time; others wait.
-    ///   - starts: where to begin in each partition; at its beginning where nothing is said.
+    ///   - starts: where to begin in each partition, from 0; at its beginning where nothing is said.
     ///   - limit: for everything, in all; at least the transactions' time-out, which a crash of the former owner may take,
     ///     and the time that the broker takes to see to it (ten seconds more, as brokers are configured by default).
     ///   - state: to begin with.
@@ -84,6 +84,10 @@ public final class OutputReader: @unchecked Sendable {
         for partition in partitions {
             guard let number = Int32(exactly: partition), number >= 0 else {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
+            }
+            // Kafka's own negative ones have a meaning that is not to be guessed at.
+            guard starts[partition] ?? 0 >= 0 else {
+                throw LockError(.invalidConfiguration, "partition \(partition) has no offset \(starts[partition] ?? 0)")
             }
             // The end of everything, not only of what is stable, which is what the other reader would be told.
             let bounds = try readers.uncommitted.bounds(topic, number, within: left)

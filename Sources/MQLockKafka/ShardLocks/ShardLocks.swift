@@ -26,7 +26,8 @@ public final class ShardLocks: LockProvider {
         let relay = ObserverRelay(observer)
         ownership.board.renewals.add(relay)
         front = LockFront(
-            contender: ShardContender(ownership), owner: ownership.owner, relay: relay, maximumWaiters: maximumWaiters)
+            contender: ShardContender(ownership), owner: ownership.owner, relay: relay,
+            maximumWaiters: max(0, maximumWaiters))
     }
 
     /// Waits for other holders in this process, and, while the group is being rebalanced, for what it comes to.

@@ -7,9 +7,13 @@ final class LastOwners: Sendable {
         var until: ContinuousClock.Instant
     }
 
+    typealias Answer = @Sendable (String?) -> Void
+
     private struct State {
         var entries: [Int32: Entry] = [:]
         var rebalances: UInt64 = 0
+        /// Who waits for the reading of a shard that runs.
+        var waiting: [Int32: [Answer]] = [:]
     }
 
     /// A new owner's claim follows its assignment, so that what is read right after a rebalance may be its predecessor's.
@@ -21,6 +25,21 @@ final class LastOwners: Sendable {
 
     func find(_ shard: Int32, now: ContinuousClock.Instant) -> Entry? {
         state.withLock { $0.entries[shard].flatMap { $0.until > now ? $0 : nil } }
+    }
+
+    /// Waits for the reading of a shard. However many ask, one reads: the claims have the same thread to run on.
+    /// - Returns: whether the caller has to begin the reading, and to call ``answer(_:_:)`` after it.
+    func wait(for shard: Int32, _ answer: @escaping Answer) -> Bool {
+        state.withLock { state in
+            state.waiting[shard, default: []].append(answer)
+            return state.waiting[shard]?.count == 1
+        }
+    }
+
+    /// The reading of a shard has ended.
+    func answer(_ shard: Int32, _ owner: String?) {
+        let waiting = state.withLock { $0.waiting.removeValue(forKey: shard) ?? [] }
+        for answer in waiting { answer(owner) }
     }
 
     /// Keeps what was read, unless the group has been rebalanced since the reading began.

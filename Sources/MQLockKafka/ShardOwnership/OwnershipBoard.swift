@@ -11,23 +11,17 @@ final class OwnershipBoard: Sendable {
         var isOver = false
         /// Who waits for anything to change.
         var watchers: [UInt64: AsyncStream<Void>.Continuation] = [:]
-        var subscribers: [UInt64: AsyncStream<ShardEvent>.Continuation] = [:]
+        var readers = Readers<ShardEvent>()
         var next: UInt64 = 0
         /// Shards that a rebalance took and may bring back.
         var interrupted: [Int32: FencingToken] = [:]
-
-        /// Under the lock, which keeps the order; a stream's continuation runs no user code while it yields.
-        mutating func tell(_ event: ShardEvent) {
-            for (id, continuation) in subscribers {
-                if case .terminated = continuation.yield(event) { subscribers[id] = nil }
-            }
-        }
 
         /// What was interrupted does not come back.
         mutating func releaseInterrupted(except kept: [Int32]) {
             for (shard, token) in interrupted.sorted(by: { $0.key < $1.key }) where !kept.contains(shard) {
                 interrupted[shard] = nil
-                tell(ShardEvent(.released, shard: Int(shard), token: token, reason: LossReason(.partitionRevoked)))
+                readers.tell(
+                    ShardEvent(.released, shard: Int(shard), token: token, reason: LossReason(.partitionRevoked)))
             }
         }
     }
@@ -141,7 +135,7 @@ final class OwnershipBoard: Sendable {
         change { state in
             state.holds[Int(hold.shard)] = hold
             let isBack = state.interrupted.removeValue(forKey: hold.shard) != nil
-            state.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard), token: hold.lease.token))
+            state.readers.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard), token: hold.lease.token))
         }
     }
 
@@ -161,7 +155,7 @@ final class OwnershipBoard: Sendable {
             case .shutdown: kind = .released
             default: kind = .lost
             }
-            state.tell(ShardEvent(kind, shard: Int(shard), token: hold.lease.token, reason: reason))
+            state.readers.tell(ShardEvent(kind, shard: Int(shard), token: hold.lease.token, reason: reason))
         }
     }
 
@@ -180,29 +174,25 @@ final class OwnershipBoard: Sendable {
         state.withLock { $0.assigned = nil }
     }
 
-    func tell(_ event: ShardEvent) { state.withLock { $0.tell(event) } }
+    func tell(_ event: ShardEvent) { state.withLock { $0.readers.tell(event) } }
 
     func subscribe() -> AsyncStream<ShardEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: ShardEvent.self, bufferingPolicy: .bufferingNewest(1024))
         state.withLock { state in
-            guard !state.isOver else { return continuation.finish() }
-            state.next += 1
-            let id = state.next
-            state.subscribers[id] = continuation
-            for hold in state.holds.compactMap({ $0 }) where hold.isValid {
-                continuation.yield(ShardEvent(.owned, shard: Int(hold.shard), token: hold.lease.token))
-            }
+            let owned = state.holds.compactMap(\.self).filter(\.isValid)
+            defer { if state.isOver { state.readers.finish() } }
+            return state.readers.add(
+                beginningWith: owned.map { ShardEvent(.owned, shard: Int($0.shard), token: $0.lease.token) })
         }
-        return stream
     }
+
+    /// How many readers of the events there are, for tests.
+    var readerCount: Int { state.withLock { $0.readers.count } }
 
     func finish() {
         change { state in
             state.isOver = true
             state.releaseInterrupted(except: [])
-            for continuation in state.subscribers.values { continuation.finish() }
-            state.subscribers = [:]
+            state.readers.finish()
         }
     }
 }

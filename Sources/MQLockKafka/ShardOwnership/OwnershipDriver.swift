@@ -66,12 +66,12 @@ final class OwnershipDriver: @unchecked Sendable {
     /// Drains what is owned and leaves the group. From any thread.
     func leave() { send(.leave) }
 
-    /// Reads who owns a shard of another member's; see ``LastOwners``. From any thread.
-    func findOwner(of shard: Int32, _ answer: @escaping @Sendable (String?) -> Void) {
+    /// Reads who owns a shard of another member's, and tells ``LastOwners``. From any thread.
+    func findOwner(of shard: Int32) {
         let rebalance = board.lastOwners.rebalance
         worker.findOwner(of: shard) { [board, clock] claim in
             board.lastOwners.remember(shard, claim?.owner, rebalance, now: clock.now)
-            answer(claim?.owner)
+            board.lastOwners.answer(shard, claim?.owner)
         }
     }
 

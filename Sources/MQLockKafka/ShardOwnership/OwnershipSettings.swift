@@ -21,9 +21,15 @@ struct OwnershipSettings: Sendable {
         guard !configuration.topic.isEmpty, configuration.topic.utf8.count <= 200 else {
             throw LockError(.invalidConfiguration, "name the topic, in 1 to 200 bytes")
         }
+        guard configuration.drainTimeout >= .zero else {
+            throw LockError(.invalidConfiguration, "the drain time-out cannot be negative")
+        }
+        guard configuration.backoff.lowerBound > .zero else {
+            throw LockError(.invalidConfiguration, "the shortest back-off has to be longer than nothing")
+        }
         topic = configuration.topic
         // No longer than the broker can wait for an answer to a revocation.
-        timing = .init(session: session, drain: min(max(.zero, configuration.drainTimeout), session))
+        timing = .init(session: session, drain: min(configuration.drainTimeout, session))
         closeTimeout = max(.seconds(1), session / 2)
         claims = .init(
             connection: configuration.connection, topic: topic, group: "mqlock.v1/\(topic)",

@@ -10,7 +10,7 @@ public struct ShardEvent: Sendable, Equatable {
     public let fencingToken: FencingToken?
     /// Why, on everything but `owned` and `regained`.
     public let reason: LossReason?
-    /// What kind of error a warning is about; in words it is the reason's detail.
+    /// What kind of error a warning is about, if it is about one; in words it is the reason's detail.
     public let errorCode: LockError.Code?
 
     init(
@@ -38,7 +38,8 @@ public struct ShardEvent: Sendable, Equatable {
         public static let released = Self(value: .released)
         /// Lost without a hand-over: another member may have it already.
         public static let lost = Self(value: .lost)
-        /// Nothing can be owned until somebody looks at the reason's detail.
+        /// Somebody has to look at the reason's detail. With an ``ShardEvent/errorCode`` nothing can be owned before; without
+        /// one it hinders nothing: others on the network can read the password, or pose as the brokers.
         public static let warning = Self(value: .warning)
 
         /// The kind's name.

@@ -17,9 +17,9 @@ extension ShardOwnership {
         /// the lowest that brokers take by default) a dead member is replaced sooner.
         public var session: Duration
         /// How long the work on a shard may take to end when a rebalance asks for the shard; the rebalance of all members
-        /// waits for it. At most one session.
+        /// waits for it. From zero; more than one session counts as one.
         public var drainTimeout: Duration
-        /// Delays between a membership that failed and the next: the first one, and the longest; half is random.
+        /// Delays between a membership that failed and the next: the first one, above zero, and the longest; half is random.
         public var backoff: ClosedRange<Duration>
         /// How claims get into the topic; the same for all members. Transactional by default: choose
         /// ``ClaimMethod/acknowledged`` only for brokers that have no transactions, and read what is weaker then.

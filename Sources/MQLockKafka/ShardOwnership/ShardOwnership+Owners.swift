@@ -50,7 +50,7 @@ extension ShardOwnership {
         guard let driver else { return nil }
         return await withCheckedContinuation { continuation in
             let answer = FirstAnswer(continuation)
-            driver.findOwner(of: shard) { answer.give($0) }
+            if board.lastOwners.wait(for: shard, { answer.give($0) }) { driver.findOwner(of: shard) }
             DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds) { answer.give(nil) }
         }
     }

@@ -25,18 +25,17 @@ public final class ShardOwnership: Sendable {
     var topic: String { configuration.topic }
     var group: String { settings.claims.group }
     /// The membership of now.
-    var driver: OwnershipDriver? {
-        life.withLock { life in
-            if case .running(let driver) = life { driver } else { nil }
-        }
-    }
+    var driver: OwnershipDriver? { life.withLock { $0.isLeaving ? nil : $0.driver } }
 
-    private enum Life {
-        case idle
-        case running(OwnershipDriver?)
-        case over(LockError?)
+    private struct Life {
+        var hasRun = false
+        /// Asked to end, also before it began.
+        var isLeaving = false
+        var driver: OwnershipDriver?
+        /// Keeps memberships until there is to be none any more.
+        var keeping: Task<LockError?, Never>?
     }
-    private let life = Locked(Life.idle)
+    private let life = Locked(Life())
 
     /// Prepares; no I/O happens before ``run()``.
     /// - Throws: `LockError` with code `invalidConfiguration`.
@@ -60,30 +59,57 @@ public final class ShardOwnership: Sendable {
         board = OwnershipBoard(partitions: configuration.partitions)
     }
 
-    /// Is a member of the group until the calling task is cancelled: then claims nothing more, lets the work on its shards
-    /// end (``Configuration/drainTimeout``), and leaves. Memberships that fail are replaced by new ones.
+    /// Is a member of the group until the calling task is cancelled or ``shutdown()`` is called: then claims nothing more,
+    /// lets the work on its shards end (``Configuration/drainTimeout``), and leaves, within half a session more (a second at
+    /// least), also when no broker answers. Memberships that fail are replaced by new ones.
     /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
     ///   number of partitions; `accessRefused` when the first transaction is; `shutDown` when called twice.
     public func run() async throws(LockError) {
-        let isFirst = life.withLock { life in
-            guard case .idle = life else { return false }
-            life = .running(nil)
-            return true
-        }
-        guard isFirst else { throw LockError(.shutDown, "a shard ownership runs once; make a new one") }
-        let failure = await withTaskCancellationHandler {
-            await keepMembership()
-        } onCancel: {
-            let driver: OwnershipDriver? = life.withLock { life in
-                guard case .running(let driver) = life else { return nil }
-                life = .over(nil)
-                return driver
+        let keeping = life.withLock { life -> Task<LockError?, Never>? in
+            guard !life.hasRun else { return nil }
+            life.hasRun = true
+            life.keeping = Task {
+                warnOfExposure()
+                return await keepMembership()
             }
-            driver?.leave()
+            return life.keeping
         }
-        life.withLock { $0 = .over(failure) }
+        guard let keeping else { throw LockError(.shutDown, "a shard ownership runs once; make a new one") }
+        let failure = await withTaskCancellationHandler {
+            await keeping.value
+        } onCancel: {
+            leave()
+        }
+        life.withLock { ($0.isLeaving, $0.driver, $0.keeping) = (true, nil, nil) }
         board.finish()
         if let failure { throw failure }
+    }
+
+    /// Ends ``run()`` from anywhere, as the cancellation of its task does, and returns when it has ended; also when called
+    /// from work on a shard, which then is not waited for any longer than the drain takes. Called before ``run()``, that
+    /// ends at once. Not cut short by cancellation. Calling it again only waits.
+    public func shutdown() async {
+        leave()
+        // Streams of events end when the run does; this one in a task that nobody cancels.
+        await Task { for await _ in events {} }.value
+    }
+
+    private func leave() {
+        let (driver, keeping, hasRun) = life.withLock { life in
+            life.isLeaving = true
+            return (life.driver, life.keeping, life.hasRun)
+        }
+        driver?.leave()
+        // Between two memberships it sleeps.
+        keeping?.cancel()
+        if !hasRun { board.finish() }
+    }
+
+    /// Before anything is sent; it hinders nothing.
+    private func warnOfExposure() {
+        guard let exposure = connection.exposure else { return }
+        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, exposure)))
+        board.renewals.tell(LockEvent(.warning, at: clock.now, owner: owner, detail: exposure))
     }
 
     private func keepMembership() async -> LockError? {
@@ -96,8 +122,8 @@ public final class ShardOwnership: Sendable {
                 return error
             }
             let mayRun = life.withLock { life in
-                guard case .running = life else { return false }
-                life = .running(driver)
+                guard !life.isLeaving else { return false }
+                life.driver = driver
                 return true
             }
             guard mayRun else { return nil }

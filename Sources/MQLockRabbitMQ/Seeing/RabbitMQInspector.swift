@@ -61,11 +61,12 @@ public final class RabbitMQInspector: LockInspector {
     /// What the URI says, for the broker's other interfaces.
     package struct Credentials: Sendable {
         package let user: String
-        package let password: String
+        package var password: String { hiddenPassword.value }
         package let vhost: String
+        private let hiddenPassword: Hidden<String>
 
         package init(user: String, password: String, vhost: String) {
-            (self.user, self.password, self.vhost) = (user, password, vhost)
+            (self.user, hiddenPassword, self.vhost) = (user, Hidden(password), vhost)
         }
     }
 

@@ -75,7 +75,8 @@ extension LockConformance {
                         throw Unmet("withLock ended with \(result)")
                     }
                 }
-                try bench.require(meeting.isComplete, "somebody heard of the loss only after another had stopped to block")
+                try bench.require(
+                    meeting.isComplete, "somebody heard of the loss only after another had stopped to block")
             }
         ]
     }

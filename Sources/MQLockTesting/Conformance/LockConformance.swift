@@ -74,7 +74,8 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
     }
 
     private var checks: [Check] {
-        exclusionChecks + tokenChecks + lossChecks + blockingChecks + proofChecks + cancellationChecks + survivalChecks + releaseChecks
+        exclusionChecks + tokenChecks + lossChecks + blockingChecks + proofChecks + cancellationChecks + survivalChecks
+            + releaseChecks
             + ambiguityChecks + arbitrationChecks + pollingChecks + boundChecks + kindChecks
     }
 }

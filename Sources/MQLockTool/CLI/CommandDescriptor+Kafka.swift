@@ -16,7 +16,7 @@ extension CommandDescriptor {
               interrupted            given back in a rebalance; regained or released follows
               released               given back in good order, for good
               lost                   lost without a hand-over: another member may have it already
-              warning                nothing can be owned until somebody looks at it
+              warning                somebody has to look at it: nothing can be owned before, or the network is not safe
               left, failed           the last line
 
             INT, TERM, HUP and QUIT: claims nothing more, drains, leaves the group and exits with 0; so does a closed
@@ -39,6 +39,7 @@ extension CommandDescriptor {
           drain=DUR              how long work on a shard may take to end (2s)
           partitions=N           as --partitions
           tls=true, cacertfile, certfile, keyfile
+          insecure=true          with tls: the broker's certificate and name are not verified; for tests
           auth_mechanism         of kafka://user:password@…: plain, scram-sha-256, scram-sha-512 (default)
           any.other              a property of librdkafka that has a dot in its name
         """

@@ -145,6 +145,9 @@ struct KafkaURI: Equatable, Sendable {
             case "tls":
                 guard ["true", "false"].contains(value) else { throw Self.failure("tls can be true or false") }
                 wantsTLS = value == "true"
+            case "insecure":
+                guard ["true", "false"].contains(value) else { throw Self.failure("insecure can be true or false") }
+                tls.insecure = value == "true"
             case "cacertfile": (tls.authorities, hasFiles) = (try Self.file(value, key), true)
             case "certfile": (tls.certificate, hasFiles) = (try Self.file(value, key), true)
             case "keyfile": (tls.key, hasFiles) = (try Self.file(value, key), true)
@@ -162,6 +165,9 @@ struct KafkaURI: Equatable, Sendable {
         guard !hasFiles || wantsTLS != false else {
             throw Self.failure("certificates and tls=false exclude each other")
         }
+        guard !tls.insecure || hasFiles || wantsTLS == true else {
+            throw Self.failure("insecure=true makes sense with tls=true only")
+        }
         guard (tls.certificate == nil) == (tls.key == nil) else {
             throw Self.failure("certfile and keyfile belong together; they may name the same file")
         }
@@ -169,7 +175,7 @@ struct KafkaURI: Equatable, Sendable {
     }
 
     private static let options = [
-        "session", "drain", "partitions", "tls", "cacertfile", "certfile", "keyfile", "auth_mechanism",
+        "session", "drain", "partitions", "tls", "insecure", "cacertfile", "certfile", "keyfile", "auth_mechanism",
     ]
 
     private static func unknown(_ key: String) -> CommandFailure {

@@ -23,6 +23,7 @@ struct KafkaDoctor: Sendable {
             return tell(.wrong("settings", failure?.message ?? "\(error)", failure?.status ?? ExitStatus.internalError))
         }
         tell(.good("cluster", "answers at \(uri.connection.brokers.joined(separator: ","))"))
+        if let exposure = uri.connection.exposure { tell(.advice("network", exposure)) }
         guard let count else {
             let number = uri.partitions.map(String.init) ?? "N"
             return tell(

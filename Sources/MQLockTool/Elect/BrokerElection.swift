@@ -6,6 +6,8 @@ import MQLockRabbitMQ
 struct BrokerElection: Sendable {
     let election: any Election
     let shutDown: @Sendable () async -> Void
+    /// What the connection exposes to others on the network, where no observer is told.
+    var exposure: String?
 
     /// - Parameter observer: hears how the session fares, where there is one.
     static func make(
@@ -40,7 +42,9 @@ struct BrokerElection: Sendable {
         if let drain = uri.drain { configuration.drainTimeout = drain }
         if let owner = options.owner { configuration.owner = owner }
         do throws(LockError) {
-            return Self(election: try KafkaElection(options.name, configuration)) {}
+            return Self(
+                election: try KafkaElection(options.name, configuration), shutDown: {},
+                exposure: uri.connection.exposure)
         } catch {
             throw CommandFailure(status: ExitStatus.of(error), message: error.message, helpTopic: "elect")
         }

@@ -22,10 +22,14 @@ enum ElectCommand {
         let broker = try options.run.broker.resolveAny(environment: RunCommand.variable)
         let path = try CommandLookup.resolve(options.run.command[0], searchPath: RunCommand.variable("PATH"))
         let sessionReporter = Locked<RunReporter?>(nil)
+        let tellsOfSession = options.run.json || options.run.verbose
         let made = try BrokerElection.make(
-            options.run, broker, observer: options.run.json || options.run.verbose ? Relay(to: sessionReporter) : nil)
+            options.run, broker, observer: tellsOfSession ? Relay(to: sessionReporter) : nil)
         let reporter = RunReporter(options.run, owner: made.election.owner, output: output)
         sessionReporter.withLock { $0 = reporter }
+        if tellsOfSession, let exposure = made.exposure {
+            reporter.observed(LockEvent(.warning, at: .now, owner: made.election.owner, detail: exposure))
+        }
 
         let term = Locked<AsyncStream<RunMachine.Event>.Continuation?>(nil)
         let words = RunCommand.rawWords(options.run.command.count)

@@ -226,7 +226,9 @@ struct OwnershipWorld {
             if !owned.insert(shard).inserted { fail("owned twice") }
             granting[shard] = claim.number
         case .renumber(let shard, let claim):
-            if !owned.contains(shard) || unansweredRevocations > 0 { fail("renumbers what is not owned, or not for long") }
+            if !owned.contains(shard) || unansweredRevocations > 0 {
+                fail("renumbers what is not owned, or not for long")
+            }
             if !hasClaimed(shard, { $0 == claim }) { fail("renumbered by no claim of now") }
             if claim.number <= granting[shard] ?? 0 { fail("numbers are used again") }
             granting[shard] = claim.number

@@ -42,6 +42,14 @@ import Testing
         #expect(holds.map(\.workCount) == [0, 0])
     }
 
+    @Test func readersThatHaveGoneLeaveNothingBehind() async {
+        let kept = ownership.events
+        for _ in 0..<1000 { _ = ownership.events }
+        #expect(ownership.board.readerCount <= 2)
+        var first = kept.makeAsyncIterator()
+        #expect(await first.next()?.kind == .owned)
+    }
+
     /// A recall that was never made is forgotten with its lease.
     @Test func whoeverIsToBeNotifiedIsForgottenWithTheLease() throws {
         let calls = Atomic(0)
