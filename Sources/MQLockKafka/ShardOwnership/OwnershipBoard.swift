@@ -108,7 +108,7 @@ final class OwnershipBoard: Sendable {
             }
             if let deadline {
                 group.addTask {
-                    try? await Task.sleep(until: deadline, clock: .continuous)
+                    try? await SystemLockClock().sleep(until: deadline)
                     return false
                 }
             }

@@ -19,6 +19,7 @@ import Testing
         configuration.uri = "amqps://user:hu%73h@broker.example?x=hush"
         #expect(configuration.uri == "amqps://user:hu%73h@broker.example?x=hush")
         #expect(!shown(configuration).contains("hush") && !shown(configuration).contains("hu%73h"))
+        configuration.uri = "amqp://user:hu%73h@broker.example"
         let locks = try RabbitMQLocks(configuration)
         let inspector = try RabbitMQInspector(configuration)
         for value in [locks, inspector, inspector.credentials] as [Any] {
