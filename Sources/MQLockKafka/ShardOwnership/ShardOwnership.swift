@@ -128,7 +128,9 @@ public final class ShardOwnership: Sendable {
             }
             guard mayRun else { return nil }
             let start = clock.now
-            switch await driver.run() {
+            let end = await driver.run()
+            life.withLock { $0.driver = nil }
+            switch end {
             case .left: return nil
             case .refused(let text): return driver.refusal ?? LockError(.incompatible, text)
             case .failed: break

@@ -57,15 +57,12 @@ extension LiveKafkaTests {
         func itEndsTheSleepBetweenTwoMemberships() async throws {
             let own = try OwnKafka()
             let topic = try own.broker.makeTopic(partitions: 1)
-            let name = "sleeping-\(UInt64.random(in: 0 ... .max))"
             let member = try Member(own.broker, topic, partitions: 1) {
                 $0.backoff = .seconds(3600) ... .seconds(3600)
-                $0.connection.clientID = name
             }
             try await eventually("the shard") { member.owns(1) }
             try own.broker.fault("broker", "all", "down")
-            // Its client goes with the membership.
-            try await eventually("the end of the membership") { ClientHandle.count(named: name) == 0 }
+            try await eventually("the end of the membership") { member.ownership.driver == nil }
             await member.ownership.shutdown()
             #expect(await member.end() == nil)
         }
