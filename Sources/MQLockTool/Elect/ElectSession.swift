@@ -113,7 +113,7 @@ struct ElectSession: Sendable {
         term.withLock { $0 = nil }
         desk.withLock { $0.end() }
         link.close()
-        command.note(ending)
+        command.note(ending, hasSurvivors: machine.hasSurvivors)
 
         let status = machine.exitStatus(ending, lostAt: record.lostAt)
         if status == ExitStatus.survived { return status }

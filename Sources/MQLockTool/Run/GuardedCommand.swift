@@ -31,7 +31,7 @@ struct GuardedCommand: Sendable {
         return .guardLost
     }
 
-    func note(_ ending: RunMachine.Ending) {
+    func note(_ ending: RunMachine.Ending, hasSurvivors: Bool) {
         switch ending {
         case .ended(let status, _, _): reporter.exited(WaitStatus(status))
         case .notExecuted(let code):
@@ -39,6 +39,7 @@ struct GuardedCommand: Sendable {
             reporter.failed(failure.message, status: failure.status)
         case .survived: reporter.failed("the command goes on without the lock", status: ExitStatus.survived)
         case .expired: reporter.failed("the lock was lost before the command started", status: ExitStatus.lost)
+        case .guardLost where hasSurvivors: reporter.failed("the guard has gone", status: ExitStatus.survived)
         case .guardLost:
             reporter.failed("the guard has gone; the command was killed", status: ExitStatus.internalError)
         }

@@ -66,7 +66,8 @@ struct OwnProcess {
         #else
         var number: Int32 = 0
         guard sigwait(&set, &number) == 0 else { return nil }
-        return (number, isatty(0) == 1)
+        // Who has sent it is not known: what terminals send is taken for theirs where there is one.
+        return (number, number != SIGHUP && isatty(0) == 1)
         #endif
     }
 }

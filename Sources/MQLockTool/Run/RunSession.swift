@@ -82,7 +82,7 @@ struct RunSession: Sendable {
         let ending = link.start(record) ? await command.follow(&machine) : .expired
         desk.withLock { $0.end() }
         link.end()
-        command.note(ending)
+        command.note(ending, hasSurvivors: machine.hasSurvivors)
 
         hurry(machine.exitStatus(ending, lostAt: record.lostAt))
         do throws(LockError) {
