@@ -14,7 +14,7 @@ struct GuardMachine {
         /// The command has ended, others of its tree have not. To `killed`, `over`.
         case sweeping(GuardReport.Cause, killAt: Int64, deadline: Int64)
         /// SIGKILL is sent, and sent again, until nobody is left or the proof has run out. To `over`.
-        case killed(GuardReport.Cause, giveUpAt: Int64)
+        case killed(GuardReport.Cause, since: Int64, giveUpAt: Int64)
         case over
     }
 
@@ -58,6 +58,8 @@ struct GuardMachine {
 
     /// How often a tree that is dying is looked at: not everyone in it is our child, nothing tells of their end.
     static let sweepInterval: Int64 = 10_000_000
+    /// And one that does not die, maybe for as long as the lock is held.
+    static let slowInterval: Int64 = 100_000_000
     /// How long after SIGKILL the kernel may take to end a process before we say that it has not.
     static let patience: Int64 = 1_000_000_000
 
@@ -70,7 +72,8 @@ struct GuardMachine {
         case .running(let deadline, _): deadline
         case .losing(_, let killAt, _): killAt
         case .sweeping(_, let killAt, _): min(killAt, now + Self.sweepInterval)
-        case .killed(_, let giveUpAt): min(giveUpAt, now + Self.sweepInterval)
+        case .killed(_, let since, let giveUpAt):
+            min(giveUpAt, now + (now - since < Self.patience ? Self.sweepInterval : Self.slowInterval))
         }
     }
 
@@ -88,7 +91,7 @@ struct GuardMachine {
         case .running(let deadline, let ending): running(event, deadline, ending, now)
         case .losing(let signal, let killAt, let deadline): losing(event, signal, killAt, deadline, now)
         case .sweeping(let cause, let killAt, let deadline): sweeping(event, cause, killAt, deadline, now)
-        case .killed(let cause, let giveUpAt): killed(event, cause, giveUpAt, now)
+        case .killed(let cause, let since, let giveUpAt): killed(event, cause, since, giveUpAt, now)
         case .over: []
         }
     }
@@ -172,14 +175,14 @@ struct GuardMachine {
     }
 
     private mutating func killed(
-        _ event: Event, _ cause: GuardReport.Cause, _ giveUpAt: Int64, _ now: Int64
+        _ event: Event, _ cause: GuardReport.Cause, _ since: Int64, _ giveUpAt: Int64, _ now: Int64
     ) -> [Action] {
         switch event {
         case .childEnded(let status): return [.report(.ended(status: status, at: now, cause: cause))]
         case .treeEmpty: return end()
         case .message(.deadline(let instant)) where cause == .own:
             // The lock is still held: better for longer than beside somebody who cannot be ended.
-            state = .killed(cause, giveUpAt: max(giveUpAt, instant))
+            state = .killed(cause, since: since, giveUpAt: max(giveUpAt, instant))
             return []
         case .tick: return now >= giveUpAt ? [.reportSurvivors] + end(isComplete: false) : [.kill]
         default: return []
@@ -197,7 +200,7 @@ struct GuardMachine {
     }
 
     private mutating func kill(_ cause: GuardReport.Cause, _ deadline: Int64, _ now: Int64) -> [Action] {
-        state = .killed(cause, giveUpAt: max(deadline, now + Self.patience))
+        state = .killed(cause, since: now, giveUpAt: max(deadline, now + Self.patience))
         return [.kill, .report(.killing)]
     }
 

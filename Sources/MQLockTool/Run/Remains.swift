@@ -35,7 +35,8 @@ struct Remains: Sendable {
             // What has been killed and is still there in a group may be dead: a container without an init collects none.
             let limit = ownsTree || isRefused ? max(patienceEnds, until()) : patienceEnds
             guard BootClock.now < limit else { return ownsTree || isRefused ? left : [] }
-            try? await Task.sleep(for: .milliseconds(10))
+            let interval = BootClock.now < patienceEnds ? GuardMachine.sweepInterval : GuardMachine.slowInterval
+            try? await Task.sleep(for: .nanoseconds(interval))
         }
     }
 

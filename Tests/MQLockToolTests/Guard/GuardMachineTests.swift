@@ -108,7 +108,7 @@ struct GuardMachineTests {
                     state: .running(deadline: 3000, ending: nil)),
                 Step(
                     event: .message(.deadline(3000)), at: 3000, actions: Self.killing,
-                    state: .killed(.deadline, giveUpAt: 3000 + Machine.patience)),
+                    state: .killed(.deadline, since: 3000, giveUpAt: 3000 + Machine.patience)),
                 Step(event: .message(.signal(10)), actions: [.signal(10)], state: unchanged),
                 Step(
                     event: .message(.ending(signal: 2, grace: 5)), actions: [],
@@ -122,15 +122,17 @@ struct GuardMachineTests {
                     state: .losing(signal: 15, killAt: 2000, deadline: 2000)),
                 Step(
                     event: .message(.lose(signal: 15, killAt: 1000)), actions: [.signal(15)] + Self.killing,
-                    state: .killed(.lost, giveUpAt: Self.giveUp)),
-                Step(event: .pipeClosed, actions: Self.killing, state: .killed(.orphaned, giveUpAt: Self.giveUp)),
+                    state: .killed(.lost, since: Self.now, giveUpAt: Self.giveUp)),
+                Step(
+                    event: .pipeClosed, actions: Self.killing,
+                    state: .killed(.orphaned, since: Self.now, giveUpAt: Self.giveUp)),
                 Step(event: .spawnFailed(errno: 2), actions: [.report(.failed(errno: 2)), .exit], state: .over),
                 Step(event: .childEnded(status: 256), actions: [Self.report(256, 1000, .own)] + Self.end, state: .over),
                 Step(event: .childStopped(signal: 21), actions: [.report(.stopped(signal: 21))], state: unchanged),
                 Step(event: .tick, at: 1999, actions: [], state: unchanged),
                 Step(
                     event: .tick, at: 2000, actions: Self.killing,
-                    state: .killed(.deadline, giveUpAt: 2000 + Machine.patience)),
+                    state: .killed(.deadline, since: 2000, giveUpAt: 2000 + Machine.patience)),
             ])
         checkIgnored(Self.running(), [.message(.start(fence: "8", deadline: 9000)), .treeEmpty])
     }
@@ -153,7 +155,7 @@ struct GuardMachineTests {
             [
                 Step(
                     event: .childEnded(status: 0), actions: [ended] + Self.killing,
-                    state: .killed(.own, giveUpAt: Self.giveUp))
+                    state: .killed(.own, since: Self.now, giveUpAt: Self.giveUp))
             ])
         // It goes on with a longer proof, too.
         var renewed = Self.ending()
@@ -168,14 +170,16 @@ struct GuardMachineTests {
                 Step(
                     event: .message(.signal(2)), actions: [.signal(2)],
                     state: .losing(signal: 15, killAt: 1500, deadline: 2000)),
-                Step(event: .pipeClosed, actions: Self.killing, state: .killed(.orphaned, giveUpAt: Self.giveUp)),
+                Step(
+                    event: .pipeClosed, actions: Self.killing,
+                    state: .killed(.orphaned, since: Self.now, giveUpAt: Self.giveUp)),
                 Step(
                     event: .childEnded(status: 15),
                     actions: [Self.report(15, 1000, .lost), .signalOthers(15), .signalOthers(18)],
                     state: .sweeping(.lost, killAt: 1500, deadline: 2000)),
                 Step(
                     event: .tick, at: 1500, actions: Self.killing,
-                    state: .killed(.lost, giveUpAt: 1500 + Machine.patience)),
+                    state: .killed(.lost, since: 1500, giveUpAt: 1500 + Machine.patience)),
             ])
         checkIgnored(
             Self.losing(),
@@ -191,7 +195,9 @@ struct GuardMachineTests {
             Self.sweeping(),
             [
                 Step(event: .treeEmpty, actions: Self.end, state: .over),
-                Step(event: .pipeClosed, actions: Self.killing, state: .killed(.lost, giveUpAt: Self.giveUp)),
+                Step(
+                    event: .pipeClosed, actions: Self.killing,
+                    state: .killed(.lost, since: Self.now, giveUpAt: Self.giveUp)),
                 Step(
                     event: .message(.signal(2)), actions: [.signal(2), .signalOthers(2)],
                     state: .sweeping(.lost, killAt: 1500, deadline: 2000)),
@@ -203,7 +209,7 @@ struct GuardMachineTests {
                     state: .sweeping(.lost, killAt: 1500, deadline: 2000)),
                 Step(
                     event: .tick, at: 1500, actions: Self.killing,
-                    state: .killed(.lost, giveUpAt: 1500 + Machine.patience)),
+                    state: .killed(.lost, since: 1500, giveUpAt: 1500 + Machine.patience)),
             ])
         checkIgnored(
             Self.sweeping(),
@@ -216,7 +222,7 @@ struct GuardMachineTests {
 
     @Test("killed: again and again until nobody is left, or the proof is over")
     func killed() {
-        let dead = Machine.State.killed(.orphaned, giveUpAt: Self.giveUp)
+        let dead = Machine.State.killed(.orphaned, since: Self.now, giveUpAt: Self.giveUp)
         check(
             Self.killed(),
             [
@@ -237,12 +243,12 @@ struct GuardMachineTests {
         // The proof may be longer than the kernel's time.
         var long = Self.running(deadline: .max)
         #expect(long.handle(.pipeClosed, now: Self.now) == Self.killing)
-        #expect(long.state == .killed(.orphaned, giveUpAt: .max))
+        #expect(long.state == .killed(.orphaned, since: Self.now, giveUpAt: .max))
         // A lock that is still held is held as long as somebody is left.
         var held = Self.ending(grace: 0)
         _ = held.handle(.childEnded(status: 0), now: Self.now)
         #expect(held.handle(.message(.deadline(.max)), now: Self.now) == [])
-        #expect(held.state == .killed(.own, giveUpAt: .max))
+        #expect(held.state == .killed(.own, since: Self.now, giveUpAt: .max))
     }
 
     @Test("nothing is done after the end")
@@ -263,9 +269,17 @@ struct GuardMachineTests {
         #expect(Self.losing().wakeAt(now: 0) == 1500)
         #expect(Self.sweeping().wakeAt(now: 0) == 1500)
         #expect(Self.sweeping().wakeAt(now: -Machine.sweepInterval) == 0)
-        #expect(Self.killed().wakeAt(now: 0) == Machine.sweepInterval)
+        #expect(Self.killed().wakeAt(now: Self.now) == Self.now + Machine.sweepInterval)
+        #expect(held().wakeAt(now: Self.giveUp) == Self.giveUp + Machine.slowInterval)
         #expect(Self.killed().wakeAt(now: Self.giveUp) == Self.giveUp)
         #expect(Self.over().wakeAt(now: 0) == nil)
+    }
+
+    /// Killed under a proof that goes on for ever.
+    private func held() -> Machine {
+        var machine = Self.running(deadline: .max)
+        #expect(machine.handle(.pipeClosed, now: Self.now) == Self.killing)
+        return machine
     }
 
     @Test("messages and reports survive the pipe, in any pieces; anything else is refused")
