@@ -24,6 +24,7 @@ let package = Package(
         .systemLibrary(
             name: "CRdKafka", pkgConfig: "rdkafka",
             providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
+        .systemLibrary(name: "CMQLockProcess"),
 
         .target(name: "LineReader", swiftSettings: settings),
         .target(name: "MQLock", swiftSettings: settings),
@@ -32,7 +33,7 @@ let package = Package(
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool",
-            dependencies: ["LineReader", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
+            dependencies: ["CMQLockProcess", "LineReader", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
             swiftSettings: settings),
 
         .executableTarget(

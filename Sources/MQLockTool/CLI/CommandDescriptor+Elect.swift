@@ -7,8 +7,8 @@ extension CommandDescriptor {
             that campaign, one at a time. To the broker it is the lock NAME, so mqlock show, observe and break see leaders
             and candidates, too.
 
-            When the leadership is lost, COMMAND's whole group is ended as by mqlock run (a guard process does it when
-            mqlock itself is killed or stopped), and mqlock campaigns again; after leaderships that end soon it waits
+            When the leadership is lost, COMMAND is ended with all that it has started, as by mqlock run (a guard process does
+            it when mqlock itself is killed or stopped), and mqlock campaigns again; after leaderships that end soon it waits
             first, 100 ms to 30 s. When COMMAND ends by itself, mqlock resigns and exits with its status; with --restart
             that is so with status 0 only.
 
@@ -22,11 +22,11 @@ extension CommandDescriptor {
             COMMAND is ended (2 s at most: drain=DUR) and started again.
 
             --json writes objects with "event": campaigning, elected, started, lost, exited, ended, resting, refused, failed,
-            and of the session those of mqlock run; with "name", "owner" and, as they apply, "fence" (as text), "held",
+            and the others of mqlock run; with "name", "owner" and, as they apply, "fence" (as text), "held",
             "delay" (seconds), "pid", "status", "signal", "reason", "message".
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, or ended the campaign, and
-              64, 70, 77, 78, 126, 127   as of mqlock run
+              64, 70, 71, 77, 78, 126, 127   as of mqlock run
               69   no session with the broker came up in 30 s (RabbitMQ)
             """)
 }

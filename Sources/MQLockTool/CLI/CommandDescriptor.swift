@@ -50,16 +50,20 @@ extension CommandDescriptor {
             Waits for the lock NAME (1 to 200 bytes), runs COMMAND, releases. No shell is involved unless you name one.
             DUR is \(DurationText.accepted).
 
-            COMMAND gets a process group of its own and every INT, TERM, HUP, QUIT, USR1, USR2 and CONT that mqlock is
-            sent; before it runs, the first four end the wait. In its environment:
+            COMMAND gets a process group of its own and every signal that mqlock is sent, as far as it can be passed on;
+            before it runs, INT, TERM, HUP, QUIT and those of timers end the wait. In its environment:
               MQLOCK_NAME, MQLOCK_OWNER   the lock and who holds it
               MQLOCK_FENCE                the fencing token: larger than that of every earlier holder
               MQLOCK_MODE                 exclusive
-            When the lock is lost, COMMAND's whole group is ended. A second process, the guard, kills it also when
-            mqlock itself is killed or stopped. When COMMAND ends normally, what it left in the background is let be.
+            When the lock is lost, COMMAND is ended with everything that it has started; on Linux also with what has left its
+            process group, elsewhere with that group. A second process, the guard, sees to it also when mqlock itself is
+            killed or stopped. When COMMAND ends after INT, TERM, HUP or QUIT, what it leaves behind is ended before the
+            lock is released; when it ends by itself, that is let be. Who has become another user cannot be ended by a guard
+            that is not root. A unit of systemd needs KillMode=mixed, so that COMMAND is not sent TERM twice.
 
-            --json writes objects with "event": waiting, granted, started, lost, exited, released, failed, and of the session
-            connected, warning, disconnected, suspect, stranger;
+            --json writes objects with "event": waiting, granted, started, stopped, undelivered (a signal), lost, survivor (a
+            process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
+            suspect, stranger;
             with "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
             "signal", "reason", "message". COMMAND's own output is not touched.
 
@@ -68,6 +72,7 @@ extension CommandDescriptor {
               64   bad usage, name or duration
               69   no session with the broker came up (without -w or -n: in 30 s)
               70   internal error
+              71   COMMAND, or what it has started, could not be ended in time and goes on without the lock
               77   the broker, or a file's permissions, refused us
               78   an incompatible object of that name on the broker
               123  the lock was lost while COMMAND ran; its own status does not count then

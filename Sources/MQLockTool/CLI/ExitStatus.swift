@@ -19,6 +19,8 @@ enum ExitStatus {
     /// No session with the broker ever came up.
     static let unavailable: Int32 = 69
     static let internalError: Int32 = 70
+    /// Processes of the command's could not be ended, and go on without the lock (EX_OSERR).
+    static let survived: Int32 = 71
     /// A file that we keep cannot be read, written or trusted.
     static let storage: Int32 = 74
     /// Credentials or permissions refused.

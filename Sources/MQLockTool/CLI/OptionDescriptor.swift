@@ -77,8 +77,8 @@ extension OptionDescriptor {
                 + "lock is ours"),
         Self(
             key: .foreground, long: "foreground",
-            summary: "keep the command in our process group, for commands that use the terminal; only the command "
-                + "itself is then signalled, not its children"),
+            summary: "keep the command in our process group, for commands that use the terminal; signals are then "
+                + "passed on to the command alone, not to its children"),
         Self(
             key: .owner, long: "owner", value: .text("TEXT"),
             summary: "who we are, shown to others (default host/pid)"),

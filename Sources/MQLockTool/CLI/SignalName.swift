@@ -8,12 +8,23 @@ import Darwin
 
 /// Signals by the names that `kill -l` shows.
 enum SignalName {
-    static let all: [(name: String, number: Int32)] = [
-        ("HUP", SIGHUP), ("INT", SIGINT), ("QUIT", SIGQUIT), ("ABRT", SIGABRT), ("KILL", SIGKILL), ("USR1", SIGUSR1),
-        ("USR2", SIGUSR2), ("ALRM", SIGALRM), ("TERM", SIGTERM), ("CONT", SIGCONT), ("STOP", SIGSTOP),
-        ("TSTP", SIGTSTP), ("WINCH", SIGWINCH), ("PIPE", SIGPIPE), ("SEGV", SIGSEGV), ("BUS", SIGBUS), ("FPE", SIGFPE),
-        ("ILL", SIGILL), ("TRAP", SIGTRAP), ("XCPU", SIGXCPU), ("XFSZ", SIGXFSZ),
-    ]
+    static let all: [(name: String, number: Int32)] =
+        [
+            ("HUP", SIGHUP), ("INT", SIGINT), ("QUIT", SIGQUIT), ("ABRT", SIGABRT), ("KILL", SIGKILL),
+            ("USR1", SIGUSR1),
+            ("USR2", SIGUSR2), ("ALRM", SIGALRM), ("TERM", SIGTERM), ("CONT", SIGCONT), ("STOP", SIGSTOP),
+            ("TSTP", SIGTSTP), ("WINCH", SIGWINCH), ("PIPE", SIGPIPE), ("SEGV", SIGSEGV), ("BUS", SIGBUS),
+            ("FPE", SIGFPE),
+            ("ILL", SIGILL), ("TRAP", SIGTRAP), ("XCPU", SIGXCPU), ("XFSZ", SIGXFSZ), ("TTIN", SIGTTIN),
+            ("TTOU", SIGTTOU),
+            ("VTALRM", SIGVTALRM), ("PROF", SIGPROF), ("IO", SIGIO), ("URG", SIGURG),
+        ] + ofPlatform
+
+    #if os(Linux)
+    private static let ofPlatform = [("PWR", SIGPWR)]
+    #else
+    private static let ofPlatform: [(String, Int32)] = []
+    #endif
 
     /// Reads `TERM`, `SIGTERM`, `term` or a number of 1 to 64.
     static func parse(_ text: String) -> Int32? {

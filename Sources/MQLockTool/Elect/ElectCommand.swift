@@ -11,12 +11,7 @@ import MQLock
 /// `mqlock elect`: puts the pieces together and lends the main thread to the signals.
 enum ElectCommand {
     static func run(_ options: ElectOptions, _ output: Output) throws(CommandFailure) -> Never {
-        // First of all, as in `run`: every thread that starts later inherits the mask.
-        let ignored = Signals.ignoredNow().subtracting([SIGCHLD])
-        let heard = Signals.forwarded.filter { !ignored.contains($0) }
-        var mask = Signals.set(heard)
-        pthread_sigmask(SIG_BLOCK, &mask, nil)
-        signal(SIGPIPE, SIG_IGN)
+        let own = OwnProcess()
         RunCommand.fillStandardDescriptors()
 
         let broker = try options.run.broker.resolveAny(environment: RunCommand.variable)
@@ -35,22 +30,23 @@ enum ElectCommand {
         let words = RunCommand.rawWords(options.run.command.count)
         let environment = RunCommand.environment(options.run, made.election.owner, mode: "leader")
         let start = StartGuard(
-            path: path, words: words, environment: environment, options: options.run, ignored: ignored)
+            path: path, words: words, environment: environment, options: options.run, ignored: own.ignored)
         var desk = SignalDesk()
         desk.quitsWhenOver = true
         let lockedDesk = Locked(desk)
         let session = ElectSession(
             options: options, election: made.election,
             start: { (onEvent) throws(CommandFailure) in try start(onEvent) }, term: term, desk: lockedDesk,
-            reporter: reporter, shutDown: made.shutDown, leave: { exit($0) })
+            reporter: reporter, remains: own.remains, shutDown: made.shutDown, leave: { exit($0) })
         let task = Task.detached { exit(await session.run()) }
-        RunCommand.listen(heard, foreground: options.run.foreground, lockedDesk) { action in
+        own.listen(foreground: options.run.foreground, lockedDesk) { action, isFromTerminal in
             switch action {
-            case .none: break
+            case .none, .stop: break
             case .cancel: task.cancel()
             // The guard sees our pipe close.
             case .quit(let number): exit(ExitStatus.ended(bySignal: number))
-            case .forward(let number): term.withLock { $0 }?.yield(.signal(number))
+            case .forward(let number):
+                term.withLock { $0 }?.yield(isFromTerminal ? .terminalSignal(number) : .signal(number))
             }
         }
     }

@@ -10,6 +10,7 @@ struct ElectSession: Sendable {
     let term: Locked<AsyncStream<RunMachine.Event>.Continuation?>
     let desk: Locked<SignalDesk>
     let reporter: RunReporter
+    let remains: Remains
     let shutDown: @Sendable () async -> Void
     /// Ends the process when the orderly way takes too long.
     let leave: @Sendable (Int32) -> Void
@@ -96,13 +97,14 @@ struct ElectSession: Sendable {
         record.onLoss { reason in
             continuation.yield(.lost(reason: reason.description, killAt: killAt(link, leadership)))
         }
-        let command = GuardedCommand(options: options.run, link: link, events: events, reporter: reporter)
-        let following = Task { [lossSignal = options.run.lossSignal] in
-            var machine = RunMachine(lossSignal: lossSignal)
+        let command = GuardedCommand(
+            options: options.run, link: link, events: events, reporter: reporter, remains: remains)
+        let following = Task { [options = options.run] in
+            var machine = RunMachine(lossSignal: options.lossSignal, killAfter: options.killAfter)
             let ending = link.start(record) ? await command.follow(&machine) : .expired
-            return (ending, machine.isLost)
+            return (ending, machine)
         }
-        let (ending, isLost) = await withTaskCancellationHandler {
+        let (ending, machine) = await withTaskCancellationHandler {
             await following.value
         } onCancel: {
             let reason = leadership.end?.reason?.description ?? "the leadership has ended"
@@ -111,9 +113,10 @@ struct ElectSession: Sendable {
         term.withLock { $0 = nil }
         desk.withLock { $0.end() }
         link.close()
-        command.note(ending)
+        command.note(ending, hasSurvivors: machine.hasSurvivors)
 
-        let status = ending.exitStatus(isLost: isLost, lostAt: record.lostAt)
+        let status = machine.exitStatus(ending, lostAt: record.lostAt)
+        if status == ExitStatus.survived { return status }
         if desk.withLock({ $0.passedOn }) != nil {
             // It has been told to end, however it did.
             if status == ExitStatus.lost { return nil }
@@ -123,7 +126,7 @@ struct ElectSession: Sendable {
         switch ending {
         case .ended where status == ExitStatus.lost, .expired: break
         case .ended where mayRestart: break
-        case .ended, .notExecuted, .guardLost: return status
+        case .ended, .notExecuted, .survived, .guardLost: return status
         }
         guard desk.withLock({ $0.waitAgain() }) else { return nil }
         throw CampaignAgain(

@@ -59,7 +59,7 @@ enum FenceCommand {
             FenceOptions.Variable.fence: token.description, FenceOptions.Variable.name: name.string,
         ])
         restore()
-        execve(path, RunCommand.rawWords(options.command.count), environment)
+        Execution.become(path, RunCommand.rawWords(options.command.count), environment)
         let code = errno
         entry.close()
         throw CommandLookup.failure(options.command[0], errno: code)

@@ -1,4 +1,4 @@
-/// What `mqlock` tells its guard; one line each, far below what a pipe takes in one piece. Instants are
+/// What `mqlock` writes to its guard; one line each, far below what a pipe takes in one piece. Instants are
 /// ``BootClock`` nanoseconds.
 enum GuardMessage: Equatable {
     /// Granted: run the command, which is covered by the proof up to `deadline`.
@@ -7,6 +7,9 @@ enum GuardMessage: Equatable {
     case deadline(Int64)
     /// Pass a signal on.
     case signal(Int32)
+    /// Somebody wants an end, and has sent the command `signal`. When it has ended, what it leaves behind is ended too:
+    /// `signal` at once, SIGKILL after `grace` nanoseconds at the latest.
+    case ending(signal: Int32, grace: Int64)
     /// The lock is lost: `signal` now, SIGKILL at `killAt` at the latest.
     case lose(signal: Int32, killAt: Int64)
 
@@ -15,6 +18,7 @@ enum GuardMessage: Equatable {
         case .start(let fence, let deadline): "start \(fence) \(deadline)\n"
         case .deadline(let instant): "deadline \(instant)\n"
         case .signal(let signal): "signal \(signal)\n"
+        case .ending(let signal, let grace): "ending \(signal) \(grace)\n"
         case .lose(let signal, let killAt): "lose \(signal) \(killAt)\n"
         }
     }
@@ -31,6 +35,9 @@ enum GuardMessage: Equatable {
         case ("signal", 2):
             guard let signal = Int32(words[1]) else { return nil }
             self = .signal(signal)
+        case ("ending", 3):
+            guard let signal = Int32(words[1]), let grace = Int64(words[2]) else { return nil }
+            self = .ending(signal: signal, grace: grace)
         case ("lose", 3):
             guard let signal = Int32(words[1]), let killAt = Int64(words[2]) else { return nil }
             self = .lose(signal: signal, killAt: killAt)
@@ -39,7 +46,7 @@ enum GuardMessage: Equatable {
     }
 }
 
-/// What the guard tells `mqlock`.
+/// What the guard reports to `mqlock`.
 enum GuardReport: Equatable {
     /// Why the command is no more.
     enum Cause: String {
@@ -58,8 +65,20 @@ enum GuardReport: Equatable {
     case failed(errno: Int32)
     /// The proof had run out before the command was started; it never ran.
     case expired
-    /// - `status` is that of waitpid(2), `at` when the guard noticed.
+    /// - `status` is that of waitpid(2), `at` when the guard noticed. What the command has started may still be there.
     case ended(status: Int32, at: Int64, cause: Cause)
+    /// A signal has stopped the command, which holds the lock all the while.
+    case stopped(signal: Int32)
+    /// The command was not sent a signal: it is another user's by now.
+    case undelivered(signal: Int32, errno: Int32)
+    /// SIGKILL has been sent to all.
+    case killing
+    /// A process of the command's that goes on: SIGKILL is not permitted, or has not ended it (`errno` 0). 0 for one of
+    /// which not even the number is known.
+    case survivor(pid: Int32, errno: Int32)
+    /// The last of all. The command has ended and whatever had to end with it, or, not `isComplete`, the proof has run
+    /// out before the survivors have ended.
+    case done(isComplete: Bool)
 
     var line: String {
         switch self {
@@ -67,6 +86,11 @@ enum GuardReport: Equatable {
         case .failed(let code): "failed \(code)\n"
         case .expired: "expired\n"
         case .ended(let status, let at, let cause): "ended \(status) \(at) \(cause.rawValue)\n"
+        case .stopped(let signal): "stopped \(signal)\n"
+        case .undelivered(let signal, let code): "undelivered \(signal) \(code)\n"
+        case .killing: "killing\n"
+        case .survivor(let pid, let code): "survivor \(pid) \(code)\n"
+        case .done(let isComplete): "done \(isComplete)\n"
         }
     }
 
@@ -80,6 +104,19 @@ enum GuardReport: Equatable {
             guard let code = Int32(words[1]) else { return nil }
             self = .failed(errno: code)
         case ("expired", 1): self = .expired
+        case ("killing", 1): self = .killing
+        case ("done", 2):
+            guard let isComplete = Bool(words[1]) else { return nil }
+            self = .done(isComplete: isComplete)
+        case ("stopped", 2):
+            guard let signal = Int32(words[1]) else { return nil }
+            self = .stopped(signal: signal)
+        case ("undelivered", 3):
+            guard let signal = Int32(words[1]), let code = Int32(words[2]) else { return nil }
+            self = .undelivered(signal: signal, errno: code)
+        case ("survivor", 3):
+            guard let pid = Int32(words[1]), let code = Int32(words[2]) else { return nil }
+            self = .survivor(pid: pid, errno: code)
         case ("ended", 4):
             guard let status = Int32(words[1]), let at = Int64(words[2]), let cause = Cause(rawValue: words[3]) else {
                 return nil

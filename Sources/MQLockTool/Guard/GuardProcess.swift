@@ -6,14 +6,12 @@
 @preconcurrency import Darwin
 #endif
 
-/// The guard: a process of one thread that starts the command and kills it when `mqlock` is gone or no longer proves
-/// that it holds the lock.
+/// The guard: a process of one thread that starts the command and kills it, with everything that it has started, when
+/// `mqlock` is gone or no longer proves that it holds the lock.
 ///
-/// Runs before any concurrency of the language has started, so that a signal handler and poll(2) are all there is. It
-/// is the command's parent: a process id that it signals is one that it has not reaped, never somebody else's.
-///
-/// Known gap: killed itself between starting the command and telling its process id, the guard leaves a command that
-/// nobody knows. Killed at any other time, `mqlock` ends the command.
+/// Runs before any concurrency of the language has started, so that a signal handler, fork(2) and poll(2) are all there
+/// is. It is the parent of the command and, on Linux, of every orphan below: a process id that it signals is, but for
+/// microseconds, one that nobody has collected.
 struct GuardProcess {
     /// `mqlock guard CONTROL REPORT GROUP PATH ARGUMENT…`; GROUP is 0 for a group of the command's own.
     struct Invocation: Equatable {
@@ -37,11 +35,15 @@ struct GuardProcess {
     private let arguments: Spawn.CStrings
     private let ignored: Set<Int32>
     private let childSignal: Int32
+    /// Whether the tree is known. Else the command's group stands for it.
+    private let adoptsOrphans: Bool
     private var machine: GuardMachine
     private var lines = LineBuffer()
     /// 0 before the command was started and after it was reaped.
     private var pid: pid_t = 0
+    /// 0 when it is not the command's own.
     private var group: pid_t = 0
+    private var survivors: Set<pid_t> = []
     private var isOver = false
     private var pipeIsOpen = true
 
@@ -59,7 +61,8 @@ struct GuardProcess {
         // The bytes as they came, valid UTF-8 or not.
         let argv = CommandLine.unsafeArgv
         arguments = (Invocation.firstArgument..<Int(CommandLine.argc)).map { argv[$0] } + [nil]
-        machine = GuardMachine(ownsGroup: invocation.group == 0, continueSignal: SIGCONT)
+        machine = GuardMachine(continueSignal: SIGCONT)
+        adoptsOrphans = ProcessTree.adoptOrphans()
         for descriptor in [invocation.control, invocation.report] {
             guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else { return nil }
         }
@@ -77,7 +80,7 @@ struct GuardProcess {
             // Messages before the clock: after a stop of ours, a renewal that lies in the pipe still counts.
             readMessages()
             reap()
-            if case .sweeping = machine.state, kill(-group, 0) == -1, errno == ESRCH { handle(.groupEmpty) }
+            if machine.awaitsEmptyTree, isTreeEmpty { handle(.treeEmpty) }
             handle(.tick)
             if !isOver { wait() }
         }
@@ -116,33 +119,48 @@ struct GuardProcess {
     private mutating func reap() {
         var buffer = [UInt8](repeating: 0, count: 64)
         while Platform.retrying({ read(childSignal, &buffer, buffer.count) }) > 0 {}
-        var status: Int32 = 0
-        guard pid > 0, Platform.retrying({ waitpid(pid, &status, WNOHANG) }) == pid else { return }
-        pid = 0
-        handle(.childEnded(status: status))
+        while true {
+            var raw: Int32 = 0
+            let child = Platform.retrying { waitpid(-1, &raw, WNOHANG | WUNTRACED) }
+            guard child > 0 else { return }
+            guard child == pid else { continue }
+            if let signal = WaitStatus(raw).stopSignal {
+                handle(.childStopped(signal: signal))
+            } else {
+                pid = 0
+                handle(.childEnded(status: raw))
+            }
+        }
+    }
+
+    private var isTreeEmpty: Bool {
+        guard ProcessTree.isEmpty else { return false }
+        return adoptsOrphans || group == 0 || (kill(-group, 0) == -1 && errno == ESRCH)
     }
 
     private mutating func handle(_ event: GuardMachine.Event) {
         for action in machine.handle(event, now: BootClock.now) {
             switch action {
             case .spawn(let fence): spawn(fence)
-            case .signal(let number): send(number)
-            case .kill: send(SIGKILL)
+            case .signal(let number): signalCommand(number)
+            case .signalOthers(let number): for other in others { kill(other.pid, number) }
+            case .kill: killAll()
             case .report(let report): tell(report)
+            case .reportSurvivors: reportSurvivors()
             case .exit: isOver = true
             }
         }
     }
 
     private mutating func spawn(_ fence: String) {
-        let spawn = Spawn(
+        let start = CommandStart(
             path: invocation.path, arguments: arguments,
             environment: Spawn.environment(overriding: ["MQLOCK_FENCE": fence]), processGroup: invocation.group,
             ignored: ignored)
-        let result = spawn()
+        let result = start()
         guard result > 0 else { return handle(.spawnFailed(errno: -result)) }
         pid = result
-        group = result
+        group = ownsGroup ? result : 0
         tell(.started(pid: result))
         releaseStandardDescriptors()
     }
@@ -156,13 +174,52 @@ struct GuardProcess {
         if null > 2 { close(null) }
     }
 
-    private func send(_ number: Int32) {
-        if invocation.group == 0 {
-            // The group outlives its leader only while it is swept; nobody else can have got its number meanwhile.
-            if group > 0 { kill(-group, number) }
-        } else if pid > 0 {
-            kill(pid, number)
+    // MARK: Signals
+
+    private var ownsGroup: Bool { invocation.group == 0 }
+
+    /// What a signal to the command does not reach. The command's own id may be somebody else's once it is reaped, and
+    /// so may its group's: then only those below us count.
+    private var others: [ProcessTree.Member] {
+        ProcessTree.members(below: getpid()).filter { ownsGroup ? $0.group != group : $0.pid != pid }
+    }
+
+    private func signalCommand(_ number: Int32) {
+        guard pid > 0 else {
+            let left = ProcessTree.members(below: getpid()).filter { group > 0 && $0.group == group }
+            for member in left { kill(member.pid, number) }
+            if !adoptsOrphans, group > 0 { kill(-group, number) }
+            return
         }
+        var isSent = kill(ownsGroup ? -group : pid, number) == 0
+        // A group counts as signalled when anybody in it is. CONT is allowed to all of a session.
+        if isSent, number != SIGCONT { isSent = kill(pid, 0) == 0 }
+        if !isSent, errno != ESRCH { tell(.undelivered(signal: number, errno: errno)) }
+    }
+
+    /// The group at once, in one call; then whoever has left it.
+    private mutating func killAll() {
+        if pid > 0 {
+            if ownsGroup { kill(-group, SIGKILL) }
+            note(pid, kill(pid, SIGKILL))
+        } else if !adoptsOrphans, group > 0 {
+            kill(-group, SIGKILL)
+        }
+        for member in ProcessTree.members(below: getpid()) where !member.isZombie {
+            note(member.pid, kill(member.pid, SIGKILL))
+        }
+    }
+
+    private mutating func note(_ target: pid_t, _ result: Int32) {
+        guard result == -1, errno != ESRCH else { return }
+        let code = errno
+        if survivors.insert(target).inserted { tell(.survivor(pid: target, errno: code)) }
+    }
+
+    private mutating func reportSurvivors() {
+        let left = ProcessTree.members(below: getpid()).filter { !$0.isZombie }
+        for member in left where survivors.insert(member.pid).inserted { tell(.survivor(pid: member.pid, errno: 0)) }
+        if survivors.isEmpty { tell(.survivor(pid: 0, errno: 0)) }
     }
 
     private func tell(_ report: GuardReport) { Platform.writeAll(report.line.utf8, to: invocation.report) }

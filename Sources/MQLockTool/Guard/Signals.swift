@@ -8,16 +8,36 @@
 
 /// Signals and what we make of them.
 enum Signals {
-    /// While the lock is waited for these end the wait.
+    /// Whoever sends one of these wants an end. While the lock is waited for they end the wait.
     static let terminating: Set<Int32> = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
-    /// What is passed on to the command. WINCH only in the foreground: in a group of its own it has no terminal.
-    static let forwarded: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH]
-    /// Whatever can be reset for a child. KILL and STOP cannot, and 32 and 33 belong to the C library.
-    static let resettable: [Int32] = (1..<32).filter { $0 != SIGKILL && $0 != SIGSTOP }
+    /// These end the wait, too: an alarm or a limit that was set before `mqlock` was started is one on the wait.
+    static let endingWaits = terminating.union([SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU])
+    /// What a terminal stops processes with. While the lock is waited for they stop `mqlock`, as anybody expects.
+    static let stopping: Set<Int32> = [SIGTSTP, SIGTTIN, SIGTTOU]
+
+    /// Whatever can be reset for a child: not KILL and STOP, nor those that belong to the C library.
+    static let resettable: [Int32] = {
+        var numbers = Array(1..<Int32(32))
+        #if os(Linux)
+        numbers += __libc_current_sigrtmin()...__libc_current_sigrtmax()
+        #endif
+        return numbers.filter { $0 != SIGKILL && $0 != SIGSTOP }
+    }()
+    /// What is passed on to the command: all but what is about the process that gets it.
+    static let forwarded = resettable.filter { !faults.contains($0) && !ofOwnWriting.contains($0) && $0 != SIGCHLD }
     /// What the guard lets pass: it ends only after the command.
-    static let deafTo: [Int32] = [
-        SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU,
-    ]
+    static let deafTo = resettable.filter { !faults.contains($0) && $0 != SIGCHLD }
+    /// What comes of our own writing, and is told by write(2) as well.
+    static let ofOwnWriting: Set<Int32> = [SIGPIPE, SIGXFSZ]
+
+    /// What a defect raises in the process that has it.
+    private static let faults: Set<Int32> = {
+        var numbers: Set<Int32> = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS]
+        #if canImport(Darwin)
+        numbers.insert(SIGEMT)
+        #endif
+        return numbers
+    }()
 
     /// Those that were ignored when we were started. To be asked first of all.
     static func ignoredNow() -> Set<Int32> {

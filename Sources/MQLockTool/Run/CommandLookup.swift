@@ -51,7 +51,14 @@ enum CommandLookup {
             return errno == EACCES ? .not(Platform.message(EACCES)) : .missing
         }
         guard status.st_mode & S_IFMT == S_IFREG else { return .not("it is not a file") }
-        return access(path, X_OK) == 0 ? .executable : .not(Platform.message(errno))
+        guard access(path, X_OK) == 0 else { return .not(Platform.message(errno)) }
+        return interpreterFault(path).map(Verdict.not) ?? .executable
+    }
+
+    /// What the kernel would say of a script only when the lock is held, and then as if the script were not there.
+    private static func interpreterFault(_ path: String) -> String? {
+        guard let interpreter = FileHead(path)?.interpreter, access(interpreter, X_OK) != 0 else { return nil }
+        return "\(interpreter.escapedForDisplay), which its first line names: \(Platform.message(errno))"
     }
 
     private static func notFound(_ command: String) -> CommandFailure {

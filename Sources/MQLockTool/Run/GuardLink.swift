@@ -21,11 +21,12 @@ final class GuardLink: Sendable {
         /// The longest proof seen: what a fresh renewal is worth.
         var span: Int64 = 0
         var isLosing = false
+        /// Whether the guard has sent SIGKILL: so it is not stuck, whatever else is.
+        var isKilling = false
         var hasEnded = false
         var isClosed = false
     }
 
-    private let pid: pid_t
     private let control: Int32
     private let reports: Int32
     private let notice: Duration
@@ -59,7 +60,6 @@ final class GuardLink: Sendable {
         closeDescriptor(down.reading)
         closeDescriptor(up.writing)
         guard result > 0 else { throw Self.failure("cannot start the guard", -result) }
-        pid = result
         // A guard that does not read must not make us wait: it would be killing by its clock soon.
         _ = fcntl(down.writing, F_SETFL, O_NONBLOCK)
         control = down.writing
@@ -112,6 +112,12 @@ final class GuardLink: Sendable {
         return grace.map { min(deadline, BootClock.after($0)) } ?? deadline
     }
 
+    /// Until when the lock is known to be ours: as long as it is held it may be longer than the guard knows.
+    var provenUntil: Int64 {
+        let (record, deadline) = state.withLock { ($0.record, $0.deadline) }
+        return max(deadline, record?.validUntil.map(BootClock.nanoseconds) ?? deadline)
+    }
+
     /// The command has ended: no deadlines any more.
     func end() { state.withLock { $0.hasEnded = true } }
 
@@ -127,11 +133,7 @@ final class GuardLink: Sendable {
     // MARK: The thread
 
     private func watch() {
-        defer {
-            closeDescriptor(reports)
-            // Only when it is let go of does it matter that the guard is collected.
-            if state.withLock({ $0.isClosed }) { _ = Platform.retrying { waitpid(pid, nil, 0) } }
-        }
+        defer { closeDescriptor(reports) }
         var lines = LineBuffer()
         var buffer = [UInt8](repeating: 0, count: 1024)
         while true {
@@ -143,7 +145,9 @@ final class GuardLink: Sendable {
             let count = Platform.retrying { read(reports, &buffer, buffer.count) }
             guard count > 0 else { return onEvent(.guardGone) }
             for line in lines.append(buffer.prefix(count)) {
-                if let report = GuardReport(line: line) { onEvent(.report(report)) }
+                guard let report = GuardReport(line: line) else { continue }
+                if report == .killing { state.withLock { $0.isKilling = true } }
+                onEvent(.report(report))
             }
             _ = renew()
         }
@@ -167,7 +171,9 @@ final class GuardLink: Sendable {
         let event: RunMachine.Event? = state.withLock { state in
             guard !state.hasEnded, !state.isClosed else { return nil }
             let now = BootClock.now
-            if state.isLosing { return now > state.deadline + Self.stuckAfter ? .guardGone : nil }
+            if state.isLosing {
+                return now > state.deadline + Self.stuckAfter && !state.isKilling ? .guardGone : nil
+            }
             // The conversion wavers by microseconds; only a real renewal moves it by more.
             if let until, abs(until - state.deadline) > 1_000_000 {
                 state.deadline = until

@@ -12,12 +12,7 @@ import MQLockRabbitMQ
 /// `mqlock run`: puts the pieces together and lends the main thread to the signals.
 enum RunCommand {
     static func run(_ options: RunOptions, _ output: Output) throws(CommandFailure) -> Never {
-        // First of all: a signal from here on is for us to judge. Every thread that starts later inherits the mask.
-        let ignored = Signals.ignoredNow().subtracting([SIGCHLD])
-        let heard = Signals.forwarded.filter { !ignored.contains($0) }
-        var mask = Signals.set(heard)
-        pthread_sigmask(SIG_BLOCK, &mask, nil)
-        signal(SIGPIPE, SIG_IGN)
+        let own = OwnProcess()
 
         var configuration = RabbitMQLocks.Configuration(
             uri: try options.broker.resolve(environment: Self.variable), mutex: options.mutex)
@@ -37,54 +32,23 @@ enum RunCommand {
         let link = try GuardLink(
             path: path, arguments: Self.rawWords(options.command.count),
             environment: Self.environment(options, configuration.owner),
-            options: options, ignored: ignored, onEvent: { continuation.yield($0) })
+            options: options, ignored: own.ignored, onEvent: { continuation.yield($0) })
         Self.fillStandardDescriptors()
         let desk = Locked(SignalDesk())
         let session = RunSession(
             options: options, provider: provider, link: link, events: events, continuation: continuation, desk: desk,
-            reporter: reporter, shutDown: { await provider.shutdown(within: .seconds(1)) },
+            reporter: reporter, remains: own.remains, shutDown: { await provider.shutdown(within: .seconds(1)) },
             leave: { exit($0) })
         let task = Task.detached { exit(await session.run()) }
-        listen(heard, foreground: options.foreground, desk) { action in
+        own.listen(foreground: options.foreground, desk) { action, isFromTerminal in
             switch action {
-            case .none: break
+            case .none, .stop: break
             case .cancel: task.cancel()
             // The guard sees our pipe close; nothing runs yet.
             case .quit(let number): exit(ExitStatus.ended(bySignal: number))
-            case .forward(let number): continuation.yield(.signal(number))
+            case .forward(let number): continuation.yield(isFromTerminal ? .terminalSignal(number) : .signal(number))
             }
         }
-    }
-
-    /// Waits for signals until the process exits.
-    static func listen(
-        _ signals: [Int32], foreground: Bool, _ desk: Locked<SignalDesk>, _ act: (SignalDesk.Action) -> Void
-    ) -> Never {
-        var set = Signals.set(signals)
-        // With everything ignored there is nothing to wait for.
-        while signals.isEmpty { pause() }
-        while true {
-            guard let (number, fromTerminal) = next(&set) else { continue }
-            let action = desk.withLock { $0.received(number) }
-            // In the foreground the terminal has told the command too; not twice.
-            if foreground, fromTerminal, case .forward = action { continue }
-            // A command in a group of its own has another window size to care about: none.
-            if !foreground, number == SIGWINCH { continue }
-            act(action)
-        }
-    }
-
-    private static func next(_ set: inout sigset_t) -> (number: Int32, fromTerminal: Bool)? {
-        #if os(Linux)
-        var info = siginfo_t()
-        let number = sigwaitinfo(&set, &info)
-        // Processes send with a code of 0 or less; what the kernel sends is above.
-        return number > 0 ? (number, info.si_code > 0) : nil
-        #else
-        var number: Int32 = 0
-        guard sigwait(&set, &number) == 0 else { return nil }
-        return (number, [SIGINT, SIGQUIT, SIGWINCH].contains(number) && isatty(0) == 1)
-        #endif
     }
 
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

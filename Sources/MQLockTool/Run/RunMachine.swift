@@ -15,14 +15,20 @@ struct RunMachine {
         /// The lock is lost, or as good as lost; the command may live up to `killAt`.
         case lost(reason: String, killAt: Int64)
         case signal(Int32)
+        /// The terminal has sent it to the command as well as to us, because both are in its foreground.
+        case terminalSignal(Int32)
     }
 
     enum Action: Equatable {
         case tell(GuardMessage)
-        /// Kill the command ourselves: there is no guard any more that would.
-        case killCommand(pid: Int32)
+        /// End the command and all that it has started ourselves: there is no guard any more that would. Not even the
+        /// command's process id may be known.
+        case endTree(pid: Int32?)
         case noteStarted(pid: Int32)
         case noteLost(String)
+        case noteStopped(signal: Int32)
+        case noteUndelivered(signal: Int32, errno: Int32)
+        case noteSurvivor(pid: Int32, errno: Int32)
         case finish(Ending)
     }
 
@@ -31,6 +37,8 @@ struct RunMachine {
         /// - `status` is that of waitpid(2).
         case ended(status: Int32, at: Int64, cause: GuardReport.Cause)
         case notExecuted(errno: Int32)
+        /// It goes on: nothing could end it.
+        case survived
         /// The proof had run out before the command could start.
         case expired
         case guardLost
@@ -38,7 +46,7 @@ struct RunMachine {
 
     private enum State: Equatable {
         case running
-        /// After a loss the command has ended; the guard still sees to the rest of its group.
+        /// The command has ended; the guard may still see to what it has left behind.
         case sweeping(Ending)
         case over
     }
@@ -46,30 +54,40 @@ struct RunMachine {
     private var state = State.running
     private var pid: Int32?
     private(set) var isLost = false
+    /// Whether processes that had to end go on.
+    private(set) var hasSurvivors = false
     /// What the command is sent on a loss.
     let lossSignal: Int32
+    /// How long what the command leaves behind may go on when an end was asked for; at most as long as the proof.
+    let grace: Int64
 
-    init(lossSignal: Int32) { self.lossSignal = lossSignal }
+    init(lossSignal: Int32, killAfter: Duration? = nil) {
+        self.lossSignal = lossSignal
+        grace = killAfter?.wholeNanoseconds ?? .max
+    }
 
     mutating func handle(_ event: Event) -> [Action] {
         switch (state, event) {
         case (.over, _): return []
-        case (.sweeping(let ending), .guardGone): return finish(ending)
-        case (.sweeping, _): return []
-        case (.running, .report(let report)): return reported(report)
-        case (.running, .guardGone):
-            let last = pid.map { [Action.killCommand(pid: $0)] } ?? []
-            return last + finish(.guardLost)
-        case (.running, .lost(let reason, let killAt)):
+        case (.sweeping(let ending), .guardGone): return [.endTree(pid: nil)] + finish(ending)
+        case (.running, .guardGone): return [.endTree(pid: pid)] + finish(.guardLost)
+        case (_, .report(let report)): return reported(report)
+        case (_, .lost(let reason, let killAt)):
             guard !isLost else { return [] }
             isLost = true
             return [.tell(.lose(signal: lossSignal, killAt: killAt)), .noteLost(reason)]
-        case (.running, .signal(let signal)):
+        case (_, .signal(let signal)):
+            guard Signals.terminating.contains(signal) else { return [.tell(.signal(signal))] }
+            return [.tell(.ending(signal: signal, grace: grace)), .tell(.signal(signal)), .tell(.signal(SIGCONT))]
+        case (_, .terminalSignal(let signal)):
+            guard Signals.terminating.contains(signal) else { return [] }
             // As timeout(1): a command that is stopped, say because it read the terminal, could not act on it.
-            let wakes = Signals.terminating.contains(signal)
-            return [.tell(.signal(signal))] + (wakes ? [.tell(.signal(SIGCONT))] : [])
+            return [.tell(.ending(signal: signal, grace: grace)), .tell(.signal(SIGCONT))]
         }
     }
+
+    /// Somebody whom we could not end either.
+    mutating func survived() { hasSurvivors = true }
 
     private mutating func reported(_ report: GuardReport) -> [Action] {
         switch report {
@@ -78,11 +96,17 @@ struct RunMachine {
             return [.noteStarted(pid: pid)]
         case .failed(let code): return finish(.notExecuted(errno: code))
         case .expired: return finish(.expired)
+        case .stopped(let signal): return [.noteStopped(signal: signal)]
+        case .undelivered(let signal, let code): return [.noteUndelivered(signal: signal, errno: code)]
+        case .survivor(let pid, let code): return [.noteSurvivor(pid: pid, errno: code)]
+        case .killing: return []
         case .ended(let status, let at, let cause):
-            let ending = Ending.ended(status: status, at: at, cause: cause)
-            guard isLost else { return finish(ending) }
-            state = .sweeping(ending)
+            state = .sweeping(.ended(status: status, at: at, cause: cause))
             return []
+        case .done(let isComplete):
+            hasSurvivors = !isComplete
+            if case .sweeping(let ending) = state { return finish(ending) }
+            return finish(.survived)
         }
     }
 
@@ -90,16 +114,16 @@ struct RunMachine {
         state = .over
         return [.finish(ending)]
     }
-}
 
-extension RunMachine.Ending {
     /// The exit status of `mqlock run`.
     /// - Parameters:
     ///   - lostAt: when the lock was lost, if it was, on the clock of the guard's reports.
-    func exitStatus(isLost: Bool, lostAt: Int64?) -> Int32 {
-        switch self {
+    func exitStatus(_ ending: Ending, lostAt: Int64?) -> Int32 {
+        if hasSurvivors { return ExitStatus.survived }
+        switch ending {
         case .notExecuted(let code): return CommandLookup.failure("", errno: code).status
         case .expired: return ExitStatus.lost
+        case .survived: return ExitStatus.survived
         case .guardLost: return isLost ? ExitStatus.lost : ExitStatus.internalError
         case .ended(let status, let at, let cause):
             // A command that had ended before the lock was lost did all of its work under it.
@@ -107,16 +131,4 @@ extension RunMachine.Ending {
             return wasHeld ? WaitStatus(status).exitStatus : ExitStatus.lost
         }
     }
-}
-
-/// A status of waitpid(2); the macros that take it apart are not imported.
-struct WaitStatus: Equatable {
-    private let raw: Int32
-
-    init(_ raw: Int32) { self.raw = raw }
-
-    /// The signal that ended the process.
-    var signal: Int32? { raw & 0x7f == 0 ? nil : raw & 0x7f }
-    /// What a shell would show.
-    var exitStatus: Int32 { signal.map(ExitStatus.ended(bySignal:)) ?? (raw >> 8) & 0xff }
 }

@@ -1,5 +1,13 @@
 import MQLock
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// Tells on stderr what happens: as JSON, in words, or only what went wrong.
 struct RunReporter: Sendable {
     private enum Style { case quiet, words, json }
@@ -42,6 +50,35 @@ struct RunReporter: Sendable {
         tell("exited", "the command \(words)") {
             $0.add("status", status.exitStatus)
             $0.add("signal", status.signal.map(SignalName.text))
+        }
+    }
+
+    func stopped(by signal: Int32, isForeground: Bool) {
+        let name = SignalName.text(signal)
+        let readsTerminal = [SIGTTIN, SIGTTOU].contains(signal) && !isForeground
+        let hint =
+            readsTerminal
+            ? "it uses the terminal, which it can with --foreground only" : "SIGCONT to mqlock lets it go on"
+        tell("stopped", "the command is stopped by \(name), and holds the lock \(self.name); \(hint)", always: true) {
+            $0.add("signal", name)
+        }
+    }
+
+    func undelivered(_ signal: Int32, errno code: Int32) {
+        let (name, reason) = (SignalName.text(signal), Platform.message(code))
+        tell("undelivered", "the command cannot be sent \(name): \(reason)", always: true) {
+            $0.add("signal", name)
+            $0.add("message", reason)
+        }
+    }
+
+    func survivor(pid: Int32, errno code: Int32) {
+        let who = pid == 0 ? "something that the command has started" : "process \(pid)"
+        let reason =
+            code == 0 ? "has been sent SIGKILL, and has not ended" : "cannot be killed: \(Platform.message(code))"
+        tell("survivor", "\(who) \(reason)", always: true) {
+            if pid != 0 { $0.add("pid", pid) }
+            $0.add("message", reason)
         }
     }
 

@@ -9,6 +9,7 @@ struct RunSession: Sendable {
     let continuation: AsyncStream<RunMachine.Event>.Continuation
     let desk: Locked<SignalDesk>
     let reporter: RunReporter
+    let remains: Remains
     let shutDown: @Sendable () async -> Void
     /// Ends the process when the orderly way takes too long.
     let leave: @Sendable (Int32) -> Void
@@ -75,21 +76,22 @@ struct RunSession: Sendable {
         record.onLoss { [link, continuation, grace = options.killAfter] reason in
             continuation.yield(.lost(reason: reason.description, killAt: link.killAt(after: grace)))
         }
-        var machine = RunMachine(lossSignal: options.lossSignal)
-        let command = GuardedCommand(options: options, link: link, events: events, reporter: reporter)
+        var machine = RunMachine(lossSignal: options.lossSignal, killAfter: options.killAfter)
+        let command = GuardedCommand(
+            options: options, link: link, events: events, reporter: reporter, remains: remains)
         let ending = link.start(record) ? await command.follow(&machine) : .expired
         desk.withLock { $0.end() }
         link.end()
-        command.note(ending)
+        command.note(ending, hasSurvivors: machine.hasSurvivors)
 
-        hurry(ending.exitStatus(isLost: machine.isLost, lostAt: record.lostAt))
+        hurry(machine.exitStatus(ending, lostAt: record.lostAt))
         do throws(LockError) {
             try await held.release()
             reporter.released(held: record.heldFor)
         } catch {
             if error.code != .lost { reporter.failed(error.message, status: ExitStatus.internalError) }
         }
-        let status = ending.exitStatus(isLost: machine.isLost, lostAt: record.lostAt)
+        let status = machine.exitStatus(ending, lostAt: record.lostAt)
         if status == ExitStatus.lost, !machine.isLost {
             reporter.lost("its proof ran out while nobody here could look")
         }

@@ -14,6 +14,8 @@ struct SignalDesk: Equatable {
     enum Action: Equatable {
         case none
         case cancel
+        /// As if nobody had asked us first.
+        case stop
         /// The second one: do not even wait for an orderly retreat.
         case quit(Int32)
         case forward(Int32)
@@ -28,10 +30,11 @@ struct SignalDesk: Equatable {
     mutating func received(_ signal: Int32) -> Action {
         switch phase {
         case .waiting:
-            guard Signals.terminating.contains(signal) else { return .none }
+            if Signals.stopping.contains(signal) { return .stop }
+            guard Signals.endingWaits.contains(signal) else { return .none }
             phase = .cancelling(signal)
             return .cancel
-        case .cancelling: return Signals.terminating.contains(signal) ? .quit(signal) : .none
+        case .cancelling: return Signals.endingWaits.contains(signal) ? .quit(signal) : .none
         case .running:
             if Signals.terminating.contains(signal) { passedOn = signal }
             return .forward(signal)

@@ -73,7 +73,7 @@ struct TextTests {
                 """
         let process = try TestProcess("/bin/bash", ["bash", "-c", script])
         let result = await process.result()
-        #expect(result.output == "--mutex\nzsh\nTERM TSTP TRAP\n")
+        #expect(result.output == "--mutex\nzsh\nTERM TSTP TRAP TTIN TTOU\n")
         #expect(result.errors == "")
     }
 

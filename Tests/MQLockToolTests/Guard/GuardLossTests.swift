@@ -23,8 +23,10 @@ struct GuardLossTests {
         #expect(await guardian.process.output.line() == "ready")
         guardian.tell(.lose(signal: SIGTERM, killAt: BootClock.after(.seconds(30))))
         #expect(await guardian.process.output.line() == "told")
-        guard case .ended(let status, _, .lost) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(status).exitStatus == 3)
+        let end = try await guardian.ending()
+        #expect(end.cause == .lost)
+        #expect(end.status.exitStatus == 3)
+        #expect(await guardian.report() == .done(isComplete: true))
         #expect(await guardian.report() == nil)
     }
 
@@ -34,8 +36,9 @@ struct GuardLossTests {
         _ = try await guardian.start()
         #expect(await guardian.process.output.line() == "ready")
         guardian.tell(.lose(signal: SIGTERM, killAt: BootClock.after(.seconds(30))))
-        guard case .ended(let status, _, .lost) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(status).signal == SIGTERM)
+        let end = try await guardian.ending()
+        #expect(end.cause == .lost)
+        #expect(end.status.signal == SIGTERM)
     }
 
     @Test("a command that does not listen is killed in time")
@@ -45,9 +48,10 @@ struct GuardLossTests {
         #expect(await guardian.process.output.line() == "ready")
         let killAt = BootClock.after(.milliseconds(300))
         guardian.tell(.lose(signal: SIGTERM, killAt: killAt))
-        guard case .ended(let status, let at, .lost) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(status).signal == SIGKILL)
-        #expect(at >= killAt)
+        let end = try await guardian.ending()
+        #expect(end.cause == .lost)
+        #expect(end.status.signal == SIGKILL)
+        #expect(end.at >= killAt)
         #expect(await guardian.process.output.line() == nil)
     }
 
@@ -59,11 +63,14 @@ struct GuardLossTests {
         #expect(await guardian.process.output.line() == "ready")
         let killAt = BootClock.after(.milliseconds(500))
         guardian.tell(.lose(signal: SIGTERM, killAt: killAt))
-        guard case .ended(let status, let at, .lost) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(status).signal == SIGTERM)
-        #expect(at < killAt)
+        let end = try await guardian.ending()
+        #expect(end.cause == .lost)
+        #expect(end.status.signal == SIGTERM)
+        #expect(end.at < killAt)
         #expect(await guardian.process.output.line() == nil)
         #expect(BootClock.now >= killAt)
+        #expect(await guardian.report() == .killing)
+        #expect(await guardian.report() == .done(isComplete: true))
         #expect(await guardian.report() == nil)
     }
 
@@ -75,20 +82,25 @@ struct GuardLossTests {
         guardian.tell(.lose(signal: SIGTERM, killAt: BootClock.after(.seconds(600))))
         guardian.closePipe()
         #expect(await guardian.process.output.line() == nil)
-        guard case .ended(_, _, .orphaned) = await guardian.report() else { throw TestFailure("no report") }
+        #expect(try await guardian.ending().cause == .orphaned)
     }
 
-    @Test("in the foreground only the command itself is signalled, in the given group")
+    @Test("in the foreground a signal is for the command alone, in the given group; an end is for all")
     func foreground() async throws {
-        let script = "ps -o pgid= -p $$; sleep 600 >/dev/null 2>&1 & echo $!; wait"
+        let script = """
+            ps -o pgid= -p $$; trap 'echo told' USR1
+            (trap 'echo wrong' USR1; echo ready; while :; do sleep 0.05; done) &
+            while :; do wait; done
+            """
         let guardian = try GuardUnderTest(["/bin/sh", "-c", script], group: getpgrp())
         _ = try await guardian.start()
         let group = try required(await guardian.process.output.line()).filter { !$0.isWhitespace }
         #expect(group == String(getpgrp()))
-        let child = try required((await guardian.process.output.line()).flatMap { pid_t($0) })
+        #expect(await guardian.process.output.line() == "ready")
+        guardian.tell(.signal(SIGUSR1))
+        #expect(await guardian.process.output.line() == "told")
         guardian.closePipe()
-        guard case .ended(_, _, .orphaned) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(kill(child, 0) == 0)
-        kill(child, SIGKILL)
+        #expect(await guardian.process.output.rest() == "")
+        #expect(try await guardian.ending().cause == .orphaned)
     }
 }

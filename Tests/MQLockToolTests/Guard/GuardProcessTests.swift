@@ -26,9 +26,9 @@ struct GuardProcessTests {
         #expect(await guardian.process.output.line() == nil)
         // 100 ms is the promise; the machine may be busy with other tests.
         #expect(closed.duration(to: .now) < .seconds(1))
-        let report = await guardian.report()
-        guard case .ended(let status, _, .orphaned) = report else { throw TestFailure("\(String(describing: report))") }
-        #expect(WaitStatus(status).signal == SIGKILL)
+        let end = try await guardian.ending()
+        #expect(end.cause == .orphaned)
+        #expect(end.status.signal == SIGKILL)
         #expect(await guardian.process.ended().exitStatus == 0)
     }
 
@@ -40,8 +40,9 @@ struct GuardProcessTests {
         #expect(await guardian.process.output.line() == "ready")
         #expect(await guardian.process.output.line() == nil)
         #expect(BootClock.now - start >= 700_000_000)
-        guard case .ended(_, let at, .deadline) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(at - start < 3_000_000_000)
+        let end = try await guardian.ending()
+        #expect(end.cause == .deadline)
+        #expect(end.at - start < 3_000_000_000)
     }
 
     @Test("renewed deadlines keep the command alive")
@@ -57,7 +58,9 @@ struct GuardProcessTests {
         }
         #expect(await long.process.output.rest() == "lived\n")
         renewing.cancel()
-        guard case .ended(0, _, .own) = await long.report() else { throw TestFailure("it did not live") }
+        let end = try await long.ending()
+        #expect(end.cause == .own)
+        #expect(end.status == WaitStatus(0))
     }
 
     @Test(
@@ -66,8 +69,10 @@ struct GuardProcessTests {
     func ends(script: String, status: Int32) async throws {
         let guardian = try GuardUnderTest(["/bin/sh", "-c", script])
         _ = try await guardian.start()
-        guard case .ended(let raw, _, .own) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(raw).exitStatus == status)
+        let end = try await guardian.ending()
+        #expect(end.cause == .own)
+        #expect(end.status.exitStatus == status)
+        #expect(await guardian.report() == .done(isComplete: true))
         #expect(await guardian.report() == nil)
         #expect(await guardian.process.ended().exitStatus == 0)
     }
@@ -143,17 +148,27 @@ struct GuardProcessTests {
         kill(child, SIGKILL)
     }
 
-    @Test("signals that end other processes do not end the guard")
+    @Test("no signal that can be sent in passing ends the guard")
     func deaf() async throws {
         let guardian = try GuardUnderTest([
             "/bin/sh", "-c", "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done",
         ])
         _ = try await guardian.start()
         #expect(await guardian.process.output.line() == "ready")
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE] { guardian.process.send(signal) }
+        for signal in Signals.forwarded + [SIGPIPE, SIGXFSZ, SIGCHLD] { guardian.process.send(signal) }
         guardian.tell(.signal(SIGUSR1))
-        guard case .ended(let status, _, .own) = await guardian.report() else { throw TestFailure("no report") }
-        #expect(WaitStatus(status).exitStatus == 5)
+        let end = try await guardian.ending()
+        #expect(end.cause == .own)
+        #expect(end.status.exitStatus == 5)
+    }
+
+    @Test("a command that is stopped is reported", arguments: [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU])
+    func commandStopped(signal: Int32) async throws {
+        let guardian = try GuardUnderTest(["/bin/sh", "-c", "kill -\(signal) $$; exit 3"])
+        _ = try await guardian.start()
+        #expect(await guardian.report() == .stopped(signal: signal))
+        guardian.tell(.signal(SIGCONT))
+        #expect(try await guardian.ending().status.exitStatus == 3)
     }
 
     @Test("stopped and continued, the guard first reads what it missed")
@@ -170,7 +185,8 @@ struct GuardProcessTests {
         try await Task.sleep(for: .seconds(8))
         guardian.process.send(SIGCONT)
         guardian.tell(.signal(SIGUSR1))
-        guard case .ended(let status, _, .own) = await guardian.report() else { throw TestFailure("killed") }
-        #expect(WaitStatus(status).exitStatus == 6)
+        let end = try await guardian.ending()
+        #expect(end.cause == .own)
+        #expect(end.status.exitStatus == 6)
     }
 }

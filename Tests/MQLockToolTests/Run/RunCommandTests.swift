@@ -61,7 +61,7 @@ struct RunCommandTests {
         #expect(start.duration(to: .now) < .seconds(10))
     }
 
-    @Test("a signal while waiting ends the wait with 128 + n", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    @Test("a signal while waiting ends the wait with 128 + n", arguments: Signals.endingWaits.sorted())
     func signalled(signal: Int32) async throws {
         let process = try TestProcess(
             TestProcess.mqlock,
@@ -71,6 +71,26 @@ struct RunCommandTests {
         process.send(SIGUSR1)
         process.send(signal)
         #expect(await process.ended().exitStatus == 128 + signal)
+    }
+
+    @Test(
+        "what a terminal stops processes with stops mqlock while it waits, and it goes on", arguments: Signals.stopping)
+    func stopped(signal: Int32) async throws {
+        let process = try TestProcess(
+            TestProcess.mqlock,
+            ["mqlock", "run", "x", "-v", "--mutex", "token", "-w", "50s", "--broker", Self.nobody, "--", "true"])
+        #expect(await process.errors.line() == "mqlock: waiting for the lock x")
+        process.send(signal)
+        let pid = process.pid
+        let status = await blocking(killing: pid) {
+            var status: Int32 = 0
+            _ = Platform.retrying { waitpid(pid, &status, WUNTRACED) }
+            return WaitStatus(status)
+        }
+        #expect(status.stopSignal == SIGSTOP)
+        process.send(SIGCONT)
+        process.send(SIGTERM)
+        #expect(await process.ended().exitStatus == 143)
     }
 
     @Test("help and version are for stdout and end with 0")

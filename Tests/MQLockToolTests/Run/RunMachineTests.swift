@@ -5,6 +5,7 @@ import Testing
 @Suite("Run machine, signal desk, statuses")
 struct RunMachineTests {
     private let ended = GuardReport.ended(status: 768, at: 50, cause: .own)
+    private let done = GuardReport.done(isComplete: true)
 
     private func started() -> RunMachine {
         var machine = RunMachine(lossSignal: 10)
@@ -15,7 +16,8 @@ struct RunMachineTests {
     @Test("the command ends by itself")
     func normal() {
         var machine = started()
-        #expect(machine.handle(.report(ended)) == [.finish(.ended(status: 768, at: 50, cause: .own))])
+        #expect(machine.handle(.report(ended)) == [])
+        #expect(machine.handle(.report(done)) == [.finish(.ended(status: 768, at: 50, cause: .own))])
         #expect(machine.handle(.lost(reason: "late", killAt: 1)) == [])
         #expect(machine.handle(.guardGone) == [])
         #expect(machine.handle(.signal(15)) == [])
@@ -32,16 +34,41 @@ struct RunMachineTests {
         #expect(machine.handle(.signal(12)) == [.tell(.signal(12))])
         let end = GuardReport.ended(status: 10, at: 80, cause: .lost)
         #expect(machine.handle(.report(end)) == [])
-        #expect(machine.handle(.signal(12)) == [])
-        #expect(machine.handle(.guardGone) == [.finish(.ended(status: 10, at: 80, cause: .lost))])
+        #expect(machine.handle(.signal(12)) == [.tell(.signal(12))])
+        #expect(machine.handle(.report(done)) == [.finish(.ended(status: 10, at: 80, cause: .lost))])
     }
 
-    @Test("without a guard the command is killed")
+    @Test("without a guard everything is ended, whatever is known of it, also when only the rest of it was left")
     func guardGone() {
         var machine = started()
-        #expect(machine.handle(.guardGone) == [.killCommand(pid: 42), .finish(.guardLost)])
+        #expect(machine.handle(.guardGone) == [.endTree(pid: 42), .finish(.guardLost)])
         var early = RunMachine(lossSignal: 15)
-        #expect(early.handle(.guardGone) == [.finish(.guardLost)])
+        #expect(early.handle(.guardGone) == [.endTree(pid: nil), .finish(.guardLost)])
+        var late = started()
+        #expect(late.handle(.report(ended)) == [])
+        #expect(late.handle(.guardGone) == [.endTree(pid: nil), .finish(.ended(status: 768, at: 50, cause: .own))])
+    }
+
+    @Test("what could not be ended is told at once, and is the status only if it has outlived the proof")
+    func survivors() {
+        let ending = RunMachine.Ending.ended(status: 768, at: 50, cause: .own)
+        for (isComplete, status) in [(true, Int32(3)), (false, 71)] {
+            var machine = started()
+            #expect(machine.handle(.report(ended)) == [])
+            #expect(machine.handle(.report(.survivor(pid: 9, errno: 1))) == [.noteSurvivor(pid: 9, errno: 1)])
+            #expect(machine.handle(.report(.done(isComplete: isComplete))) == [.finish(ending)])
+            #expect(machine.exitStatus(ending, lostAt: nil) == status)
+        }
+        var command = started()
+        let signal = GuardReport.undelivered(signal: 15, errno: 1)
+        #expect(command.handle(.report(signal)) == [.noteUndelivered(signal: 15, errno: 1)])
+        #expect(command.handle(.report(.killing)) == [])
+        #expect(command.handle(.report(.done(isComplete: false))) == [.finish(.survived)])
+        #expect(command.exitStatus(.survived, lostAt: nil) == 71)
+        var orphans = started()
+        #expect(orphans.handle(.guardGone) == [.endTree(pid: 42), .finish(.guardLost)])
+        orphans.survived()
+        #expect(orphans.exitStatus(.guardLost, lostAt: nil) == 71)
     }
 
     @Test("a command that cannot be started")
@@ -52,17 +79,23 @@ struct RunMachineTests {
         #expect(late.handle(.report(.expired)) == [.finish(.expired)])
     }
 
-    @Test("signals that end wake a stopped command too")
+    @Test("signals that end wake a stopped command too, and say that what it leaves behind is to end")
     func signals() {
-        var machine = started()
-        #expect(machine.handle(.signal(15)) == [.tell(.signal(15)), .tell(.signal(18))])
+        var machine = RunMachine(lossSignal: 15, killAfter: .nanoseconds(7))
+        let ending = RunMachine.Action.tell(.ending(signal: 15, grace: 7))
+        #expect(machine.handle(.signal(15)) == [ending, .tell(.signal(15)), .tell(.signal(18))])
         #expect(machine.handle(.signal(10)) == [.tell(.signal(10))])
+        #expect(machine.handle(.terminalSignal(15)) == [ending, .tell(.signal(18))])
+        #expect(machine.handle(.terminalSignal(28)) == [])
+        #expect(RunMachine(lossSignal: 15).grace == .max)
     }
 
     @Test("exit statuses: the command's own counts only if it ended under the lock")
     func statuses() {
         func status(_ ending: RunMachine.Ending, lost: Bool = false, at: Int64? = nil) -> Int32 {
-            ending.exitStatus(isLost: lost, lostAt: at)
+            var machine = started()
+            if lost { _ = machine.handle(.lost(reason: "why", killAt: 90)) }
+            return machine.exitStatus(ending, lostAt: at)
         }
         let own = RunMachine.Ending.ended(status: 768, at: 50, cause: .own)
         #expect(status(own) == 3)
@@ -81,17 +114,23 @@ struct RunMachineTests {
         #expect(status(.notExecuted(errno: 8)) == 126)
     }
 
-    @Test("while waiting a signal cancels, a second one quits, others mean nothing")
+    @Test("while waiting a signal does what it does to any process, but in good order; a second one quits")
     func waiting() {
-        for signal in [Int32(1), 2, 3, 15] {
+        for signal in Signals.forwarded {
             var desk = SignalDesk()
-            #expect(desk.received(10) == .none)
-            #expect(desk.received(signal) == .cancel)
-            #expect(desk.cancelledBy == signal)
-            #expect(desk.received(12) == .none)
-            #expect(desk.received(15) == .quit(15))
-            let begun = desk.begin()
-            #expect(!begun)
+            if Signals.stopping.contains(signal) {
+                #expect(desk.received(signal) == .stop)
+            } else if Signals.endingWaits.contains(signal) {
+                #expect(desk.received(signal) == .cancel)
+                #expect(desk.cancelledBy == signal)
+                #expect(desk.received(12) == .none)
+                #expect(desk.received(15) == .quit(15))
+                let begun = desk.begin()
+                #expect(!begun)
+            } else {
+                #expect(desk.received(signal) == .none)
+                #expect(desk.phase == .waiting)
+            }
         }
     }
 

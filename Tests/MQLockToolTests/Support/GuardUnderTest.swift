@@ -20,7 +20,10 @@ final class GuardUnderTest: Sendable {
     /// What /proc calls the guard's two pipes.
     let pipes: [String]
 
-    init(_ command: [String], raw: Spawn.CStrings = [], path: String? = nil, group: pid_t = 0) throws {
+    /// - Parameter through: words that start the guard.
+    init(
+        _ command: [String], raw: Spawn.CStrings = [], path: String? = nil, group: pid_t = 0, through: [String] = []
+    ) throws {
         let down = try required(Spawn.pipe())
         let up = try required(Spawn.pipe())
         let words = [
@@ -32,8 +35,9 @@ final class GuardUnderTest: Sendable {
             return "pipe:[\(status.st_ino)]"
         }
         process = try TestProcess(
-            TestProcess.mqlock, [],
-            raw: Spawn.strings(words).dropLast() + Spawn.strings(command).dropLast() + raw + [nil],
+            through.first ?? TestProcess.mqlock, [],
+            raw: Spawn.strings(through.isEmpty ? words : through + [TestProcess.mqlock] + words.dropFirst()).dropLast()
+                + Spawn.strings(command).dropLast() + raw + [nil],
             inherited: [down.reading, up.writing])
         close(down.reading)
         close(up.writing)
@@ -50,6 +54,14 @@ final class GuardUnderTest: Sendable {
         tell(.start(fence: fence, deadline: BootClock.after(proof)))
         guard case .started(let pid) = await report() else { throw TestFailure("the command was not started") }
         return pid
+    }
+
+    /// Up to the command's end, whatever is reported before.
+    func ending() async throws -> (status: WaitStatus, at: Int64, cause: GuardReport.Cause) {
+        while let report = await report() {
+            if case .ended(let status, let at, let cause) = report { return (WaitStatus(status), at, cause) }
+        }
+        throw TestFailure("the guard has not reported the command's end")
     }
 
     func report() async -> GuardReport? { await reports.line().flatMap(GuardReport.init(line:)) }

@@ -39,7 +39,9 @@ final class SessionUnderTest: Sendable {
             standardOutput: { _ in }, standardError: { [errors] text in errors.withLock { $0 += text } })
         session = RunSession(
             options: options, provider: locks, link: link, events: events, continuation: continuation,
-            desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output), shutDown: {},
+            desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output),
+            // Other tests have children in this process, too.
+            remains: Remains(ownsTree: false), shutDown: {},
             leave: { _ in })
     }
 
