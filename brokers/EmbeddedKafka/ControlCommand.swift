@@ -9,7 +9,8 @@ import CRdKafka
 ///     coordinator group|transaction KEY ID    moves it to that broker
 ///     leader TOPIC PARTITION ID
 ///     topic NAME:PARTITIONS                   creates it
-///     topic-error NAME ERROR                  what its metadata says; NO_ERROR mends it
+///     topic-error NAME ERROR                  what its metadata says; NO_ERROR mends it. A topic that is not there yet
+///                                             is made without partitions, as Kafka answers for one that it refuses
 ///
 /// REQUEST is Heartbeat, JoinGroup, …, or a number of the protocol; ERROR is as librdkafka names it, with or without a
 /// number: ILLEGAL_GENERATION, 22.

@@ -44,7 +44,11 @@ struct MockCluster {
             try check(rd_kafka_mock_partition_set_leader(cluster, topic, partition, id))
         case .createTopic(let topic):
             try check(rd_kafka_mock_topic_create(cluster, topic.name, topic.partitions, min(brokers, 3)))
-        case .topicError(let name, let error): rd_kafka_mock_topic_set_error(cluster, name, error)
+        case .topicError(let name, let error):
+            // Kafka names no partitions beside a topic's error. The mock makes an unknown topic with some and names them,
+            // and a client of librdkafka 2.4.0 to 2.8.0 crashes on that (librdkafka's issue 4907).
+            if error != RD_KAFKA_RESP_ERR_NO_ERROR { _ = rd_kafka_mock_topic_create(cluster, name, 0, 1) }
+            rd_kafka_mock_topic_set_error(cluster, name, error)
         }
     }
 

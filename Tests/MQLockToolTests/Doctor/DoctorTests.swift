@@ -166,7 +166,7 @@ struct RabbitMQDoctorTests {
 struct KafkaDoctorTests {
     @Test("what a mock can show: the cluster, the topic, its partitions")
     func partitions() async throws {
-        let kafka = try await PrivateKafka("locks:4", "secret:4")
+        let kafka = try await PrivateKafka("locks:4")
         try await kafka.fault("topic-error", "nowhere", "UNKNOWN_TOPIC_OR_PART")
         try await kafka.fault("topic-error", "secret", "TOPIC_AUTHORIZATION_FAILED")
         for (topic, status, wrong) in [

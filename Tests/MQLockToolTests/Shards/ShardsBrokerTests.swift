@@ -121,7 +121,7 @@ struct ShardsBrokerTests {
 
     @Test("what the cluster refuses has a status of its own")
     func refused() async throws {
-        let kafka = try await PrivateKafka("locks:4", "other:3", "secret:4")
+        let kafka = try await PrivateKafka("locks:4", "other:3")
         try await kafka.fault("topic-error", "nowhere", "UNKNOWN_TOPIC_OR_PART")
         try await kafka.fault("topic-error", "secret", "TOPIC_AUTHORIZATION_FAILED")
         for (topic, options, status, phrase) in [
