@@ -14,17 +14,20 @@ extension Endpoint {
                 the password and can hand out locks; name its CA with cacertfile= instead
                 """
         }
-        guard !isLoopback else { return nil }
+        guard let open = hosts.first(where: { !$0.isLoopback }) else { return nil }
         return """
-            the connection to the broker at \(address) is not encrypted: password and locks are open to the network; \
+            the connection to the broker at \(open.address) is not encrypted: password and locks are open to the network; \
             use amqps://
             """
     }
 
+}
+
+extension Endpoint.Host {
     /// By what the host is called: a name is not looked up.
-    private var isLoopback: Bool {
+    fileprivate var isLoopback: Bool {
         // A trailing dot, and a zone after an address (RFC 4007), do not change where it leads.
-        let host = host.lowercased().split(separator: "%").first.map(String.init) ?? ""
+        let host = name.lowercased().split(separator: "%").first.map(String.init) ?? ""
         let name = host.hasSuffix(".") ? String(host.dropLast()) : host
         if name == "localhost" || name.hasSuffix(".localhost") { return true }
         var ipv4 = in_addr()

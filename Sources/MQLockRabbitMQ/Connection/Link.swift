@@ -302,7 +302,7 @@ final class Link: LoopClient {
     private func received(_ inbound: Inbound) {
         let number = inbound.channel
         switch inbound {
-        case .connectionClosed(let code, let text): fail(ConnectionFailure(.brokerClosed(code: code, text: text)))
+        case .connectionClosed(let code, let text): fail(ConnectionFailure(closedWith: code, text: text))
         case .blocked(let reason):
             isBlocked = true
             owner?.linkBlocked(reason)
