@@ -32,22 +32,20 @@ extension AMQPConnection {
         attempt: ConnectionAttempt? = nil,
         accepts: (AMQPConnection) throws(ConnectionFailure) -> Void = { _ in }
     ) throws(ConnectionFailure) -> AMQPConnection {
-        let attempt = try attempt ?? ConnectionAttempt()
+        let attempt = if let attempt { attempt } else { try ConnectionAttempt() }
         let deadline = ContinuousClock.now + (endpoint.connectionTimeout ?? timeout)
         let hosts = endpoint.hosts
         var failures: [ConnectionFailure] = []
         for (index, host) in hosts.enumerated() {
             do throws(ConnectionFailure) {
-                let connection = try open(
-                    endpoint.at(host), clientProperties, attempt, until: share(of: deadline, hosts.count - index))
-                do throws(ConnectionFailure) {
-                    try accepts(connection)
-                    guard !attempt.isCancelled else { throw ConnectionAttempt.cancelled }
-                    return connection
-                } catch {
+                let until = share(of: deadline, hosts.count - index)
+                let connection = try openOne(endpoint.at(host), clientProperties, attempt, until: until)
+                try connection.keep(if: accepts)
+                guard !attempt.isCancelled else {
                     connection.close()
-                    throw error
+                    throw ConnectionAttempt.cancelled
                 }
+                return connection
             } catch {
                 guard !error.isPermanent, !attempt.isCancelled else { throw error }
                 failures.append(error)
@@ -56,13 +54,24 @@ extension AMQPConnection {
         throw ConnectionFailure(ofAll: failures)
     }
 
+    private func keep(
+        if accepts: (AMQPConnection) throws(ConnectionFailure) -> Void
+    ) throws(ConnectionFailure) {
+        do throws(ConnectionFailure) {
+            try accepts(self)
+        } catch {
+            close()
+            throw error
+        }
+    }
+
     /// When the first of so many has had its part of the time.
     private static func share(of deadline: ContinuousClock.Instant, _ count: Int) -> ContinuousClock.Instant {
         let now = ContinuousClock.now
         return now.advanced(by: max(.zero, now.duration(to: deadline)) / max(1, count))
     }
 
-    private static func open(
+    private static func openOne(
         _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
         until deadline: ContinuousClock.Instant
     ) throws(ConnectionFailure) -> AMQPConnection {
@@ -83,7 +92,7 @@ extension AMQPConnection {
                     endpoint, clientProperties, attempt, until: share(of: deadline, race.left + 1)
                 ) { (state) throws(ConnectionFailure) in
                     guard let socket = amqp_tcp_socket_new(state) else {
-                        close(descriptor)
+                        closeDescriptor(descriptor)
                         throw ConnectionFailure(.system("out of memory"))
                     }
                     amqp_tcp_socket_set_sockfd(socket, descriptor)

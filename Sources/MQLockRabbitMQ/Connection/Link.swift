@@ -310,18 +310,23 @@ final class Link: LoopClient {
             isBlocked = false
             owner?.linkBlocked(nil)
         case .channelCloseOK:
+            guard closing.remove(number) != nil else { return violation("an answer to nothing") }
             hanging.remove(number)
-            if closing.remove(number) != nil { free.append(number) }
+            free.append(number)
         case .channelClosed:
-            // Else we have closed it too: both closes have crossed, and ours will be answered.
-            guard let channel = channels.removeValue(forKey: number) else { return }
+            guard let channel = channels.removeValue(forKey: number) else {
+                // We have closed it too: both closes have crossed, and ours will be answered.
+                if !closing.contains(number) { violation("the end of a channel that is not open") }
+                return
+            }
             free.append(number)
             spare.removeAll { $0 === channel }
             tellClosed(channel, inbound)
+        case .other: violation("a method that no client has asked for")
         default:
             guard let channel = channels[number] else {
-                // On its way when we closed the channel, or about the connection.
-                if !closing.contains(number), number != 0 { violation("something on a channel that is not open") }
+                // Else it was on its way when we closed the channel.
+                if !closing.contains(number) { violation("something on a channel that is not open") }
                 return
             }
             if let answer = inbound.answer {

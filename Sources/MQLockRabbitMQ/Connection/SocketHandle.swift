@@ -39,4 +39,4 @@ final class SocketHandle: Sendable {
     }
 }
 
-private func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
+func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

@@ -1,33 +1,64 @@
 import MQLock
 
-/// Does once, on a queue of its own that goes with it, what locks do: declares, binds, consumes, publishes, receives. So it
-/// needs every permission that they need, and both connections of the session.
+/// Does once what locks do, on queues of its own that go with it: declares, binds, consumes, publishes, receives. Their
+/// names are those of a lock that nobody else uses, so it takes the permissions that locks of this mutex take, no fewer and
+/// no more; and both connections of the session.
 final class AccessCheck: ChannelHandler {
+    /// A queue that a lock has, and what is done with it.
+    private struct Queue {
+        let name: String
+        var isBound = true
+        var isConsumed = true
+    }
+
     private let session: Session
+    private let queues: [Queue]
     private let done: (LockError?) -> Void
     private let timers: Timers<Timer>
-    private let queue = "\(ObjectNames.exchange).verify/\(Nonce())"
     private var channel: Channel?
-    private var doing = "declaring the exchange \(ObjectNames.exchange)"
+    /// What has been asked for and not answered, the oldest first: the broker answers in the order of the requests.
+    private var doing: ArraySlice<String> = []
     private var isDone = false
 
     private enum Timer { case publish }
-    private static let tag = "verify"
 
     /// - Parameter done: called once, with what is in the way; not when the session ends first.
-    init(_ session: Session, on loop: EventLoop, done: @escaping (LockError?) -> Void) {
+    init(
+        _ session: Session, _ settings: SessionSettings, on loop: EventLoop, done: @escaping (LockError?) -> Void
+    ) throws(LockError) {
         self.session = session
         self.done = done
         timers = Timers(loop)
+        let names = try ObjectNames(LockName("mqlock-verify/\(Nonce())"), vhost: settings.endpoint.vhost)
+        queues =
+            switch settings.mutex {
+            case .token:
+                [
+                    Queue(name: names.queue), Queue(name: names.register),
+                    Queue(name: names.mend, isBound: false, isConsumed: false),
+                ]
+            case .exclusiveQueue: [Queue(name: names.line), Queue(name: names.queue, isBound: false)]
+            default: [Queue(name: names.queue)]
+            }
     }
 
     func begin() {
         guard let channel = session.link.open(for: self) else { return finish(refusal(.outOfChannels)) }
         self.channel = channel
+        doing.append("declaring the exchange \(ObjectNames.exchange)")
         channel.declareExchange()
-        channel.declare(queue, exclusive: true, QueueArguments.exclusive.pairs)
-        channel.bind(queue)
-        channel.consume(queue, tag: Self.tag, noAck: true)
+        for queue in queues {
+            doing.append("declaring a queue")
+            channel.declare(queue.name, exclusive: true, QueueArguments.exclusive.pairs)
+            if queue.isBound {
+                doing.append("binding a queue to the exchange \(ObjectNames.exchange)")
+                channel.bind(queue.name)
+            }
+            if queue.isConsumed {
+                doing.append("consuming from a queue")
+                channel.consume(queue.name, tag: queue.name, noAck: true)
+            }
+        }
     }
 
     /// What it waits for, as far as that is known.
@@ -44,11 +75,9 @@ final class AccessCheck: ChannelHandler {
     func received(_ inbound: Inbound, on channel: Channel) {
         guard !isDone else { return }
         switch inbound {
-        // The answers come in the order of the requests.
-        case .exchangeDeclareOK: doing = "declaring a queue"
-        case .queueDeclareOK: doing = "binding a queue to the exchange \(ObjectNames.exchange)"
-        case .queueBindOK: doing = "consuming from a queue"
-        case .consumeOK: publish()
+        case .exchangeDeclareOK, .queueDeclareOK, .queueBindOK, .consumeOK:
+            _ = doing.popFirst()
+            if doing.isEmpty { publish() }
         case .delivery: finish(nil)
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
@@ -60,8 +89,8 @@ final class AccessCheck: ChannelHandler {
     }
 
     private func publish() {
-        doing = "publishing to the exchange \(ObjectNames.exchange)"
-        session.publisher.publish(TokenMessage(number: 0, nonce: Nonce()), to: queue) { [weak self] outcome in
+        doing = ["publishing to the exchange \(ObjectNames.exchange)"]
+        session.publisher.publish(TokenMessage(number: 0, nonce: Nonce()), to: queues[0].name) { [weak self] outcome in
             guard let self, !isDone else { return }
             switch outcome {
             case .arrived: break
@@ -75,13 +104,13 @@ final class AccessCheck: ChannelHandler {
 
     private func finish(_ error: LockError?) {
         guard !isDone else { return }
-        // The broker deletes it with the connection; until then it would count against the limits.
-        channel?.delete(queue)
+        // The broker would do it at the end of the connection; until then they would count against its limits.
+        for queue in queues { channel?.delete(queue.name) }
         cancel()
         done(error)
     }
 
     private func refusal(_ fault: ChannelFault) -> LockError {
-        fault.refusal(of: doing, for: "locks", capacity: session.link.capacity)
+        fault.refusal(of: doing.first ?? "a request", for: "locks", capacity: session.link.capacity)
     }
 }

@@ -39,7 +39,7 @@ actor Supervisor {
         endpoint = settings.endpoint
         locks = Locks(settings: settings, loop: loop, relay: relay)
         timers = Timers(loop)
-        verifications = Verifications(loop)
+        verifications = Verifications(settings, on: loop)
     }
 
     deinit { loop.stop() }
@@ -117,6 +117,7 @@ actor Supervisor {
     /// Connects, logs in and checks permissions; returns what is in the way.
     func verify(until deadline: ContinuousClock.Instant) async -> LockError? {
         guard machine.accepts else { return .shutDown }
+        if isStanding { do throws(LockError) { try session?.behavior.check() } catch { return error } }
         lastAttempt += 1
         let number = lastAttempt
         return await withTaskCancellationHandler {

@@ -7,12 +7,14 @@ final class Verifications {
         var check: AccessCheck?
     }
 
+    private let settings: SessionSettings
     private let loop: EventLoop
     private let timers: Timers<UInt64>
     private var waiting: [UInt64: Verification] = [:]
     private var session: Session?
 
-    init(_ loop: EventLoop) {
+    init(_ settings: SessionSettings, on loop: EventLoop) {
+        self.settings = settings
         self.loop = loop
         timers = Timers(loop)
     }
@@ -57,8 +59,12 @@ final class Verifications {
 
     private func begin(_ number: UInt64) {
         guard let session else { return }
-        let check = AccessCheck(session, on: loop) { [weak self] error in self?.end(number, error) }
-        waiting[number]?.check = check
-        check.begin()
+        do throws(LockError) {
+            let check = try AccessCheck(session, settings, on: loop) { [weak self] in self?.end(number, $0) }
+            waiting[number]?.check = check
+            check.begin()
+        } catch {
+            end(number, error)
+        }
     }
 }
