@@ -102,8 +102,9 @@ public final class RabbitMQLocks: LockProvider {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if it is free; waits for a session with the broker, but not for the lock.
-    /// - Throws: `LockError` as ``acquire(_:within:)``.
+    /// Takes the lock if it is free; waits for one attempt to bring a session up, if there is none, but not for the lock.
+    /// - Throws: `LockError` as ``acquire(_:within:)``, but never `timedOut`: `unreachable` when the attempt fails or the
+    ///   broker does not answer in time.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
     }

@@ -114,6 +114,10 @@ final class Link: LoopClient {
     private var isOver = false
 
     private var channels: [UInt16: Channel] = [:]
+    /// Those that the broker has said it has opened.
+    private var confirmed: Set<UInt16> = []
+    /// What the broker admits beside its own channel_max, when that is known.
+    private let channelLimit: Int?
     /// Closed by us, and the broker has not said so yet: until then the numbers are not free.
     private var closing: Set<UInt16> = []
     /// Closed for an unanswered request, and the close not answered either.
@@ -135,11 +139,15 @@ final class Link: LoopClient {
     /// When so few spare channels are left, and nothing else is to do, so many are opened.
     private static let (fewSpare, enoughSpare) = (4, 8)
 
-    init(_ connection: AMQPConnection, on loop: EventLoop, requestTimeout: Duration, prefetch: UInt16? = nil) {
+    init(
+        _ connection: AMQPConnection, on loop: EventLoop, requestTimeout: Duration, prefetch: UInt16? = nil,
+        channelLimit: Int? = nil
+    ) {
         self.connection = connection
         self.loop = loop
         self.requestTimeout = requestTimeout
         self.prefetch = prefetch
+        self.channelLimit = channelLimit
         timers = Timers(loop)
     }
 
@@ -156,7 +164,9 @@ final class Link: LoopClient {
     var heartbeat: Duration { connection.heartbeat }
     var brokerVersion: String? { connection.server.version }
     /// How many channels can be open at once.
-    var capacity: Int { Int(connection.channelMax) }
+    var capacity: Int { min(Int(connection.channelMax), channelLimit ?? .max) }
+    /// How many the broker has opened, also when the connection has ended.
+    var openedByBroker: Int { confirmed.count }
 
     // MARK: Ending
 
@@ -238,7 +248,7 @@ final class Link: LoopClient {
     }
 
     private func openAhead() {
-        guard prefetch != nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
+        guard prefetch != nil, channelLimit == nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
             channels.values.allSatisfy(\.unanswered.isEmpty)
         else { return }
         while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) {
@@ -311,6 +321,7 @@ final class Link: LoopClient {
             owner?.linkBlocked(nil)
         case .channelCloseOK:
             guard closing.remove(number) != nil else { return violation("an answer to nothing") }
+            confirmed.remove(number)
             hanging.remove(number)
             free.append(number)
         case .channelClosed:
@@ -320,6 +331,7 @@ final class Link: LoopClient {
                 return
             }
             free.append(number)
+            confirmed.remove(number)
             spare.removeAll { $0 === channel }
             tellClosed(channel, inbound)
         case .other: violation("a method that no client has asked for")
@@ -336,6 +348,7 @@ final class Link: LoopClient {
                 }
                 channel.unanswered.remove(at: first)
             }
+            if case .channelOpenOK = inbound { confirmed.insert(number) }
             channel.handler?.received(inbound, on: channel)
         }
     }

@@ -16,7 +16,11 @@ struct KnownCluster: Sendable, Equatable {
 
     /// Refuses another host that names another cluster. The same host may: its cluster was given another name.
     func check(_ connection: AMQPConnection) throws(ConnectionFailure) {
-        guard let other = KnownCluster(connection), other.host != host, other.name != name else { return }
+        if let other = KnownCluster(connection) { try check(other) }
+    }
+
+    func check(_ other: KnownCluster) throws(ConnectionFailure) {
+        guard other.host != host, other.name != name else { return }
         throw ConnectionFailure(
             .otherCluster(
                 """

@@ -44,13 +44,17 @@ final class Session: LinkOwner, ChannelHandler {
 
     /// - Parameters:
     ///   - connection: logged in, by `Session.open` with the same identity.
+    ///   - channelLimit: how many channels the broker admits here, when the last session has ended for that.
     ///   - notify: called on the loop, until `ended`.
     init(
-        _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, _ notify: @escaping (Event) -> Void
+        _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, channelLimit: Int? = nil,
+        _ notify: @escaping (Event) -> Void
     ) {
         let (settings, loop) = (locks.settings, locks.loop)
         self.identity = identity
-        link = Link(connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch)
+        link = Link(
+            connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch,
+            channelLimit: channelLimit)
         host = connection.endpoint.hosts[0]
         cluster = KnownCluster(connection)
         publishing = PublishConnection(settings, at: host, of: cluster, on: loop)

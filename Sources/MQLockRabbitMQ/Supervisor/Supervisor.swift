@@ -15,6 +15,8 @@ actor Supervisor {
     private var endpoint: Endpoint
     /// Of the last session.
     private var cluster: KnownCluster?
+    /// How many channels the broker has admitted, when it has ended the last session for one more.
+    private var channelLimit: Int?
     /// The one under way.
     private var attempt: ConnectionAttempt?
     /// Opening, or standing.
@@ -252,7 +254,7 @@ actor Supervisor {
         self.attempt = nil
         switch result {
         case .success(let connection):
-            let session = Session(connection, identity, locks) { [weak self] event in
+            let session = Session(connection, identity, locks, channelLimit: channelLimit) { [weak self] event in
                 self?.assumeIsolated { $0.handle(event) }
             }
             self.session = session
@@ -289,12 +291,26 @@ actor Supervisor {
             relay.send(
                 LockEvent(
                     .renewed, at: .now, owner: settings.owner, roundTrip: roundTrip, proven: session?.proof.remaining))
-        case .ended(let end) where isStanding: ended(end)
-        case .ended(.failed(let failure)): failed(failure)
-        case .ended:
-            failed(
-                ConnectionFailure(
-                    .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer")))
+        case .ended(let end):
+            learn(from: end)
+            switch end {
+            case _ where isStanding: ended(end)
+            case .failed(let failure): failed(failure)
+            case .proofOverdue, .shutdown:
+                failed(
+                    ConnectionFailure(
+                        .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer")))
+            }
+        }
+    }
+
+    /// For one channel too many the broker ends the connection, and with it every lock: the next session asks for fewer, and
+    /// leaves one to publish on.
+    private func learn(from end: SessionEnd) {
+        if case .failed(let failure) = end, case .limitReached = failure.kind, let session {
+            channelLimit = max(1, session.link.openedByBroker - 1)
+        } else {
+            channelLimit = nil
         }
     }
 
