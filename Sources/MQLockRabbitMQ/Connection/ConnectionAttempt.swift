@@ -56,7 +56,8 @@ final class ConnectionAttempt: Sendable {
         descriptors.append(pollfd(fd: wakePipe.readEnd, events: Int16(POLLIN), revents: 0))
         let remaining = max(.zero, ContinuousClock.now.duration(to: deadline))
         // Rounded up, so that the caller does not spin through the last millisecond.
-        let count = poll(&descriptors, nfds_t(descriptors.count), Int32(clamping: remaining.nanoseconds / 1_000_000 + 1))
+        let count = poll(
+            &descriptors, nfds_t(descriptors.count), Int32(clamping: remaining.nanoseconds / 1_000_000 + 1))
         let wakes = descriptors.removeLast().revents != 0
         if count <= 0 { for index in descriptors.indices { descriptors[index].revents = 0 } }
         if wakes { wakePipe.drain() }

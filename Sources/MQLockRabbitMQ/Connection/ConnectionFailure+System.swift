@@ -16,7 +16,8 @@ extension ConnectionFailure {
         case EMFILE:
             self.init(
                 .system(
-                    "this process is out of file descriptors: raise its limit (ulimit -n, or LimitNOFILE of its service)"))
+                    "this process is out of file descriptors: raise its limit (ulimit -n, or LimitNOFILE of its service)"
+                ))
         case ENFILE: self.init(.system("this machine is out of file descriptors: raise its limit (fs.file-max)"))
         default: self.init(.system("this machine is short of something: \(systemErrorText(code))"))
         }

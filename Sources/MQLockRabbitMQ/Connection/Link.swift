@@ -248,7 +248,8 @@ final class Link: LoopClient {
     }
 
     private func openAhead() {
-        guard prefetch != nil, channelLimit == nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
+        guard prefetch != nil, channelLimit == nil, spare.count < Self.fewSpare, channels.count < capacity / 2,
+            backlog.isEmpty,
             channels.values.allSatisfy(\.unanswered.isEmpty)
         else { return }
         while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) {

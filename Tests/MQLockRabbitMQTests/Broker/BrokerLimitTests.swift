@@ -44,11 +44,15 @@ extension LiveBrokerTests.BrokerLimitTests {
             try await broker.ctl("-q", "set_vhost_limits", "-p", vhost, #"{"max-queues": 0}"#)
             let locks = try locks(uri, mutex: mutex)
             for error in [
-                await failure { () throws(LockError) in try await locks.acquire("limited", within: .seconds(20)).release() },
+                await failure { () throws(LockError) in
+                    try await locks.acquire("limited", within: .seconds(20)).release()
+                },
                 await failure { () throws(LockError) in try await locks.verify(within: .seconds(20)) },
             ] {
                 #expect(error?.code == .limitExceeded)
-                #expect(error?.message.contains("limit") == true && error?.message.contains("delete") == false, "\(error as Any)")
+                #expect(
+                    error?.message.contains("limit") == true && error?.message.contains("delete") == false,
+                    "\(error as Any)")
             }
             await locks.shutdown()
         }
@@ -81,7 +85,9 @@ extension LiveBrokerTests.BrokerLimitTests {
             let locks = try locks(uri)
             let error = await failure { () throws(LockError) in try await locks.verify(within: .seconds(2)) }
             #expect(error?.code == .unreachable)
-            #expect(error?.message.contains("limit") == true && error?.message.contains("publishing") == true, "\(error as Any)")
+            #expect(
+                error?.message.contains("limit") == true && error?.message.contains("publishing") == true,
+                "\(error as Any)")
             #expect(locks.isConnected)
             await locks.shutdown()
         }

@@ -120,7 +120,9 @@ final class FakeBroker: Sendable {
                 if let message = publishing, frame.type != 1, message.body.count == message.size {
                     publishing = nil
                     publishes[message.channel, default: 0] += 1
-                    world.withLock { $0.messages[message.queue, default: []].append((message.properties, message.body)) }
+                    world.withLock {
+                        $0.messages[message.queue, default: []].append((message.properties, message.body))
+                    }
                     deliver(message.queue)
                     say(
                         Frames.method(
@@ -190,7 +192,8 @@ final class FakeBroker: Sendable {
             world.messages[queue]?.removeFirst()
             world.deliveries += 1
             let header = Frames.frame(
-                2, channel, Frames.bytes(UInt16(60)) + [0, 0] + Frames.bytes(UInt64(message.body.count))
+                2, channel,
+                Frames.bytes(UInt16(60)) + [0, 0] + Frames.bytes(UInt64(message.body.count))
                     + message.properties)
             return (world.deliveries, header + Frames.body(channel, message.body))
         }

@@ -68,7 +68,8 @@ struct PeerTests {
 
     /// After the first request like this one, once.
     private func one(
-        _ mutex: RabbitMQLocks.Mutex, _ step: FakeBroker.Request, _ what: String, _ bytes: @Sendable @escaping (UInt16) -> [UInt8]
+        _ mutex: RabbitMQLocks.Mutex, _ step: FakeBroker.Request, _ what: String,
+        _ bytes: @Sendable @escaping (UInt16) -> [UInt8]
     ) async throws {
         let isDone = Locked(false)
         let broker = try FakeBroker { request in

@@ -14,13 +14,15 @@ import Darwin
 @Suite("Hosts and addresses", .serialized, .timeLimit(.minutes(1)))
 struct SharedTimeTests {
     /// The time for all; a test that gets stuck in one of them hangs for it.
-    private let timeout = Duration.seconds(20)
+    private let timeout = Duration.seconds(6)
 
     private func address(_ settings: SessionSettings) throws -> SocketAddress {
         try #require(Resolver.numeric(Endpoint.Host(name: "127.0.0.1", port: settings.endpoint.port))?.first)
     }
 
-    private func settings() throws -> SessionSettings { try SessionSettings(.init(uri: "amqp://u:p@127.0.0.1?heartbeat=1")) }
+    private func settings() throws -> SessionSettings {
+        try SessionSettings(.init(uri: "amqp://u:p@127.0.0.1?heartbeat=1"))
+    }
 
     /// Of several addresses of one name, some of which are of no use.
     @Test(arguments: [UnwillingPeer.nobody, .accepts, .acceptsNot, .hangsUp, .stopsInTheLogin, .trickles], [0, 1, 2])
@@ -60,7 +62,8 @@ struct SharedTimeTests {
 
     /// A refusal is the cluster's, and is not asked for again elsewhere.
     @Test func aRefusalIsFinal() async throws {
-        let refusal = Frames.method(0, 10, 10, [0, 9] + Frames.bytes(UInt32(0)) + Frames.long("PLAIN") + Frames.long("en_US"))
+        let refusal =
+            Frames.method(0, 10, 10, [0, 9] + Frames.bytes(UInt32(0)) + Frames.long("PLAIN") + Frames.long("en_US"))
             + Frames.method(0, 10, 50, Frames.bytes(UInt16(403)) + Frames.short("ACCESS_REFUSED") + [0, 0, 0, 0])
         let refusing = try FakeServer(saying: refusal)
         let server = try FakeServer(saying: Frames.login(heartbeat: 1))
@@ -75,13 +78,15 @@ struct SharedTimeTests {
         var bad = try settings()
         change(&bad)
         let nobody = try FakeServer(saying: nil).port
-        let endpoint = try AMQPURI.parse("amqp://127.0.0.1:\(nobody),127.0.0.1:\(bad.endpoint.port)?connection_timeout=400")
+        let endpoint = try AMQPURI.parse(
+            "amqp://127.0.0.1:\(nobody),127.0.0.1:\(bad.endpoint.port)?connection_timeout=400")
         let failure = await #expect(throws: ConnectionFailure.self) {
             _ = try await opened(endpoint, try ConnectionAttempt())
         }
         // Each with its own reason.
         #expect(failure?.message.contains("127.0.0.1:\(nobody)") == true)
-        #expect(failure?.message.contains("127.0.0.1:\(bad.endpoint.port) did not complete") == true, "\(failure as Any)")
+        #expect(
+            failure?.message.contains("127.0.0.1:\(bad.endpoint.port) did not complete") == true, "\(failure as Any)")
         withExtendedLifetime(keep) {}
     }
 

@@ -21,7 +21,8 @@ final class SilentListener: Sendable {
         var descriptors = [listener]
         let status = withUnsafeMutablePointer(to: &address) { address in
             address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard bind(listener, address, length) | listen(listener, 0) | getsockname(listener, address, &length) == 0
+                guard
+                    bind(listener, address, length) | listen(listener, 0) | getsockname(listener, address, &length) == 0
                 else { return Int32(-1) }
                 for _ in 0..<8 {
                     let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)

@@ -36,7 +36,8 @@ import Darwin
         "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
     ]
     private static let names = [
-        "x", "limit", "not found", "refused", "connection limit", "reached", "inequivalent arg", "exchange", "a limit of (3)",
+        "x", "limit", "not found", "refused", "connection limit", "reached", "inequivalent arg", "exchange",
+        "a limit of (3)",
     ]
 
     private static func texts(_ patterns: [String]) -> [String] {

@@ -7,7 +7,7 @@ import Testing
 @Suite("Reconnecting", .timeLimit(.minutes(1)))
 struct ReconnectTests {
     /// At which request the broker hangs up: before the session stands, and after.
-    @Test(arguments: [[10, 40], [20, 10], [60, 10], [60, 20]] as [[UInt16]])
+    @Test(arguments: [[10, 40], [20, 10], [60, 10], [50, 10]] as [[UInt16]])
     func pausesGrow(_ last: [UInt16]) async throws {
         let broker = try FakeBroker { [$0.classID, $0.methodID] == last ? nil : [] }
         var configuration = RabbitMQLocks.Configuration(uri: broker.uri)
