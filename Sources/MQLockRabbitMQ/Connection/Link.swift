@@ -1,11 +1,5 @@
 import MQLock
 
-/// What a channel's owner receives: whatever the broker sends on it, as long as it is open. The last is `channelClosed`,
-/// when the broker closes it; after a `close` of ours nothing comes any more.
-protocol ChannelHandler: AnyObject {
-    func received(_ inbound: Inbound, on channel: Channel)
-}
-
 /// A channel of a link. Every write is silently dropped once the channel or the link has ended: then the owner has been
 /// notified, or is about to be.
 final class Channel {
@@ -82,14 +76,6 @@ final class Channel {
             try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
         }
     }
-}
-
-/// Whom a link tells what is not one channel's.
-protocol LinkOwner: AnyObject {
-    /// The connection is gone, and with it every channel: none of them is notified.
-    func linkEnded(_ failure: ConnectionFailure)
-    /// The broker has stopped to read what is published on this connection, and says why; nil: it reads again.
-    func linkBlocked(_ reason: String?)
 }
 
 /// One connection with its channels, their requests and deadlines, served by a loop: reads, writes, heartbeats.
@@ -401,20 +387,5 @@ extension Channel {
         isOpen = false
         handler = nil
         unanswered = []
-    }
-}
-
-extension Inbound {
-    /// Of which kind of request this is the answer, if of any that is awaited.
-    fileprivate var answer: Channel.Answer? {
-        switch self {
-        case .exchangeDeclareOK: .exchangeDeclared
-        case .queueDeclareOK: .queueDeclared
-        case .queueDeleteOK: .queueDeleted
-        case .queueBindOK, .queueUnbindOK: .bound
-        case .consumeOK: .consuming
-        case .gotMessage, .getEmpty: .got
-        default: nil
-        }
     }
 }
