@@ -30,6 +30,7 @@ final class PublishConnection: LinkOwner {
     /// In the broker's words.
     private var alarm: String?
     private var unreachable: String?
+    private var pauseEnd: ContinuousClock.Instant?
 
     /// Each case says where it can go.
     private enum State {
@@ -66,9 +67,10 @@ final class PublishConnection: LinkOwner {
 
     func add(_ user: any PublishConnectionUser) { users.append(user) }
 
-    /// Connects, should there be no connection.
+    /// Connects, should there be no connection; after a failure not before the pause is over, however often it is asked for.
     func connect() {
         guard case .down = state else { return }
+        if let pauseEnd, pauseEnd > .now { return retry(at: pauseEnd) }
         timers.stop(.retry)
         state = .connecting
         let attempt: ConnectionAttempt
@@ -110,29 +112,31 @@ final class PublishConnection: LinkOwner {
             link.serve(for: self)
             for user in users { user.connected(link) }
         case .failure(let failure):
-            unreachable = failure.message.escapedForDisplay
-            down()
+            down(failure)
         }
     }
 
-    func linkEnded(_ failure: ConnectionFailure) {
-        // Until it stands again this is why; an alarm has its own words.
-        unreachable = failure.message.escapedForDisplay
-        down()
-    }
+    func linkEnded(_ failure: ConnectionFailure) { down(failure) }
 
     func linkBlocked(_ reason: String?) {
         alarm = reason?.escapedForDisplay
         for user in users { user.blocked(alarm != nil) }
     }
 
-    private func down() {
+    private func down(_ failure: ConnectionFailure) {
         (state, alarm) = (.down, nil)
-        failures.ended(at: .now, lasting: Self.longestPause)
+        let hasLasted = failures.ended(at: .now, lasting: Self.longestPause)
+        // One that has lasted will come up again, when it is wanted.
+        unreachable = hasLasted ? nil : failure.message.escapedForDisplay
+        let pause = min(Duration.milliseconds(250) * (1 << min(failures.count - 1, 7)), Self.longestPause)
+        pauseEnd = .now.advanced(by: pause)
         for user in users { user.disconnected() }
-        guard users.contains(where: \.wantsConnection) else { return }
-        let delay = min(Duration.milliseconds(250) * (1 << min(failures.count, 7)), Self.longestPause)
-        timers.start(.retry, after: delay) { [weak self] in self?.connect() }
+        if users.contains(where: \.wantsConnection) { connect() }
+    }
+
+    private func retry(at instant: ContinuousClock.Instant) {
+        guard !timers.isRunning(.retry) else { return }
+        timers.start(.retry, at: instant) { [weak self] in self?.connect() }
     }
 
     /// For good; what has been written leaves.
