@@ -4,7 +4,8 @@ import MQLock
 extension RabbitMQLocks {
     /// How to reach the broker and how to behave; every value has a sensible default.
     public struct Configuration: Sendable {
-        /// The broker, as an AMQP URI. Descriptions and reflection of the configuration show it without its password.
+        /// The broker, as an AMQP URI. Several nodes of one cluster can be named, `amqp://user:password@one,two:5672/vhost`;
+        /// they are tried in turn. Descriptions and reflection of the configuration show the URI without its password.
         public var uri: String {
             get { hiddenURI.text }
             set { hiddenURI.text = newValue }
@@ -21,14 +22,16 @@ extension RabbitMQLocks {
         public var heartbeat: Duration?
         /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
         public var margin: Duration?
-        /// How long one attempt to connect and log in may take.
+        /// How long one attempt to connect and log in may take, over all hosts; a `connection_timeout` in the URI, in
+        /// milliseconds, has precedence.
         public var connectTimeout: Duration
         /// How long the broker may take to answer one request before its channel is closed and it is tried again.
         public var requestTimeout: Duration
         /// How long to try for the first session before waiting contenders fail with "unreachable";
         /// `nil` keeps trying until their own deadlines.
         public var startupTimeout: Duration?
-        /// Delays between attempts to reconnect.
+        /// Delays between attempts to reconnect. They begin with the first again after a session that has lasted for as long as
+        /// the longest.
         public var backoff: Backoff
         /// The broker's delivery-acknowledgement timeout (`consumer_timeout`). It bounds a hold of the token mutex; the
         /// single active consumer renews its holds in time for it. A `consumer_timeout` in the URI, in milliseconds as on the

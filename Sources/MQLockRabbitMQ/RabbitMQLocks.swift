@@ -51,13 +51,41 @@ public final class RabbitMQLocks: LockProvider {
     /// Keeps the session until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
     /// contenders are turned away, holders have ``Configuration/drainTimeout`` to release, and what is still held is
     /// lost with the reason `shutdown`.
+    ///
+    /// Later on a refusal is tried again for as long as this runs: see ``isConnected``, ``lastError``.
+    /// - Throws: `LockError` when the broker refuses the first login, with code `accessRefused` or `invalidConfiguration`:
+    ///   a service that could never lock anything does not start. What may pass by itself, such as a broker that is down,
+    ///   is waited for.
     public func run() async throws {
-        await supervisor.start()
-        await withTaskCancellationHandler {
-            await supervisor.stopped()
+        let refusal = await withTaskCancellationHandler {
+            await supervisor.serve()
         } onCancel: {
             Task { [supervisor, drainTimeout] in await supervisor.shutdown(within: drainTimeout) }
         }
+        if let refusal { throw refusal }
+    }
+
+    // MARK: Health
+
+    /// Whether a session with the broker stands: it has proven in time that it lives. No I/O: for a readiness check.
+    ///
+    /// A provider connects when it is first used, or by ``run()`` or ``verify(within:)``.
+    public var isConnected: Bool { supervisor.health.isConnected }
+
+    /// Why the last attempt to connect has failed or the last session has ended; `nil` while one stands, and before the first
+    /// attempt.
+    public var lastError: LockError? { isConnected ? nil : supervisor.health.lastError }
+
+    /// Connects, logs in, and does once what locks do on the broker (declares, binds, consumes, publishes, receives), on a
+    /// queue of its own that is deleted again. So it takes every permission that locks take. Call it once when a service
+    /// starts.
+    ///
+    /// Cancelled, it throws `cancelled`, and leaves nothing behind.
+    /// - Parameter limit: how long to try for a session and to wait for the broker's answers.
+    /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration`, `incompatible` and `limitExceeded` at once, as the
+    ///   broker says so; `unreachable` when the time is over; `cancelled`, `shutDown`.
+    public func verify(within limit: Duration = .seconds(10)) async throws(LockError) {
+        if let error = await supervisor.verify(until: .now.advanced(by: max(.zero, limit))) { throw error }
     }
 
     /// Turns waiting contenders away, waits for holders to release, and closes. Not cut short by cancellation.
@@ -74,8 +102,9 @@ public final class RabbitMQLocks: LockProvider {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if it is free; waits for a session with the broker, but not for the lock.
-    /// - Throws: `LockError` as ``acquire(_:within:)``.
+    /// Takes the lock if it is free; waits for one attempt to bring a session up, if there is none, but not for the lock.
+    /// - Throws: `LockError` as ``acquire(_:within:)``, but never `timedOut`: `unreachable` when the attempt fails or the
+    ///   broker does not answer in time.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
     }

@@ -26,7 +26,7 @@ package final class BrokerAdministration {
         do throws(ConnectionFailure) {
             let endpoint = try AMQPURI.parse(uri)
             connection = try AMQPConnection.open(endpoint, timeout: timeout)
-            (vhost, address) = (endpoint.vhost, endpoint.address)
+            (vhost, address) = (endpoint.vhost, connection.endpoint.address)
         } catch {
             throw LockError(error)
         }

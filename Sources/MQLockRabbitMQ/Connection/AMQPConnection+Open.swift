@@ -19,45 +19,135 @@ extension AMQPConnection {
         "basic.nack": true,
     ]
 
-    /// Connects and logs in. Blocks for at most the timeout (the URI's, if it has one), plus what the resolver takes to
-    /// look the host up.
+    /// Connects and logs in, at the first host of the endpoint that lets us. Blocks for at most the timeout (the URI's, if
+    /// it has one), of which every host gets its share, and of that every address.
     ///
-    /// `clientProperties` are shown in the broker's list of connections: `product`, `version`, `connection_name`.
+    /// A refusal by one host, of the password say, is not tried on the others.
+    /// - Parameters:
+    ///   - clientProperties: shown in the broker's list of connections: `product`, `version`, `connection_name`.
+    ///   - attempt: breaks it off from another thread.
+    ///   - accepts: looks at what has logged in; a failure that it throws is that of the host.
     static func open(
-        _ endpoint: Endpoint, timeout: Duration = defaultTimeout, clientProperties: [String: String] = [:]
+        _ endpoint: Endpoint, timeout: Duration = defaultTimeout, clientProperties: [String: String] = [:],
+        attempt: ConnectionAttempt? = nil,
+        accepts: (AMQPConnection) throws(ConnectionFailure) -> Void = { _ in }
     ) throws(ConnectionFailure) -> AMQPConnection {
-        let timeout = endpoint.connectionTimeout ?? timeout
-        let deadline = ContinuousClock.now + timeout
+        let attempt = if let attempt { attempt } else { try ConnectionAttempt() }
+        let deadline = ContinuousClock.now + (endpoint.connectionTimeout ?? timeout)
+        let hosts = endpoint.hosts
+        var failures: [ConnectionFailure] = []
+        for (index, host) in hosts.enumerated() {
+            do throws(ConnectionFailure) {
+                let until = share(of: deadline, hosts.count - index)
+                let connection = try openOne(endpoint.at(host), clientProperties, attempt, until: until)
+                try connection.keep(if: accepts)
+                guard !attempt.isCancelled else {
+                    connection.close()
+                    throw ConnectionAttempt.cancelled
+                }
+                return connection
+            } catch {
+                guard !error.isPermanent, !attempt.isCancelled else { throw error }
+                failures.append(error)
+            }
+        }
+        throw ConnectionFailure(ofAll: failures)
+    }
+
+    private func keep(
+        if accepts: (AMQPConnection) throws(ConnectionFailure) -> Void
+    ) throws(ConnectionFailure) {
+        do throws(ConnectionFailure) {
+            try accepts(self)
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// When the first of so many has had its part of the time.
+    private static func share(of deadline: ContinuousClock.Instant, _ count: Int) -> ContinuousClock.Instant {
+        let now = ContinuousClock.now
+        return now.advanced(by: max(.zero, now.duration(to: deadline)) / max(1, count))
+    }
+
+    private static func openOne(
+        _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
+        until deadline: ContinuousClock.Instant
+    ) throws(ConnectionFailure) -> AMQPConnection {
+        if endpoint.tls != nil { return try openTLS(endpoint, clientProperties, attempt, until: deadline) }
+        let addresses = try attempt.addresses(of: endpoint.hosts[0], until: deadline)
+        let race = AddressRace(addresses, of: endpoint, for: attempt)
+        var refusal: ConnectionFailure?
+        while true {
+            let descriptor: Int32
+            do throws(ConnectionFailure) {
+                descriptor = try race.next(until: deadline)
+            } catch {
+                // What a broker said, or did not say, tells more than an address that does not accept.
+                throw attempt.isCancelled ? error : refusal ?? error
+            }
+            do throws(ConnectionFailure) {
+                return try logIn(
+                    endpoint, clientProperties, attempt, until: share(of: deadline, race.left + 1)
+                ) { (state) throws(ConnectionFailure) in
+                    guard let socket = amqp_tcp_socket_new(state) else {
+                        closeDescriptor(descriptor)
+                        throw ConnectionFailure(.system("out of memory"))
+                    }
+                    amqp_tcp_socket_set_sockfd(socket, descriptor)
+                }
+            } catch {
+                guard !error.isPermanent, !attempt.isCancelled else { throw error }
+                refusal = error
+            }
+        }
+    }
+
+    /// The library has one name for connecting, SNI and verification, so it has to look the host up itself, and tries the
+    /// addresses in the system's order: one that is silent takes all of the time. Several hosts get their shares all the
+    /// same.
+    private static func openTLS(
+        _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
+        until deadline: ContinuousClock.Instant
+    ) throws(ConnectionFailure) -> AMQPConnection {
+        try logIn(endpoint, clientProperties, attempt, until: deadline) { (state) throws(ConnectionFailure) in
+            guard let tls = endpoint.tls else { return }
+            let socket = try tlsSocket(state, endpoint, tls)
+            let timeout = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
+            var limit = timeval(timeout)
+            let status = amqp_socket_open_noblock(socket, endpoint.host, Int32(endpoint.port), &limit)
+            guard status < 0 else { return }
+            try ConnectionFailure.checkDescriptors()
+            throw ConnectionFailure(connecting: status, to: endpoint, within: timeout)
+        }
+    }
+
+    /// - Parameter connect: gives the library's connection a socket that is open.
+    private static func logIn(
+        _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
+        until deadline: ContinuousClock.Instant,
+        _ connect: (amqp_connection_state_t) throws(ConnectionFailure) -> Void
+    ) throws(ConnectionFailure) -> AMQPConnection {
         guard let state = amqp_new_connection() else { throw ConnectionFailure(.system("out of memory")) }
-        do {
-            try connect(state, endpoint, timeout)
-            var remaining = timeval(max(.milliseconds(1), ContinuousClock.now.duration(to: deadline)))
-            // The library copies the value.
-            try check(amqp_set_handshake_timeout(state, &remaining), endpoint, timeout)
-            try logIn(state, endpoint, timeout, clientProperties)
+        do throws(ConnectionFailure) {
+            try connect(state)
             let socket = try SocketHandle(duplicating: amqp_get_sockfd(state))
+            try attempt.use(socket)
+            defer { try? attempt.use(nil) }
+            let timeout = max(.milliseconds(1), ContinuousClock.now.duration(to: deadline))
+            var remaining = timeval(timeout)
+            // The library copies the value.
+            let status = amqp_set_handshake_timeout(state, &remaining)
+            guard status >= 0 else { throw ConnectionFailure(library: status) }
+            try logIn(state, endpoint, timeout, clientProperties)
             let properties = amqp_get_server_properties(state).map { FieldValue.decode($0.pointee) } ?? [:]
             return AMQPConnection(
                 state: state, endpoint: endpoint, socket: socket, server: ServerProperties(table: properties))
         } catch {
             amqp_destroy_connection(state)
-            throw error
+            throw attempt.isCancelled ? ConnectionAttempt.cancelled : error
         }
-    }
-
-    private static func connect(
-        _ state: amqp_connection_state_t, _ endpoint: Endpoint, _ timeout: Duration
-    ) throws(ConnectionFailure) {
-        let socket: OpaquePointer
-        if let tls = endpoint.tls {
-            socket = try tlsSocket(state, endpoint, tls)
-        } else {
-            guard let plain = amqp_tcp_socket_new(state) else { throw ConnectionFailure(.system("out of memory")) }
-            socket = plain
-        }
-        var limit = timeval(timeout)
-        let status = amqp_socket_open_noblock(socket, endpoint.host, Int32(endpoint.port), &limit)
-        try check(status, endpoint, timeout)
     }
 
     private static func logIn(
@@ -84,7 +174,7 @@ extension AMQPConnection {
         switch reply.reply_type {
         case AMQP_RESPONSE_NORMAL: return
         case AMQP_RESPONSE_SERVER_EXCEPTION: throw refusal(state, reply.reply, endpoint)
-        default: try checkLogin(reply.library_error, endpoint, timeout)
+        default: throw ConnectionFailure(loggingIn: reply.library_error, to: endpoint, within: timeout)
         }
     }
 
@@ -101,19 +191,6 @@ extension AMQPConnection {
         var answer = amqp_connection_close_ok_t()
         _ = amqp_send_method(state, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &answer)
         return failure
-    }
-
-    private static func check(
-        _ status: Int32, _ endpoint: Endpoint, _ timeout: Duration
-    ) throws(ConnectionFailure) {
-        guard status < 0 else { return }
-        throw ConnectionFailure(connecting: status, to: endpoint, within: timeout)
-    }
-
-    private static func checkLogin(
-        _ status: Int32, _ endpoint: Endpoint, _ timeout: Duration
-    ) throws(ConnectionFailure) {
-        throw ConnectionFailure(loggingIn: status, to: endpoint, within: timeout)
     }
 }
 

@@ -25,7 +25,7 @@ extension AMQPConnection {
             guard let inbound else { continue }
             handler(inbound)
             if case .connectionClosed(let code, let text) = inbound {
-                throw fail(ConnectionFailure(.brokerClosed(code: code, text: text)))
+                throw fail(ConnectionFailure(closedWith: code, text: text))
             }
         }
         if let failure { throw failure }

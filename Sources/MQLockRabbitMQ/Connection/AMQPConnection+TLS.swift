@@ -37,11 +37,13 @@ extension AMQPConnection {
         if tls.verifiesPeer || tls.caCertificateFile != nil {
             let bundle = try caBundle(tls)
             guard amqp_ssl_socket_set_cacert(socket, bundle) == 0 else {
+                try ConnectionFailure.checkDescriptors()
                 throw ConnectionFailure(.configuration("no CA certificates (PEM) can be read from \(bundle)"))
             }
         }
         if let certificate = tls.certificateFile, let key = tls.keyFile {
             guard amqp_ssl_socket_set_key(socket, certificate, key) == 0 else {
+                try ConnectionFailure.checkDescriptors()
                 throw ConnectionFailure(
                     .configuration(
                         "the client certificate \(certificate) and key \(key) cannot be read or do not belong together")

@@ -1,6 +1,7 @@
 import MQLock
 
-/// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters.
+/// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters. Where one
+/// host can stand, several can, with commas between them and each with a port of its own or the default one.
 ///
 /// No error quotes a part of the URI that can hold the password, so a URI that is so malformed that its parts cannot
 /// be told apart is not quoted at all.
@@ -84,15 +85,32 @@ enum AMQPURI {
             guard password.utf8.count <= 4096 else { throw failure("the password is longer than 4096 bytes") }
             endpoint.password = password
         }
-        let (host, port) = try splitPort(hostAndPort)
-        if let host { endpoint.host = host }
-        if let port {
-            guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt16(port), number > 0 else {
-                throw failure(
-                    "the port is not a number from 1 to 65535 (in user and password, write / as %2f and ? as %3f)")
-            }
-            endpoint.port = Int(number)
+        let parts = hostAndPort.split(separator: ",", omittingEmptySubsequences: false)
+        guard parts.count <= maximumHosts else { throw failure("it names more than \(maximumHosts) hosts") }
+        var hosts: [Endpoint.Host] = []
+        for part in parts {
+            guard parts.count == 1 || !part.isEmpty else { throw failure("between two commas there has to be a host") }
+            let host = try host(part, default: endpoint)
+            guard !hosts.contains(host) else { throw failure("it names the same host twice") }
+            hosts.append(host)
         }
+        (endpoint.host, endpoint.port) = (hosts[0].name, hosts[0].port)
+        endpoint.furtherHosts = Array(hosts.dropFirst())
+    }
+
+    /// Each of them gets its share of the time to connect.
+    private static let maximumHosts = 16
+
+    private static func host(
+        _ text: Substring, default endpoint: Endpoint
+    ) throws(ConnectionFailure) -> Endpoint.Host {
+        let (host, port) = try splitPort(text)
+        guard let port else { return Endpoint.Host(name: host ?? endpoint.host, port: endpoint.port) }
+        guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt16(port), number > 0 else {
+            throw failure(
+                "the port is not a number from 1 to 65535 (in user and password, write / as %2f and ? as %3f)")
+        }
+        return Endpoint.Host(name: host ?? endpoint.host, port: Int(number))
     }
 
     /// Absent and empty are the same here: the default.
@@ -115,7 +133,6 @@ enum AMQPURI {
             guard !port.contains(":") else { throw failure("an IPv6 address has to stand in [ ]") }
         }
         guard !host.contains(where: { $0 == "[" || $0 == "]" }) else { throw failure("[ or ] is out of place") }
-        guard !host.contains(",") else { throw failure("it names several hosts; name one") }
         return (host.isEmpty ? nil : try decoded(host, "host"), port.isEmpty ? nil : port)
     }
 

@@ -1,4 +1,5 @@
 import CRabbitMQ
+import MQLock
 
 /// From librabbitmq's verdicts to ours.
 extension ConnectionFailure {
@@ -9,8 +10,7 @@ extension ConnectionFailure {
             self.init(.unreachable("the host name \(endpoint.host) is not known"))
         case AMQP_STATUS_SOCKET_ERROR, AMQP_STATUS_TCP_ERROR:
             self.init(.unreachable("nothing accepts connections at \(endpoint.address)"))
-        case AMQP_STATUS_TIMEOUT:
-            self.init(.timedOut("\(endpoint.address) did not accept a connection within \(timeout)"))
+        case AMQP_STATUS_TIMEOUT: self.init(notAcceptedBy: endpoint, within: timeout)
         default: self.init(library: status)
         }
     }
@@ -25,7 +25,7 @@ extension ConnectionFailure {
             let name = endpoint.mechanism == .plain ? "PLAIN" : "EXTERNAL"
             self.init(.refusedCredentials("it does not offer the mechanism \(name)"))
         case AMQP_STATUS_TIMEOUT:
-            self.init(.timedOut("\(endpoint.address) did not complete the login within \(timeout)"))
+            self.init(.timedOut("\(endpoint.address) did not complete the login within \(timeout.readable)"))
         case AMQP_STATUS_CONNECTION_CLOSED, AMQP_STATUS_SOCKET_ERROR, AMQP_STATUS_SOCKET_CLOSED:
             let hint = endpoint.tls == nil ? "; does the port want TLS (amqps)?" : ""
             self.init(.transport(status: status, text: "\(endpoint.address) hung up during the login\(hint)"))
@@ -41,15 +41,17 @@ extension ConnectionFailure {
     init(loginRefusedWith code: UInt16, text: String, by endpoint: Endpoint) {
         switch code {
         case 403: self.init(.refusedCredentials(text))
-        case 530 where text.contains("limit"): self.init(.brokerClosed(code: code, text: text))
-        case 530 where text.contains("not found") || text.contains("refused"):
-            if let instead = endpoint.withoutBareSlash {
-                self.init(.emptyVhost(text, instead: instead))
-            } else {
-                self.init(text.contains("not found") ? .vhostNotFound(text) : .vhostRefused(text))
-            }
-        default: self.init(.brokerClosed(code: code, text: text))
+        case 530 where text.hasSuffix(" not found"):
+            self.init(endpoint.withoutBareSlash.map { .emptyVhost(text, instead: $0) } ?? .vhostNotFound(text))
+        case 530 where text.contains("access to vhost '") && !BrokerWords(text).tellOfLimit:
+            self.init(endpoint.withoutBareSlash.map { .emptyVhost(text, instead: $0) } ?? .vhostRefused(text))
+        default: self.init(closedWith: code, text: text)
         }
+    }
+
+    /// connection.close by the broker.
+    init(closedWith code: UInt16, text: String) {
+        self.init(BrokerWords(text).tellOfLimit ? .limitReached(text) : .brokerClosed(code: code, text: text))
     }
 
     /// A call on a connection that was open.

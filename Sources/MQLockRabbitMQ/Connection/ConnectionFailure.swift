@@ -3,7 +3,7 @@ struct ConnectionFailure: Error, Sendable, Equatable {
     enum Kind: Sendable, Equatable {
         /// Nothing was sent or tried: an URI, argument or file of ours is wrong.
         case configuration(String)
-        /// Out of descriptors, threads or memory.
+        /// This process, or its machine, is out of descriptors, threads or memory.
         case system(String)
         /// No such host, or nothing accepts connections there.
         case unreachable(String)
@@ -16,6 +16,10 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         case vhostRefused(String)
         /// connection.close by the broker, or by us (code 0).
         case brokerClosed(code: UInt16, text: String)
+        /// A limit of the broker's, on connections or channels, in its words.
+        case limitReached(String)
+        /// It is a node of another cluster than the last one was: a lock there excludes nobody here.
+        case otherCluster(String)
         /// librabbitmq's verdict, or malformed data (status 0).
         case transport(status: Int32, text: String)
         /// Nothing was received for two heartbeat intervals.
@@ -36,7 +40,8 @@ struct ConnectionFailure: Error, Sendable, Equatable {
     var isPermanent: Bool {
         switch kind {
         case .configuration, .refusedCredentials, .vhostNotFound, .emptyVhost, .vhostRefused: true
-        case .system, .unreachable, .brokerClosed, .transport, .heartbeatTimeout, .tls, .protocolMismatch, .timedOut:
+        case .system, .unreachable, .brokerClosed, .limitReached, .otherCluster, .transport, .heartbeatTimeout, .tls,
+            .protocolMismatch, .timedOut:
             false
         }
     }
@@ -61,6 +66,9 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         case .vhostRefused(let text): "\(text); grant it with: rabbitmqctl set_permissions"
         case .brokerClosed(let code, let text):
             code == 0 ? text : "the broker closed the connection: \(code) \(text)"
+        case .limitReached(let text):
+            "a limit of the broker's is reached: \(text); raise it there, or use fewer connections and channels"
+        case .otherCluster(let text): text
         case .transport(_, let text): "the connection broke: \(text)"
         case .heartbeatTimeout:
             "the broker was silent for two heartbeat intervals; it or the network stalled, or this process did"

@@ -10,9 +10,9 @@ extension Endpoint {
                 the password and can hand out locks; name its CA with cacertfile= instead
                 """
         }
-        guard !host.isLoopbackHost else { return nil }
+        guard let open = hosts.first(where: { !$0.name.isLoopbackHost }) else { return nil }
         return """
-            the connection to the broker at \(address) is not encrypted: password and locks are open to the network; \
+            the connection to the broker at \(open.address) is not encrypted: password and locks are open to the network; \
             use amqps://
             """
     }

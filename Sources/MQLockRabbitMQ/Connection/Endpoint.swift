@@ -27,8 +27,20 @@ struct Endpoint: Sendable, Equatable {
     /// RabbitMQ 4.1 refuses less than 8192; this is its own default.
     static let defaultFrameMax = 131_072
 
+    /// One host of the URI.
+    struct Host: Sendable, Hashable {
+        let name: String
+        let port: Int
+
+        /// name:port, for messages.
+        var address: String { name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)" }
+    }
+
+    /// The first host, and its port.
     var host = "localhost"
     var port = 5672
+    /// Those that the URI names after it: other nodes of the same cluster, tried in turn.
+    var furtherHosts: [Host] = []
     var user = "guest"
     var password = "guest"
     var vhost = "/"
@@ -46,8 +58,38 @@ struct Endpoint: Sendable, Equatable {
     /// Query parameters that are not the AMQP URI's own.
     var extra: [String: String] = [:]
 
-    /// host:port, for messages.
-    var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    /// host:port of all hosts, for messages.
+    var address: String { hosts.map(\.address).joined(separator: ",") }
+}
+
+// MARK: - Several hosts
+
+extension Endpoint {
+    /// All hosts, in the order in which they are tried.
+    var hosts: [Host] { [Host(name: host, port: port)] + furtherHosts }
+
+    /// The same with one host only.
+    func at(_ host: Host) -> Endpoint { with([host]) }
+
+    /// The same, this host first and then those that follow it, round the circle; as it is if the host is none of ours.
+    func beginning(at host: Host) -> Endpoint {
+        guard let index = hosts.firstIndex(of: host) else { return self }
+        return with(Array(hosts[index...] + hosts[..<index]))
+    }
+
+    /// The same, this host last.
+    func beginning(after host: Host) -> Endpoint {
+        guard let index = hosts.firstIndex(of: host) else { return self }
+        let next = hosts[(index + 1) % hosts.count]
+        return beginning(at: next)
+    }
+
+    private func with(_ hosts: [Host]) -> Endpoint {
+        var endpoint = self
+        (endpoint.host, endpoint.port) = (hosts[0].name, hosts[0].port)
+        endpoint.furtherHosts = Array(hosts.dropFirst())
+        return endpoint
+    }
 }
 
 extension Endpoint: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

@@ -134,11 +134,14 @@ final class EventLoop: SerialExecutor, Sendable {
 
     /// Runs `work`, which may block, on a thread of its own, and `done` with its result on the loop. A loop that is
     /// stopped meanwhile drops the result.
+    /// - Returns: false when the process is out of threads; then nothing is run. The loop does not do the work itself: its
+    ///   timers would wait for it.
+    @discardableResult
     func offload<Result>(
         _ work: @escaping @Sendable () -> sending Result, then done: @escaping (Result) -> Void
-    ) {
+    ) -> Bool {
         checkIsolated()
-        guard !local.isStopped else { return }
+        guard !local.isStopped else { return true }
         let number = lastNumber.add(1, ordering: .relaxed).newValue
         local.awaited[number] = { handover in
             if let result = handover.value as? Result { done(result) }
@@ -150,8 +153,9 @@ final class EventLoop: SerialExecutor, Sendable {
                 wakeUp(&shared)
             }
         }
-        // Out of threads: the loop has to wait for the work, which is better than to drop it.
-        if LoopThread.start(name: "\(name)+", body) != 0 { body() }
+        if LoopThread.start(name: "\(name)+", body) == 0 { return true }
+        local.awaited[number] = nil
+        return false
     }
 
     /// Runs `body` on the loop at `deadline` or soon after. `poll` does not count the time that the machine is

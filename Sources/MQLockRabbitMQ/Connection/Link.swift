@@ -1,11 +1,5 @@
 import MQLock
 
-/// What a channel's owner receives: whatever the broker sends on it, as long as it is open. The last is `channelClosed`,
-/// when the broker closes it; after a `close` of ours nothing comes any more.
-protocol ChannelHandler: AnyObject {
-    func received(_ inbound: Inbound, on channel: Channel)
-}
-
 /// A channel of a link. Every write is silently dropped once the channel or the link has ended: then the owner has been
 /// notified, or is about to be.
 final class Channel {
@@ -84,14 +78,6 @@ final class Channel {
     }
 }
 
-/// Whom a link tells what is not one channel's.
-protocol LinkOwner: AnyObject {
-    /// The connection is gone, and with it every channel: none of them is notified.
-    func linkEnded(_ failure: ConnectionFailure)
-    /// The broker has stopped to read what is published on this connection, and says why; nil: it reads again.
-    func linkBlocked(_ reason: String?)
-}
-
 /// One connection with its channels, their requests and deadlines, served by a loop: reads, writes, heartbeats.
 ///
 /// Every connection that locks or asks is one of these. What goes wrong in the middle of somebody's work goes to the
@@ -114,6 +100,10 @@ final class Link: LoopClient {
     private var isOver = false
 
     private var channels: [UInt16: Channel] = [:]
+    /// Those that the broker has said it has opened.
+    private var confirmed: Set<UInt16> = []
+    /// What the broker admits beside its own channel_max, when that is known.
+    private let channelLimit: Int?
     /// Closed by us, and the broker has not said so yet: until then the numbers are not free.
     private var closing: Set<UInt16> = []
     /// Closed for an unanswered request, and the close not answered either.
@@ -135,11 +125,15 @@ final class Link: LoopClient {
     /// When so few spare channels are left, and nothing else is to do, so many are opened.
     private static let (fewSpare, enoughSpare) = (4, 8)
 
-    init(_ connection: AMQPConnection, on loop: EventLoop, requestTimeout: Duration, prefetch: UInt16? = nil) {
+    init(
+        _ connection: AMQPConnection, on loop: EventLoop, requestTimeout: Duration, prefetch: UInt16? = nil,
+        channelLimit: Int? = nil
+    ) {
         self.connection = connection
         self.loop = loop
         self.requestTimeout = requestTimeout
         self.prefetch = prefetch
+        self.channelLimit = channelLimit
         timers = Timers(loop)
     }
 
@@ -156,7 +150,9 @@ final class Link: LoopClient {
     var heartbeat: Duration { connection.heartbeat }
     var brokerVersion: String? { connection.server.version }
     /// How many channels can be open at once.
-    var capacity: Int { Int(connection.channelMax) }
+    var capacity: Int { min(Int(connection.channelMax), channelLimit ?? .max) }
+    /// How many the broker has opened, also when the connection has ended.
+    var openedByBroker: Int { confirmed.count }
 
     // MARK: Ending
 
@@ -238,7 +234,8 @@ final class Link: LoopClient {
     }
 
     private func openAhead() {
-        guard prefetch != nil, spare.count < Self.fewSpare, channels.count < capacity / 2, backlog.isEmpty,
+        guard prefetch != nil, channelLimit == nil, spare.count < Self.fewSpare, channels.count < capacity / 2,
+            backlog.isEmpty,
             channels.values.allSatisfy(\.unanswered.isEmpty)
         else { return }
         while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) {
@@ -302,7 +299,7 @@ final class Link: LoopClient {
     private func received(_ inbound: Inbound) {
         let number = inbound.channel
         switch inbound {
-        case .connectionClosed(let code, let text): fail(ConnectionFailure(.brokerClosed(code: code, text: text)))
+        case .connectionClosed(let code, let text): fail(ConnectionFailure(closedWith: code, text: text))
         case .blocked(let reason):
             isBlocked = true
             owner?.linkBlocked(reason)
@@ -310,18 +307,25 @@ final class Link: LoopClient {
             isBlocked = false
             owner?.linkBlocked(nil)
         case .channelCloseOK:
+            guard closing.remove(number) != nil else { return violation("an answer to nothing") }
+            confirmed.remove(number)
             hanging.remove(number)
-            if closing.remove(number) != nil { free.append(number) }
-        case .channelClosed:
-            // Else we have closed it too: both closes have crossed, and ours will be answered.
-            guard let channel = channels.removeValue(forKey: number) else { return }
             free.append(number)
+        case .channelClosed:
+            guard let channel = channels.removeValue(forKey: number) else {
+                // We have closed it too: both closes have crossed, and ours will be answered.
+                if !closing.contains(number) { violation("the end of a channel that is not open") }
+                return
+            }
+            free.append(number)
+            confirmed.remove(number)
             spare.removeAll { $0 === channel }
             tellClosed(channel, inbound)
+        case .other: violation("a method that no client has asked for")
         default:
             guard let channel = channels[number] else {
-                // On its way when we closed the channel, or about the connection.
-                if !closing.contains(number), number != 0 { violation("something on a channel that is not open") }
+                // Else it was on its way when we closed the channel.
+                if !closing.contains(number) { violation("something on a channel that is not open") }
                 return
             }
             if let answer = inbound.answer {
@@ -331,6 +335,7 @@ final class Link: LoopClient {
                 }
                 channel.unanswered.remove(at: first)
             }
+            if case .channelOpenOK = inbound { confirmed.insert(number) }
             channel.handler?.received(inbound, on: channel)
         }
     }
@@ -382,20 +387,5 @@ extension Channel {
         isOpen = false
         handler = nil
         unanswered = []
-    }
-}
-
-extension Inbound {
-    /// Of which kind of request this is the answer, if of any that is awaited.
-    fileprivate var answer: Channel.Answer? {
-        switch self {
-        case .exchangeDeclareOK: .exchangeDeclared
-        case .queueDeclareOK: .queueDeclared
-        case .queueDeleteOK: .queueDeleted
-        case .queueBindOK, .queueUnbindOK: .bound
-        case .consumeOK: .consuming
-        case .gotMessage, .getEmpty: .got
-        default: nil
-        }
     }
 }

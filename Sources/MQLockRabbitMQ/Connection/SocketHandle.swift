@@ -18,9 +18,7 @@ final class SocketHandle: Sendable {
 
     init(duplicating descriptor: Int32) throws(ConnectionFailure) {
         self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard self.descriptor >= 0 else {
-            throw ConnectionFailure(.system("cannot duplicate the socket: \(systemErrorText(errno))"))
-        }
+        guard self.descriptor >= 0 else { throw ConnectionFailure(ofThisProcess: errno) }
     }
 
     deinit { close() }
@@ -41,4 +39,4 @@ final class SocketHandle: Sendable {
     }
 }
 
-private func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
+func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

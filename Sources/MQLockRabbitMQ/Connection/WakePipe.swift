@@ -18,7 +18,7 @@ final class WakePipe: Sendable {
         let status = pipe(&ends)
         #endif
         guard status == 0 else {
-            throw ConnectionFailure(.system("cannot create a pipe: \(systemErrorText(errno))"))
+            throw ConnectionFailure(ofThisProcess: errno)
         }
         #if !canImport(Glibc)
         for end in ends {

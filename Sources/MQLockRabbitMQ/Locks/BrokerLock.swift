@@ -113,9 +113,9 @@ class BrokerLock: ChannelHandler {
         guard let session, let contender else { return }
         unconfirmedSince = nil
         timers.stop(.deadline)
-        if contender.waits, let deadline = contender.deadline {
-            timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() }
-        }
+        // A try has a limit too, for a broker that answers nothing.
+        let deadline = contender.waits ? contender.deadline : contender.start.advanced(by: settings.patience)
+        if let deadline { timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() } }
         session.presence.contending(self)
         // One that was asked to yield stops first.
         isParked = yielding != nil || needsContact && !locks.admit(self)
@@ -129,10 +129,11 @@ class BrokerLock: ChannelHandler {
     }
 
     private func deadlinePassed() {
-        turnAway(
-            .timedOut(
-                name,
-                detail: session?.publishing.obstacle ?? silence ?? trouble ?? "it was held or waited for elsewhere"))
+        let obstacle = session?.publishing.obstacle ?? silence ?? trouble
+        guard contender?.waits == true else {
+            return turnAway(LockError(.unreachable, obstacle ?? "the broker did not answer for \(name) in time"))
+        }
+        turnAway(.timedOut(name, detail: obstacle ?? "it was held or waited for elsewhere"))
     }
 
     /// A quorum queue without a leader answers nothing: its nodes are not there, or the only one was killed within seconds of

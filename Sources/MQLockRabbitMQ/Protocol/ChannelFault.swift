@@ -17,47 +17,78 @@ struct ChannelFault: Equatable, Sendable, Error {
     static let outOfChannels = ChannelFault(code: 0, text: "all channels are in use")
 }
 
-extension BrokerLock {
-    /// The error for a channel that the broker closed while `doing` something for us.
-    func refusal(_ fault: ChannelFault, doing: String) -> LockError {
-        let text = fault.text.escapedForDisplay
-        switch fault.code {
-        case ChannelFault.outOfChannels.code:
+extension ChannelFault {
+    /// Whether a limit of the broker's stands in the way.
+    var isLimit: Bool { BrokerWords(text).tellOfLimit }
+
+    /// The error for something that the broker refused, whatever kind of lock it was for.
+    /// - Parameters:
+    ///   - doing: what we were about, as in "declaring the lock's queue".
+    ///   - subject: what for.
+    ///   - capacity: how many channels there can be on the connection.
+    func refusal(of doing: String, for subject: String, capacity: Int) -> LockError {
+        let text = text.escapedForDisplay
+        switch code {
+        case Self.outOfChannels.code:
             return LockError(
                 .limitExceeded,
                 """
-                the broker allows \(session?.link.capacity ?? 0) channels on a connection, and every lock that is held or \
-                waited for needs one; raise channel_max on the broker and in the URI, or use fewer names (StripedLocks)
+                the broker allows \(capacity) channels on a connection, and every lock that is held or waited for needs \
+                one; raise channel_max on the broker and in the URI, or use fewer names (StripedLocks)
                 """)
-        case ChannelFault.accessRefused:
+        case _ where isLimit:
+            return LockError(
+                .limitExceeded,
+                """
+                the broker refused \(doing) for \(subject), because a limit of its is reached: \(text); raise it there \
+                (rabbitmqctl set_vhost_limits), or use fewer names (StripedLocks)
+                """)
+        case Self.accessRefused:
             return LockError(
                 .accessRefused,
                 """
-                the broker refused \(doing) for \(name): \(text); the user needs configure, write and read permission on \
-                the exchange \(ObjectNames.exchange) and on queues that begin with \(ObjectNames.exchange), as in: \
+                the broker refused \(doing) for \(subject): \(text); the user needs configure, write and read permission \
+                on the exchange \(ObjectNames.exchange) and on queues that begin with \(ObjectNames.exchange), as in: \
                 rabbitmqctl set_permissions -p VHOST USER '^mqlock\\.v1' '^mqlock\\.v1' '^mqlock\\.v1'
                 """)
-        case _ where fault.isOtherKind:
+        case _ where InequivalentArgument(self.text)?.isOfExchange == true:
             return LockError(
                 .incompatible,
                 """
-                this program uses the \(settings.mutex.title) for \(name), and \(fault.otherKind(than: settings.mutex)) \
-                (\(text)); \(fault.remedy(for: objects, of: settings.mutex))
+                somebody else has made the exchange \(ObjectNames.exchange), and not as locks need it: direct and durable \
+                (\(text)); let nobody declare it otherwise, and delete it when no lock is held: it is made anew
                 """)
-        // A limit of the broker's: on queues, on the size of messages.
-        case ChannelFault.preconditionFailed:
-            return LockError(
-                .limitExceeded, "the broker refused \(doing) for \(name): \(text); raise its limit, or use fewer names")
+        // What it means is the broker's to say: a value that it does not take, a message that is too large, a policy.
+        case Self.preconditionFailed:
+            return LockError(.incompatible, "the broker refused \(doing) for \(subject): \(text)")
+        case Self.unanswered:
+            return LockError(.unreachable, "the broker left a request unanswered, \(doing) for \(subject)")
         default:
-            return LockError(.internalError, "the broker failed \(doing) for \(name): \(fault.code) \(text)")
+            return LockError(.internalError, "the broker failed \(doing) for \(subject): \(code) \(text)")
         }
     }
 }
 
-/// The broker's words for the first argument in which a queue differs from its declaration:
+extension BrokerLock {
+    /// The error for a channel that the broker closed while `doing` something for us.
+    func refusal(_ fault: ChannelFault, doing: String) -> LockError {
+        guard fault.isOtherKind else {
+            return fault.refusal(of: doing, for: "\(name)", capacity: session?.link.capacity ?? 0)
+        }
+        return LockError(
+            .incompatible,
+            """
+            this program uses the \(settings.mutex.title) for \(name), and \(fault.otherKind(than: settings.mutex)) \
+            (\(fault.text.escapedForDisplay)); \(fault.remedy(for: objects, of: settings.mutex))
+            """)
+    }
+}
+
+/// The broker's words for the first argument in which a queue or exchange differs from its declaration:
 /// `inequivalent arg 'NAME' for queue 'QUEUE' in vhost 'VHOST': received … but current is …`, the same from 3.8 to 4.3.
 struct InequivalentArgument: Equatable, Sendable {
     let name: String
+    let isOfExchange: Bool
     /// Whether the queue that is there has the argument at all.
     let isSet: Bool
     /// Its value there, where the broker quotes it.
@@ -70,6 +101,7 @@ struct InequivalentArgument: Equatable, Sendable {
             let current = text.range(of: "but current is ", options: .backwards)?.upperBound
         else { return nil }
         name = String(text[start..<end])
+        isOfExchange = text[end...].hasPrefix("' for exchange ")
         let words = text[current...]
         isSet = !words.hasPrefix("none")
         let quoted = words.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
@@ -80,7 +112,8 @@ struct InequivalentArgument: Equatable, Sendable {
 extension ChannelFault {
     /// Whether a queue is there that was declared otherwise. The same code stands for limits of the broker's, too.
     var isOtherKind: Bool {
-        code == Self.resourceLocked || code == Self.preconditionFailed && InequivalentArgument(text) != nil
+        code == Self.resourceLocked
+            || code == Self.preconditionFailed && InequivalentArgument(text)?.isOfExchange == false
     }
 
     /// Whether a declaration with arguments by which no queue can be made has met none.

@@ -44,7 +44,7 @@ actor AskingConnection {
     func open(observing name: LockName? = nil) async throws(LockError) {
         let refused = await withCheckedContinuation { continuation in
             opening = continuation
-            loop.offload { [settings, identity] in
+            let isBegun = loop.offload { [settings, identity] in
                 Result { () throws(ConnectionFailure) in
                     try AMQPConnection.open(
                         settings.endpoint, timeout: settings.connectTimeout,
@@ -53,6 +53,7 @@ actor AskingConnection {
             } then: { result in
                 self.opened(result, name)
             }
+            if !isBegun { settle(LockError(ConnectionFailure.outOfThreads)) }
         }
         if let refused { throw refused }
     }

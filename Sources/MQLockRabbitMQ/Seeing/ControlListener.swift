@@ -34,7 +34,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private var changes: ArraySlice<LockName> = []
     /// Binds and unbinds that are not answered yet, the oldest first.
     private var unanswered: ArraySlice<LockName> = []
-    private var failures = 0
+    private var failures = FailureCount()
     private var questions = QuestionBudget()
 
     private enum Timer { case start }
@@ -42,6 +42,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     /// How many binds and unbinds may be under way: each is a transaction of the broker's.
     private static let maximumUnanswered = 16
     private static let prefetch: UInt16 = 32
+    private static let longestPause = Duration.seconds(30)
 
     init(_ connection: PublishConnection, _ locks: Locks, _ identity: Nonce) {
         self.connection = connection
@@ -112,6 +113,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         guard let channel = link.open(for: self) else { return startLater() }
         self.channel = channel
         state = .listening
+        failures.cameUp(at: .now)
         reset()
         // The broker takes the frames of a channel in order and drops those behind one that fails: nothing to wait for.
         channel.declareControlExchange()
@@ -125,8 +127,8 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private func startLater() {
         channel = nil
         guard state == .off else { return }
-        failures += 1
-        let delay = min(Duration.seconds(1) * (1 << min(failures, 6) - 1), .seconds(30))
+        failures.ended(at: .now, lasting: Self.longestPause)
+        let delay = min(Duration.seconds(1) * (1 << min(failures.count, 6) - 1), Self.longestPause)
         timers.start(.start, after: delay) { [weak self] in
             self?.start()
             self?.pump()
@@ -159,7 +161,6 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
 
     private func changed() {
         guard let name = unanswered.popFirst() else { return }
-        failures = 0
         // Observers learn of us by it. Nobody else's business, so no confirm and no return.
         if wanted.contains(name), bound.contains(name) {
             publish(ControlRequest.hello.text(identity.description), key: ControlNames.helloKey(name))

@@ -22,10 +22,15 @@ final class PublishConnection: LinkOwner {
     private var users: [any PublishConnectionUser] = []
     private var state = State.down
     private let timers: Timers<Timer>
-    private var failures = 0
+    private var failures = FailureCount()
+    private var attempt: ConnectionAttempt?
+    /// The session's own host first.
+    private let endpoint: Endpoint
+    private let cluster: KnownCluster?
     /// In the broker's words.
     private var alarm: String?
     private var unreachable: String?
+    private var pauseEnd: ContinuousClock.Instant?
 
     /// Each case says where it can go.
     private enum State {
@@ -39,9 +44,15 @@ final class PublishConnection: LinkOwner {
     }
 
     private enum Timer { case retry }
+    private static let longestPause = Duration.seconds(30)
 
-    init(_ settings: SessionSettings, on loop: EventLoop) {
+    /// - Parameters:
+    ///   - host: where the session is.
+    ///   - cluster: of which it is a node.
+    init(_ settings: SessionSettings, at host: Endpoint.Host, of cluster: KnownCluster?, on loop: EventLoop) {
         self.settings = settings
+        endpoint = settings.endpoint.beginning(at: host)
+        self.cluster = cluster
         self.loop = loop
         timers = Timers(loop)
     }
@@ -56,20 +67,31 @@ final class PublishConnection: LinkOwner {
 
     func add(_ user: any PublishConnectionUser) { users.append(user) }
 
-    /// Connects, should there be no connection.
+    /// Connects, should there be no connection; after a failure not before the pause is over, however often it is asked for.
     func connect() {
         guard case .down = state else { return }
+        if let pauseEnd, pauseEnd > .now { return retry(at: pauseEnd) }
         timers.stop(.retry)
         state = .connecting
-        let (endpoint, timeout) = (settings.endpoint, settings.connectTimeout)
+        let attempt: ConnectionAttempt
+        do throws(ConnectionFailure) {
+            attempt = try ConnectionAttempt(lookUp: settings.lookUp)
+        } catch {
+            return opened(.failure(error))
+        }
+        self.attempt = attempt
+        let (endpoint, cluster, timeout) = (endpoint, cluster, settings.connectTimeout)
         let properties = ["connection_name": "mqlock \(settings.owner) publishes"]
-        loop.offload {
+        let isBegun = loop.offload {
             Result { () throws(ConnectionFailure) in
-                try AMQPConnection.open(endpoint, timeout: timeout, clientProperties: properties)
+                try AMQPConnection.open(
+                    endpoint, timeout: timeout, clientProperties: properties, attempt: attempt
+                ) { (connection) throws(ConnectionFailure) in try cluster?.check(connection) }
             }
         } then: { [weak self] result in
             self?.opened(result)
         }
+        if !isBegun { opened(.failure(.outOfThreads)) }
     }
 
     private func opened(_ result: Result<AMQPConnection, ConnectionFailure>) {
@@ -81,32 +103,40 @@ final class PublishConnection: LinkOwner {
             }
             return
         }
+        attempt = nil
         switch result {
         case .success(let connection):
             let link = Link(connection, on: loop, requestTimeout: settings.requestTimeout)
-            (state, unreachable, failures) = (.up(link), nil, 0)
+            (state, unreachable) = (.up(link), nil)
+            failures.cameUp(at: .now)
             link.serve(for: self)
             for user in users { user.connected(link) }
         case .failure(let failure):
-            unreachable = failure.message.escapedForDisplay
-            down()
+            down(failure)
         }
     }
 
-    func linkEnded(_ failure: ConnectionFailure) { down() }
+    func linkEnded(_ failure: ConnectionFailure) { down(failure) }
 
     func linkBlocked(_ reason: String?) {
         alarm = reason?.escapedForDisplay
         for user in users { user.blocked(alarm != nil) }
     }
 
-    private func down() {
+    private func down(_ failure: ConnectionFailure) {
         (state, alarm) = (.down, nil)
+        let hasLasted = failures.ended(at: .now, lasting: Self.longestPause)
+        // One that has lasted will come up again, when it is wanted.
+        unreachable = hasLasted ? nil : failure.message.escapedForDisplay
+        let pause = min(Duration.milliseconds(250) * (1 << min(failures.count - 1, 7)), Self.longestPause)
+        pauseEnd = .now.advanced(by: pause)
         for user in users { user.disconnected() }
-        guard users.contains(where: \.wantsConnection) else { return }
-        failures += 1
-        let delay = min(Duration.milliseconds(250) * (1 << min(failures, 7)), .seconds(30))
-        timers.start(.retry, after: delay) { [weak self] in self?.connect() }
+        if users.contains(where: \.wantsConnection) { connect() }
+    }
+
+    private func retry(at instant: ContinuousClock.Instant) {
+        guard !timers.isRunning(.retry) else { return }
+        timers.start(.retry, at: instant) { [weak self] in self?.connect() }
     }
 
     /// For good; what has been written leaves.
@@ -114,6 +144,8 @@ final class PublishConnection: LinkOwner {
     func close(politely: Bool) {
         if case .up(let link) = state { politely ? link.close() : link.drop() }
         state = .closed
+        attempt?.cancel()
+        attempt = nil
         timers.stopAll()
         let users = users
         self.users = []

@@ -18,6 +18,9 @@ final class Session: LinkOwner, ChannelHandler {
     /// Tells this session from every other, to those who ask who holds what.
     let identity: Nonce
     let link: Link
+    /// Where it is, of those that the URI names.
+    let host: Endpoint.Host
+    let cluster: KnownCluster?
     let publishing: PublishConnection
     let publisher: Publisher
     let presence: PresenceRegistry
@@ -41,14 +44,20 @@ final class Session: LinkOwner, ChannelHandler {
 
     /// - Parameters:
     ///   - connection: logged in, by `Session.open` with the same identity.
+    ///   - channelLimit: how many channels the broker admits here, when the last session has ended for that.
     ///   - notify: called on the loop, until `ended`.
     init(
-        _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, _ notify: @escaping (Event) -> Void
+        _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, channelLimit: Int? = nil,
+        _ notify: @escaping (Event) -> Void
     ) {
         let (settings, loop) = (locks.settings, locks.loop)
         self.identity = identity
-        link = Link(connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch)
-        publishing = PublishConnection(settings, on: loop)
+        link = Link(
+            connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch,
+            channelLimit: channelLimit)
+        host = connection.endpoint.hosts[0]
+        cluster = KnownCluster(connection)
+        publishing = PublishConnection(settings, at: host, of: cluster, on: loop)
         publisher = Publisher(publishing, settings, on: loop)
         presence = PresenceRegistry(locks, publishing, identity: identity)
         behavior = BrokerBehavior(BrokerVersion(announced: link.brokerVersion))
@@ -63,10 +72,17 @@ final class Session: LinkOwner, ChannelHandler {
     }
 
     /// Connects and logs in; blocks for as long as that takes.
-    static func open(_ settings: SessionSettings, _ identity: Nonce) throws(ConnectionFailure) -> AMQPConnection {
+    /// - Parameters:
+    ///   - endpoint: the settings', beginning with the host that is tried first.
+    ///   - cluster: the last session's.
+    static func open(
+        _ settings: SessionSettings, _ endpoint: Endpoint, _ identity: Nonce, _ attempt: ConnectionAttempt,
+        in cluster: KnownCluster?
+    ) throws(ConnectionFailure) -> AMQPConnection {
         try AMQPConnection.open(
-            settings.endpoint, timeout: settings.connectTimeout,
-            clientProperties: ["connection_name": connectionName(settings.owner, identity)])
+            endpoint, timeout: settings.connectTimeout,
+            clientProperties: ["connection_name": connectionName(settings.owner, identity)], attempt: attempt
+        ) { (connection) throws(ConnectionFailure) in try cluster?.check(connection) }
     }
 
     /// By it operators find the connection that carries a holder's locks.

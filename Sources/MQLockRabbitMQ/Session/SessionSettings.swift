@@ -19,6 +19,8 @@ struct SessionSettings: Sendable {
     var renewalInterval = Duration.zero
     /// How long beyond the broker's acknowledgement timeout a token may still be out: the broker looks once a minute.
     var healingSlack = Duration.seconds(90)
+    /// How hosts are looked up.
+    var lookUp = Resolver.system
     /// Whom to answer, and whom to obey.
     let seeing: SeeingSettings
 

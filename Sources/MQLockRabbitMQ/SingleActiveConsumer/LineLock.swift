@@ -256,11 +256,15 @@ private final class Repair: ChannelHandler {
 extension Channel {
     /// Declares our exchange and a queue, and binds it, in one write.
     func declareBound(_ queue: String, _ arguments: QueueArguments) {
+        declareExchange()
+        declare(queue, durable: true, arguments.pairs)
+        bind(queue)
+    }
+
+    func declareExchange() {
         request(.exchangeDeclared) { connection, channel throws(ConnectionFailure) in
             try connection.exchangeDeclare(channel, ObjectNames.exchange, type: "direct", durable: true)
         }
-        declare(queue, durable: true, arguments.pairs)
-        bind(queue)
     }
 
     /// Binds a queue to our exchange.

@@ -8,14 +8,27 @@ actor Supervisor {
     private let relay: ObserverRelay
     private let locks: Locks
     private let timers: Timers<Timer>
+    private let verifications: Verifications
+    nonisolated let health = SessionHealth()
     private var machine = SupervisorMachine()
+    /// The host to try first comes first.
+    private var endpoint: Endpoint
+    /// Of the last session.
+    private var cluster: KnownCluster?
+    /// How many channels the broker has admitted, when it has ended the last session for one more.
+    private var channelLimit: Int?
+    /// The one under way.
+    private var attempt: ConnectionAttempt?
     /// Opening, or standing.
     private var session: Session?
     private var isStanding = false
+    private var standingSince: ContinuousClock.Instant?
     private var wasConnected = false
     private var lastFailure: ConnectionFailure?
     private var lastAttempt: UInt64 = 0
     private var stopWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Those in `run`, who learn that the broker does not let us in.
+    private var servants: [UInt64: CheckedContinuation<LockError?, Never>] = [:]
 
     private enum Timer { case reconnect, drain }
 
@@ -25,8 +38,10 @@ actor Supervisor {
         do throws(ConnectionFailure) { loop = try EventLoop(name: "mqlock") } catch { throw LockError(error) }
         self.settings = settings
         self.relay = relay
+        endpoint = settings.endpoint
         locks = Locks(settings: settings, loop: loop, relay: relay)
         timers = Timers(loop)
+        verifications = Verifications(settings, on: loop)
     }
 
     deinit { loop.stop() }
@@ -39,6 +54,7 @@ actor Supervisor {
     ) async throws(LockError) -> LeaseRecord? {
         guard machine.accepts else { throw .shutDown }
         if isStanding { try session?.behavior.check() }
+        if !waits, machine.hasFailed { throw unreachable }
         let lock = try locks.lock(name, isStanding ? session : nil)
         lastAttempt += 1
         let attempt = lastAttempt
@@ -73,25 +89,83 @@ actor Supervisor {
         lock.awaitSession(until: limit) { [weak self] in self?.assumeIsolated { $0.giveUp(name) } }
     }
 
-    private func giveUp(_ name: LockName) { locks.byName[name]?.turnAway(overdue(name)) }
+    private func giveUp(_ name: LockName) {
+        guard let lock = locks.byName[name] else { return }
+        lock.turnAway(overdue(name, waits: lock.contender?.waits ?? true))
+    }
 
     /// The error of a wait that ended before there was a session.
-    private func overdue(_ name: LockName) -> LockError {
+    private func overdue(_ name: LockName, waits: Bool) -> LockError {
+        guard waits, wasConnected else { return unreachable }
+        let cause = lastFailure.map { " and could not be made anew: \($0.message.escapedForDisplay)" }
+        return .timedOut(name, detail: "the connection was lost\(cause ?? "")")
+    }
+
+    private var unreachable: LockError {
         let cause = lastFailure?.message.escapedForDisplay
-        guard !wasConnected else {
-            return .timedOut(
-                name, detail: "the connection was lost" + (cause.map { " and could not be made anew: \($0)" } ?? ""))
-        }
         return LockError(
             .unreachable,
             "no session with the broker at \(settings.endpoint.address) came up: \(cause ?? "it has not answered yet")",
             underlying: lastFailure)
     }
 
+    /// A try waits for one attempt, not for a broker that is down.
+    private func endTries() {
+        for lock in locks.byName.values where lock.contender?.waits == false { lock.turnAway(unreachable) }
+    }
+
+    // MARK: Verifying
+
+    /// Connects, logs in and checks permissions; returns what is in the way.
+    func verify(until deadline: ContinuousClock.Instant) async -> LockError? {
+        guard machine.accepts else { return .shutDown }
+        if isStanding { do throws(LockError) { try session?.behavior.check() } catch { return error } }
+        lastAttempt += 1
+        let number = lastAttempt
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                guard !Task.isCancelled else { return continuation.resume(returning: Self.verifyingCancelled) }
+                verifications.add(number, until: deadline) { [weak self] obstacle in
+                    self?.assumeIsolated { $0.unverified(obstacle) } ?? .shutDown
+                } _: {
+                    continuation.resume(returning: $0)
+                }
+                feed(.wanted)
+            }
+        } onCancel: {
+            Task { await self.cancelVerifying(number) }
+        }
+    }
+
+    private func cancelVerifying(_ number: UInt64) { verifications.end(number, Self.verifyingCancelled) }
+
+    private func unverified(_ obstacle: String?) -> LockError {
+        guard isStanding else { return unreachable }
+        return LockError(
+            .unreachable,
+            "the broker at \(settings.endpoint.address) did not answer in time" + (obstacle.map { ": \($0)" } ?? ""))
+    }
+
+    private static let verifyingCancelled = LockError(.cancelled, "verifying the access to the broker was cancelled")
+
     // MARK: Life
 
-    /// Begins to connect, if nobody has yet.
-    func start() { feed(.wanted) }
+    /// Keeps a session until somebody shuts down, and returns then; or the reason for which the broker lets nobody in who
+    /// comes as we do, if that is so at the first login.
+    func serve() async -> LockError? {
+        guard machine.state != .stopped else { return nil }
+        lastAttempt += 1
+        return await withCheckedContinuation { continuation in
+            servants[lastAttempt] = continuation
+            feed(.wanted)
+        }
+    }
+
+    private func dismiss(_ error: LockError?) {
+        let servants = servants.values
+        self.servants = [:]
+        for servant in servants { servant.resume(returning: error) }
+    }
 
     /// Refuses new contenders, turns away the waiting, waits for holders up to `limit`, closes. Returns when done.
     func shutdown(within limit: Duration) async {
@@ -121,15 +195,18 @@ actor Supervisor {
             let delay = settings.backoff.delay(before: attempt, random: .random(in: 0...1))
             timers.start(.reconnect, after: delay) { [weak self] in self?.assumeIsolated { $0.feed(.waitOver) } }
         case .cancelWait: timers.stop(.reconnect)
+        case .cancelAttempt: cancelAttempt()
         case .announceSession: announce()
-        case .failContenders:
-            locks.turnAway(LockError(lastFailure ?? ConnectionFailure(.unreachable(settings.endpoint.address))))
-        case .turnContendersAway: locks.turnAway(.shutDown)
+        case .failContenders: refuse(LockError(lastFailure ?? ConnectionFailure(.unreachable(endpoint.address))))
+        case .turnContendersAway:
+            locks.turnAway(.shutDown)
+            verifications.endAll(.shutDown)
         case .drain: drain()
         case .closeSession: closeSession()
         case .stopped:
             timers.stopAll()
             locks.removeAll()
+            dismiss(nil)
             relay.send(LockEvent(.stopped, at: .now, owner: settings.owner))
             for waiter in stopWaiters { waiter.resume() }
             stopWaiters = []
@@ -138,18 +215,46 @@ actor Supervisor {
 
     private func connect() {
         relay.send(LockEvent(.connecting, at: .now, owner: settings.owner, detail: settings.endpoint.description))
-        let identity = Nonce()
-        loop.offload { [settings] in
-            Result { () throws(ConnectionFailure) in try Session.open(settings, identity) }
-        } then: { result in
-            self.opened(result, identity)
+        let attempt: ConnectionAttempt
+        do throws(ConnectionFailure) {
+            attempt = try ConnectionAttempt(lookUp: settings.lookUp)
+        } catch {
+            return failed(error)
         }
+        self.attempt = attempt
+        let identity = Nonce()
+        let isBegun = loop.offload { [settings, endpoint, cluster] in
+            Result { () throws(ConnectionFailure) in
+                try Session.open(settings, endpoint, identity, attempt, in: cluster)
+            }
+        } then: { result in
+            self.opened(result, identity, by: attempt)
+        }
+        if !isBegun { failed(.outOfThreads) }
     }
 
-    private func opened(_ result: Result<AMQPConnection, ConnectionFailure>, _ identity: Nonce) {
+    private func cancelAttempt() {
+        attempt?.cancel()
+        attempt = nil
+        session?.close()
+        session = nil
+    }
+
+    private func opened(
+        _ result: Result<AMQPConnection, ConnectionFailure>, _ identity: Nonce, by attempt: ConnectionAttempt
+    ) {
+        guard self.attempt === attempt else {
+            // Nobody wants it any more.
+            if case .success(let connection) = result {
+                connection.moveToThisThread()
+                connection.close()
+            }
+            return
+        }
+        self.attempt = nil
         switch result {
         case .success(let connection):
-            let session = Session(connection, identity, locks) { [weak self] event in
+            let session = Session(connection, identity, locks, channelLimit: channelLimit) { [weak self] event in
                 self?.assumeIsolated { $0.handle(event) }
             }
             self.session = session
@@ -159,10 +264,23 @@ actor Supervisor {
     }
 
     private func failed(_ failure: ConnectionFailure) {
-        session = nil
-        lastFailure = failure
+        (session, attempt, lastFailure) = (nil, nil, failure)
+        health.ended(LockError(failure))
         relay.send(LockEvent(.connectionFailed, at: .now, owner: settings.owner, detail: failure.message))
         feed(failure.isPermanent ? .failedForGood : .failedForNow)
+        endTries()
+    }
+
+    /// Another attempt is bound to fail as well, until a person changes something.
+    private func refuse(_ error: LockError) {
+        locks.turnAway(error)
+        verifications.endAll(error)
+        guard !servants.isEmpty else { return }
+        guard wasConnected else { return dismiss(error) }
+        // It was right once, and a service that runs has to come back when it is again.
+        timers.start(.reconnect, after: settings.backoff.maximum) { [weak self] in
+            self?.assumeIsolated { $0.feed(.wanted) }
+        }
     }
 
     private func handle(_ event: Session.Event) {
@@ -173,27 +291,48 @@ actor Supervisor {
             relay.send(
                 LockEvent(
                     .renewed, at: .now, owner: settings.owner, roundTrip: roundTrip, proven: session?.proof.remaining))
-        case .ended(let end) where isStanding: ended(end)
-        case .ended(.failed(let failure)): failed(failure)
-        case .ended:
-            failed(
-                ConnectionFailure(
-                    .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer")))
+        case .ended(let end):
+            learn(from: end)
+            switch end {
+            case _ where isStanding: ended(end)
+            case .failed(let failure): failed(failure)
+            case .proofOverdue, .shutdown:
+                failed(
+                    ConnectionFailure(
+                        .timedOut("the broker at \(settings.endpoint.address) accepts logins but does not answer")))
+            }
+        }
+    }
+
+    /// For one channel too many the broker ends the connection, and with it every lock: the next session asks for fewer, and
+    /// leaves one to publish on.
+    private func learn(from end: SessionEnd) {
+        if case .failed(let failure) = end, case .limitReached = failure.kind, let session {
+            channelLimit = max(1, session.link.openedByBroker - 1)
+        } else {
+            channelLimit = nil
         }
     }
 
     private func announce() {
         guard let session else { return }
         (isStanding, wasConnected, lastFailure) = (true, true, nil)
-        relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: settings.endpoint.description))
+        standingSince = .now
+        endpoint = settings.endpoint.beginning(at: session.host)
+        cluster = session.cluster ?? cluster
+        health.stands(session.proof)
+        let place = endpoint.at(session.host)
+        relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: place.description))
         if let exposure = settings.endpoint.exposure {
             relay.send(LockEvent(.warning, at: .now, owner: settings.owner, detail: exposure))
         }
         do throws(LockError) {
             try session.behavior.check()
             locks.begin(session)
+            verifications.begin(session)
         } catch {
             locks.turnAway(error)
+            verifications.endAll(error)
         }
     }
 
@@ -201,20 +340,26 @@ actor Supervisor {
         guard let session else { return }
         endSession(session, end)
         if case .failed(let failure) = end { lastFailure = failure }
+        health.ended(LockError(.unreachable, "the session with the broker ended: \(end.lossReason)"))
+        // Another node, if there is one, is more likely to answer.
+        endpoint = endpoint.beginning(after: session.host)
         relay.send(LockEvent(.disconnected, at: .now, owner: settings.owner, reason: end.lossReason))
-        feed(.sessionEnded)
+        let hasLasted = standingSince.map { $0.duration(to: .now) >= settings.backoff.maximum } ?? false
+        feed(hasLasted ? .sessionEnded : .sessionEndedSoon)
         for lock in locks.byName.values { awaitSession(lock) }
     }
 
     private func endSession(_ session: Session, _ end: SessionEnd) {
         self.session = nil
         isStanding = false
+        verifications.endSession()
         locks.end(session, end.lossReason)
     }
 
     private func closeSession() {
         guard let session else { return }
         endSession(session, .shutdown)
+        health.ended(.shutDown)
         session.close()
     }
 

@@ -5,16 +5,14 @@ struct SupervisorMachine: Sendable, Equatable {
         /// Nobody has wanted a session yet, or the last attempt failed in a way that another would, too. To
         /// `connecting`, `stopped`.
         case idle
-        /// The attempt under way, counted from the last session. To `connected`, `waiting`, `idle`, `stopping`.
+        /// The attempt under way, counted from the last session that has lasted. To `connected`, `waiting`, `idle`, `stopped`.
         case connecting(attempt: Int)
-        /// To `connecting`, `draining`.
-        case connected
+        /// By the attempt with this number. To `waiting`, `draining`.
+        case connected(attempt: Int)
         /// Until the next attempt. To `connecting`, `stopped`.
         case waiting(attempt: Int)
         /// Holders have until the deadline to release. To `stopped`.
         case draining
-        /// Shut down with an attempt under way. To `stopped`.
-        case stopping
         case stopped
     }
 
@@ -25,6 +23,8 @@ struct SupervisorMachine: Sendable, Equatable {
         case failedForNow
         case failedForGood
         case sessionEnded
+        /// It came up and was gone before it was of any use: the next may fare no better.
+        case sessionEndedSoon
         case waitOver
         case shutdown
         /// Nothing is held any more, or the deadline has passed.
@@ -36,6 +36,8 @@ struct SupervisorMachine: Sendable, Equatable {
         /// Waits before the attempt with this number.
         case wait(attempt: Int)
         case cancelWait
+        /// What it brings is not wanted any more.
+        case cancelAttempt
         case announceSession
         /// Contenders get the failure.
         case failContenders
@@ -52,16 +54,21 @@ struct SupervisorMachine: Sendable, Equatable {
     var accepts: Bool {
         switch state {
         case .idle, .connecting, .connected, .waiting: true
-        case .draining, .stopping, .stopped: false
+        case .draining, .stopped: false
         }
+    }
+
+    /// Whether the last attempt has come to nothing, and the next is yet to come.
+    var hasFailed: Bool {
+        if case .waiting(let attempt) = state { attempt > 1 } else { false }
     }
 
     mutating func handle(_ event: Event) -> [Action] {
         switch (state, event) {
         case (.idle, .wanted): return connect(1)
         case (.waiting(let attempt), .waitOver): return connect(attempt)
-        case (.connecting, .connected):
-            state = .connected
+        case (.connecting(let attempt), .connected):
+            state = .connected(attempt: attempt)
             return [.announceSession]
         case (.connecting(let attempt), .failedForNow):
             state = .waiting(attempt: attempt + 1)
@@ -73,24 +80,23 @@ struct SupervisorMachine: Sendable, Equatable {
         case (.connected, .sessionEnded):
             state = .waiting(attempt: 1)
             return [.wait(attempt: 1)]
+        case (.connected(let attempt), .sessionEndedSoon):
+            state = .waiting(attempt: attempt + 1)
+            return [.wait(attempt: attempt + 1)]
 
         case (.idle, .shutdown): return stop([.turnContendersAway])
         case (.waiting, .shutdown): return stop([.cancelWait, .turnContendersAway])
-        case (.connecting, .shutdown):
-            state = .stopping
-            return [.turnContendersAway]
+        case (.connecting, .shutdown): return stop([.cancelAttempt, .turnContendersAway])
         case (.connected, .shutdown):
             state = .draining
             return [.turnContendersAway, .drain]
         case (.draining, .drained): return stop([.closeSession])
-        case (.draining, .sessionEnded): return stop([])
-        case (.stopping, .connected): return stop([.closeSession])
-        case (.stopping, .failedForNow), (.stopping, .failedForGood): return stop([])
+        case (.draining, .sessionEnded), (.draining, .sessionEndedSoon): return stop([])
 
         // Wanted while something is under way, or said twice.
         case (_, .wanted), (_, .shutdown): return []
         // What an earlier state had asked for comes late.
-        case (_, .drained), (_, .waitOver), (_, .sessionEnded): return []
+        case (_, .drained), (_, .waitOver), (_, .sessionEnded), (_, .sessionEndedSoon): return []
         case (_, .connected), (_, .failedForNow), (_, .failedForGood):
             preconditionFailure("\(event) without an attempt in \(state)")
         }

@@ -97,7 +97,8 @@ struct Preparation: Equatable, Sendable {
         // The queue exists after all: somebody else has mended.
         case .mending(.findingQueue), .mending(.deletingRegister): return go(.mending(.unlocking))
         case .mending(.unlocking): return unlocked()
-        case .seeding: preconditionFailure("an answer without a request in \(step)")
+        // An answer to nothing: begins again.
+        case .seeding: return .pause
         }
     }
 

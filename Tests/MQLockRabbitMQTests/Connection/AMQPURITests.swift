@@ -52,6 +52,20 @@ struct AMQPURITests {
         Row("amqp://[fe80::1%25eth0]:65535/v") { ($0.host, $0.port, $0.vhost) = ("fe80::1%eth0", 65535, "v") },
         Row("amqp://u:p:q@h") { ($0.user, $0.password, $0.host) = ("u", "p:q", "h") },
         Row("amqp://u:p%40%3a%2f@h") { ($0.user, $0.password, $0.host) = ("u", "p@:/", "h") },
+        Row("amqp://u:p@a,b:5672/v?heartbeat=5") {
+            ($0.user, $0.password, $0.host, $0.vhost, $0.heartbeat) = ("u", "p", "a", "v", 5)
+            $0.furtherHosts = [.init(name: "b", port: 5672)]
+        },
+        Row("amqp://a:1,b,[::1]:2,[::2]") {
+            ($0.host, $0.port) = ("a", 1)
+            $0.furtherHosts = [
+                .init(name: "b", port: 5672), .init(name: "::1", port: 2), .init(name: "::2", port: 5672),
+            ]
+        },
+        Row("amqps://a,b:1") {
+            ($0.host, $0.port, $0.tls, $0.furtherHosts) = ("a", 5671, Endpoint.TLS(), [.init(name: "b", port: 1)])
+        },
+        Row("amqp://a%2cb") { $0.host = "a,b" },
         Row("amqp://h/caf%C3%A9") { ($0.host, $0.vhost) = ("h", "café") },
         Row("amqp://h/a+b") { ($0.host, $0.vhost) = ("h", "a+b") },
         Row("amqp://h?") { $0.host = "h" },
@@ -99,7 +113,10 @@ struct AMQPURITests {
         ("amqp://h/a b", "blank"), ("amqp://h/\n", "blank"), ("amqp://h/é", "ASCII"), ("amqp://h/\u{301}", "ASCII"),
         ("amqp://h/v#secret", "%23"),
         ("amqp://[::1", "]"), ("amqp://[::1]x", "]"), ("amqp://[host]", "IPv6"), ("amqp://::1", "[ ]"),
-        ("amqp://h]", "out of place"), ("amqp://a,b/v", "several hosts"),
+        ("amqp://h]", "out of place"),
+        ("amqp://a,", "between two commas"), ("amqp://,a", "between two commas"), ("amqp://a,,b", "between two commas"),
+        ("amqp://a,b:5672,a:5672", "twice"), ("amqp://a,b:x", "port"), ("amqp://a,u:secret@b@c", "%40"),
+        ("amqp://a,[::1", "]"), ("amqp://" + (0...16).map { "h\($0)" }.joined(separator: ","), "more than 16"),
         ("amqp://h?heartbeat=0", "heartbeat"), ("amqp://h?heartbeat=", "heartbeat"),
         ("amqp://h?heartbeat", "heartbeat"),
         ("amqp://h?heartbeat=1m", "heartbeat"), ("amqp://h?heartbeat=65536", "heartbeat"),

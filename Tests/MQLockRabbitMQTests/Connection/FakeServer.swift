@@ -12,7 +12,8 @@ final class FakeServer: Sendable {
     private let listener: Int32
 
     /// nil instead of bytes: hang up.
-    init(saying reply: [UInt8]?, reads: Bool = true) throws {
+    /// - Parameter trickles: a byte every now and then.
+    init(saying reply: [UInt8]?, reads: Bool = true, trickles: Bool = false) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -34,7 +35,11 @@ final class FakeServer: Sendable {
                     return
                 }
                 if let reply {
-                    _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL))
+                    if trickles {
+                        for byte in reply where send(client, [byte], 1, Int32(MSG_NOSIGNAL)) == 1 { usleep(100_000) }
+                    } else {
+                        _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL))
+                    }
                     var buffer = [UInt8](repeating: 0, count: 4096)
                     if !reads {
                         var gone = pollfd(fd: client, events: 0, revents: 0)

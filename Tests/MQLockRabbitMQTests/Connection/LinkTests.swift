@@ -200,6 +200,21 @@ struct BrokenLinkTests {
         }
     }
 
+    /// However many channels the broker allows, there are so many, and no number comes twice.
+    @Test(arguments: [1, 2, 2047, 65535] as [UInt16]) func channelNumbersEndAtTheLast(_ channelMax: UInt16) async throws
+    {
+        let server = try FakeServer(saying: Frames.login(channelMax: channelMax, heartbeat: 60))
+        let driver = try Driver()
+        var endpoint = try AMQPURI.parse("amqp://127.0.0.1:\(server.port)?heartbeat=60&channel_max=0")
+        endpoint.channelMax = .max
+        try await driver.open(endpoint)
+        // One is the driver's own.
+        #expect(await driver.allChannels() == Int(channelMax) - 1)
+        #expect(await driver.allChannels() == 0)
+        #expect(await driver.failure == nil)
+        await driver.close()
+    }
+
     @Test func aRequestThatIsNotAnsweredEndsItsChannel() async throws {
         let (driver, failure) = try await end([], asking: true)
         #expect(await driver.closed == [ChannelFault.unanswered])

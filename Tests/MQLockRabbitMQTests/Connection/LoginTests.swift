@@ -89,12 +89,6 @@ struct LoginWithoutBrokerTests {
                 530, "access to vhost 'x' refused for user 'u'",
                 .vhostRefused("access to vhost 'x' refused for user 'u'"), true
             ),
-            (
-                530, "access to vhost 'x' refused for user 'u': connection limit (1) is reached",
-                .brokerClosed(
-                    code: 530, text: "access to vhost 'x' refused for user 'u': connection limit (1) is reached"),
-                false
-            ),
             (541, "vhost 'x' is down", .brokerClosed(code: 541, text: "vhost 'x' is down"), false),
         ]
         for (code, text, kind, isPermanent) in rows {

@@ -9,7 +9,6 @@ import Testing
     private static func isPossible(_ event: Machine.Event, in state: Machine.State) -> Bool {
         switch (event, state) {
         case (.connected, .connecting), (.failedForNow, .connecting), (.failedForGood, .connecting): true
-        case (.connected, .stopping), (.failedForNow, .stopping), (.failedForGood, .stopping): true
         case (.connected, _), (.failedForNow, _), (.failedForGood, _): false
         default: true
         }
@@ -34,7 +33,7 @@ import Testing
         }
         explore(Machine(), World(), depth: 8)
         #expect(sequences > 50_000)
-        for state in [Machine.State.idle, .connected, .draining, .stopping, .stopped, .waiting(attempt: 1)] {
+        for state in [Machine.State.idle, .connected(attempt: 1), .draining, .stopped, .waiting(attempt: 1)] {
             #expect(reached.contains(state), "\(state) was never reached")
         }
     }
@@ -54,7 +53,7 @@ import Testing
                 attempts -= 1
                 sessions += 1
             case .failedForNow, .failedForGood: attempts -= 1
-            case .sessionEnded: sessions = 0
+            case .sessionEnded, .sessionEndedSoon: sessions = 0
             case .waitOver: isWaiting = false
             case .wanted: wanted = true
             case .shutdown: isShutDown = true
@@ -67,6 +66,7 @@ import Testing
             case .connect: attempts += 1
             case .wait: isWaiting = true
             case .cancelWait: isWaiting = false
+            case .cancelAttempt: attempts -= 1
             case .announceSession: #expect(sessions == 1 && !isShutDown, "a session is announced after the shutdown")
             case .closeSession: sessions = 0
             case .stopped: stops += 1
@@ -87,7 +87,10 @@ import Testing
                 default: Issue.record("wanted, and nothing happens in \(state)")
                 }
             }
-            if isShutDown, state == .idle || state == .connected { Issue.record("shut down, and still in \(state)") }
+            switch state {
+            case .draining, .stopped: break
+            default: if isShutDown { Issue.record("shut down, and still in \(state)") }
+            }
         }
     }
 
@@ -100,6 +103,35 @@ import Testing
         #expect(machine.handle(.waitOver) == [.connect])
         #expect(machine.handle(.connected) == [.announceSession])
         #expect(machine.handle(.sessionEnded) == [.wait(attempt: 1)])
+    }
+
+    /// Whether it does not come up, or comes up and is gone: only a session that has lasted makes the next pause short.
+    @Test func pausesGrowUntilASessionLasts() {
+        func explore(_ machine: Machine, _ failures: Int, depth: Int) {
+            guard depth > 0 else { return }
+            let ways: [(events: [Machine.Event], failures: Int)] = [
+                ([.failedForNow], failures + 1), ([.connected, .sessionEndedSoon], failures + 1),
+                ([.connected, .sessionEnded], 0),
+            ]
+            for way in ways {
+                var next = machine
+                var actions: [Machine.Action] = []
+                for event in way.events { actions = next.handle(event) }
+                #expect(actions == [.wait(attempt: way.failures + 1)])
+                #expect(next.hasFailed == (way.failures > 0))
+                #expect(next.handle(.waitOver) == [.connect])
+                explore(next, way.failures, depth: depth - 1)
+            }
+        }
+        var machine = Machine()
+        _ = machine.handle(.wanted)
+        explore(machine, 0, depth: 6)
+    }
+
+    @Test func anAttemptIsNotWaitedFor() {
+        var machine = Machine()
+        _ = machine.handle(.wanted)
+        #expect(machine.handle(.shutdown) == [.cancelAttempt, .turnContendersAway, .stopped])
     }
 
     @Test func drainsBeforeItCloses() {
