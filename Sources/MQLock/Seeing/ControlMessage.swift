@@ -82,7 +82,8 @@ package enum ControlAnswer: Hashable, Sendable {
         }
         switch self {
         case .here(let contender): return .here(named(contender))
-        case .changed(let change): return .changed(LockChange(change.kind, named(change.contender), reason: change.reason))
+        case .changed(let change):
+            return .changed(LockChange(change.kind, named(change.contender), reason: change.reason))
         case .yielding(let contender): return .yielding(named(contender))
         case .refused(let session, let reason, _): return .refused(session: session, reason: reason, user: user)
         case .listed(let name, let contender): return .listed(name, named(contender))

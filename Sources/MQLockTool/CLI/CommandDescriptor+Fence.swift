@@ -47,7 +47,8 @@ extension OptionDescriptor {
             summary: "the lock that the token is of; else $MQLOCK_NAME, which mqlock run sets"),
         Self(
             key: .lead, long: "lead", value: .text("DUR"),
-            summary: "how far a token may be ahead of this machine's clock (default 24h); none for tokens that are not made "
+            summary:
+                "how far a token may be ahead of this machine's clock (default 24h); none for tokens that are not made "
                 + "from a clock, as those of mqlock are. One wrong token without that limit would shut out all holders"),
         Self(
             key: .conflictStatus, long: "stale-exit-code", short: "E", value: .text("CODE"),

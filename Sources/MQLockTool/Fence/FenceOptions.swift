@@ -46,7 +46,9 @@ extension FenceOptions {
             self.command = command
         }
         if action == .show {
-            for (key, option) in [(OptionDescriptor.Key.fence, "--fence"), (.name, "--name"), (.lead, "--lead"), (.conflictStatus, "-E")]
+            for (key, option) in [
+                (OptionDescriptor.Key.fence, "--fence"), (.name, "--name"), (.lead, "--lead"), (.conflictStatus, "-E"),
+            ]
             where words.has(key) {
                 throw Self.usage("fence show takes no \(option)")
             }
@@ -57,7 +59,8 @@ extension FenceOptions {
             lead = text == "none" ? nil : DurationText.parse(text)
             guard lead != nil || text == "none" else {
                 throw Self.usage(
-                    "--lead needs none, or a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'")
+                    "--lead needs none, or a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'"
+                )
             }
         }
         if let text = words.values[.conflictStatus] {

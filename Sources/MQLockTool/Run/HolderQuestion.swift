@@ -11,7 +11,8 @@ struct HolderQuestion: Sendable {
     ///   - limit: how long to wait for the answer, connecting included.
     ///   - ask: nil when nobody wants to know.
     init(start: Duration, limit: Duration, ask: (@Sendable (Duration) async -> LockContender?)?) {
-        let (answers, continuation) = AsyncStream.makeStream(of: LockContender?.self, bufferingPolicy: .bufferingOldest(1))
+        let (answers, continuation) = AsyncStream.makeStream(
+            of: LockContender?.self, bufferingPolicy: .bufferingOldest(1))
         (self.answers, self.continuation) = (answers, continuation)
         guard let ask else {
             continuation.yield(nil)

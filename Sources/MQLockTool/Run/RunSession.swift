@@ -28,7 +28,8 @@ struct RunSession: Sendable {
             switch options.patience {
             case .none:
                 guard let held = try await provider.tryAcquire(options.name) else {
-                    let holder = await HolderQuestion(start: .zero, limit: Self.question, ask: ask).answer(atOnce: false)
+                    let holder = await HolderQuestion(start: .zero, limit: Self.question, ask: ask).answer(
+                        atOnce: false)
                     reporter.taken(
                         "the lock \(options.name) is taken", status: options.conflictStatus, holder: holder)
                     return await finish(options.conflictStatus)

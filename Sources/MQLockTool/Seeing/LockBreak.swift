@@ -87,7 +87,8 @@ struct LockBreak: Sendable {
         case .alive(let connection):
             if !outcome.refusals.isEmpty { return ExitStatus.noPermission }
             return refuse(
-                "unyielding", "the lock changes hands: the broker names \(connection.shown), which answers; break again",
+                "unyielding",
+                "the lock changes hands: the broker names \(connection.shown), which answers; break again",
                 ExitStatus.conflict)
         case .unknown(let why):
             if !outcome.refusals.isEmpty { return ExitStatus.noPermission }

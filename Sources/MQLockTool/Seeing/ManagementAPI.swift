@@ -77,7 +77,8 @@ struct ManagementAPI: Sendable {
         let register = try await get(Queue.self, Self.path(queue: objects.register, vhost))
         var holders: Set<String> = []
         for channel in (consumers + (register?.consumer_details ?? [])).prefix(Self.maximumChannels) {
-            guard let details = channel.channel_details, let connection = details.connection_name, let name = details.name,
+            guard let details = channel.channel_details, let connection = details.connection_name,
+                let name = details.name,
                 let state = try await get(Channel.self, "/api/channels/\(Self.segment(name))"),
                 state.messages_unacknowledged ?? 0 > 0
             else { continue }

@@ -35,7 +35,8 @@ enum SeeingCommand {
     static func observe(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let report = SeeingReport(options, output)
         if NamePattern(options.name.string).hasWildcards {
-            output.standardError("mqlock: observing the lock of the very name \(options.name): wildcards are for list\n")
+            output.standardError(
+                "mqlock: observing the lock of the very name \(options.name): wildcards are for list\n")
         }
         try run(options.broker, report, statusOfSignal: { _ in ExitStatus.success }) { inspector throws(LockError) in
             do {

@@ -55,7 +55,8 @@ struct SeeingReport: Sendable {
         words.append("host \(contender.host.escapedForDisplay), process \(contender.process)")
         words.append(contender.mutex.escapedForDisplay)
         // All that the broker vouches for.
-        words.append(contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
+        words.append(
+            contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
         return words.joined(separator: "; ")
     }
 
@@ -88,14 +89,16 @@ struct SeeingReport: Sendable {
     func tell(_ change: LockChange) {
         guard !json else { return tell(change.kind.description, change.contender, reason: change.reason) }
         let reason = change.reason.map { ": \($0.escapedForDisplay)" } ?? ""
-        output.standardOutput("\(WallClock.stamp(WallClock.now)) \(change.kind) \(Self.describe(change.contender))\(reason)\n")
+        output.standardOutput(
+            "\(WallClock.stamp(WallClock.now)) \(change.kind) \(Self.describe(change.contender))\(reason)\n")
     }
 
     // MARK: A break
 
     /// What each who says that it holds the lock has answered.
     func tell(_ outcome: LockBreak.Outcome) {
-        func one(_ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0) {
+        func one(_ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0)
+        {
             guard !json else { return tell(event, contender, reason: reason) }
             let user = contender.user.map { " (user \($0.escapedForDisplay))" } ?? ""
             tell(event, "\(contender.owner.escapedForDisplay)\(user) \(words)", status: status)
@@ -105,7 +108,8 @@ struct SeeingReport: Sendable {
         }
         for (claim, reason) in outcome.refusals {
             one(
-                "refused", claim, "says that it holds the lock, and refuses: \(reason.escapedForDisplay)", reason: reason,
+                "refused", claim, "says that it holds the lock, and refuses: \(reason.escapedForDisplay)",
+                reason: reason,
                 status: ExitStatus.noPermission)
         }
         // With nobody else it is what the whole break ends with.

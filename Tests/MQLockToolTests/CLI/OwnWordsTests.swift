@@ -28,7 +28,8 @@ struct OwnWordsTests {
         "a word of ours that is no UTF-8 is refused: repaired, it would be another's name",
         arguments: [
             ["run", "job"], ["elect", "job"], ["show", "job"], ["observe", "job"], ["break", "job"], ["list", "job"],
-            ["run", "--owner", "me"], ["fence", "check", "file"], ["fence", "check", "file", "--fence", "1", "--name", "n"],
+            ["run", "--owner", "me"], ["fence", "check", "file"],
+            ["fence", "check", "file", "--fence", "1", "--name", "n"],
             ["shards", "--owner", "me"], ["doctor", "--broker", "amqp://u:secret@h"], ["help"],
         ])
     func damagedWords(words: [String]) async throws {
@@ -40,7 +41,9 @@ struct OwnWordsTests {
         }
     }
 
-    @Test("the same of what is read from the environment", arguments: ["MQLOCK_NAME", "MQLOCK_BROKER", "MQLOCK_MANAGEMENT"])
+    @Test(
+        "the same of what is read from the environment",
+        arguments: ["MQLOCK_NAME", "MQLOCK_BROKER", "MQLOCK_MANAGEMENT"])
     func damagedVariables(name: String) async throws {
         let script = "export \(name)=$(printf 'job\\377'); exec \"$0\" fence check /nonexistent/file --fence 1"
         let result = await (try TestProcess("/bin/sh", ["sh", "-c", script, TestProcess.mqlock])).result()
@@ -48,7 +51,9 @@ struct OwnWordsTests {
         #expect(result.errors.contains("\(name) is no UTF-8"))
     }
 
-    @Test("without /proc the words are there all the same, and commands run", .enabled(if: canHideProc, "run as root, on Linux"))
+    @Test(
+        "without /proc the words are there all the same, and commands run",
+        .enabled(if: canHideProc, "run as root, on Linux"))
     func withoutProc() async throws {
         func run(_ words: String...) async throws -> TestProcess.Result {
             let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\""
@@ -62,7 +67,8 @@ struct OwnWordsTests {
         let folder = NSTemporaryDirectory() + "mqlock-without-proc-\(UUID())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let fenced = try await run("fence", "check", "\(folder)/f", "--fence", "7", "--", "sh", "-c", "echo $1", "sh", "ran")
+        let fenced = try await run(
+            "fence", "check", "\(folder)/f", "--fence", "7", "--", "sh", "-c", "echo $1", "sh", "ran")
         #expect((fenced.status, fenced.output) == (0, "ran\n"))
         // As far as to the broker, which means that the guard has started.
         #expect(try await run("run", "x", "-w", "1s", "--broker", Self.nobody, "--", "true").status == 69)

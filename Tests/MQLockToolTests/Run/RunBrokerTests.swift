@@ -177,7 +177,9 @@ struct RunBrokerTests {
         #expect(await holder.ended().exitStatus == 143)
     }
 
-    @Test("the command does not get the broker's password unless asked, and never another broker", arguments: ["run", "elect"])
+    @Test(
+        "the command does not get the broker's password unless asked, and never another broker",
+        arguments: ["run", "elect"])
     func password(command: String) async throws {
         let management = "http://u:management-secret@h"
         func environment(_ options: [String], broker: String, _ script: String) async throws -> TestProcess.Result {
@@ -201,7 +203,8 @@ struct RunBrokerTests {
         let inner = try await environment([], broker: uri, "'\(TestProcess.mqlock)' run inner -n -- true")
         #expect(inner.status == 64)
         #expect(inner.errors.contains("--pass-broker"))
-        let given = try await environment(["--pass-broker"], broker: uri, "'\(TestProcess.mqlock)' run \(name)-2 -- true")
+        let given = try await environment(
+            ["--pass-broker"], broker: uri, "'\(TestProcess.mqlock)' run \(name)-2 -- true")
         #expect(given.status == 0, "\(given.errors)")
     }
 

@@ -190,7 +190,9 @@ struct RunSessionTests {
         }
     }
 
-    @Test("-q is about a lock that is taken, and about nothing else", arguments: [LockError.Code.unreachable, .accessRefused])
+    @Test(
+        "-q is about a lock that is taken, and about nothing else",
+        arguments: [LockError.Code.unreachable, .accessRefused])
     func quietIsNoSilence(code: LockError.Code) async throws {
         for patience in [RunOptions.Patience.none, .within(.seconds(1)), .unlimited] {
             let test = try SessionUnderTest("", FakeLocks(.fail(code))) { ($0.patience, $0.quiet) = (patience, true) }

@@ -9,7 +9,9 @@ struct NamePatternTests {
     private func matches(_ pattern: Substring.UnicodeScalarView, _ text: Substring.UnicodeScalarView) -> Bool {
         guard let first = pattern.first else { return text.isEmpty }
         let rest = pattern.dropFirst()
-        if first == "*" { return text.indices.contains { matches(rest, text[$0...]) } || matches(rest, text[text.endIndex...]) }
+        if first == "*" {
+            return text.indices.contains { matches(rest, text[$0...]) } || matches(rest, text[text.endIndex...])
+        }
         guard let scalar = text.first, first == "?" || first == scalar else { return false }
         return matches(rest, text.dropFirst())
     }
@@ -41,7 +43,9 @@ struct NamePatternTests {
         #expect(!NamePattern(String(repeating: "*a", count: 5000) + "b").matches(name))
     }
 
-    @Test("a name with wildcards that nobody uses is a mistake, no lock that is free", arguments: ["night*", "n?ght", "*"])
+    @Test(
+        "a name with wildcards that nobody uses is a mistake, no lock that is free",
+        arguments: ["night*", "n?ght", "*"])
     func unused(name: String) throws {
         func view(_ name: String, _ queue: LockView.QueueView) throws -> LockView {
             LockView(name: try LockName(name), contenders: [], queue: queue)

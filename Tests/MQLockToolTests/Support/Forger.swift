@@ -89,6 +89,7 @@ final class Forger: Sendable {
     ) -> LockContender {
         LockContender(
             role: role, session: session, owner: "liar", host: "nowhere", process: 1, mutex: "sac",
-            duration: .seconds(1), since: 1_795_000_000_000, fencingToken: token, connection: "mqlock liar locks \(session)")
+            duration: .seconds(1), since: 1_795_000_000_000, fencingToken: token,
+            connection: "mqlock liar locks \(session)")
     }
 }

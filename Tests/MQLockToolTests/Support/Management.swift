@@ -95,4 +95,3 @@ func eventually<Value>(_ what: String, _ ask: () async throws -> Value?) async t
     }
     throw TestFailure("\(what) never came")
 }
-

@@ -59,7 +59,8 @@ final class SessionUnderTest: Sendable {
             standardOutput: { _ in }, standardError: { [errors] text in errors.withLock { $0 += text } })
         session = RunSession(
             options: options, provider: locks, link: link, events: events, continuation: continuation,
-            desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output), whoHolds: { await holder.answer($0) },
+            desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output),
+            whoHolds: { await holder.answer($0) },
             shutDown: {},
             leave: { _ in })
     }
