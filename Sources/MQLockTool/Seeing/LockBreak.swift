@@ -34,17 +34,17 @@ struct LockBreak: Sendable {
         report.tell(outcome)
         let silent = SilentHolder(
             name: name, vhost: vhost, answered: outcome.speakers.union(view.waiters.map(\.speaker)))
-        if !outcome.yielded.isEmpty { return try await confirm(silent, outcome) }
-        guard let management else {
-            if !outcome.refusals.isEmpty { return ExitStatus.noPermission }
-            if view.isFreeAtBroker { return refuseFree() }
-            return refuseSilent(
-                """
-                the holder of \(name) does not answer, so it cannot yield. Whoever administers the broker can close its \
-                connection, and with it all its locks: give --management http://USER:PASSWORD@HOST:15672, or run
-                """)
+        if !outcome.yielded.isEmpty { return await confirm(silent) }
+        if let management { return try await force(silent, management, outcome) }
+        let advice = """
+            Whoever administers the broker can close the holder's connection, and with it all its locks: give \
+            --management http://USER:PASSWORD@HOST:15672, or run
+            """
+        guard outcome.refusals.isEmpty else {
+            return refuse("the lock \(name) is not given up. \(advice)", ExitStatus.noPermission)
         }
-        return try await force(silent, management, outcome)
+        if view.isFreeAtBroker { return refuseFree() }
+        return refuse("the holder of \(name) does not answer, so it cannot yield. \(advice)", ExitStatus.conflict)
     }
 
     /// The holders to ask: of every user in turn, so that nobody's many claims keep another's from being asked.
@@ -59,10 +59,9 @@ struct LockBreak: Sendable {
     }
 
     /// Somebody says that it has yielded. Where the broker can be asked, it has to have been the holder.
-    private func confirm(_ silent: SilentHolder, _ outcome: Outcome) async throws(LockError) -> Int32 {
-        guard let management, case .silent(let connection) = try await silent.look(management) else {
-            return ExitStatus.success
-        }
+    private func confirm(_ silent: SilentHolder) async -> Int32 {
+        guard let management, let finding = try? await silent.look(management), case .silent(let connection) = finding
+        else { return ExitStatus.success }
         return refuse(
             "unyielding",
             """
@@ -92,7 +91,7 @@ struct LockBreak: Sendable {
                 ExitStatus.conflict)
         case .unknown(let why):
             if !outcome.refusals.isEmpty { return ExitStatus.noPermission }
-            return refuseSilent("\(why). The commands that close a connection by hand:")
+            return refuse("\(why). The commands that close a connection by hand:", ExitStatus.conflict)
         }
     }
 
@@ -102,13 +101,10 @@ struct LockBreak: Sendable {
         refuse("free", "the lock \(name) is free: there is nothing to break", ExitStatus.conflict)
     }
 
-    private func refuseSilent(_ words: String) -> Int32 {
-        do throws(LockError) {
-            let commands = try Self.commands(LockObjects(name, vhost: vhost), vhost: vhost)
-            return refuse("silent", "\(words)\n\n\(commands)", ExitStatus.conflict)
-        } catch {
-            return refuse("silent", words, ExitStatus.conflict)
-        }
+    /// With the commands that do by hand what is refused.
+    private func refuse(_ words: String, _ status: Int32) -> Int32 {
+        let commands = (try? LockObjects(name, vhost: vhost)).map { Self.commands($0, vhost: vhost) } ?? ""
+        return refuse("silent", "\(words)\n\n\(commands)", status)
     }
 
     private func refuse(_ event: String, _ words: String, _ status: Int32) -> Int32 {

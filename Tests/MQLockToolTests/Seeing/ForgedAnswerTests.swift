@@ -94,6 +94,10 @@ extension SeeingCommandTests {
             let forger = try await Forger(uri, LockName(name), Self.lie(manner, claim))
             let byHand = await (try start(["break", name, "--yes", "-w", "500ms"])).result()
             #expect(!byHand.errors.contains(victim) && !byHand.output.contains(victim))
+            _ = try await eventually("the management API to know of the lock") {
+                let list = await (try start(["list", "\(name)", "-w", "500ms", "--management", url])).result()
+                return list.status == 0 ? true : nil
+            }
             let broken = await (try start(["break", name, "--yes", "-w", "500ms", "--management", url])).result()
             if role == .holder, manner == .yielding {
                 // Somebody says that it has yielded; the broker knows better.
