@@ -25,7 +25,8 @@ extension CommandDescriptor {
         options: OptionDescriptor.list + OptionDescriptor.broker,
         notes: """
             Asks everybody who holds a lock of the broker's virtual host, or waits for one, and prints a line for each. In
-            PATTERN, * stands for any text and ? for one character; quote it. DUR is \(DurationText.accepted).
+            PATTERN, * stands for any text and ? for one character; quote it.
+            DUR is \(DurationText.accepted).
 
             Only those are seen who answer: not a hold or wait of less than a tenth of a second, nor programs that may not
             or will not be asked, nor holders that are stopped or cut off. With the management API the locks whose queues

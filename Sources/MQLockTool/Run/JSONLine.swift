@@ -51,8 +51,14 @@ struct JSONLine {
     private static func time(_ now: Int64) -> String { "\"time\":\"\(WallClock.stamp(now))\"" }
 
     private static func quoted(_ text: String) -> String {
-        let text = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return "\"\(escaped(text))\""
+        // By scalars: a quotation mark and what combines with it are one character, which is none to be escaped.
+        var result = String.UnicodeScalarView("\"".unicodeScalars)
+        for scalar in text.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { result.append("\\") }
+            result.append(scalar)
+        }
+        result.append("\"")
+        return escaped(String(result))
     }
 
     /// With everything escaped that could forge a line for those who read line by line, or reorder it on a terminal.

@@ -75,7 +75,7 @@ struct ControlMessageTests {
             (
                 .listed("a\nb", holder),
                 Self.here.replacing("here", with: "listed", maxReplacements: 1)
-                    .replacing("process 4711\n", with: "name a%0Ab\nprocess 4711\n")
+                    .replacing("mutex sac\n", with: "mutex sac\nname a%0Ab\n")
             ),
             (
                 .refused(session: Self.session, reason: "no"),

@@ -97,11 +97,11 @@ struct TextTests {
         line.add("none", nil as String?)
         line.add("held", Duration.milliseconds(1007))
         let expected =
-            #"{"event":"a\"b\\c\u000a\u001b\u2028é","time":"2026-11-18T13:06:40.007Z","number":-7,"held":1.007}"#
+            #"{"event":"a\"b\\c\u000a\u001b\u2028é","time":"2026-11-18T11:06:40.007Z","number":-7,"held":1.007}"#
         #expect(line.text == expected + "\n")
         #expect(
             JSONLine.text(of: ["b": "\u{9b}\u{202e}"], now: 1_795_000_000_120)
-                == #"{"time":"2026-11-18T13:06:40.120Z","b":"\u009b\u202e"}"# + "\n")
+                == #"{"time":"2026-11-18T11:06:40.120Z","b":"\u009b\u202e"}"# + "\n")
         #expect(JSONLine.stamped("{}\n", now: 0) == #"{"time":"1970-01-01T00:00:00.000Z"}"# + "\n")
     }
 
