@@ -17,8 +17,8 @@ struct LockBreak: Sendable {
     /// - Returns: the exit status.
     func run() async throws(LockError) -> Int32 {
         let view = try await inspector.view(name, within: options.patience)
-        report.show(view)
         try NamePattern.refuseUnused(view)
+        report.show(view)
         if case .free = view.state { return refuseFree() }
         guard options.confirmed else {
             return refuse(
