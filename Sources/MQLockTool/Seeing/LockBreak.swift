@@ -118,7 +118,7 @@ struct LockBreak: Sendable {
         return """
               # the connection that owns the lock's queue; none: the channels that consume it or stand on its register
               rabbitmqctl -q -p \(vhost) list_queues name owner_pid | Q=\(queue) awk -F '\\t' '$1 == ENVIRON["Q"]'
-              rabbitmqctl -q -p \(vhost) list_consumers queue_name active channel_pid | Q=\(queue) R=\(register) awk -F '\\t' '$1 == ENVIRON["Q"] || $1 == ENVIRON["R"]'
+              rabbitmqctl -q -p \(vhost) list_consumers queue_name channel_pid active | Q=\(queue) R=\(register) awk -F '\\t' '$1 == ENVIRON["Q"] || $1 == ENVIRON["R"]'
               # of those channels, the one with a message that is not acknowledged; CONNECTION is the first word of its line
               rabbitmqctl -q -p \(vhost) list_channels connection pid messages_unacknowledged | grep -F CHANNEL
               rabbitmqctl close_connection CONNECTION 'lock broken by an operator'

@@ -79,8 +79,8 @@ enum Management {
         for owner in try await shell(queues) where owner.last?.isEmpty == false { return try client(owner[1]) }
         for consumer in try await shell(consumers) {
             // Single active, or one of several of which each counts as active.
-            guard consumer[1] == "true" else { continue }
-            let line = channels.replacing("CHANNEL", with: "'\(consumer[2])'")
+            guard consumer[2] == "true" else { continue }
+            let line = channels.replacing("CHANNEL", with: "'\(consumer[1])'")
             for channel in try await shell(line) where channel[2] != "0" { return try client(channel[0]) }
         }
         throw TestFailure("no connection by \(lines)")
