@@ -68,16 +68,16 @@ struct ManagementAPI: Sendable {
     func holders(of name: LockName, vhost: String) async throws(LockError) -> Set<String> {
         let objects = try LockObjects(name, vhost: vhost)
         let queue = try await get(Queue.self, Self.path(queue: objects.queue, vhost))
-        if let owner = queue?.owner_pid_details?.name { return [owner] }
+        if let owner = queue?.owner_pid_details?.value?.name { return [owner] }
         let consumers = queue?.consumer_details ?? []
         if let active = consumers.first(where: { $0.activity_status == "single_active" }) {
-            return Set([active.channel_details?.connection_name].compactMap(\.self))
+            return Set([active.channel_details?.value?.connection_name].compactMap(\.self))
         }
         // A token may have been fetched without a consumer; its holder then has one on the register.
         let register = try await get(Queue.self, Self.path(queue: objects.register, vhost))
         var holders: Set<String> = []
         for channel in (consumers + (register?.consumer_details ?? [])).prefix(Self.maximumChannels) {
-            guard let details = channel.channel_details, let connection = details.connection_name,
+            guard let details = channel.channel_details?.value, let connection = details.connection_name,
                 let name = details.name,
                 let state = try await get(Channel.self, "/api/channels/\(Self.segment(name))"),
                 state.messages_unacknowledged ?? 0 > 0
@@ -95,14 +95,21 @@ struct ManagementAPI: Sendable {
             let name: String
             let consumers: Int?
             let messages_unacknowledged: Int?
-            let owner_pid_details: Named?
+            let owner_pid_details: Known<Named>?
         }
         let columns = "name,consumers,messages_unacknowledged,owner_pid_details"
         let entries = try await get([Entry].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
         return Set(
             entries.filter {
-                $0.consumers ?? 0 > 0 || $0.messages_unacknowledged ?? 0 > 0 || $0.owner_pid_details?.name != nil
+                $0.consumers ?? 0 > 0 || $0.messages_unacknowledged ?? 0 > 0 || $0.owner_pid_details?.value?.name != nil
             }.compactMap { LockObjects.name(ofQueue: $0.name) })
+    }
+
+    /// An object, or the empty array that stands in its place as long as the API has not collected it.
+    private struct Known<Value: Decodable>: Decodable {
+        let value: Value?
+
+        init(from decoder: any Decoder) throws { value = try? Value(from: decoder) }
     }
 
     private struct Named: Decodable { let name: String? }
@@ -110,11 +117,11 @@ struct ManagementAPI: Sendable {
     private struct Consumer: Decodable {
         struct Details: Decodable { let name, connection_name: String? }
         let activity_status: String?
-        let channel_details: Details?
+        let channel_details: Known<Details>?
     }
 
     private struct Queue: Decodable {
-        let owner_pid_details: Named?
+        let owner_pid_details: Known<Named>?
         let consumer_details: [Consumer]?
     }
 
