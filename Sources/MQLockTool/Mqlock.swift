@@ -15,9 +15,9 @@ enum Mqlock {
     /// blocked before that too, so that every thread inherits it.
     static func main() {
         GuardProcess.runIfAsked()
-        let arguments = Array(CommandLine.arguments.dropFirst())
         do throws(CommandFailure) {
-            try dispatch(try Invocation.parse(arguments), Output.process)
+            let words = try OwnWords.text()
+            try dispatch(try Invocation.parse(Array(words.dropFirst())), Output.process)
         } catch {
             Output.process.standardError(error.text)
             exit(error.status)
@@ -32,6 +32,7 @@ enum Mqlock {
         case .run(let options): try RunCommand.run(options, output)
         case .elect(let options): try ElectCommand.run(options, output)
         case .show(let options): try SeeingCommand.show(options, output)
+        case .list(let options): try SeeingCommand.list(options, output)
         case .observe(let options): try SeeingCommand.observe(options, output)
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
         case .shards(let options): try ShardsCommand.run(options, output)

@@ -12,11 +12,12 @@ struct FenceFile {
     private let path: String
 
     /// Opens a regular file, or a directory if the flags say so; follows no symbolic link.
-    init(_ path: String, _ flags: Int32) throws(LockError) {
+    /// - Parameter mode: of a file that is made.
+    init(_ path: String, _ flags: Int32, mode: mode_t = 0o644) throws(LockError) {
         // A directory may be reached by a link; a file may not, because `rename` would replace the link.
         let following = flags & O_DIRECTORY != 0 ? 0 : O_NOFOLLOW
         // Without O_NONBLOCK opening a named pipe would wait for its other end.
-        descriptor = retrying { open(path, flags | following | O_CLOEXEC | O_NONBLOCK, 0o644) }
+        descriptor = retrying { open(path, flags | following | O_CLOEXEC | O_NONBLOCK, mode) }
         self.path = path
         guard descriptor >= 0 else { throw .storage("open", path) }
         guard flags & O_DIRECTORY == 0 else { return }
@@ -48,6 +49,14 @@ struct FenceFile {
         #else
         _ = Darwin.close(descriptor)
         #endif
+    }
+
+    /// Takes from all others what they could use for nothing but to lock the file: for that it is enough to read it. Whoever
+    /// may write it is meant to enter.
+    func closeToReaders() throws(LockError) {
+        let status = try status()
+        guard status.st_uid == geteuid(), status.st_mode & 0o022 == 0, status.st_mode & 0o077 != 0 else { return }
+        guard fchmod(descriptor, 0o600) == 0 else { throw .storage("fchmod", path) }
     }
 
     func lock(_ operation: Int32) throws(LockError) {

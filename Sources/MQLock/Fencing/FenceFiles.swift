@@ -60,7 +60,15 @@ struct FenceFiles: Sendable {
     /// The lock file, which is made when there is none: never beside a file that is somebody else's, where it could be
     /// taken for that one's lock.
     private func openLock() throws(LockError) -> FenceFile {
-        if let file = try FenceFile(existing: lockPath, O_RDWR) { return file }
+        if let file = try FenceFile(existing: lockPath, O_RDWR) {
+            do throws(LockError) {
+                try file.closeToReaders()
+            } catch {
+                file.close()
+                throw error
+            }
+            return file
+        }
         if let marks = try FenceFile(existing: path) {
             defer { marks.close() }
             guard try marks.begins(with: FenceTable.beginning) else {
@@ -72,7 +80,8 @@ struct FenceFiles: Sendable {
                     """)
             }
         }
-        return try FenceFile(lockPath, O_RDWR | O_CREAT)
+        // Whoever can open it can lock it, and so keep everybody out.
+        return try FenceFile(lockPath, O_RDWR | O_CREAT, mode: 0o600)
     }
 
     func read(_ lock: Lock) throws(LockError) -> FenceTable {

@@ -2,7 +2,9 @@
 ///
 /// For a resource on a local file system: files, a spool directory, a device. The file at its path holds the largest
 /// token of up to 1024 names; use one gate per resource, since its writes run one after the other. Two more files lie
-/// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`.
+/// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`. The lock file
+/// is its owner's alone (mode 0600), because whoever can open it can keep the gate closed; for a gate that several users
+/// share, make it writable by their group.
 ///
 /// A crash at any point leaves the old mark or the new one. A file that cannot be read, or is not exactly what this
 /// type writes, is an error and stays as it is; so is one that is gone although it had been written. To start anew,

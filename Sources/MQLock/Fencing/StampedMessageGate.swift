@@ -78,7 +78,7 @@ public struct StampedMessageGate: Sendable {
         case .stamp(let read): stamp = read
         }
         guard isExpected(stamp.name) else { return .unexpected(stamp) }
-        if let limit = largestPlausible, stamp.token.rawValue > limit {
+        guard FencingNumbering.isPlausible(stamp.token, lead: lead, at: wallClock()) else {
             return .malformed(
                 "\(stamp) is too far ahead of this machine's clock: the clock is wrong, or the token is made up")
         }
@@ -94,12 +94,6 @@ public struct StampedMessageGate: Sendable {
             guard let refusal = error.refusal else { throw error }
             return .stale(stamp, refusal)
         }
-    }
-
-    private var largestPlausible: UInt64? {
-        guard let lead else { return nil }
-        let (moment, overflow) = wallClock().addingReportingOverflow(lead.nanoseconds / 1_000_000)
-        return overflow ? nil : FencingNumbering.last(at: moment)
     }
 }
 

@@ -18,7 +18,8 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    fileprivate var needsEscaping: Bool {
+    /// Whether it could forge a line of output or reorder it.
+    package var needsEscaping: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: true
         default: properties.isBidiControl

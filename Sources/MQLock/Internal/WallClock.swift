@@ -15,6 +15,14 @@ package enum WallClock {
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
+    /// UTC to the millisecond, as in `2026-03-02T02:30:00.125Z`; of moments from 1970 on.
+    package static func stamp(_ milliseconds: Int64) -> String {
+        let milliseconds = max(0, milliseconds)
+        let whole = text(milliseconds)
+        guard whole.hasSuffix("Z") else { return whole }
+        return "\(whole.dropLast()).\(String(1000 + milliseconds % 1000).dropFirst())Z"
+    }
+
     /// As in `2026-03-02T02:30:00Z`.
     package static func text(_ milliseconds: Int64) -> String {
         var seconds = time_t(milliseconds / 1000)

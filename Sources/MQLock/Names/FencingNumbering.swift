@@ -55,6 +55,16 @@ package struct FencingNumbering: Sendable {
         return moment << shift | ((1 << shift) - 1)
     }
 
+    /// Whether a token can have been numbered by a clock that is at most so far ahead of this one.
+    /// - Parameters:
+    ///   - lead: nil for tokens that are not made from a clock.
+    ///   - now: milliseconds since 1970.
+    package static func isPlausible(_ token: FencingToken, lead: Duration?, at now: Int64) -> Bool {
+        guard let lead else { return true }
+        let (moment, overflow) = now.addingReportingOverflow(lead.nanoseconds / 1_000_000)
+        return overflow || token.rawValue <= last(at: moment)
+    }
+
     private static func number(at now: Int64) -> UInt64? {
         let (milliseconds, overflow) = now.subtractingReportingOverflow(epoch)
         guard !overflow, milliseconds >= 0, milliseconds < end else { return nil }

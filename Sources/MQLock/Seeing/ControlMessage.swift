@@ -8,8 +8,13 @@ package enum ControlRequest: Hashable, Sendable {
     case yield(FencingToken)
     /// Says a contender that listens from now on; observers watch it then.
     case hello
+    /// Asked of everybody, not of a name's contenders: what do you hold or wait for? Each answers `listed` for each name,
+    /// in the order of their bytes, beginning after this one.
+    case list(after: LockName?)
 
     package static let maximumWatch = 60
+    /// Names that a session answers to one `list`. Whoever hears so many asks for those after the last.
+    package static let maximumListed = 256
 
     package func text(_ question: String) -> ControlText {
         switch self {
@@ -17,6 +22,7 @@ package enum ControlRequest: Hashable, Sendable {
         case .watch(let seconds): ControlText("watch", question, ["seconds": String(seconds)])
         case .yield(let token): ControlText("yield", question, ["fence": token.description])
         case .hello: ControlText("hello", question)
+        case .list(let after): ControlText("list", question, after.map { ["after": $0.string] } ?? [:])
         }
     }
 
@@ -31,6 +37,10 @@ package enum ControlRequest: Hashable, Sendable {
             guard let token = text.fencingToken else { return nil }
             self = .yield(token)
         case "hello": self = .hello
+        case "list":
+            let after = text.fields["after"].flatMap { try? LockName($0) }
+            guard (after == nil) == (text.fields["after"] == nil) else { return nil }
+            self = .list(after: after)
         default: return nil
         }
     }
@@ -42,7 +52,10 @@ package enum ControlAnswer: Hashable, Sendable {
     case changed(LockChange)
     /// The lease is lost; the lock is handed on when the holder has stopped.
     case yielding(LockContender)
-    case refused(session: String, reason: String)
+    /// - user: as of ``LockContender/user``.
+    case refused(session: String, reason: String, user: String? = nil)
+    /// One of the locks that the session holds or waits for.
+    case listed(LockName, LockContender)
 
     package func text(_ question: String) -> ControlText {
         switch self {
@@ -53,8 +66,27 @@ package enum ControlAnswer: Hashable, Sendable {
             fields["reason"] = change.reason
             return ControlText("changed", question, fields)
         case .yielding(let contender): return ControlText("yielding", question, contender.fields)
-        case .refused(let session, let reason):
+        case .refused(let session, let reason, _):
             return ControlText("refused", question, ["session": session, "reason": reason])
+        case .listed(let name, let contender):
+            return ControlText("listed", question, contender.fields.merging(["name": name.string]) { $1 })
+        }
+    }
+
+    /// The same, said by a user whom the broker has validated; nil when it has not.
+    package func said(by user: String?) -> Self {
+        func named(_ contender: LockContender) -> LockContender {
+            var contender = contender
+            contender.user = user
+            return contender
+        }
+        switch self {
+        case .here(let contender): return .here(named(contender))
+        case .changed(let change):
+            return .changed(LockChange(change.kind, named(change.contender), reason: change.reason))
+        case .yielding(let contender): return .yielding(named(contender))
+        case .refused(let session, let reason, _): return .refused(session: session, reason: reason, user: user)
+        case .listed(let name, let contender): return .listed(name, named(contender))
         }
     }
 
@@ -75,6 +107,10 @@ package enum ControlAnswer: Hashable, Sendable {
         case "refused":
             guard let session = text.fields["session"], ControlText.isNumber(session) else { return nil }
             self = .refused(session: session, reason: text.fields["reason"] ?? "")
+        case "listed":
+            guard let contender = LockContender(text), let name = text.fields["name"].flatMap({ try? LockName($0) })
+            else { return nil }
+            self = .listed(name, contender)
         default: return nil
         }
     }

@@ -32,10 +32,14 @@ public struct LockContender: Hashable, Sendable {
     public package(set) var place: Int?
     /// The name of the connection that carries its locks, as operators see it at the broker.
     public package(set) var connection: String
+    /// As whom it is logged in at the broker, which has validated that: all that nobody else can claim to be. Nil when
+    /// the contender does not say, as with SASL EXTERNAL.
+    public package(set) var user: String?
 
     package init(
         role: Role, session: String, owner: String, host: String, process: Int32, mutex: String, duration: Duration,
-        since: Int64, fencingToken: FencingToken? = nil, place: Int? = nil, connection: String
+        since: Int64, fencingToken: FencingToken? = nil, place: Int? = nil, connection: String,
+        user: String? = nil
     ) {
         self.role = role
         self.session = session
@@ -48,10 +52,24 @@ public struct LockContender: Hashable, Sendable {
         self.fencingToken = fencingToken
         self.place = place
         self.connection = connection
+        self.user = user
     }
+
+    /// Who has said something. A session is a claim that anybody can repeat, a user is not.
+    package struct Speaker: Hashable, Sendable {
+        package let session: String
+        package let user: String?
+
+        package init(session: String, user: String?) { (self.session, self.user) = (session, user) }
+    }
+
+    package var speaker: Speaker { Speaker(session: session, user: user) }
 }
 
 /// Who holds a lock and who waits for it, as far as they have answered.
+///
+/// Whoever may publish to the broker's exchange for questions can answer, also with lies: compare
+/// ``LockContender/user``, which the broker has validated, and what the broker itself says.
 public struct LockView: Hashable, Sendable {
     /// Which lock.
     public package(set) var name: LockName
@@ -84,6 +102,15 @@ public struct LockView: Hashable, Sendable {
         case taken
         /// The broker did not answer, or does not let us ask.
         case unknown
+
+        /// Whether nobody is there who could hold the lock, unless by what the broker does not tell.
+        package var isFree: Bool {
+            switch self {
+            case .missing: true
+            case .counted(_, let consumers): consumers == 0
+            case .exclusive, .taken, .unknown: false
+            }
+        }
     }
 
     /// What that amounts to.
@@ -99,15 +126,20 @@ public struct LockView: Hashable, Sendable {
         case unclear
     }
 
+    /// Whether the broker says that nobody can hold the lock, whatever somebody has answered.
+    package var isFreeAtBroker: Bool {
+        switch queue {
+        case .missing: true
+        case .counted(let messages, let consumers): messages > 0 && consumers == 0
+        case .exclusive, .taken, .unknown: false
+        }
+    }
+
     /// What holders, waiters and the broker amount to.
     public var state: State {
         if !holders.isEmpty { return .held }
-        switch queue {
-        case .exclusive, .taken: return .silent
+        if queue.isFree { return waiters.isEmpty ? .free : .unclear }
         // A message that a consumer is there for is on its way to it.
-        case .counted(_, let consumers) where consumers > 0: return .silent
-        case .missing, .counted: return waiters.isEmpty ? .free : .unclear
-        case .unknown: return .unclear
-        }
+        return queue == .unknown ? .unclear : .silent
     }
 }

@@ -2,7 +2,8 @@
 /// with the ends of those who could not tell of it. A pure value; the observer feeds it.
 ///
 /// Announcements of two sessions may overtake each other. So the grant of a new holder is held back for a moment while
-/// the end of the one before is awaited; the tokens say which is which.
+/// the end of the one before is awaited; the tokens say which is which. A number is believed for a few rounds only: a
+/// lie about a large one would hide all later holders for good.
 package struct Observation: Sendable {
     private struct Known: Sendable {
         var contender: LockContender
@@ -11,11 +12,13 @@ package struct Observation: Sendable {
     }
 
     private var holder: Known?
-    private var waiters: [String: Known] = [:]
+    private var waiters: [LockContender.Speaker: Known] = [:]
     /// A grant that waits for the end of the holder before.
     private var successor: LockChange?
-    /// The largest token whose end is known.
-    private var ended: FencingToken?
+    /// The largest token whose end is known, for as long as something of it may come late.
+    private var ended: FencingToken? { didSet { endedIn = rounds } }
+    /// The round in which that came to be known.
+    private var endedIn = 0
     /// How many rounds of questions are over.
     private var rounds = 0
     private static let missedRounds = 2
@@ -32,7 +35,9 @@ package struct Observation: Sendable {
         switch contender.role {
         case .waiter: return waits(contender)
         case .holder:
-            if let known = holder, known.contender.fencingToken == contender.fencingToken {
+            if let known = holder, known.contender.fencingToken == contender.fencingToken,
+                known.contender.speaker == contender.speaker
+            {
                 holder = Known(contender: contender)
                 return known.missed < Self.missedRounds ? [] : [LockChange(.held, contender)]
             }
@@ -46,7 +51,7 @@ package struct Observation: Sendable {
         switch change.kind {
         case .waiting: return waits(change.contender)
         case .left:
-            return waiters.removeValue(forKey: change.contender.session) == nil ? [] : [change]
+            return waiters.removeValue(forKey: change.contender.speaker) == nil ? [] : [change]
         case .granted: return holds(change)
         default: return ends(change)
         }
@@ -68,6 +73,7 @@ package struct Observation: Sendable {
     /// A round of questions is over: whoever has answered none for a while is gone, or stopped.
     package mutating func endRound() -> [LockChange] {
         rounds += 1
+        if rounds - endedIn >= Self.missedRounds { ended = nil }
         var changes: [LockChange] = []
         if var known = holder {
             known.missed += 1
@@ -76,10 +82,10 @@ package struct Observation: Sendable {
                 changes.append(LockChange(.silent, known.contender, reason: "it no longer answers"))
             }
         }
-        for (session, var known) in waiters.sorted(by: { $0.key < $1.key }) {
+        for (speaker, var known) in waiters.sorted(by: { $0.key.session < $1.key.session }) {
             known.missed += 1
-            waiters[session] = known.missed < Self.missedRounds ? known : nil
-            if waiters[session] == nil {
+            waiters[speaker] = known.missed < Self.missedRounds ? known : nil
+            if waiters[speaker] == nil {
                 changes.append(LockChange(.left, known.contender, reason: "it no longer answers"))
             }
         }
@@ -87,17 +93,21 @@ package struct Observation: Sendable {
     }
 
     private mutating func waits(_ contender: LockContender) -> [LockChange] {
-        let isNew = waiters[contender.session] == nil
+        let isNew = waiters[contender.speaker] == nil
         guard !isNew || waiters.count < Self.maximumWaiters else { return [] }
-        waiters[contender.session] = Known(contender: contender)
+        waiters[contender.speaker] = Known(contender: contender)
         return isNew ? [LockChange(.waiting, contender)] : []
     }
 
     private mutating func holds(_ change: LockChange) -> [LockChange] {
         guard let token = change.contender.fencingToken else { return [] }
-        waiters[change.contender.session] = nil
+        waiters[change.contender.speaker] = nil
         if let ended, token <= ended { return [] }
-        if let current = holder?.contender.fencingToken, token <= current { return [] }
+        if let known = holder, let current = known.contender.fencingToken, token <= current {
+            guard known.missed >= Self.missedRounds else { return [] }
+            // Told to be silent already; whoever answers now is the holder.
+            holder = nil
+        }
         if let next = successor?.contender.fencingToken {
             // Told twice, or overtaken.
             guard token > next else { return [] }
@@ -117,6 +127,10 @@ package struct Observation: Sendable {
         guard let token = change.contender.fencingToken else { return [] }
         if let ended, token <= ended { return [] }
         if let current = holder?.contender.fencingToken, token < current { return [] }
+        // Of its own end only a holder itself can tell.
+        if let current = holder?.contender, current.fencingToken == token, current.speaker != change.contender.speaker {
+            return []
+        }
         var changes: [LockChange] = []
         if let next = successor?.contender.fencingToken, next <= token { changes = settle() }
         if let before = holder?.contender, before.fencingToken != token { changes.append(Self.unsaid(before)) }

@@ -1,4 +1,4 @@
-import MQLock
+package import MQLock
 
 /// The names on the broker of everything that belongs to one lock name (protocol `mqlock.v1`).
 ///
@@ -46,4 +46,25 @@ struct ObjectNames: Sendable, Equatable {
 
     /// As names stand in queue names and routing keys.
     static func encode(_ name: LockName) -> String { name.string.percentEncoded }
+}
+
+/// What a lock is made of on the broker, for the broker's other interfaces.
+package struct LockObjects: Sendable {
+    /// The queue that is the lock.
+    package let queue: String
+    /// The register of a lock that is one message.
+    package let register: String
+
+    package init(_ name: LockName, vhost: String) throws(LockError) {
+        let objects = try ObjectNames(name, vhost: vhost)
+        (queue, register) = (objects.queue, objects.register)
+    }
+
+    /// The lock that a queue is of, or stands in line for; nil when it is none of ours.
+    package static func name(ofQueue queue: String) -> LockName? {
+        for prefix in ["\(ObjectNames.exchange)/", "\(ObjectNames.exchange).line/"] where queue.hasPrefix(prefix) {
+            return String(percentEncoded: queue.dropFirst(prefix.count)).flatMap { try? LockName($0) }
+        }
+        return nil
+    }
 }

@@ -103,13 +103,16 @@ actor AskingConnection {
     // MARK: Asking
 
     /// Asks all contenders of a name. Answers carry the number that this returns.
-    func ask(_ request: ControlRequest, of name: LockName) -> String {
+    func ask(_ request: ControlRequest, of name: LockName) -> String { ask(request, key: ControlNames.key(name)) }
+
+    /// Asks those who listen with this key.
+    func ask(_ request: ControlRequest, key: String) -> String {
         let question = Nonce().description
         var properties = ControlNames.properties(user: settings.endpoint.provenUser)
         properties.replyTo = replyQueue
         channel?.write { [properties] connection, channel throws(ConnectionFailure) in
             try connection.basicPublish(
-                channel, exchange: ControlNames.exchange, routingKey: ControlNames.key(name), mandatory: true,
+                channel, exchange: ControlNames.exchange, routingKey: key, mandatory: true,
                 properties: properties, body: request.text(question).payload)
         }
         return question
@@ -184,7 +187,9 @@ actor AskingConnection {
             let text = ControlText(payload: delivery.body)
         else { return }
         if delivery.routingKey == replyQueue {
-            if let answer = ControlAnswer(text) { events.yield(.answered(text.question, answer)) }
+            if let answer = ControlAnswer(text) {
+                events.yield(.answered(text.question, answer.said(by: delivery.properties.userID)))
+            }
         } else if ControlRequest(text) == .hello {
             events.yield(.hello)
         }

@@ -32,8 +32,8 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private var bound: Set<LockName> = []
     /// Names whose binding may have to change, the oldest first.
     private var changes: ArraySlice<LockName> = []
-    /// Binds and unbinds that are not answered yet, the oldest first.
-    private var unanswered: ArraySlice<LockName> = []
+    /// Binds and unbinds that are not answered yet, the oldest first; nil is the one for questions to everybody.
+    private var unanswered: ArraySlice<LockName?> = []
     private var failures = FailureCount()
     private var questions = QuestionBudget()
 
@@ -122,6 +122,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
             try connection.basicQos(channel, prefetch: Self.prefetch)
         }
         channel.consume(queue, tag: Self.tag)
+        bind(ControlNames.listKey, of: nil)
     }
 
     private func startLater() {
@@ -144,10 +145,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
             switch (wanted.contains(name), bound.contains(name)) {
             case (true, false):
                 bound.insert(name)
-                unanswered.append(name)
-                channel?.request(.bound) { connection, channel throws(ConnectionFailure) in
-                    try connection.queueBind(channel, queue, exchange: ControlNames.exchange, routingKey: key)
-                }
+                bind(key, of: name)
             case (false, true):
                 bound.remove(name)
                 unanswered.append(name)
@@ -159,10 +157,17 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         }
     }
 
+    private func bind(_ key: String, of name: LockName?) {
+        unanswered.append(name)
+        channel?.request(.bound) { [queue] connection, channel throws(ConnectionFailure) in
+            try connection.queueBind(channel, queue, exchange: ControlNames.exchange, routingKey: key)
+        }
+    }
+
     private func changed() {
         guard let name = unanswered.popFirst() else { return }
         // Observers learn of us by it. Nobody else's business, so no confirm and no return.
-        if wanted.contains(name), bound.contains(name) {
+        if let name, wanted.contains(name), bound.contains(name) {
             publish(ControlRequest.hello.text(identity.description), key: ControlNames.helloKey(name))
         }
         pump()
@@ -209,9 +214,9 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private func deliver(_ delivery: Delivery) {
         channel?.acknowledge(delivery.deliveryTag)
         // A hello is for observers.
-        guard let question = ControlQuestion(delivery), question.request != .hello, questions.admit(at: .now) else {
-            return
-        }
+        guard let question = ControlQuestion(delivery), question.request != .hello,
+            questions.admit(question.request, at: .now)
+        else { return }
         registry?.asked(question)
     }
 
@@ -240,11 +245,15 @@ struct QuestionBudget {
     private static let burst = 200.0
     private static let perSecond = 100.0
 
-    mutating func admit(at now: ContinuousClock.Instant) -> Bool {
+    /// A question for everything is as many as its answers are worth.
+    private static let listCost = 32.0
+
+    mutating func admit(_ request: ControlRequest, at now: ContinuousClock.Instant) -> Bool {
+        let cost = if case .list = request { Self.listCost } else { 1.0 }
         if let refilledAt { left = min(Self.burst, left + refilledAt.duration(to: now).seconds * Self.perSecond) }
         refilledAt = now
-        guard left >= 1 else { return false }
-        left -= 1
+        guard left >= cost else { return false }
+        left -= cost
         return true
     }
 }

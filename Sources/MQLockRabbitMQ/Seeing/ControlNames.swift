@@ -12,6 +12,9 @@ enum ControlNames {
     /// follow there.
     static func helloKey(_ name: LockName) -> String { "%hello/\(key(name))" }
 
+    /// Where all sessions that listen for any name are asked which. No name's key either.
+    static let listKey = "%list"
+
     /// Where the contenders of one session are asked.
     static func controlQueue(_ session: Nonce) -> String { "\(exchange)/\(session)" }
 
@@ -50,7 +53,8 @@ extension Endpoint {
 
 /// A request as it came to a session.
 struct ControlQuestion: Sendable {
-    let name: LockName
+    /// The name whose contenders are asked; nil for all names of the session.
+    let name: LockName?
     let question: String
     let request: ControlRequest
     /// As the broker has validated it; nil when the asker has not said.
@@ -60,10 +64,17 @@ struct ControlQuestion: Sendable {
     /// Nil for what is not a request of this version.
     init?(_ delivery: Delivery) {
         guard !delivery.isOversize, delivery.exchange == ControlNames.exchange,
-            let name = String(percentEncoded: delivery.routingKey), let lock = try? LockName(name),
             let text = ControlText(payload: delivery.body), let request = ControlRequest(text)
         else { return nil }
-        self.name = lock
+        if case .list = request {
+            guard delivery.routingKey == ControlNames.listKey else { return nil }
+            name = nil
+        } else {
+            guard let text = String(percentEncoded: delivery.routingKey), let lock = try? LockName(text) else {
+                return nil
+            }
+            name = lock
+        }
         self.request = request
         question = text.question
         user = delivery.properties.userID

@@ -147,15 +147,29 @@ final class PresenceRegistry {
 
     func asked(_ question: ControlQuestion) {
         guard let replyTo = question.replyTo else { return }
-        let lock = locks.byName[question.name]
+        if case .list(let after) = question.request { return list(after, question.question, replyTo) }
+        guard let name = question.name else { return }
+        let lock = locks.byName[name]
         switch question.request {
-        case .hello: break
+        case .hello, .list: break
         case .who: tell(lock, question, replyTo)
         case .watch(let seconds):
             // Also when nobody is here: a contender may come while we are still listening.
-            watch(question, replyTo, seconds)
+            watch(name, question.question, replyTo, seconds)
             tell(lock, question, replyTo)
         case .yield(let token): if let lock { yield(lock, token, question, replyTo) }
+        }
+    }
+
+    private func list(_ after: LockName?, _ question: String, _ replyTo: String) {
+        let start = after?.utf8 ?? []
+        let names = visible.filter { start.lexicographicallyPrecedes($0.utf8) }
+            .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        var left = ControlRequest.maximumListed
+        for name in names where left > 0 {
+            guard let lock = locks.byName[name], let contender = contender(lock) else { continue }
+            answer(.listed(name, contender), question, replyTo)
+            left -= 1
         }
     }
 
@@ -163,17 +177,17 @@ final class PresenceRegistry {
         if let lock, let contender = contender(lock) { answer(.here(contender), question.question, replyTo) }
     }
 
-    private func watch(_ question: ControlQuestion, _ replyTo: String, _ seconds: Int) {
+    private func watch(_ name: LockName, _ question: String, _ replyTo: String, _ seconds: Int) {
         // What is not listened for any more would never be swept up.
-        guard visible.contains(question.name) else { return }
-        var watchers = watched[question.name] ?? []
+        guard visible.contains(name) else { return }
+        var watchers = watched[name] ?? []
         let now = ContinuousClock.now
         watchers.removeAll { $0.replyTo == replyTo || $0.until <= now }
         // An observer that comes too late still sees what answers its rounds.
         guard watchers.count < Self.maximumWatchers else { return }
         watchers.append(
-            Watcher(question: question.question, replyTo: replyTo, until: now.advanced(by: .seconds(seconds))))
-        watched[question.name] = watchers
+            Watcher(question: question, replyTo: replyTo, until: now.advanced(by: .seconds(seconds))))
+        watched[name] = watchers
     }
 
     private func yield(_ lock: BrokerLock, _ token: FencingToken, _ question: ControlQuestion, _ replyTo: String) {

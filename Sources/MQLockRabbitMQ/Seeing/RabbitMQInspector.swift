@@ -26,13 +26,15 @@ public final class RabbitMQInspector: LockInspector {
     ///   - name: the lock that the question is about.
     ///   - limit: how long to wait for the holder's answer at most. From it on, and where the broker says that the lock is
     ///     free, it takes a quarter of a second.
+    ///
+    /// Answers of different users are different contenders, also when they name the same session: of two, one lies.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `invalidName`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> LockView {
         let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
-        var sessions: Set<String> = []
+        var speakers: Set<LockContender.Speaker> = []
         var contenders: [LockContender] = []
-        let queue = try await asking(.who, of: name, within: limit, view: objects) { answer in
-            if case .here(let contender) = answer, sessions.insert(contender.session).inserted {
+        let queue = try await asking([.who], key: ControlNames.key(name), within: limit, view: objects) { _, answer in
+            if case .here(let contender) = answer, speakers.insert(contender.speaker).inserted {
                 contenders.append(contender)
             }
             // Until the holder answers there is something to wait for.
@@ -41,22 +43,98 @@ public final class RabbitMQInspector: LockInspector {
         return LockView(name: name, contenders: contenders, queue: queue)
     }
 
+    /// The first that answers as the name's holder; nil when none has in time.
+    /// - Throws: `LockError` as ``view(_:within:)``.
+    package func holder(of name: LockName, within limit: Duration) async throws(LockError) -> LockContender? {
+        var holder: LockContender?
+        _ = try await asking([.who], key: ControlNames.key(name), within: limit) { _, answer in
+            guard case .here(let contender) = answer, contender.role == .holder else { return .more }
+            holder = contender
+            return .enough
+        }
+        return holder
+    }
+
     /// Asks the holder with this token to give the lock up.
+    ///
+    /// A refusal is believed only when no obedience has come within a quarter of a second: anybody could refuse.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `cancelled`.
     public func askToYield(
         _ name: LockName, token: FencingToken, within limit: Duration = .seconds(5)
     ) async throws(LockError) -> YieldAnswer {
         var result = YieldAnswer.silent
-        _ = try await asking(.yield(token), of: name, within: limit) { answer in
+        _ = try await asking([.yield(token)], key: ControlNames.key(name), within: limit) { _, answer in
             switch answer {
-            case .yielding(let contender): result = .yielding(contender)
-            case .refused(_, let reason): result = .refused(reason)
-            case .here, .changed: return .more
+            case .yielding(let contender) where contender.fencingToken == token:
+                result = .yielding(contender)
+                return .enough
+            case .refused(_, let reason, _):
+                result = .refused(reason)
+                return .nearly
+            default: return .more
             }
-            return .enough
         }
         return result
     }
+
+    /// Asks all who say that they hold the lock. Only who has claimed a hold can give it up.
+    /// - Parameter claims: a session answers a limited number of questions.
+    /// - Returns: an answer for each claim.
+    package func askToYield(
+        _ name: LockName, claims: [LockContender], within limit: Duration
+    ) async throws(LockError) -> [YieldAnswer] {
+        var answers = claims.map { _ in YieldAnswer.silent }
+        let tokens = Array(Set(claims.compactMap(\.fencingToken)))
+        let requests = tokens.map(ControlRequest.yield)
+        _ = try await asking(requests, key: ControlNames.key(name), within: limit) { index, answer in
+            for (place, claim) in claims.enumerated() where claim.fencingToken == tokens[index] {
+                switch (answer, answers[place]) {
+                case (.yielding(let contender), _) where contender.speaker == claim.speaker:
+                    answers[place] = .yielding(contender)
+                case (.refused(_, let reason, _), .silent): answers[place] = .refused(reason)
+                default: break
+                }
+            }
+            if answers.allSatisfy({ if case .yielding = $0 { true } else { false } }) { return .enough }
+            return answers.contains(.silent) ? .more : .nearly
+        }
+        return answers
+    }
+
+    /// All locks of the virtual host that somebody holds or waits for and answers about, with who does.
+    ///
+    /// Not seen: what is over within a tenth of a second, holders that are stopped or cut off, programs that do not
+    /// listen.
+    /// - Parameter limit: how long to wait for answers at most.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `cancelled`.
+    package func locks(within limit: Duration) async throws(LockError) -> [LockView] {
+        var contenders: [LockName: [LockContender]] = [:]
+        var after: LockName?
+        while contenders.count < Self.maximumLocks {
+            // What each has answered to this question, and the last of its names.
+            var answered: [LockContender.Speaker: (count: Int, last: LockName)] = [:]
+            _ = try await asking([.list(after: after)], key: ControlNames.listKey, within: limit) { _, answer in
+                guard case .listed(let name, let contender) = answer else { return .more }
+                answered[contender.speaker] = ((answered[contender.speaker]?.count ?? 0) + 1, name)
+                contenders[name, default: []].append(contender)
+                return .nearly
+            }
+            let cut = answered.values.filter { $0.count >= ControlRequest.maximumListed }.map(\.last)
+            // Names behind it of those who were not cut come again.
+            guard let next = cut.min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }),
+                after.map({ $0.utf8.lexicographicallyPrecedes(next.utf8) }) ?? true
+            else { break }
+            after = next
+        }
+        return contenders.map { name, all in
+            var speakers: Set<LockContender.Speaker> = []
+            return LockView(
+                name: name, contenders: all.filter { speakers.insert($0.speaker).inserted }, queue: .unknown)
+        }
+    }
+
+    /// Nobody can make us remember more.
+    private static let maximumLocks = 100_000
 
     /// What the URI says, for the broker's other interfaces.
     package struct Credentials: Sendable {
@@ -78,10 +156,11 @@ public final class RabbitMQInspector: LockInspector {
     /// What one wants of further answers: all there are, those that come soon, none.
     private enum Progress { case more, nearly, enough }
 
-    /// Asks once and hands the answers out: until one is enough, nobody listens, or the time is over.
+    /// Asks and hands the answers out, with the place of their question: until one is enough, nobody listens, or the
+    /// time is over.
     private func asking(
-        _ request: ControlRequest, of name: LockName, within limit: Duration, view objects: ObjectNames? = nil,
-        _ take: (ControlAnswer) -> Progress
+        _ requests: [ControlRequest], key: String, within limit: Duration, view objects: ObjectNames? = nil,
+        _ take: (Int, ControlAnswer) -> Progress
     ) async throws(LockError) -> LockView.QueueView {
         let (events, continuation) = AsyncStream.makeStream(
             of: AskingConnection.Event?.self, bufferingPolicy: .bufferingOldest(10_000))
@@ -92,18 +171,22 @@ public final class RabbitMQInspector: LockInspector {
         let connection = try AskingConnection(settings, events: told)
         do throws(LockError) {
             try await connection.open()
-            let question = await connection.ask(request, of: name)
+            var questions: [String: Int] = [:]
+            for (index, request) in requests.enumerated() {
+                questions[await connection.ask(request, key: key)] = index
+            }
             let deadline = ContinuousClock.now.advanced(by: limit)
             var view = LockView.QueueView.unknown
             if let objects { view = await connection.queueView(of: objects) }
             // Of a lock that is free only waiters could answer, of one that was released a moment ago.
-            let isFree = LockView(name: name, contenders: [], queue: view).state == .free
+            let isFree = view.isFree
             var alarm = Self.alarm(isFree ? min(Self.quiet, limit) : limit, continuation)
             defer { alarm.cancel() }
             loop: for await event in events {
                 switch event {
-                case .answered(question, let answer)?:
-                    let progress = take(answer)
+                case .answered(let question, let answer)?:
+                    guard let index = questions[question] else { continue }
+                    let progress = take(index, answer)
                     if progress == .enough { break loop }
                     guard progress == .nearly else { continue }
                     alarm.cancel()
@@ -114,10 +197,10 @@ public final class RabbitMQInspector: LockInspector {
                     throw LockError(
                         .unreachable,
                         "the broker takes no questions (\(reason)): free memory or disk space there, and ask again")
-                case .answered?, .hello?, .blocked(nil)?: continue
+                case .hello?, .blocked(nil)?: continue
                 }
             }
-            guard !Task.isCancelled else { throw .cancelled(name) }
+            guard !Task.isCancelled else { throw LockError(.cancelled, "cancelled while asking") }
             await connection.close()
             return view
         } catch {

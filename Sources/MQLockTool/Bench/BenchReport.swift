@@ -45,17 +45,10 @@ struct BenchReport {
         let seconds: Double
     }
 
-    static func json(_ header: Header) -> String { line(header) }
-    static func json(_ result: BenchResult) -> String { line(Line(result: result)) }
+    static func json(_ header: Header) -> String { JSONLine.text(of: header) }
+    static func json(_ result: BenchResult) -> String { JSONLine.text(of: Line(result: result)) }
     static func json(finishedAfter duration: Duration) -> String {
-        line(Footer(seconds: (duration.seconds * 1000).rounded() / 1000))
-    }
-
-    private static func line(_ value: some Encodable) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Finite numbers and strings only: the encoder has nothing to refuse.
-        return ((try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}") + "\n"
+        JSONLine.text(of: Footer(seconds: (duration.seconds * 1000).rounded() / 1000))
     }
 
     static func text(_ header: Header) -> String {

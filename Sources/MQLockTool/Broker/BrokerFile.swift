@@ -8,7 +8,7 @@ import Musl
 import Darwin
 #endif
 
-/// A file that holds the broker's URI and is nobody else's to read.
+/// A file that holds the broker's URI and is nobody else's to read, unless root has let a group read it.
 enum BrokerFile {
     private static let maximumSize = 64 * 1024
 
@@ -28,15 +28,22 @@ enum BrokerFile {
             throw .usage("cannot read the broker file \(shown): \(Platform.message(errno))")
         }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw .usage("the broker file \(shown) is a folder") }
-        guard status.st_uid == geteuid() else {
-            throw refused("the broker file \(shown) belongs to another user; it has to be ours, with mode 0600")
-        }
-        guard status.st_mode & 0o077 == 0 else {
-            let mode = String(status.st_mode & 0o777, radix: 8)
-            throw refused(
-                "the broker file \(shown) can be used by others (mode 0\(mode)): chmod 600 it, and change the password")
+        if let complaint = complaint(owner: status.st_uid, mode: status.st_mode & 0o777, user: geteuid()) {
+            throw refused("the broker file \(shown) \(complaint)")
         }
         return try firstLine(contents(descriptor, shown), shown)
+    }
+
+    /// What is wrong with a file of that owner and mode, for a process of that user; nil when nothing is.
+    static func complaint(owner: uid_t, mode: mode_t, user: uid_t) -> String? {
+        guard owner == user || owner == 0 else { return "belongs to another user; it has to be ours, with mode 0600" }
+        // Root decides who is in a group; a mounted secret is like that, and its mode cannot be changed by who reads it.
+        let others: mode_t = owner == 0 ? 0o037 : 0o077
+        guard mode & others == 0 else {
+            let advice = owner == 0 ? "make it 0600, or 0440 for a group" : "chmod 600 it"
+            return "can be used by others (mode 0\(String(mode, radix: 8))): \(advice), and change the password"
+        }
+        return nil
     }
 
     private static func contents(_ descriptor: Int32, _ shown: String) throws(CommandFailure) -> [UInt8] {

@@ -9,6 +9,15 @@ enum BrokerSource: Equatable {
 
     static let variable = "MQLOCK_BROKER"
     static let defaultURI = "amqp://127.0.0.1:5672"
+
+    /// What a command finds in the place of a URI that is not for it: no URI, so that nobody takes it for one.
+    static let withheld = "withheld-by-mqlock"
+
+    /// Whether a URI may hold a password: of a user, or among its options.
+    static func holdsSecret(_ uri: String) -> Bool {
+        let text = uri.lowercased()
+        return text.contains("@") || ["password", "secret", "pem", "oauth", "jaas"].contains { text.contains($0) }
+    }
 }
 
 extension BrokerSource {
@@ -67,6 +76,13 @@ extension BrokerSource {
             // Set but empty is how a shell script says "not set".
             let value = environment(Self.variable).flatMap { $0.isEmpty ? nil : $0 }
             (uri, origin) = (value ?? Self.defaultURI, value == nil ? "the default" : Self.variable)
+        }
+        guard uri != Self.withheld else {
+            throw .usage(
+                """
+                \(Self.variable) holds a password, and the mqlock that runs this command has withheld it: give that one \
+                --pass-broker, or name the broker here, by --broker-file
+                """)
         }
         guard let separator = uri.firstRange(of: "://") else {
             throw .usage("the broker of \(origin) is no URI; it looks like \(Self.defaultURI)")

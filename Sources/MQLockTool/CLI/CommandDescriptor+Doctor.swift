@@ -14,7 +14,7 @@ extension CommandDescriptor {
             copies, cleanup.policy and election, and whether the brokers take the session. Joins no group and writes
             nothing, so rights on the group and on transactions show only in mqlock shards.
 
-            --json writes objects with "event": good, advice, wrong; "subject", "message" and, if wrong, "status".
+            --json writes objects with "event": good, advice, wrong; "time", "subject", "message" and, if wrong, "status".
 
             Exit status: 0, or that of the first thing that is wrong:
               64   bad usage, or settings that the broker refuses

@@ -22,7 +22,7 @@ extension CommandDescriptor {
             COMMAND is ended (2 s at most: drain=DUR) and started again.
 
             --json writes objects with "event": campaigning, elected, started, lost, exited, ended, resting, refused, failed,
-            and the others of mqlock run; with "name", "owner" and, as they apply, "fence" (as text), "held",
+            and the others of mqlock run; with "time", "name", "owner" and, as they apply, "fence" (as text), "held",
             "delay" (seconds), "pid", "status", "signal", "reason", "message".
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, or ended the campaign, and

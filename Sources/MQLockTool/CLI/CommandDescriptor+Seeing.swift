@@ -7,13 +7,38 @@ extension CommandDescriptor {
             waited for a tenth of a second. Takes a quarter of a second when the holder answers or the lock is free,
             and -w when the holder is silent. DUR is \(DurationText.accepted).
 
+            What contenders say about themselves nobody checks, but for the user: the broker vouches for that.
+
             --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
             and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
-            "mutex", "session", "connection".
+            "mutex", "session", "connection", "user". Every object has the "time".
 
             Exit status:
               0    a holder has answered
               1    none has: the lock is free, or its holder does not answer
+              64   bad usage; NAME has wildcards, and nobody uses a lock of that very name: see mqlock list
+              69, 70, 77   as of mqlock run
+            """)
+
+    static let list = Self(
+        kind: .list, summary: "list the locks that are held or waited for", operands: "[PATTERN]",
+        options: OptionDescriptor.list + OptionDescriptor.broker,
+        notes: """
+            Asks everybody who holds a lock of the broker's virtual host, or waits for one, and prints a line for each. In
+            PATTERN, * stands for any text and ? for one character; quote it.
+            DUR is \(DurationText.accepted).
+
+            Only those are seen who answer: not a hold or wait of less than a tenth of a second, nor programs that may not
+            or will not be asked, nor holders that are stopped or cut off. With the management API the locks whose queues
+            are in use by the broker's word are listed, too; its word is some seconds old. An unused lock is never listed.
+
+            --json writes objects with "event": lock ("time", "name", "state": held or silent, "holders", "waiters", and of
+            the first holder "owner", "fence" (as text), "held" (seconds), "host", "pid", "user"), then listed ("locks",
+            "vhost", "management", "unseen").
+
+            Exit status:
+              0    there are some
+              1    none was seen
               64, 69, 70, 77   as of mqlock run
             """)
 
@@ -34,14 +59,14 @@ extension CommandDescriptor {
         kind: .breaking, summary: "take a lock from its holder", operands: "NAME",
         options: OptionDescriptor.breaking + OptionDescriptor.broker,
         notes: """
-            Shows who holds the lock NAME, and with --yes asks the holder to yield: its lease is lost with the reason
-            "asked to yield", its work is ended, and the lock is handed on when that has stopped. A holder obeys the users
-            of its list only: its own, unless configured otherwise.
+            Shows who holds the lock NAME and who waits, and with --yes asks the holder to yield: its lease is lost with the
+            reason "asked to yield", its work is ended, and the lock is handed on when that has stopped. A holder obeys the
+            users of its list only: its own, unless configured otherwise. All who say that they hold the lock are asked.
 
             A holder that does not answer (stopped, or cut off from the broker) is dealt with by the broker's management
-            API, if there is one: its connection is closed, and all its locks are handed on, though it may not have
-            noticed: until it does, fencing tokens are what stops it. Without the API, mqlock says which rabbitmqctl
-            commands do the same.
+            API, if there is one: the connection that the broker itself names as the lock's is closed, and no other,
+            whatever anybody has answered. All its locks are handed on, though it may not have noticed: until it does,
+            fencing tokens are what stops it. Without the API, mqlock says which rabbitmqctl commands do the same.
 
             Exit status:
               0    the holder has lost the lock

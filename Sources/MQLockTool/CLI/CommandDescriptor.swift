@@ -1,7 +1,7 @@
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
-        case run, elect, show, observe
+        case run, elect, show, list, observe
         case breaking = "break"
         case shards
         case doctor
@@ -35,7 +35,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, elect, show, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker,
+        run, elect, show, list, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker,
         benchWorker,
         guardian,
     ]
@@ -55,6 +55,8 @@ extension CommandDescriptor {
               MQLOCK_NAME, MQLOCK_OWNER   the lock and who holds it
               MQLOCK_FENCE                the fencing token: larger than that of every earlier holder
               MQLOCK_MODE                 exclusive
+            MQLOCK_MANAGEMENT is taken out of it, and so is an MQLOCK_BROKER with a password (see --pass-broker).
+
             When the lock is lost, COMMAND is ended with everything that it has started; on Linux also with what has left its
             process group, elsewhere with that group. A second process, the guard, sees to it also when mqlock itself is
             killed or stopped. When COMMAND ends after INT, TERM, HUP or QUIT, what it leaves behind is ended before the
@@ -64,8 +66,9 @@ extension CommandDescriptor {
             --json writes objects with "event": waiting, granted, started, stopped, undelivered (a signal), lost, survivor (a
             process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
             suspect, stranger;
-            with "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
-            "signal", "reason", "message". COMMAND's own output is not touched.
+            with "time", "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
+            "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then).
+            COMMAND's own output is not touched.
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, and
               1    the lock was not obtained (-n, -w; see -E)

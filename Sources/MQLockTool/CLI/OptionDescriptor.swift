@@ -2,9 +2,9 @@
 struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
-        case owner, json, verbose
+        case owner, json, verbose, quiet, passBroker
         case yes, management
-        case fence, name
+        case fence, name, lead
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick, beside
         case partitions
@@ -52,8 +52,12 @@ extension OptionDescriptor {
                 + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; with proof=quorum sac's queue has to prove each hold"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
-            summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
+            summary: fromFile),
     ]
+
+    private static let fromFile =
+        "read the URI from FILE, so that no password stands on a command line; nobody else may read it (mode 0600), but "
+        + "the group may a file that belongs to root (mode 0440)"
 
     static let run = [
         Self(
@@ -82,8 +86,14 @@ extension OptionDescriptor {
         Self(
             key: .owner, long: "owner", value: .text("TEXT"),
             summary: "who we are, shown to others (default host/pid)"),
+        Self(
+            key: .passBroker, long: "pass-broker",
+            summary: "leave $MQLOCK_BROKER and $MQLOCK_MANAGEMENT to the command, with their passwords"),
         Self(key: .json, long: "json", summary: "tell what happens as JSON on stderr, one object a line"),
         Self(key: .verbose, long: "verbose", short: "v", summary: "tell what happens on stderr"),
+        Self(
+            key: .quiet, long: "quiet", short: "q",
+            summary: "say nothing when the lock is not obtained (-n, -w), only exit; all other failures are told"),
     ]
 }
 
@@ -97,16 +107,21 @@ extension OptionDescriptor {
     private static let objects = Self(key: .json, long: "json", summary: "write JSON, one object a line")
 
     static let show = [answers("2s"), objects]
+    static let list = [answers("2s"), management("to list what nobody answers for, too"), objects]
     static let observe = [objects]
     static let breaking = [
         Self(key: .yes, long: "yes", short: "y", summary: "really take the lock from its holder"),
         answers("5s"),
-        Self(
-            key: .management, long: "management", value: .text("URL"),
-            summary: "the broker's management API, http://user:password@host:15672, to close the connection of a "
-                + "holder that does not answer; else $MQLOCK_MANAGEMENT. Without a user it is the broker URI's"),
+        management("to close the connection of a holder that does not answer"),
         objects,
     ]
+
+    private static func management(_ purpose: String) -> Self {
+        Self(
+            key: .management, long: "management", value: .text("URL"),
+            summary: "the broker's management API, http://user:password@host:15672, \(purpose); else "
+                + "$MQLOCK_MANAGEMENT. Without a user it is the broker URI's")
+    }
 }
 
 extension OptionDescriptor {
@@ -118,7 +133,7 @@ extension OptionDescriptor {
                 + "--broker-file, else $MQLOCK_BROKER"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
-            summary: "read the URI from FILE (mode 0600), so that no password stands on a command line"),
+            summary: fromFile),
     ]
 
     static let shards =
@@ -135,7 +150,7 @@ extension OptionDescriptor {
 
     /// Those of `run` that make sense where nobody waits for one lock.
     static let elect =
-        run.filter { ![.nonblock, .wait, .conflictStatus].contains($0.key) } + [
+        run.filter { ![.nonblock, .wait, .conflictStatus, .quiet].contains($0.key) } + [
             Self(
                 key: .restart, long: "restart",
                 summary: "when the command fails, give the leadership up and campaign again, after a wait that grows; "

@@ -29,7 +29,7 @@ struct DemoScreen {
 
     /// An object of `--json`.
     func json(_ line: @autoclosure () -> String) {
-        if case .json = style { put(line()) }
+        if case .json = style { put(JSONLine.stamped(line())) }
     }
 
     /// Text for people, at the end.

@@ -51,8 +51,7 @@ enum DoctorCommand {
     }
 
     private static func json(_ finding: Finding) -> String {
-        var line = JSONLine()
-        line.add("event", finding.level.rawValue)
+        var line = JSONLine(finding.level.rawValue)
         line.add("subject", finding.subject)
         line.add("message", finding.text)
         if finding.status != ExitStatus.success { line.add("status", finding.status) }

@@ -25,6 +25,21 @@ enum FenceCommand {
         _ options: FenceOptions, _ output: Output, restore: () -> Void
     ) throws(CommandFailure) -> Never {
         let (token, name) = try options.presented(environment: RunCommand.variable)
+        // Remembered, it would shut out everybody for good.
+        guard FencingNumbering.isPlausible(token, lead: options.lead, at: WallClock.now) else {
+            let message = """
+                the token \(token) is too far ahead of this machine's clock, \(WallClock.text(WallClock.now)): the clock is \
+                wrong, or the token is made up; --lead none is for tokens that are not made from a clock
+                """
+            if options.json {
+                var line = Self.line("failed", token, name)
+                line.add("status", ExitStatus.usage)
+                line.add("message", message)
+                output.standardError(line.text)
+                exit(ExitStatus.usage)
+            }
+            throw CommandFailure.usage(message, CommandDescriptor.fence.name)
+        }
         // Before the token is remembered: what cannot run should shut nobody out.
         var path: String?
         if let program = options.command.first {
@@ -89,8 +104,7 @@ enum FenceCommand {
     }
 
     private static func line(_ event: String, _ token: FencingToken, _ name: LockName) -> JSONLine {
-        var line = JSONLine()
-        line.add("event", event)
+        var line = JSONLine(event)
         line.add("name", name.string)
         line.add("fence", token.description)
         return line

@@ -11,6 +11,8 @@ struct FenceOptions: Equatable {
     /// nil: that of the environment.
     var name: LockName?
     var fence: FencingToken?
+    /// How far a token may be ahead of the clock; nil: as far as it likes.
+    var lead: Duration? = .seconds(24 * 60 * 60)
     var staleStatus = ExitStatus.stale
     var json = false
     /// Empty: only check.
@@ -44,13 +46,23 @@ extension FenceOptions {
             self.command = command
         }
         if action == .show {
-            for (key, option) in [(OptionDescriptor.Key.fence, "--fence"), (.name, "--name"), (.conflictStatus, "-E")]
+            for (key, option) in [
+                (OptionDescriptor.Key.fence, "--fence"), (.name, "--name"), (.lead, "--lead"), (.conflictStatus, "-E"),
+            ]
             where words.has(key) {
                 throw Self.usage("fence show takes no \(option)")
             }
         }
         if let text = words.values[.name] { name = try Self.name(text, "--name") }
         if let text = words.values[.fence] { fence = try Self.token(text, "--fence") }
+        if let text = words.values[.lead] {
+            lead = text == "none" ? nil : DurationText.parse(text)
+            guard lead != nil || text == "none" else {
+                throw Self.usage(
+                    "--lead needs none, or a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'"
+                )
+            }
+        }
         if let text = words.values[.conflictStatus] {
             guard let status = Int32(text), (0...255).contains(status) else {
                 throw Self.usage("-E needs an exit status of 0 to 255, not '\(text.escapedForDisplay)'")

@@ -49,7 +49,7 @@ struct GuardProcess {
 
     /// Takes over the process if it was started as a guard; else returns.
     static func runIfAsked() {
-        guard let invocation = Invocation(CommandLine.arguments) else { return }
+        guard let invocation = Invocation(OwnWords.raw.map { String(cString: $0) }) else { return }
         var process = Self(invocation)
         process?.run()
         exit(process == nil ? ExitStatus.internalError : ExitStatus.success)
@@ -59,8 +59,7 @@ struct GuardProcess {
         self.invocation = invocation
         ignored = Signals.ignoredNow().subtracting([SIGCHLD])
         // The bytes as they came, valid UTF-8 or not.
-        let argv = CommandLine.unsafeArgv
-        arguments = (Invocation.firstArgument..<Int(CommandLine.argc)).map { argv[$0] } + [nil]
+        arguments = OwnWords.command(from: Invocation.firstArgument)
         machine = GuardMachine(continueSignal: SIGCONT)
         adoptsOrphans = ProcessTree.adoptOrphans()
         for descriptor in [invocation.control, invocation.report] {

@@ -75,13 +75,15 @@ struct Spawn {
     /// Copies strings for the call; never freed, for the few processes that we start.
     static func strings(_ strings: [String]) -> CStrings { strings.map { strdup($0) } + [nil] }
 
-    /// The environment with some variables in place of those of that name.
-    static func environment(overriding overrides: [String: String]) -> CStrings {
+    /// The environment with some variables in place of those of that name, and without others.
+    static func environment(
+        overriding overrides: [String: String], without removed: Set<String> = []
+    ) -> CStrings {
         var result: CStrings = []
         var next = environ
         while let entry = next.pointee {
-            let name = String(cString: entry).prefix { $0 != "=" }
-            if overrides[String(name)] == nil { result.append(entry) }
+            let name = String(String(cString: entry).prefix { $0 != "=" })
+            if overrides[name] == nil, !removed.contains(name) { result.append(entry) }
             next = next.advanced(by: 1)
         }
         for (name, value) in overrides.sorted(by: { $0.key < $1.key }) { result.append(strdup("\(name)=\(value)")) }

@@ -32,8 +32,9 @@ struct ChildProcess: Sendable {
             Self.close(input.reading, input.writing)
             throw .system("pipe", id)
         }
+        guard let executable = OwnWords.executable else { throw .system("find", "mqlock") }
         let spawn = Spawn(
-            path: Self.executable, arguments: Spawn.strings(["mqlock", command.rawValue] + arguments),
+            path: executable, arguments: Spawn.strings(["mqlock", command.rawValue] + arguments),
             environment: Spawn.environment(overriding: [BrokerSource.variable: broker]),
             standard: [0: input.reading, 1: output.writing])
         let pid = spawn()
@@ -41,7 +42,7 @@ struct ChildProcess: Sendable {
         guard pid > 0 else {
             Self.close(input.writing, output.reading)
             errno = -pid
-            throw .system("start", Self.executable)
+            throw .system("start", executable)
         }
         self.id = id
         self.pid = pid
@@ -94,14 +95,5 @@ struct ChildProcess: Sendable {
 
     private static func close(_ descriptors: Int32...) {
         for descriptor in descriptors { _ = Foundation.close(descriptor) }
-    }
-
-    /// This very program, also when its file has been replaced since.
-    private static var executable: String {
-        #if os(Linux)
-        "/proc/self/exe"
-        #else
-        Bundle.main.executablePath ?? CommandLine.arguments[0]
-        #endif
     }
 }

@@ -52,7 +52,7 @@ final class GuardLink: Sendable {
             "mqlock", CommandDescriptor.guardian.name, String(down.reading), String(up.writing),
             String(options.foreground ? getpgrp() : 0), path,
         ]
-        let own = if let executable { executable } else { try Self.executable() }
+        guard let own = executable ?? OwnWords.executable else { throw Self.failure("where am I", ENOENT) }
         let spawn = Spawn(
             path: own, arguments: Spawn.strings(words).dropLast() + arguments,
             environment: environment, inherited: [down.reading, up.writing], ignored: ignored)
@@ -71,16 +71,6 @@ final class GuardLink: Sendable {
 
     private static func failure(_ what: String, _ code: Int32) -> CommandFailure {
         CommandFailure(status: ExitStatus.internalError, message: "\(what): \(Platform.message(code))")
-    }
-
-    private static func executable() throws(CommandFailure) -> String {
-        #if os(Linux)
-        // The very file that runs, also when an upgrade has replaced it on disk.
-        return "/proc/self/exe"
-        #else
-        guard let path = Bundle.main.executablePath else { throw failure("where am I", ENOENT) }
-        return path
-        #endif
     }
 
     // MARK: Telling

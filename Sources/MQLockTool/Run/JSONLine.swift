@@ -1,8 +1,16 @@
+import Foundation
 import MQLock
 
-/// One JSON object on one line.
+/// One JSON object on one line, with the time among its members.
 struct JSONLine {
-    private var members: [String] = []
+    private var members: [String]
+
+    /// - Parameter now: milliseconds since 1970.
+    init(_ event: String, now: Int64 = WallClock.now) {
+        members = []
+        add("event", event)
+        members.append(Self.time(now))
+    }
 
     mutating func add(_ key: String, _ value: String?) {
         if let value { members.append("\(Self.quoted(key)):\(Self.quoted(value))") }
@@ -11,6 +19,8 @@ struct JSONLine {
     mutating func add(_ key: String, _ value: (some BinaryInteger)?) {
         if let value { members.append("\(Self.quoted(key)):\(value)") }
     }
+
+    mutating func add(_ key: String, _ value: Bool) { members.append("\(Self.quoted(key)):\(value)") }
 
     /// Seconds, to the millisecond.
     mutating func add(_ key: String, _ value: Duration?) {
@@ -22,18 +32,48 @@ struct JSONLine {
 
     var text: String { "{\(members.joined(separator: ","))}\n" }
 
+    /// A value that is an object, on one line, as safe to show and with the time, too.
+    static func text(of value: some Encodable, now: Int64 = WallClock.now) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Finite numbers and strings only: the encoder has nothing to refuse.
+        return stamped((try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}", now: now)
+    }
+
+    /// An object on a line, as a JSON encoder writes it, with the time and escapes added.
+    static func stamped(_ line: String, now: Int64 = WallClock.now) -> String {
+        let object = line.hasSuffix("\n") ? line.dropLast() : line[...]
+        let rest = object.dropFirst()
+        // What has to be escaped is in strings only, and an escape there means the same.
+        return escaped("{\(time(now))\(rest.hasPrefix("}") ? "" : ",")\(rest)") + "\n"
+    }
+
+    private static func time(_ now: Int64) -> String { "\"time\":\"\(WallClock.stamp(now))\"" }
+
     private static func quoted(_ text: String) -> String {
-        var result = "\""
+        // By scalars: a quotation mark and what combines with it are one character, which is none to be escaped.
+        var result = String.UnicodeScalarView("\"".unicodeScalars)
         for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            // U+2028 and U+2029 are legal JSON but line ends to some who read line by line.
-            case "\u{0}"..."\u{1f}", "\u{7f}", "\u{2028}", "\u{2029}":
-                result += "\\u" + scalar.value.hexadecimal(4)
-            default: result.unicodeScalars.append(scalar)
+            if scalar == "\"" || scalar == "\\" { result.append("\\") }
+            result.append(scalar)
+        }
+        result.append("\"")
+        return escaped(String(result))
+    }
+
+    /// With everything escaped that could forge a line for those who read line by line, or reorder it on a terminal.
+    private static func escaped(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: \.needsEscaping) else { return text }
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if scalar.needsEscaping {
+                for unit in UTF16.encode(scalar).map(Array.init) ?? [] {
+                    result += "\\u" + UInt32(unit).hexadecimal(4)
+                }
+            } else {
+                result.unicodeScalars.append(scalar)
             }
         }
-        return result + "\""
+        return result
     }
 }

@@ -37,7 +37,10 @@ enum RunCommand {
         let desk = Locked(SignalDesk())
         let session = RunSession(
             options: options, provider: provider, link: link, events: events, continuation: continuation, desk: desk,
-            reporter: reporter, remains: own.remains, shutDown: { await provider.shutdown(within: .seconds(1)) },
+            reporter: reporter, remains: own.remains,
+            whoHolds: { [configuration] limit in
+                try? await RabbitMQInspector(configuration).holder(of: options.name, within: limit)
+            }, shutDown: { await provider.shutdown(within: .seconds(1)) },
             leave: { exit($0) })
         let task = Task.detached { exit(await session.run()) }
         own.listen(foreground: options.foreground, desk) { action, isFromTerminal in
@@ -54,17 +57,18 @@ enum RunCommand {
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// The last words of ours, the command's, as they came, byte by byte: they need not be UTF-8.
-    static func rawWords(_ last: Int) -> Spawn.CStrings {
-        let count = Int(CommandLine.argc)
-        return (count - last..<count).map { CommandLine.unsafeArgv[$0] } + [nil]
-    }
+    static func rawWords(_ last: Int) -> Spawn.CStrings { OwnWords.command(from: OwnWords.raw.count - last) }
 
     static func environment(
         _ options: RunOptions, _ owner: String, mode: String = "exclusive"
     ) -> Spawn.CStrings {
-        Spawn.environment(overriding: [
-            "MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": mode,
-        ])
+        var changes = ["MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": mode]
+        guard !options.passesBroker else { return Spawn.environment(overriding: changes) }
+        if let broker = Self.variable(BrokerSource.variable), BrokerSource.holdsSecret(broker) {
+            // Not taken out: a program that then took its default would lock on another broker.
+            changes[BrokerSource.variable] = BrokerSource.withheld
+        }
+        return Spawn.environment(overriding: changes, without: [ManagementAPI.variable])
     }
 
     /// Should one of them be closed, the broker's socket would get its number, and our messages with it. The guard

@@ -28,6 +28,10 @@ struct RunOptions: Equatable {
     var owner: String?
     var json = false
     var verbose = false
+    /// Whether a lock that is taken is nothing to talk about.
+    var quiet = false
+    /// Whether the command may know the broker's password.
+    var passesBroker = false
     var broker = BrokerSource.environment
     var command: [String]
 }
@@ -84,6 +88,9 @@ extension RunOptions {
         foreground = words.has(.foreground)
         json = words.has(.json)
         verbose = words.has(.verbose)
+        quiet = words.has(.quiet)
+        guard !quiet || !(verbose || json) else { throw usage("-q excludes -v and --json") }
+        passesBroker = words.has(.passBroker)
         broker = try BrokerSource(words, descriptor)
         self.command = command
     }

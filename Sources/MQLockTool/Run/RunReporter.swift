@@ -13,12 +13,14 @@ struct RunReporter: Sendable {
     private enum Style { case quiet, words, json }
 
     private let style: Style
+    private let isSilentWhenTaken: Bool
     let name: LockName
     private let owner: String
     private let output: Output
 
     init(_ options: RunOptions, owner: String, output: Output) {
         style = options.json ? .json : options.verbose ? .words : .quiet
+        isSilentWhenTaken = options.quiet
         name = options.name
         self.owner = owner
         self.output = output
@@ -86,6 +88,21 @@ struct RunReporter: Sendable {
         tell("released", "released the lock \(name) after \(held.readable)") { $0.add("held", held) }
     }
 
+    /// Whether anybody wants to know who holds the lock that we do not get.
+    var wantsHolder: Bool { !isSilentWhenTaken }
+
+    /// The lock was not obtained.
+    /// - Parameter holder: who says that it has it.
+    func taken(_ message: String, status: Int32, holder: LockContender?) {
+        guard !isSilentWhenTaken else { return }
+        let message = holder.map { "\(message); its holder: \(SeeingReport.describe($0))" } ?? message
+        tell("failed", message, always: true) {
+            $0.add("status", status)
+            $0.add("message", message)
+            $0.add("holder", holder?.owner)
+        }
+    }
+
     func failed(_ message: String, status: Int32) {
         tell("failed", message, always: true) {
             $0.add("status", status)
@@ -112,8 +129,7 @@ struct RunReporter: Sendable {
     ) {
         switch style {
         case .json:
-            var line = JSONLine()
-            line.add("event", event)
+            var line = JSONLine(event)
             line.add("name", name.string)
             line.add("owner", owner)
             details(&line)

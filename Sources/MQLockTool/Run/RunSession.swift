@@ -10,12 +10,16 @@ struct RunSession: Sendable {
     let desk: Locked<SignalDesk>
     let reporter: RunReporter
     let remains: Remains
+    /// Who says that it holds the lock, asked for so long at most; nil when nobody answers.
+    var whoHolds: @Sendable (Duration) async -> LockContender? = { _ in nil }
     let shutDown: @Sendable () async -> Void
     /// Ends the process when the orderly way takes too long.
     let leave: @Sendable (Int32) -> Void
 
     /// When the command has ended nobody wants to wait for a broker that does not answer; our end frees the lock too.
     private static let patienceAtEnd = Duration.seconds(5)
+    /// How long a holder is asked who it is.
+    private static let question = Duration.milliseconds(500)
 
     /// - Returns: the exit status.
     func run() async -> Int32 {
@@ -25,7 +29,10 @@ struct RunSession: Sendable {
             switch options.patience {
             case .none:
                 guard let held = try await provider.tryAcquire(options.name) else {
-                    reporter.failed("the lock \(options.name) is taken", status: options.conflictStatus)
+                    let holder = await HolderQuestion(start: .zero, limit: Self.question, ask: ask).answer(
+                        atOnce: false)
+                    reporter.taken(
+                        "the lock \(options.name) is taken", status: options.conflictStatus, holder: holder)
                     return await finish(options.conflictStatus)
                 }
                 status = await hold(held, since: start)
@@ -34,13 +41,32 @@ struct RunSession: Sendable {
                 status = await hold(try await provider.acquire(options.name, within: nil), since: start)
             case .within(let limit):
                 reporter.waiting()
-                status = await hold(try await provider.acquire(options.name, within: limit), since: start)
+                status = try await wait(limit, since: start)
             }
         } catch {
             status = notObtained(error)
         }
         return await finish(status)
     }
+
+    /// Asks for the holder in the last moments of the wait, so that the limit is no longer for it.
+    private func wait(_ limit: Duration, since start: ContinuousClock.Instant) async throws(LockError) -> Int32 {
+        let lead = min(Self.question, limit / 2)
+        let question = HolderQuestion(start: limit - lead, limit: lead, ask: ask)
+        let held: HeldLock
+        do throws(LockError) {
+            held = try await provider.acquire(options.name, within: limit)
+        } catch {
+            let holder = await question.answer(atOnce: true)
+            guard error.code == .timedOut else { throw error }
+            reporter.taken(error.message, status: options.conflictStatus, holder: holder)
+            return options.conflictStatus
+        }
+        question.stop()
+        return await hold(held, since: start)
+    }
+
+    private var ask: (@Sendable (Duration) async -> LockContender?)? { reporter.wantsHolder ? whoHolds : nil }
 
     private func notObtained(_ error: LockError) -> Int32 {
         let signal = desk.withLock { $0.cancelledBy }

@@ -6,13 +6,22 @@ import MQLockRabbitMQ
 import FoundationNetworking
 #endif
 
-/// The few calls of RabbitMQ's management API (plugin `rabbitmq_management`) that a forced break needs.
+/// The few calls of RabbitMQ's management API (plugin `rabbitmq_management`) that a forced break and a list need.
 struct ManagementAPI: Sendable {
     struct Connection: Equatable, Sendable {
         /// The broker's name for it: the two addresses.
         let name: String
         /// The client's name for it.
         let given: String?
+        /// As whom it is logged in.
+        var user: String?
+
+        /// Of whose locks it carries; nil when it is none of ours.
+        var session: String? {
+            guard let given, given.hasPrefix("mqlock "), let words = given.range(of: " locks ", options: .backwards)
+            else { return nil }
+            return String(given[words.upperBound...])
+        }
 
         var shown: String { "\(name.escapedForDisplay) (\((given ?? "no name").escapedForDisplay))" }
     }
@@ -47,44 +56,79 @@ struct ManagementAPI: Sendable {
         struct Entry: Decodable {
             let name: String
             let user_provided_name: String?
+            let user: String?
         }
-        let entries = try await get([Entry].self, "/api/connections?columns=name,user_provided_name") ?? []
-        return entries.map { Connection(name: $0.name, given: $0.user_provided_name) }
+        let entries = try await get([Entry].self, "/api/connections?columns=name,user_provided_name,user") ?? []
+        return entries.map { Connection(name: $0.name, given: $0.user_provided_name, user: $0.user) }
     }
 
-    /// The sessions that listen for questions about the name.
-    func listening(for name: LockName, vhost: String) async throws(LockError) -> Set<String> {
+    /// The connections of which the broker itself says that they have the lock: that which owns its exclusive queue,
+    /// else those whose channel consumes its queue, or stands on its register, and has a message that it has not
+    /// acknowledged. The broker collects the latter every 5 s.
+    func holders(of name: LockName, vhost: String) async throws(LockError) -> Set<String> {
+        let objects = try LockObjects(name, vhost: vhost)
+        let queue = try await get(Queue.self, Self.path(queue: objects.queue, vhost))
+        if let owner = queue?.owner_pid_details?.value?.name { return [owner] }
+        let consumers = queue?.consumer_details ?? []
+        if let active = consumers.first(where: { $0.activity_status == "single_active" }) {
+            return Set([active.channel_details?.value?.connection_name].compactMap(\.self))
+        }
+        // A token may have been fetched without a consumer; its holder then has one on the register.
+        let register = try await get(Queue.self, Self.path(queue: objects.register, vhost))
+        var holders: Set<String> = []
+        for channel in (consumers + (register?.consumer_details ?? [])).prefix(Self.maximumChannels) {
+            guard let details = channel.channel_details?.value, let connection = details.connection_name,
+                let name = details.name,
+                let state = try await get(Channel.self, "/api/channels/\(Self.segment(name))"),
+                state.messages_unacknowledged ?? 0 > 0
+            else { continue }
+            holders.insert(connection)
+        }
+        return holders
+    }
+
+    private static let maximumChannels = 100
+
+    /// The names of the locks whose queues somebody uses, as the broker saw it some seconds ago at most.
+    func locksInUse(vhost: String) async throws(LockError) -> Set<LockName> {
         struct Entry: Decodable {
-            let destination: String
-            let routing_key: String
+            let name: String
+            let consumers: Int?
+            let messages_unacknowledged: Int?
+            let owner_pid_details: Known<Named>?
         }
-        let path = "/api/exchanges/\(Self.segment(vhost))/mqlock.v1.control/bindings/source"
-        let prefix = "mqlock.v1.control/"
-        let key = name.string.percentEncoded
-        let entries = try await get([Entry].self, path) ?? []
+        let columns = "name,consumers,messages_unacknowledged,owner_pid_details"
+        let entries = try await get([Entry].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
         return Set(
-            entries.filter { $0.routing_key.utf8.elementsEqual(key.utf8) && $0.destination.hasPrefix(prefix) }
-                .map { String($0.destination.dropFirst(prefix.count)) })
+            entries.filter {
+                $0.consumers ?? 0 > 0 || $0.messages_unacknowledged ?? 0 > 0 || $0.owner_pid_details?.value?.name != nil
+            }.compactMap { LockObjects.name(ofQueue: $0.name) })
     }
 
-    /// The connection whose turn it is, where the broker knows: the owner of an exclusive queue, or the single active
-    /// consumer.
-    func activeConnection(of name: LockName, vhost: String) async throws(LockError) -> String? {
-        struct Named: Decodable { let name: String? }
-        struct Channel: Decodable { let connection_name: String? }
-        struct Consumer: Decodable {
-            let activity_status: String?
-            let channel_details: Channel?
-        }
-        struct Queue: Decodable {
-            let owner_pid_details: Named?
-            let consumer_details: [Consumer]?
-        }
-        let queue = "mqlock.v1/\(name.string.percentEncoded)"
-        let path = "/api/queues/\(Self.segment(vhost))/\(Self.segment(queue))"
-        guard let queue = try await get(Queue.self, path) else { return nil }
-        if let owner = queue.owner_pid_details?.name { return owner }
-        return queue.consumer_details?.first { $0.activity_status == "single_active" }?.channel_details?.connection_name
+    /// An object, or the empty array that stands in its place as long as the API has not collected it.
+    private struct Known<Value: Decodable>: Decodable {
+        let value: Value?
+
+        init(from decoder: any Decoder) throws { value = try? Value(from: decoder) }
+    }
+
+    private struct Named: Decodable { let name: String? }
+
+    private struct Consumer: Decodable {
+        struct Details: Decodable { let name, connection_name: String? }
+        let activity_status: String?
+        let channel_details: Known<Details>?
+    }
+
+    private struct Queue: Decodable {
+        let owner_pid_details: Known<Named>?
+        let consumer_details: [Consumer]?
+    }
+
+    private struct Channel: Decodable { let messages_unacknowledged: Int? }
+
+    private static func path(queue: String, _ vhost: String) -> String {
+        "/api/queues/\(segment(vhost))/\(segment(queue))"
     }
 
     /// Has the broker close a connection: all that it carries is given on at once.

@@ -9,20 +9,36 @@ import MQLockRabbitMQ
 @preconcurrency import Darwin
 #endif
 
-/// `mqlock show`, `observe` and `break`: asks on a task, while the main thread waits for the signals that end it.
+/// `mqlock show`, `list`, `observe` and `break`: asks on a task, while the main thread waits for the signals that end it.
 enum SeeingCommand {
     static func show(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
-        try run(options, output, statusOfSignal: ExitStatus.ended(bySignal:)) {
-            inspector, _, report throws(LockError) in
+        let report = SeeingReport(options, output)
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
             let view = try await inspector.view(options.name, within: options.patience)
+            try NamePattern.refuseUnused(view)
             report.show(view)
             return view.holders.isEmpty ? ExitStatus.conflict : ExitStatus.success
         }
     }
 
+    static func list(_ options: ListOptions, _ output: Output) throws(CommandFailure) -> Never {
+        let management = management(options.management)
+        let report = SeeingReport(name: nil, json: options.json, output: output)
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
+            let list = LockList(
+                options: options, inspector: inspector, vhost: inspector.credentials.vhost,
+                management: try ManagementAPI(management, inspector), output: output)
+            return try await list.run()
+        }
+    }
+
     static func observe(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
-        try run(options, output, statusOfSignal: { _ in ExitStatus.success }) {
-            inspector, _, report throws(LockError) in
+        let report = SeeingReport(options, output)
+        if NamePattern(options.name.string).hasWildcards {
+            output.standardError(
+                "mqlock: observing the lock of the very name \(options.name): wildcards are for list\n")
+        }
+        try run(options.broker, report, statusOfSignal: { _ in ExitStatus.success }) { inspector throws(LockError) in
             do {
                 for try await change in inspector.changes(of: options.name) { report.tell(change) }
             } catch {
@@ -33,30 +49,30 @@ enum SeeingCommand {
     }
 
     static func breakLock(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
-        let management =
-            options.management ?? RunCommand.variable("MQLOCK_MANAGEMENT").flatMap { $0.isEmpty ? nil : $0 }
-        try run(options, output, statusOfSignal: ExitStatus.ended(bySignal:)) {
-            inspector, uri, report throws(LockError) in
-            let api = try management.map { url throws(LockError) in
-                try ManagementAPI(url, credentials: inspector.credentials)
-            }
+        let management = management(options.management)
+        let report = SeeingReport(options, output)
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
             let breaking = LockBreak(
-                options: options, inspector: inspector, vhost: inspector.credentials.vhost, management: api,
-                report: report)
+                options: options, inspector: inspector, vhost: inspector.credentials.vhost,
+                management: try ManagementAPI(management, inspector), report: report)
             return try await breaking.run()
         }
     }
 
+    private static func management(_ option: String?) -> String? {
+        option ?? RunCommand.variable(ManagementAPI.variable).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     private static func run(
-        _ options: SeeingOptions, _ output: Output, statusOfSignal: (Int32) -> Int32,
-        _ body: @escaping @Sendable (RabbitMQInspector, String, SeeingReport) async throws(LockError) -> Int32
+        _ broker: BrokerSource, _ report: SeeingReport, statusOfSignal: (Int32) -> Int32,
+        _ body: @escaping @Sendable (RabbitMQInspector) async throws(LockError) -> Int32
     ) throws(CommandFailure) -> Never {
         // Before the first thread, so that every thread inherits it.
         let ending = Signals.terminating.subtracting(Signals.ignoredNow())
         var set = Signals.set(ending)
         pthread_sigmask(SIG_BLOCK, &set, nil)
         var configuration = RabbitMQLocks.Configuration(
-            uri: try options.broker.resolve(environment: RunCommand.variable))
+            uri: try broker.resolve(environment: RunCommand.variable))
         configuration.startupTimeout = .seconds(30)
         let inspector: RabbitMQInspector
         do throws(LockError) {
@@ -64,11 +80,9 @@ enum SeeingCommand {
         } catch {
             throw CommandFailure(status: ExitStatus.of(error), message: error.message)
         }
-        let report = SeeingReport(name: options.name, json: options.json, output: output)
-        let uri = configuration.uri
         Task.detached {
             do throws(LockError) {
-                exit(try await body(inspector, uri, report))
+                exit(try await body(inspector))
             } catch {
                 let status = ExitStatus.of(error)
                 report.tell("failed", error.message, status: status)
@@ -79,5 +93,16 @@ enum SeeingCommand {
         while ending.isEmpty { pause() }
         while sigwait(&set, &number) != 0 {}
         exit(statusOfSignal(number))
+    }
+}
+
+extension ManagementAPI {
+    /// Holds a password like the broker's variable.
+    static let variable = "MQLOCK_MANAGEMENT"
+
+    /// - Parameter url: nil makes nil.
+    fileprivate init?(_ url: String?, _ inspector: RabbitMQInspector) throws(LockError) {
+        guard let url else { return nil }
+        try self.init(url, credentials: inspector.credentials)
     }
 }

@@ -26,17 +26,23 @@ extension SeeingOptions {
         } catch {
             throw usage(error.message)
         }
-        self.patience = patience
-        if let text = words.values[.wait] {
-            guard let duration = DurationText.parse(text), duration > .zero else {
-                throw usage(
-                    "-w needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'")
-            }
-            self.patience = duration
-        }
+        self.patience = try Self.patience(words, descriptor) ?? patience
         json = words.has(.json)
         confirmed = words.has(.yes)
         management = words.values[.management]
         broker = try BrokerSource(words, descriptor)
+    }
+
+    /// What -w says.
+    static func patience(
+        _ words: ReadArguments, _ descriptor: CommandDescriptor
+    ) throws(CommandFailure) -> Duration? {
+        guard let text = words.values[.wait] else { return nil }
+        guard let duration = DurationText.parse(text), duration > .zero else {
+            throw .usage(
+                "-w needs a duration such as \(DurationText.accepted), not '\(text.escapedForDisplay)'",
+                descriptor.name)
+        }
+        return duration
     }
 }

@@ -1,10 +1,10 @@
-import Foundation
 import MQLock
 
 /// What `show`, `observe` and `break` say about contenders: lines for people, or JSON. Everything that comes from others
 /// is escaped, and there is an end to it.
 struct SeeingReport: Sendable {
-    let name: LockName
+    /// Nil for all locks.
+    let name: LockName?
     let json: Bool
     let output: Output
 
@@ -14,14 +14,15 @@ struct SeeingReport: Sendable {
 
     func show(_ view: LockView) {
         guard !json else { return showJSON(view) }
-        var text = "\(name) is \(Self.words(view))\n"
+        var text = "\(view.name) is \(Self.words(view))\n"
         for holder in view.holders { text += "  holder    \(Self.describe(holder))\n" }
         for (index, waiter) in view.waiters.prefix(Self.maximumWaiters).enumerated() {
             text += "  waiter \(waiter.place ?? index + 1)  \(Self.describe(waiter))\n"
         }
         let more = view.waiters.count - Self.maximumWaiters
         if more > 0 { text += "  and \(more) more waiters\n" }
-        text += "  broker    \(Self.words(view.queue))\n"
+        let doubt = !view.holders.isEmpty && view.isFreeAtBroker ? ": free, whatever was answered" : ""
+        text += "  broker    \(Self.words(view.queue))\(doubt)\n"
         output.standardOutput(text)
     }
 
@@ -50,9 +51,12 @@ struct SeeingReport: Sendable {
         var words = [contender.owner.escapedForDisplay]
         if let token = contender.fencingToken { words.append("fencing token \(token)") }
         let verb = contender.role == .holder ? "held" : "waiting"
-        words.append("\(verb) for \(contender.duration.readable), since \(date(contender.since))")
+        words.append("\(verb) for \(contender.duration.readable), since \(WallClock.stamp(contender.since))")
         words.append("host \(contender.host.escapedForDisplay), process \(contender.process)")
         words.append(contender.mutex.escapedForDisplay)
+        // All that the broker vouches for.
+        words.append(
+            contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
         return words.joined(separator: "; ")
     }
 
@@ -85,11 +89,35 @@ struct SeeingReport: Sendable {
     func tell(_ change: LockChange) {
         guard !json else { return tell(change.kind.description, change.contender, reason: change.reason) }
         let reason = change.reason.map { ": \($0.escapedForDisplay)" } ?? ""
-        let now = Self.date(Int64(Date().timeIntervalSince1970 * 1000))
-        output.standardOutput("\(now) \(change.kind) \(Self.describe(change.contender))\(reason)\n")
+        output.standardOutput(
+            "\(WallClock.stamp(WallClock.now)) \(change.kind) \(Self.describe(change.contender))\(reason)\n")
     }
 
     // MARK: A break
+
+    /// What each who says that it holds the lock has answered.
+    func tell(_ outcome: LockBreak.Outcome) {
+        func one(_ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0)
+        {
+            guard !json else { return tell(event, contender, reason: reason) }
+            let user = contender.user.map { " (user \($0.escapedForDisplay))" } ?? ""
+            tell(event, "\(contender.owner.escapedForDisplay)\(user) \(words)", status: status)
+        }
+        for holder in outcome.yielded {
+            one("yielding", holder, "has lost the lock; it is handed on when the holder has stopped")
+        }
+        for (claim, reason) in outcome.refusals {
+            one(
+                "refused", claim, "says that it holds the lock, and refuses: \(reason.escapedForDisplay)",
+                reason: reason,
+                status: ExitStatus.noPermission)
+        }
+        // With nobody else it is what the whole break ends with.
+        for claim in outcome.silent where !outcome.speakers.isEmpty {
+            one(
+                "silent", claim, "says that it holds the lock, and has not answered", status: ExitStatus.conflict)
+        }
+    }
 
     func tell(_ event: String, _ words: String, status: Int32 = 0) {
         if json {
@@ -112,27 +140,27 @@ struct SeeingReport: Sendable {
         // As text: most readers of JSON make a floating-point number of a number, and tokens need all 63 bits.
         line.add("fence", contender.fencingToken?.description)
         line.add(contender.role == .holder ? "held" : "waited", contender.duration)
-        line.add("since", Self.date(contender.since))
+        line.add("since", WallClock.stamp(contender.since))
         line.add("place", contender.place)
         line.add("host", contender.host)
         line.add("pid", contender.process)
         line.add("mutex", contender.mutex)
         line.add("session", contender.session)
         line.add("connection", contender.connection)
+        line.add("user", contender.user)
         line.add("reason", reason)
         output.standardOutput(line.text)
     }
 
     private func begin(_ event: String) -> JSONLine {
-        var line = JSONLine()
-        line.add("event", event)
-        line.add("name", name.string)
+        var line = JSONLine(event)
+        line.add("name", name?.string)
         return line
     }
+}
 
-    /// UTC, to the millisecond.
-    static func date(_ milliseconds: Int64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1000)
-            .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+extension SeeingReport {
+    init(_ options: SeeingOptions, _ output: Output) {
+        self.init(name: options.name, json: options.json, output: output)
     }
 }

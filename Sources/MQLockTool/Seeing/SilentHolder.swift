@@ -1,18 +1,20 @@
 import MQLock
 
-/// Which connection carries a lock whose holder does not answer, as far as the broker can tell.
+/// The connection that carries a lock, by the broker's own word. What contenders say about themselves never names one:
+/// anybody who may ask could have the connection of another lock closed by it.
 struct SilentHolder: Sendable {
     enum Finding: Equatable {
-        case found(ManagementAPI.Connection)
+        /// The one that the broker names, of which nobody has answered.
+        case silent(ManagementAPI.Connection)
+        /// The broker names it, and it has answered.
+        case alive(ManagementAPI.Connection)
         case unknown(String)
     }
 
     let name: LockName
     let vhost: String
-    /// Of a holder that has answered before; nil when nobody has.
-    let session: String?
-    /// Sessions that are alive and do not hold the lock.
-    let answered: Set<String>
+    /// Who has answered.
+    let answered: Set<LockContender.Speaker>
 
     /// How long the management API may take to learn of a connection: it collects every 5 s.
     private static let patience = Duration.seconds(12)
@@ -21,41 +23,40 @@ struct SilentHolder: Sendable {
         let deadline = ContinuousClock.now.advanced(by: Self.patience)
         while true {
             let finding = try await look(api)
-            guard case .unknown = finding, ContinuousClock.now < deadline, !Task.isCancelled else { return finding }
+            if case .silent = finding { return finding }
+            // One that is alive may have had the lock some seconds ago.
+            guard ContinuousClock.now < deadline, !Task.isCancelled else { return finding }
             try? await Task.sleep(for: .milliseconds(500), clock: .continuous)
         }
     }
 
-    private func look(_ api: ManagementAPI) async throws(LockError) -> Finding {
-        let connections = try await api.connections()
-        if let session { return Self.choose([session], connections, active: nil) }
-        let listening = try await api.listening(for: name, vhost: vhost)
-        let active = try await api.activeConnection(of: name, vhost: vhost)
-        return Self.choose(listening.subtracting(answered), connections, active: active)
+    /// What the broker says now.
+    func look(_ api: ManagementAPI) async throws(LockError) -> Finding {
+        let holders = try await api.holders(of: name, vhost: vhost)
+        return Self.choose(holders, try await api.connections(), answered)
     }
 
     /// - Parameters:
-    ///   - sessions: those that listen for the name and have not answered.
-    ///   - active: the name of the connection that the broker itself takes for the holder's; nil when it cannot know.
+    ///   - holders: the broker's names of the connections of which it says that they have the lock.
+    ///   - answered: who has. One counts for a connection only with that connection's user: a session can be claimed by
+    ///     anybody.
     static func choose(
-        _ sessions: Set<String>, _ connections: [ManagementAPI.Connection], active: String?
+        _ holders: Set<String>, _ connections: [ManagementAPI.Connection], _ answered: Set<LockContender.Speaker>
     ) -> Finding {
-        func carries(_ connection: ManagementAPI.Connection) -> Bool {
-            sessions.contains { connection.given?.hasSuffix(" locks \($0)") == true }
+        func hasAnswered(_ connection: ManagementAPI.Connection) -> Bool {
+            guard let session = connection.session, let user = connection.user else { return false }
+            return answered.contains(LockContender.Speaker(session: session, user: user))
         }
-        let silent = connections.filter(carries)
-        if let active {
-            // Whoever has not begun to listen is silent too; whoever has answered is not the holder.
-            let holder = connections.first { $0.name == active && $0.given?.hasPrefix("mqlock ") == true }
-            if let holder, silent.isEmpty || silent.contains(holder) { return .found(holder) }
-        }
+        let ours = connections.filter { holders.contains($0.name) && $0.session != nil }
+        let silent = ours.filter { !hasAnswered($0) }
         switch silent.count {
-        case 1: return .found(silent[0])
-        case 0: return .unknown("no connection is found that could carry the lock")
+        case 1: return .silent(silent[0])
+        case 0:
+            if let alive = ours.first { return .alive(alive) }
+            return .unknown("the broker names no connection of mqlock that has the lock")
         default:
             let names = silent.prefix(10).map(\.shown).joined(separator: ", ")
-            return .unknown(
-                "\(silent.count) contenders do not answer, and the broker does not know the holder: \(names)")
+            return .unknown("the broker names \(silent.count) connections that may have the lock: \(names)")
         }
     }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 import MQLockKafka
 
@@ -46,14 +45,12 @@ struct ShardsReport: Sendable {
 
     @discardableResult
     private func tell(_ event: String, _ words: String, _ details: (inout JSONLine) -> Void = { _ in }) -> Bool {
-        let time = SeeingReport.date(Int64(Date().timeIntervalSince1970 * 1000))
-        guard json else { return write("\(time) \(event) \(words)\n") }
-        var line = JSONLine()
-        line.add("event", event)
+        let now = WallClock.now
+        guard json else { return write("\(WallClock.stamp(now)) \(event) \(words)\n") }
+        var line = JSONLine(event, now: now)
         line.add("topic", topic)
         details(&line)
         line.add("owner", owner)
-        line.add("time", time)
         return write(line.text)
     }
 }

@@ -36,7 +36,9 @@ import Testing
             #expect(ControlNames.key(name) == vector.key)
             #expect(ControlNames.helloKey(name) == vector.hello)
         }
-        let all = vectors.keys.flatMap { [$0.key, $0.hello] }
+        #expect(ControlNames.listKey == vectors.listKey)
+        #expect(article.contains("`\(vectors.listKey)`"))
+        let all = vectors.keys.flatMap { [$0.key, $0.hello] } + [vectors.listKey]
         #expect(Set(all).count == all.count)
     }
 
@@ -62,7 +64,7 @@ import Testing
             #expect(answer?.text(vector.question).payload == (vector.kind == "answer" ? body : nil), "\(vector.body)")
             #expect(article.contains("`\(vector.word)`"))
         }
-        let words = ["who", "watch", "yield", "hello", "here", "yielding", "changed", "refused"]
+        let words = ["who", "watch", "yield", "hello", "list", "here", "listed", "yielding", "changed", "refused"]
         #expect(Set(vectors.messages.map(\.word)) == Set(words))
     }
 

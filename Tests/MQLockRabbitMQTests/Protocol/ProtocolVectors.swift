@@ -122,6 +122,8 @@ struct ProtocolVectors: Decodable {
         let exchange: Exchange
         let properties: Properties
         let queues: [Queue]
+        /// Where everybody who listens for any name is asked.
+        let listKey: String
         let keys: [Key]
         let messages: [Message]
         let refusedBodies: [RefusedBody]

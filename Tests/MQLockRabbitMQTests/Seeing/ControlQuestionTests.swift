@@ -47,15 +47,32 @@ struct ControlQuestionTests {
         #expect(try #require(ControlQuestion(delivery { $0.properties.replyTo = queue })).replyTo == nil)
     }
 
-    @Test func aFloodOfQuestionsIsCutOff() {
+    /// What is asked of everybody has no name, and what is asked of a name is not asked of everybody.
+    @Test func aQuestionForAllLocks() throws {
+        let list = ControlRequest.list(after: "a").text(Self.number).payload
+        let question = try #require(
+            ControlQuestion(
+                delivery {
+                    $0.body = list
+                    $0.routingKey = ControlNames.listKey
+                }))
+        #expect(question.name == nil)
+        #expect(question.request == .list(after: "a"))
+        #expect(ControlQuestion(delivery { $0.body = list }) == nil)
+        #expect(ControlQuestion(delivery { $0.routingKey = ControlNames.listKey }) == nil)
+    }
+
+    /// Answers count, not questions.
+    @Test(arguments: [(ControlRequest.who, 1), (.list(after: nil), ControlRequest.maximumListed)])
+    func aFloodOfQuestionsIsCutOff(_ request: ControlRequest, answers: Int) {
         var budget = QuestionBudget()
         let start = ContinuousClock.now
-        let admitted = (0..<10_000).filter { _ in budget.admit(at: start) }.count
-        #expect((1...1000).contains(admitted))
+        let admitted = (0..<10_000).filter { _ in budget.admit(request, at: start) }.count
+        #expect((1...2000).contains(admitted * answers))
         let later = start.advanced(by: .seconds(1))
-        let again = (0..<10_000).filter { _ in budget.admit(at: later) }.count
+        let again = (0..<10_000).filter { _ in budget.admit(request, at: later) }.count
         #expect((1...admitted).contains(again))
         let muchLater = start.advanced(by: .seconds(3600))
-        #expect((0..<10_000).filter { _ in budget.admit(at: muchLater) }.count == admitted)
+        #expect((0..<10_000).filter { _ in budget.admit(request, at: muchLater) }.count == admitted)
     }
 }

@@ -54,6 +54,28 @@ import Testing
         #expect(code { try gate.admit(token(6), for: "n") } == .staleToken)
     }
 
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+    }
+
+    /// Whoever can open a lock file, if only to read it, can lock it and keep everybody out.
+    @Test func nobodyElseCanOpenTheLock() throws {
+        try gate.admit(token(7), for: "n")
+        #expect(mode(scratch.marks + ".lock") == 0o600)
+        for old in [0o644, 0o604, 0o640, 0o655] as [mode_t] {
+            chmod(scratch.marks + ".lock", old)
+            try gate.admit(token(7), for: "n")
+            #expect(mode(scratch.marks + ".lock") == 0o600)
+        }
+        // Those who may write it are meant to come in.
+        for shared in [0o660, 0o666] as [mode_t] {
+            chmod(scratch.marks + ".lock", shared)
+            try gate.admit(token(7), for: "n")
+            #expect(mode(scratch.marks + ".lock") == shared)
+        }
+    }
+
     @Test func hugeFileIsNotRead() throws {
         try Data(repeating: 65, count: 3_000_000).write(to: URL(fileURLWithPath: scratch.marks))
         #expect(code { try gate.admit(token(1), for: "n") } == .storageFailed)

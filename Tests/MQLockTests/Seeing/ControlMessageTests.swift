@@ -39,6 +39,8 @@ struct ControlMessageTests {
             (.hello, "mqlock.v1 hello \(question)\n"),
             (.watch(seconds: 15), "mqlock.v1 watch \(question)\nseconds 15\n"),
             (.yield(FencingToken(rawValue: 96)!), "mqlock.v1 yield \(question)\nfence 96\n"),
+            (.list(after: nil), "mqlock.v1 list \(question)\n"),
+            (.list(after: "a\nb"), "mqlock.v1 list \(question)\nafter a%0Ab\n"),
         ])
     func requests(request: ControlRequest, bytes: String) throws {
         #expect(request.text(Self.question).payload == Array(bytes.utf8))
@@ -71,6 +73,11 @@ struct ControlMessageTests {
                     .replacing("role holder\n", with: "reason a%0Ab%25\nrole holder\n")
             ),
             (
+                .listed("a\nb", holder),
+                Self.here.replacing("here", with: "listed", maxReplacements: 1)
+                    .replacing("mutex sac\n", with: "mutex sac\nname a%0Ab\n")
+            ),
+            (
                 .refused(session: Self.session, reason: "no"),
                 "mqlock.v1 refused \(Self.question)\nreason no\nsession \(Self.session)\n"
             ),
@@ -81,6 +88,22 @@ struct ControlMessageTests {
             #expect(ControlAnswer(text) == answer)
             #expect(ControlRequest(text) == nil)
         }
+    }
+
+    @Test("who has said it is for the broker to know, and never in the text")
+    func users() throws {
+        let bytes = Self.here + "user root\n"
+        let text = try #require(ControlText(payload: Array(bytes.utf8)))
+        let answer = try #require(ControlAnswer(text))
+        #expect(answer == .here(Self.contender()))
+        let said = Self.contender { $0.user = "guest" }
+        #expect(answer.said(by: "guest") == .here(said))
+        #expect(ControlAnswer.here(said).said(by: nil) == answer)
+        #expect(answer.said(by: "guest").text(Self.question) == answer.text(Self.question))
+        #expect(ControlAnswer.listed("job", Self.contender()).said(by: "guest") == .listed("job", said))
+        #expect(ControlAnswer.yielding(Self.contender()).said(by: "guest") == .yielding(said))
+        let refused = ControlAnswer.refused(session: Self.session, reason: "")
+        #expect(refused.said(by: "guest") == .refused(session: Self.session, reason: "", user: "guest"))
     }
 
     @Test("an unknown field is skipped, for a later version to use")

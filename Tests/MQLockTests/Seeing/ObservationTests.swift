@@ -56,6 +56,57 @@ struct ObservationTests {
         #expect(observation.settle().isEmpty)
     }
 
+    /// Anybody who may use locks can say anything once; who goes on lying is seen, with its user.
+    @Test(
+        "nobody's number, once said, hides the lock for good",
+        arguments: [0, 1, 63, 64, 65, 1 << 40, FencingToken.maximum] as [UInt64])
+    func forgedNumbers(number: UInt64) throws {
+        let kinds: [LockChange.Kind?] = [nil, .waiting, .left, .granted, .released, .lost]
+        for kind in kinds {
+            for session in [1, 9] {
+                for before in [true, false] {
+                    var observation = Observation()
+                    var current = ""
+                    func tell(_ changes: [LockChange]) {
+                        for change in changes where ![.waiting, .left].contains(change.kind) {
+                            let isHeld = [.held, .granted].contains(change.kind)
+                            current = isHeld ? "\(change.contender.user ?? "") \(change.contender.fencingToken!)" : ""
+                        }
+                    }
+                    var honest = holder(1, 64)
+                    honest.user = "guest"
+                    if before { tell(observation.answered(honest)) }
+                    var lie = holder(session, number)
+                    lie.user = "liar"
+                    if let kind {
+                        tell(observation.announced(LockChange(kind, lie)))
+                    } else {
+                        tell(observation.answered(lie))
+                    }
+                    for _ in 0..<5 {
+                        tell(observation.settle())
+                        tell(observation.answered(honest))
+                        tell(observation.settle())
+                        tell(observation.endRound())
+                    }
+                    #expect(current == "guest 64", "\(String(describing: kind)) of \(session), \(before)")
+                    // And the hold after it.
+                    tell(observation.announced(LockChange(.released, honest)))
+                    var next = holder(2, 96)
+                    next.user = "guest"
+                    tell(observation.announced(LockChange(.granted, next)))
+                    for _ in 0..<3 {
+                        tell(observation.settle())
+                        tell(observation.answered(next))
+                        tell(observation.settle())
+                        tell(observation.endRound())
+                    }
+                    #expect(current == "guest 96", "\(String(describing: kind)) of \(session), \(before)")
+                }
+            }
+        }
+    }
+
     @Test("a holder that was killed is lost when its successor is granted the lock")
     func killed() {
         var observation = Observation()

@@ -25,6 +25,8 @@ import Testing
             ("fence check f --name job", options { $0.name = "job" }),
             ("fence check f -E 1 --json", options { ($0.staleStatus, $0.json) = (1, true) }),
             ("fence check f -- true -- --fence x", options { $0.command = ["true", "--", "--fence", "x"] }),
+            ("fence check f --lead 1h", options { $0.lead = .seconds(3600) }),
+            ("fence check f --lead none", options { $0.lead = nil }),
             ("fence show f --json", options(.show) { $0.json = true }),
         ])
     func accepted(line: String, expected: FenceOptions) throws { #expect(try parse(line) == .fence(expected)) }
@@ -35,7 +37,8 @@ import Testing
             "fence", "fence f", "fence check", "fence show", "fence check f g", "fence chek f", "fence check f --",
             "fence check f --fence", "fence check f --fence=", "fence check f --fence -1", "fence check f --fence 01",
             "fence check f --fence 9223372036854775808", "fence check f --name=", "fence check f -E 256",
-            "fence show f --fence 1", "fence show f --name n", "fence show f -E 1", "fence show f -- true",
+            "fence show f --fence 1", "fence show f --name n", "fence show f -E 1", "fence show f --lead 1h",
+            "fence check f --lead x", "fence check f --lead=", "fence show f -- true",
             "fence check f --broker amqp://h",
         ])
     func refused(line: String) { #expect(throws: CommandFailure.self) { try parse(line) } }

@@ -47,6 +47,14 @@ struct InvocationTests {
                 }
             ),
             ("run job --mutex token --owner me -- true", options { $0.owner = "me" }),
+            (
+                "run job --mutex token -nq -- true",
+                options {
+                    $0.patience = .none
+                    $0.quiet = true
+                }
+            ),
+            ("run job --mutex token --pass-broker -- true", options { $0.passesBroker = true }),
             ("run job --mutex token --broker amqp://h -- true", options { $0.broker = .uri("amqp://h") }),
             ("run job --mutex token --broker-file f -- true", options { $0.broker = .file("f") }),
             ("run job --mutex token -- a -n -- b", options { $0.command = ["a", "-n", "--", "b"] }),
@@ -72,6 +80,8 @@ struct InvocationTests {
             ("run job --mutex tokn -- true", "no mutex is called 'tokn'"),
             ("run job --mutex token -n -w 1 -- true", "exclude each other"),
             ("run job --mutex token -w nonsense -- true", DurationText.accepted),
+            ("run job -q -v -- true", "-q excludes"), ("run job -q --json -- true", "-q excludes"),
+            ("elect job -q -- true", "unknown option '-q'"),
             ("run job --mutex token -k -1s -- true", DurationText.accepted),
             ("run job --mutex token -w -- true", "-w needs a value: -w DUR"),
             ("run job --mutex token --wait= -- true", DurationText.accepted),

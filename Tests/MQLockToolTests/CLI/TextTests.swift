@@ -1,3 +1,4 @@
+import Foundation
 import MQLock
 import Testing
 
@@ -89,15 +90,46 @@ struct TextTests {
         #expect(ExitStatus.of(LockError(code, ""), conflict: 9, cancelledBy: 15) == status)
     }
 
-    @Test("a JSON line stays one line and one object")
+    @Test("a JSON line stays one line and one object, with the time")
     func json() {
-        var line = JSONLine()
-        line.add("event", "a\"b\\c\n\u{1b}\u{2028}é")
+        var line = JSONLine("a\"b\\c\n\u{1b}\u{2028}é", now: 1_795_000_000_007)
         line.add("number", Int32(-7))
         line.add("none", nil as String?)
         line.add("held", Duration.milliseconds(1007))
-        let expected = #"{"event":"a\"b\\c\u000a\u001b\u2028é","number":-7,"held":1.007}"#
+        let expected =
+            #"{"event":"a\"b\\c\u000a\u001b\u2028é","time":"2026-11-18T11:06:40.007Z","number":-7,"held":1.007}"#
         #expect(line.text == expected + "\n")
+        #expect(
+            JSONLine.text(of: ["b": "\u{9b}\u{202e}"], now: 1_795_000_000_120)
+                == #"{"time":"2026-11-18T11:06:40.120Z","b":"\u009b\u202e"}"# + "\n")
+        #expect(JSONLine.stamped("{}\n", now: 0) == #"{"time":"1970-01-01T00:00:00.000Z"}"# + "\n")
+    }
+
+    /// C0, C1, DEL, line and paragraph separators, and all that reorders text.
+    @Test("nothing that could forge or reorder a line is in any JSON as it is, and nothing is lost by it")
+    func jsonOfAllScalars() throws {
+        let scalars = (0..<0x11_0000).compactMap { Unicode.Scalar(UInt32($0)) }
+        let harmful: (Unicode.Scalar) -> Bool = { scalar in
+            [.control, .lineSeparator, .paragraphSeparator].contains(scalar.properties.generalCategory)
+                || scalar.properties.isBidiControl
+        }
+        // All that is harmful, each between what could take its escape for something else; and a few of the others.
+        var text = ""
+        for scalar in scalars where harmful(scalar) || scalar.value % 997 == 0 {
+            text.unicodeScalars.append(contentsOf: ["\\", "\"", scalar, "u"])
+        }
+        #expect(text.unicodeScalars.count { harmful($0) } > 70)
+        var line = JSONLine(text)
+        line.add(text, text)
+        for written in [line.text, JSONLine.text(of: ["event": text, text: text])] {
+            #expect(written.hasSuffix("\n"))
+            #expect(!written.dropLast().unicodeScalars.contains(where: harmful))
+            let object = try JSONSerialization.jsonObject(with: Data(written.utf8)) as? [String: Any]
+            for key in ["event", text] {
+                #expect((object?[key] as? String)?.unicodeScalars.elementsEqual(text.unicodeScalars) == true)
+            }
+            #expect(object?["time"] is String)
+        }
     }
 
     @Test("the nearest word, or none when nothing is near")

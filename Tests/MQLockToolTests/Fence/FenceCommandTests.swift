@@ -71,6 +71,25 @@ import Testing
         #expect(try highest == 7)
     }
 
+    @Test("a token that no clock can have made is refused, and shuts nobody out")
+    func farAhead() async throws {
+        let now = FencingNumbering.last(at: WallClock.now)
+        let day = FencingNumbering.last(at: WallClock.now + 24 * 3600 * 1000)
+        for token in [day + 1 << 40, FencingToken.maximum] {
+            let result = try await check(token, "--", "sh", "-c", "echo ran")
+            #expect((result.status, result.output) == (64, ""))
+            #expect(result.errors.contains("ahead of this machine's clock"))
+            let told = try await check(token, "--json").errors
+            #expect(told.contains(#""event":"failed""#) && told.contains(#""status":64"#))
+            #expect(!FileManager.default.fileExists(atPath: file))
+        }
+        #expect(try await check(now).status == 0)
+        #expect(try await check(day - 1 << 40).status == 0)
+        #expect(try await check(day - 1 << 40, "--lead", "1h").status == 64)
+        #expect(try await check(FencingToken.maximum, "--lead", "none").status == 0)
+        #expect(try highest == FencingToken.maximum)
+    }
+
     @Test("what is no fence file is left alone, and is told")
     func badFiles() async throws {
         func fence(_ path: String, _ action: String = "check") async throws -> TestProcess.Result {

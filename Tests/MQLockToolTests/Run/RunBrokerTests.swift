@@ -145,6 +145,10 @@ struct RunBrokerTests {
         #expect(conflict.status == 1)
         #expect(conflict.output.isEmpty)
         #expect(conflict.errors.contains("is taken"))
+        let quiet = try await run(["-n", "-q"], ["echo", "ran"])
+        #expect((quiet.status, quiet.output, quiet.errors) == (1, "", ""))
+        let late = try await run(["-w", "300ms", "-q"], ["true"])
+        #expect((late.status, late.errors) == (1, ""))
         #expect(try await run(["-n", "-E", "9"], ["true"]).status == 9)
         #expect(try await run(["-w", "300ms", "-E", "9"], ["true"]).status == 9)
         // A waiter that gives up by a signal leaves the line.
@@ -155,6 +159,53 @@ struct RunBrokerTests {
         holder.send(SIGTERM)
         #expect(await holder.result().status == 0)
         #expect(try await run(["-w", "20s"], ["true"]).status == 0)
+    }
+
+    @Test("who holds a lock that is not obtained is said, and is the same as in JSON", arguments: ["-n", "-w700ms"])
+    func holder(patience: String) async throws {
+        let holder = try start(["--owner", "the holder"], ["sh", "-c", "echo ready; exec sleep 600"])
+        #expect(await holder.output.line() == "ready")
+        // It begins to listen a moment after it has the lock.
+        _ = try await eventually("the holder to be named") {
+            let result = try await run([patience], ["true"])
+            return result.status == 1 && result.errors.contains("the holder; fencing token") ? true : nil
+        }
+        let told = try await run([patience, "--json"], ["true"]).errors
+        let last = try JSONSerialization.jsonObject(with: Data(required(told.split(separator: "\n").last).utf8))
+        #expect((last as? [String: Any])?["holder"] as? String == "the holder")
+        holder.send(SIGTERM)
+        #expect(await holder.ended().exitStatus == 143)
+    }
+
+    @Test(
+        "the command does not get the broker's password unless asked, and never another broker",
+        arguments: ["run", "elect"])
+    func password(command: String) async throws {
+        let management = "http://u:management-secret@h"
+        func environment(_ options: [String], broker: String, _ script: String) async throws -> TestProcess.Result {
+            try await TestProcess.run(
+                [command, name] + options + ["--", "sh", "-c", script],
+                environment: ["MQLOCK_BROKER": broker, "MQLOCK_MANAGEMENT": management])
+        }
+        let uri = try Broker.changed { _ in }
+        // The test's own broker has no other user; what it is called is nothing that mqlock knows.
+        let all = "env | grep -v ^MQLOCK_RABBITMQ"
+        let kept = try await environment([], broker: uri, all)
+        #expect(kept.status == 0)
+        #expect(!kept.output.contains(uri) && !kept.output.contains("management-secret"))
+        let passed = try await environment(["--pass-broker"], broker: uri, all)
+        #expect(passed.output.contains("MQLOCK_BROKER=\(uri)\n"))
+        #expect(passed.output.contains("MQLOCK_MANAGEMENT=\(management)\n"))
+        // One without a password is no secret.
+        let plain = try Broker.changed { ($0.user, $0.password) = (nil, nil) }
+        #expect(try await environment([], broker: plain, all).output.contains("MQLOCK_BROKER=\(plain)\n"))
+        // A lock inside is not silently one of the default broker.
+        let inner = try await environment([], broker: uri, "'\(TestProcess.mqlock)' run inner -n -- true")
+        #expect(inner.status == 64)
+        #expect(inner.errors.contains("--pass-broker"))
+        let given = try await environment(
+            ["--pass-broker"], broker: uri, "'\(TestProcess.mqlock)' run \(name)-2 -- true")
+        #expect(given.status == 0, "\(given.errors)")
     }
 
     @Test("signals go to the command, and its status is ours")
@@ -249,6 +300,7 @@ struct RunBrokerTests {
         for line in result.errors.split(separator: "\n") {
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             #expect(object?["name"] as? String == name)
+            #expect(try SeeingCommandTests.isNow(required(object?["time"] as? String)))
             events.append(try required(object?["event"] as? String))
         }
         let own = ["waiting", "granted", "started", "exited", "released"]

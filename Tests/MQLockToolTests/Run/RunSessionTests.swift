@@ -160,4 +160,44 @@ struct RunSessionTests {
         #expect(await test.session.run() == 129)
         #expect(test.isReleased)
     }
+
+    private static let holder = LockContender(
+        role: .holder, session: String(repeating: "a", count: 32), owner: "web-1\u{202e}", host: "h", process: 1,
+        mutex: "sac", duration: .seconds(1), since: 0, fencingToken: FencingToken(rawValue: 7), connection: "")
+
+    @Test("a lock that is not obtained: who holds it is said when that answers, and never waited for beyond the limit")
+    func holderIsNamed() async throws {
+        for patience in [RunOptions.Patience.none, .within(.milliseconds(400))] {
+            for json in [false, true] {
+                let test = try SessionUnderTest("", FakeLocks(.late), holder: .answers(Self.holder)) {
+                    ($0.patience, $0.json) = (patience, json)
+                }
+                #expect(await test.session.run() == 1)
+                #expect(test.told.contains("web-1"))
+                #expect(!test.told.contains("\u{202e}"))
+            }
+            // One that does not answer, or is not to be asked.
+            let silent = try SessionUnderTest("", FakeLocks(.late), holder: .never) {
+                $0.patience = patience
+            }
+            #expect(await silent.session.run() == 1)
+            #expect(silent.told.contains("job"))
+            let quiet = try SessionUnderTest("", FakeLocks(.late), holder: .answers(Self.holder)) {
+                ($0.patience, $0.quiet) = (patience, true)
+            }
+            #expect(await quiet.session.run() == 1)
+            #expect(quiet.told == "")
+        }
+    }
+
+    @Test(
+        "-q is about a lock that is taken, and about nothing else",
+        arguments: [LockError.Code.unreachable, .accessRefused])
+    func quietIsNoSilence(code: LockError.Code) async throws {
+        for patience in [RunOptions.Patience.none, .within(.seconds(1)), .unlimited] {
+            let test = try SessionUnderTest("", FakeLocks(.fail(code))) { ($0.patience, $0.quiet) = (patience, true) }
+            #expect(await test.session.run() == ExitStatus.of(LockError(code, "")))
+            #expect(test.told.contains("as the test wants"))
+        }
+    }
 }

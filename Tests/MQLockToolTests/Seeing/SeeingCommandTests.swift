@@ -22,9 +22,9 @@ enum SeeingFixtures {
     "mqlock show, observe, break", .serialized, .timeLimit(.minutes(3)), .enabled(if: Broker.uri != nil, Broker.reason))
 struct SeeingCommandTests {
     /// No other test, and no other run of the tests, uses it.
-    private let name = "seeing-\(UUID().uuidString)"
+    let name = "seeing-\(UUID().uuidString)"
 
-    private func start(_ arguments: [String], heartbeat: Int? = nil) throws -> TestProcess {
+    func start(_ arguments: [String], heartbeat: Int? = nil) throws -> TestProcess {
         let uri = try heartbeat.map { seconds in
             try Broker.changed { $0.queryItems = [URLQueryItem(name: "heartbeat", value: String(seconds))] }
         }
@@ -34,20 +34,20 @@ struct SeeingCommandTests {
     }
 
     /// One that holds until it is told to stop, and says when it does hold.
-    private func hold(_ mutex: String, owner: String, heartbeat: Int? = nil) throws -> TestProcess {
+    func hold(_ mutex: String, owner: String, heartbeat: Int? = nil) throws -> TestProcess {
         let script = "echo $MQLOCK_FENCE; exec sleep 600"
         return try start(
             ["run", name, "--mutex", mutex, "--owner", owner, "-v", "--", "sh", "-c", script], heartbeat: heartbeat)
     }
 
-    private func objects(_ text: String) throws -> [[String: Any]] {
+    func objects(_ text: String) throws -> [[String: Any]] {
         try text.split(separator: "\n").map { line in
             try required(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         }
     }
 
     /// What `show` says, as soon as it sees that many: contenders begin to listen a moment after they have begun.
-    private func seen(holders: Int, waiters: Int) async throws -> [[String: Any]] {
+    func seen(holders: Int, waiters: Int) async throws -> [[String: Any]] {
         for _ in 0..<100 {
             let result = await (try start(["show", name, "--json"])).result()
             let objects = try objects(result.output)
@@ -60,13 +60,81 @@ struct SeeingCommandTests {
     }
 
     /// The first of these lines that has this in it.
-    private func line(_ reader: PipeReader, with texts: [String]) async throws -> String {
+    func line(_ reader: PipeReader, with texts: [String]) async throws -> String {
         while let line = await reader.line() { if texts.contains(where: line.contains) { return line } }
         throw TestFailure("no line with any of \(texts) came")
     }
 
-    private func isGranted(_ process: TestProcess) async -> Bool {
+    func isGranted(_ process: TestProcess) async -> Bool {
         await process.output.line().flatMap { FencingToken($0) } != nil
+    }
+
+    /// Whether a time is one of the last minutes, to the millisecond.
+    static func isNow(_ time: String) throws -> Bool {
+        let date = try Date(time, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        return time.hasSuffix("Z") && abs(date.timeIntervalSinceNow) < 300
+    }
+
+    @Test("list: what is held or waited for, of every mutex, by pattern; nothing: 1; every JSON line has the time")
+    func list() async throws {
+        func list(_ words: String...) async throws -> TestProcess.Result {
+            await (try start(["list"] + words)).result()
+        }
+        let none = try await list("\(name)*")
+        #expect((none.status, none.output) == (1, ""))
+        #expect(none.errors.contains("not seen"))
+        var processes: [TestProcess] = []
+        for mutex in ["sac", "token", "exclusive"] {
+            processes.append(
+                try start([
+                    "run", "\(name)-\(mutex)", "--mutex", mutex, "--owner", "\(mutex)\u{1b}", "--", "sh", "-c",
+                    "echo in; exec sleep 600",
+                ]))
+            #expect(await processes.last?.output.line() == "in")
+        }
+        let waiter = try start(["run", "\(name)-sac", "--", "true"])
+        let lines = try await eventually("three locks and a waiter to be listed") {
+            let lines = try await list("\(name)-*").output.split(separator: "\n").map(String.init)
+            return lines.count == 3 && lines.contains { $0.contains("1 waiter") } ? lines : nil
+        }
+        #expect(lines.map { $0.prefix { $0 != " " } } == ["exclusive", "sac", "token"].map { "\(name)-\($0)" })
+        #expect(lines.allSatisfy { !$0.contains("\u{1b}") })
+        #expect(lines.filter { $0.contains("waiter") } == [lines[1]])
+        #expect(try await list("\(name)-?ac").output.split(separator: "\n").count == 1)
+        #expect(try await list().output.contains("\(name)-token"))
+        let objects = try objects(try await list("\(name)-*", "--json").output)
+        #expect(objects.map { $0["event"] as? String } == ["lock", "lock", "lock", "listed"])
+        #expect(objects[1]["owner"] as? String == "sac\u{1b}")
+        #expect(objects[1]["waiters"] as? Int == 1)
+        #expect(objects[3]["locks"] as? Int == 3)
+        for object in objects { #expect(try Self.isNow(required(object["time"] as? String))) }
+
+        // A pattern is no name of a lock that is free, unless somebody has taken that very name.
+        for command in ["show", "break"] {
+            let result = await (try start([command, "\(name)*"])).result()
+            #expect(result.status == 64)
+            #expect(!(result.output + result.errors).contains("is free"))
+            #expect(result.errors.contains("mqlock list"))
+        }
+        let literal = try await TestProcess.run(
+            ["run", "\(name)*", "--", "true"], environment: ["MQLOCK_BROKER": required(Broker.uri)])
+        #expect(literal.status == 0)
+        let free = await (try start(["show", "\(name)*"])).result()
+        #expect(free.status == 1)
+        #expect(free.output.contains("is free"))
+        for process in processes { process.send(SIGTERM) }
+        #expect(await waiter.ended().exitStatus == 0)
+        for process in processes { #expect(await process.ended().exitStatus == 143) }
+    }
+
+    /// Who is what in the text of `show`.
+    static func owners(_ text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            guard ["holder", "waiter"].contains(words[0]) else { return nil }
+            let owner = words[words[0] == "holder" ? 1 : 2].prefix { $0 != ";" }
+            return "\(words[0]) \(owner)"
+        }
     }
 
     @Test("show: free, held with a waiter, the texts of others escaped")
@@ -134,8 +202,13 @@ struct SeeingCommandTests {
         _ = try await seen(holders: 1, waiters: 1)
         let unconfirmed = await (try start(["break", name])).result()
         #expect(unconfirmed.status == 64)
-        #expect(unconfirmed.output.contains("first"))
         #expect(unconfirmed.errors.contains("--yes"))
+        // The same contenders as of show, holder and waiters.
+        let shown = await (try start(["show", name])).result()
+        #expect(Self.owners(unconfirmed.output) == ["holder first", "waiter second"])
+        #expect(Self.owners(unconfirmed.output) == Self.owners(shown.output))
+        let silent = await (try start(["break", name, "--json"])).result()
+        #expect(try objects(silent.output).compactMap { $0["owner"] as? String } == ["first", "second"])
         let broken = await (try start(["break", name, "--yes"])).result()
         #expect(broken.status == 0, "\(broken.errors)")
         #expect(await isGranted(waiter))
@@ -148,7 +221,9 @@ struct SeeingCommandTests {
         #expect(free.status == 1)
     }
 
-    @Test("break of a stopped holder refuses and says which commands do it", arguments: ["sac", "token"])
+    @Test(
+        "break of a stopped holder refuses and says which commands do it: they name its connection, by the broker's word",
+        arguments: ["sac", "token", "exclusive"])
     func stopped(mutex: String) async throws {
         let holder = try hold(mutex, owner: "stopped", heartbeat: 60)
         #expect(await isGranted(holder))
@@ -161,6 +236,7 @@ struct SeeingCommandTests {
         #expect(broken.status == 1)
         #expect(broken.errors.contains("rabbitmqctl close_connection"))
         #expect(broken.errors.contains(name))
+        #expect(try await Management.connection(byCommands: broken.errors).contains("stopped locks"))
         holder.send(SIGCONT)
         // It was stopped for a moment only: it has lost nothing.
         _ = try await seen(holders: 1, waiters: 0)
@@ -170,14 +246,20 @@ struct SeeingCommandTests {
 
     @Test(
         "break of a stopped holder by the management API",
-        .enabled(if: Management.isThere, "needs the plugin rabbitmq_management and a broker of brokers/with"))
-    func management() async throws {
+        .enabled(if: Management.isThere, Management.reason), arguments: ["sac", "token", "exclusive"])
+    func management(mutex: String) async throws {
         let url = try await Management.start()
-        let holder = try hold("sac", owner: "stopped", heartbeat: 60)
+        let holder = try hold(mutex, owner: "stopped", heartbeat: 60)
         #expect(await isGranted(holder))
-        let waiter = try hold("sac", owner: "second")
+        let waiter = try hold(mutex, owner: "second")
         _ = try await seen(holders: 1, waiters: 1)
         holder.send(SIGSTOP)
+        // Its user may not be asked for; the broker knows it all the same.
+        let listed = try await eventually("the stopped holder to be in use by the broker's word") {
+            let list = await (try start(["list", "-w", "500ms", "--management", url])).result().output
+            return list.contains(name) ? list : nil
+        }
+        #expect(listed.contains("waited for, and no holder answers"))
         let arguments = ["break", name, "--yes", "-w", "500ms", "--management", url]
         let broken = await (try start(arguments)).result()
         #expect(broken.status == 0, "\(broken.errors)")
@@ -196,52 +278,10 @@ struct SeeingCommandTests {
         let result = try await TestProcess.run(["show", name, "--broker", port])
         #expect(result.status == 69)
         let password = try Broker.changed { $0.password = "wrong-secret" }
-        for command in [["show"], ["observe"], ["break", "--yes"]] {
+        for command in [["show"], ["list"], ["observe"], ["break", "--yes"]] {
             let refused = try await TestProcess.run(command + [name, "--broker", password])
             #expect(refused.status == 77)
             #expect(!(refused.output + refused.errors).contains("wrong-secret"))
         }
-    }
-}
-
-/// The broker's management API, for as long as a test needs it.
-private enum Management {
-    private static let control = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"]
-    private static let plugin = "rabbitmq_management"
-
-    private static var plugins: String? {
-        control.map {
-            URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("rabbitmq-plugins").path
-        }
-    }
-
-    static var isThere: Bool {
-        guard let plugins, access(plugins, X_OK) == 0 else { return false }
-        let folders = [
-            "/usr/lib/rabbitmq/lib", "/opt/homebrew/opt/rabbitmq/plugins", "/usr/local/opt/rabbitmq/plugins",
-        ]
-        return folders.contains { folder in
-            FileManager.default.enumerator(atPath: folder)?.contains {
-                ($0 as? String)?.split(separator: "/").last?.hasPrefix("\(plugin)-") == true
-            } == true
-        }
-    }
-
-    /// Starts it on a free port; returns its URL.
-    static func start() async throws -> String {
-        let port = Int.random(in: 12_000..<20_000)
-        let listener = """
-            application:set_env(rabbitmq_management, listener, [{port,\(port)},{ip,"127.0.0.1"}], [{persistent,true}]).
-            """
-        try await run(required(control), ["-q", "eval", listener])
-        try await run(required(plugins), ["-q", "enable", plugin])
-        return "http://127.0.0.1:\(port)"
-    }
-
-    static func stop() async throws { try await run(required(plugins), ["-q", "disable", plugin]) }
-
-    private static func run(_ path: String, _ arguments: [String]) async throws {
-        let result = await (try TestProcess(path, [path] + arguments)).result()
-        guard result.status == 0 else { throw TestFailure(result.output + result.errors) }
     }
 }

@@ -35,6 +35,13 @@ struct SeeingOptionsTests {
                     })
             ),
             ("break job --management http://h", .breaking(options(5) { $0.management = "http://h" })),
+            ("list", .list(ListOptions())),
+            (
+                "list night* --json -w 1s --management http://h",
+                .list(
+                    ListOptions(
+                        pattern: NamePattern("night*"), patience: .seconds(1), json: true, management: "http://h"))
+            ),
             ("help break", .help(.breaking)),
         ])
     func understood(line: String, expected: Invocation) throws {
@@ -47,6 +54,7 @@ struct SeeingOptionsTests {
             ("show", "name is needed"), ("show a b", "not also 'b'"), ("show a -- b", "runs no command"),
             ("show a -w 0", DurationText.accepted), ("show a -w x", DurationText.accepted),
             ("show a --yes", "unknown option '--yes'"), ("observe a -w 1", "unknown option '-w'"),
+            ("list a b", "quote it"), ("list -- a", "runs no command"), ("list -w 0", DurationText.accepted),
             ("break a --yse", "did you mean '--yes'"), ("breka a", "did you mean 'break'"),
             ("break \(String(repeating: "x", count: 201))", "201 bytes"),
         ])

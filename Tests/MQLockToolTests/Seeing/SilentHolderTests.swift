@@ -7,39 +7,53 @@ import Testing
 struct SilentHolderTests {
     private static let sessions = ["a", "b", "c"].map { String(repeating: $0, count: 32) }
     private static let connections =
-        sessions.map { ManagementAPI.Connection(name: "\($0.prefix(1)) -> broker", given: "mqlock me locks \($0)") }
-        + sessions.map { .init(name: "\($0.prefix(1))2 -> broker", given: "mqlock me publishes \($0)") }
+        sessions.map {
+            ManagementAPI.Connection(name: "\($0.prefix(1)) -> broker", given: "mqlock me locks \($0)", user: "guest")
+        }
+        + sessions.map { .init(name: "\($0.prefix(1))2 -> broker", given: "mqlock me publishes \($0)", user: "guest") }
         + [.init(name: "x -> broker", given: nil), .init(name: "y -> broker", given: "locks")]
-
-    private func choose(_ sessions: [Int], active: String? = nil) -> SilentHolder.Finding {
-        SilentHolder.choose(Set(sessions.map { Self.sessions[$0] }), Self.connections, active: active)
+    /// Who may have answered, truly or not.
+    private static let speakers = sessions.flatMap { session in
+        ["guest", "liar", nil].map { LockContender.Speaker(session: session, user: $0) }
     }
 
-    @Test("the only silent one is it")
-    func only() {
-        #expect(choose([1]) == .found(Self.connections[1]))
-        #expect(choose([1], active: "b -> broker") == .found(Self.connections[1]))
+    private static func subsets<Element>(_ all: [Element]) -> [[Element]] {
+        (0..<1 << all.count).map { mask in all.indices.filter { mask >> $0 & 1 == 1 }.map { all[$0] } }
     }
 
-    @Test("of several it is the one that the broker takes for it; else nobody is guessed")
-    func several() {
-        #expect(choose([0, 1], active: "b -> broker") == .found(Self.connections[1]))
-        for active in [nil, "c -> broker", "x -> broker", "nowhere"] {
-            guard case .unknown(let why) = choose([0, 1], active: active) else {
-                Issue.record("guessed, with \(active ?? "nothing") active")
-                continue
+    @Test("only what the broker names is ever closed, and only when nobody answers for it, whatever is answered")
+    func onlyWhatTheBrokerNames() {
+        let names = Self.connections.map(\.name) + ["nowhere"]
+        for named in Self.subsets(names) {
+            for answered in Self.subsets(Self.speakers).prefix(named.count > 3 ? 64 : 512) {
+                let finding = SilentHolder.choose(Set(named), Self.connections, Set(answered))
+                guard case .silent(let connection) = finding else { continue }
+                #expect(named.contains(connection.name))
+                let session = connection.session
+                #expect(!answered.contains { $0.user == "guest" && $0.session == session })
+                #expect(connection.given?.contains(" locks ") == true)
             }
-            #expect(why.contains("a -> broker") && why.contains("b -> broker"))
         }
     }
 
-    @Test("one that has not begun to listen is known by the broker only")
-    func none() {
-        #expect(choose([], active: "c -> broker") == .found(Self.connections[2]))
-        guard case .unknown = choose([]), case .unknown = choose([], active: "x -> broker") else {
-            Issue.record("guessed")
+    @Test("nobody's answer but its own user's keeps the named one from being closed")
+    func forged() {
+        for answered in Self.subsets(Self.speakers.filter { $0.user != "guest" }) {
+            #expect(
+                SilentHolder.choose(["b -> broker"], Self.connections, Set(answered)) == .silent(Self.connections[1]))
+        }
+        let own = LockContender.Speaker(session: Self.sessions[1], user: "guest")
+        #expect(SilentHolder.choose(["b -> broker"], Self.connections, [own]) == .alive(Self.connections[1]))
+    }
+
+    @Test("of several that the broker names nobody is guessed")
+    func several() {
+        let finding = SilentHolder.choose(["a -> broker", "b -> broker"], Self.connections, [])
+        guard case .unknown(let why) = finding else {
+            Issue.record("guessed: \(finding)")
             return
         }
+        #expect(why.contains("a -> broker") && why.contains("b -> broker"))
     }
 
     @Test("a management URL is checked, and never repeated: it may hold a password")

@@ -6,6 +6,8 @@ import MQLock
 struct FakeLocks: LockProvider {
     enum Answer: Sendable {
         case grant, taken
+        /// Taken, and waited for to the limit.
+        case late
         case fail(LockError.Code)
         /// Waits until cancelled.
         case never
@@ -26,6 +28,9 @@ struct FakeLocks: LockProvider {
     func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         switch answer {
         case .grant: return HeldLock(Hold(record) { [released] _, _ in released.withLock { $0 = true } })
+        case .late:
+            try? await Task.sleep(for: limit ?? .seconds(600))
+            throw LockError(.timedOut, "the lock job was not obtained")
         case .taken: throw LockError(.timedOut, "taken")
         case .fail(let code): throw LockError(code, "as the test wants")
         case .never:
@@ -35,7 +40,10 @@ struct FakeLocks: LockProvider {
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
-        if case .taken = answer { return nil }
+        switch answer {
+        case .taken, .late: return nil
+        default: break
+        }
         return try await acquire(name, within: .zero)
     }
 }

@@ -11,6 +11,22 @@ import Musl
 import Darwin
 #endif
 
+/// Whoever holds the lock that is asked for.
+enum FakeHolder {
+    case none
+    case answers(LockContender)
+    /// Not until the process ends, also when cancelled: as a connection that never comes up.
+    case never
+
+    func answer(_ limit: Duration) async -> LockContender? {
+        switch self {
+        case .none: nil
+        case .answers(let holder): holder
+        case .never: await withUnsafeContinuation { (_: UnsafeContinuation<LockContender?, Never>) in }
+        }
+    }
+}
+
 /// `mqlock run` without the broker and without the main thread: a real guard and command, a lock of ours.
 final class SessionUnderTest: Sendable {
     let session: RunSession
@@ -22,7 +38,11 @@ final class SessionUnderTest: Sendable {
     private let isLetGo = Locked(false)
 
     /// - Parameter script: for the shell; what it writes to `$OUT` are the lines that ``line()`` returns.
-    init(_ script: String, _ locks: FakeLocks = FakeLocks(), _ change: (inout RunOptions) -> Void = { _ in }) throws {
+    init(
+        _ script: String, _ locks: FakeLocks = FakeLocks(),
+        holder: FakeHolder = .none,
+        _ change: (inout RunOptions) -> Void = { _ in }
+    ) throws {
         var options = RunOptions(name: "job", mutex: .token, command: ["/bin/sh", "-c", script])
         change(&options)
         TestProcess.ignoreBrokenPipes
@@ -41,7 +61,7 @@ final class SessionUnderTest: Sendable {
             options: options, provider: locks, link: link, events: events, continuation: continuation,
             desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output),
             // Other tests have children in this process, too.
-            remains: Remains(ownsTree: false), shutDown: {},
+            remains: Remains(ownsTree: false), whoHolds: { await holder.answer($0) }, shutDown: {},
             leave: { _ in })
     }
 

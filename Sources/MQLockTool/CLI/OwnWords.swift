@@ -1,0 +1,99 @@
+import MQLock
+
+#if canImport(Darwin)
+import Foundation
+#endif
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// The words that this program was started with, byte by byte, and its own file.
+enum OwnWords {
+    /// First the program's name; without the null pointer at the end.
+    nonisolated(unsafe) static let raw: [UnsafeMutablePointer<CChar>] = {
+        let words = (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0] }
+        #if os(Linux)
+        // The language's library reads them from /proc, which need not be there.
+        return words.isEmpty ? onTheStack : words
+        #else
+        return words
+        #endif
+    }()
+
+    /// The words of a command behind ours, with the null pointer that ends them. They need not be UTF-8.
+    static func command(from first: Int) -> Spawn.CStrings { raw[min(first, raw.count)...].map { $0 } + [nil] }
+
+    /// All words as text. The words of a command, which stand behind `--`, are anybody's and may be damaged here.
+    /// - Throws: a word of ours that is no UTF-8, or a variable: repaired, two different lock names would become one.
+    static func text() throws(CommandFailure) -> [String] {
+        for (index, word) in raw.enumerated() {
+            if strcmp(word, "--") == 0 { break }
+            guard String(validatingCString: word) != nil else {
+                throw .usage("word \(index) of the command line is no UTF-8: \(shown(word))")
+            }
+        }
+        for name in variables {
+            guard let value = getenv(name), String(validatingCString: value) == nil else { continue }
+            throw .usage("the value of \(name) is no UTF-8: \(shown(value))")
+        }
+        return raw.map { String(cString: $0) }
+    }
+
+    /// All that we read and whose bytes count.
+    private static let variables = [
+        BrokerSource.variable, ManagementAPI.variable, FenceOptions.Variable.fence, FenceOptions.Variable.name,
+    ]
+
+    /// A URI is not shown: it may hold a password.
+    private static func shown(_ value: UnsafePointer<CChar>) -> String {
+        let text = String(cString: value)
+        return text.contains("://") ? "a URI" : "'\(String(text.prefix(80)).escapedForDisplay)'"
+    }
+
+    #if os(Linux)
+    /// By the layout of a new process's stack, as the ABI of every processor has it: the number of words, the words, a
+    /// null pointer, the environment. Right as long as nobody has changed the environment.
+    private static var onTheStack: [UnsafeMutablePointer<CChar>] {
+        let end = environ - 1
+        guard end.pointee == nil else { return [] }
+        for count in 0..<100_000 {
+            let below = end - count - 1
+            // A pointer is never that small.
+            guard UInt(bitPattern: below.pointee) == UInt(count) else { continue }
+            return (0..<count).compactMap { below[$0 + 1] }
+        }
+        return []
+    }
+    #endif
+
+    #if os(Linux)
+    /// The path that the kernel has executed: behind the environment lie pairs of a kind and a value, up to the kind 0.
+    private static var executed: String? {
+        var end = environ
+        while end.pointee != nil { end += 1 }
+        var pair = UnsafeRawPointer(end + 1).assumingMemoryBound(to: UInt.self)
+        let executedPath: UInt = 31
+        while pair[0] != 0 {
+            if pair[0] == executedPath { return UnsafePointer<CChar>(bitPattern: pair[1]).map { String(cString: $0) } }
+            pair += 2
+        }
+        return nil
+    }
+    #endif
+
+    /// This very program, also when its file has been replaced since.
+    static var executable: String? {
+        #if os(Linux)
+        let own = "/proc/self/exe"
+        if access(own, X_OK) == 0 { return own }
+        return executed.flatMap { access($0, X_OK) == 0 ? $0 : nil }
+        #else
+        return Bundle.main.executablePath
+        #endif
+    }
+}

@@ -1,0 +1,43 @@
+import MQLock
+
+/// Asks who holds the lock that we do not get, at a time of its own.
+struct HolderQuestion: Sendable {
+    private let task: Task<Void, Never>
+    private let answers: AsyncStream<LockContender?>
+    private let continuation: AsyncStream<LockContender?>.Continuation
+
+    /// - Parameters:
+    ///   - start: when to ask.
+    ///   - limit: how long to wait for the answer, connecting included.
+    ///   - ask: nil when nobody wants to know.
+    init(start: Duration, limit: Duration, ask: (@Sendable (Duration) async -> LockContender?)?) {
+        let (answers, continuation) = AsyncStream.makeStream(
+            of: LockContender?.self, bufferingPolicy: .bufferingOldest(1))
+        (self.answers, self.continuation) = (answers, continuation)
+        guard let ask else {
+            continuation.yield(nil)
+            task = Task {}
+            return
+        }
+        task = Task {
+            do { try await Task.sleep(for: start, clock: .continuous) } catch { return }
+            // A broker that does not even let us connect ends no earlier for being asked to.
+            Task {
+                try? await Task.sleep(for: limit, clock: .continuous)
+                continuation.yield(nil)
+            }
+            continuation.yield(await ask(limit))
+        }
+    }
+
+    /// The holder, if it has answered in time.
+    /// - Parameter atOnce: not to wait any more.
+    func answer(atOnce: Bool) async -> LockContender? {
+        if atOnce { continuation.yield(nil) }
+        defer { stop() }
+        for await answer in answers { return answer }
+        return nil
+    }
+
+    func stop() { task.cancel() }
+}

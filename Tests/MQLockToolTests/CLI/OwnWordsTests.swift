@@ -1,0 +1,96 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockTool
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The built command with words and surroundings that are not as usual.
+@Suite("The command's own words", .timeLimit(.minutes(1)))
+struct OwnWordsTests {
+    private static let nobody = "amqp://127.0.0.1:1"
+
+    /// The last word with the byte FF at its end.
+    private func damaged(_ words: [String], _ rest: [String] = []) -> Spawn.CStrings {
+        let word = strdup((words.last ?? "") + "\u{1}")
+        word?[strlen(word!) - 1] = CChar(bitPattern: 0xFF)
+        return Spawn.strings(["mqlock"] + words.dropLast()).dropLast() + [word] + Spawn.strings(rest)
+    }
+
+    @Test(
+        "a word of ours that is no UTF-8 is refused: repaired, it would be another's name",
+        arguments: [
+            ["run", "job"], ["elect", "job"], ["show", "job"], ["observe", "job"], ["break", "job"], ["list", "job"],
+            ["run", "--owner", "me"], ["fence", "check", "file"],
+            ["fence", "check", "file", "--fence", "1", "--name", "n"],
+            ["shards", "--owner", "me"], ["doctor", "--broker", "amqp://u:secret@h"], ["help"],
+        ])
+    func damagedWords(words: [String]) async throws {
+        for rest in [[], ["--", "true"]] {
+            let result = await (try TestProcess(TestProcess.mqlock, [], raw: damaged(words, rest))).result()
+            #expect(result.status == 64)
+            #expect(result.errors.contains("UTF-8"))
+            #expect(!result.errors.contains("secret"))
+        }
+    }
+
+    @Test(
+        "the same of what is read from the environment",
+        arguments: ["MQLOCK_NAME", "MQLOCK_BROKER", "MQLOCK_MANAGEMENT"])
+    func damagedVariables(name: String) async throws {
+        let script = "export \(name)=$(printf 'job\\377'); exec \"$0\" fence check /nonexistent/file --fence 1"
+        let result = await (try TestProcess("/bin/sh", ["sh", "-c", script, TestProcess.mqlock])).result()
+        #expect(result.status == 64)
+        #expect(result.errors.contains("\(name) is no UTF-8"))
+    }
+
+    @Test(
+        "without /proc the words are there all the same, and commands run",
+        .enabled(if: canHideProc, "run as root, on Linux"))
+    func withoutProc() async throws {
+        func run(_ words: String...) async throws -> TestProcess.Result {
+            let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\""
+            return await
+                (try TestProcess("/usr/bin/unshare", ["unshare", "-m", "sh", "-c", script, TestProcess.mqlock] + words))
+                .result()
+        }
+        #expect(try await run("--version").output == "mqlock \(Mqlock.version)\n")
+        #expect(try await run("nonsense").errors.contains("unknown command 'nonsense'"))
+        #expect(try await run().errors.contains("a command is needed"))
+        let folder = NSTemporaryDirectory() + "mqlock-without-proc-\(UUID())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let fenced = try await run(
+            "fence", "check", "\(folder)/f", "--fence", "7", "--", "sh", "-c", "echo $1", "sh", "ran")
+        #expect((fenced.status, fenced.output) == (0, "ran\n"))
+        // As far as to the broker, which means that the guard has started.
+        #expect(try await run("run", "x", "-w", "1s", "--broker", Self.nobody, "--", "true").status == 69)
+        guard let uri = Broker.uri else { return }
+        let name = "without-proc-\(UUID())"
+        let result = try await run("run", name, "--broker", uri, "--", "sh", "-c", "echo $MQLOCK_NAME; exit 3")
+        #expect((result.status, result.output) == (3, "\(name)\n"))
+    }
+
+    private static let canHideProc: Bool = {
+        #if os(Linux)
+        guard geteuid() == 0, access("/usr/bin/unshare", X_OK) == 0 else { return false }
+        let spawn = Spawn(
+            path: "/usr/bin/unshare",
+            arguments: Spawn.strings(["unshare", "-m", "sh", "-c", "mount -t tmpfs none /proc 2>/dev/null"]),
+            environment: Spawn.environment(overriding: [:]))
+        let pid = spawn()
+        var status: Int32 = -1
+        guard pid > 0, waitpid(pid, &status, 0) == pid else { return false }
+        return status == 0
+        #else
+        return false
+        #endif
+    }()
+}
