@@ -211,8 +211,12 @@ final class Link: LoopClient {
     /// As `open`, without a prefetch and its answer.
     func openBare(for handler: any ChannelHandler) -> Channel? { openNew(for: handler, prefetch: nil) }
 
-    /// Whether the broker has yet to confirm that channels are closed, after which others can be opened.
-    var isClosingChannels: Bool { !closing.isEmpty }
+    /// Whether a channel that cannot be had now is a matter of time, and of no limit: the broker has yet to confirm that others
+    /// are closed, or this link has failed and its owner is about to be notified.
+    var isShortForNow: Bool { !closing.isEmpty || hasFailed }
+
+    /// Whether nothing more is sent, though the owner may not have been notified yet.
+    var hasFailed: Bool { failure != nil || isOver }
 
     private func openNew(for handler: (any ChannelHandler)?, prefetch: UInt16?) -> Channel? {
         guard failure == nil, !isOver, let number = takeNumber() else { return nil }
