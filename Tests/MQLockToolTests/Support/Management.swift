@@ -62,7 +62,7 @@ enum Management {
 
     /// Does what `break` advises, as an operator would: by the broker's word alone.
     /// - Returns: what the client has said about the connection that is found.
-    static func connection(byCommands text: String) async throws -> String {
+    static func connection(byCommands text: String) async throws -> String? {
         let lines = text.split(separator: "\n").map { $0.drop { $0 == " " } }.filter { $0.hasPrefix("rabbitmqctl") }
         func shell(_ line: String) async throws -> [[Substring]] {
             // Not to be found in a path: the test's broker is another than the machine's.
@@ -83,7 +83,7 @@ enum Management {
             let line = channels.replacing("CHANNEL", with: "'\(consumer[1])'")
             for channel in try await shell(line) where channel[2] != "0" { return try client(channel[0]) }
         }
-        throw TestFailure("no connection by \(lines)")
+        return nil
     }
 }
 
