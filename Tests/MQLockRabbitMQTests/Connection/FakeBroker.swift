@@ -47,19 +47,9 @@ final class FakeBroker: Sendable {
 
     init(channelMax: UInt16 = 100, interject: @escaping Interjection = { _ in [] }) throws {
         (self.interject, self.channelMax) = (interject, channelMax)
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        self.listener = listener
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) { address in
-            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(listener, address, length) | listen(listener, 64) | getsockname(listener, address, &length)
-            }
-        }
-        guard status == 0 else { throw ConnectionFailure(.system("no listener: \(systemErrorText(errno))")) }
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let socket = try LoopbackListener(backlog: 64)
+        let listener = socket.descriptor
+        (self.listener, port) = (listener, socket.port)
         _ = LoopThread.start(name: "fake-broker") { [weak self] in
             while true {
                 let client = accept(listener, nil, nil)

@@ -14,19 +14,9 @@ final class FakeServer: Sendable {
     /// nil instead of bytes: hang up.
     /// - Parameter trickles: a byte every now and then.
     init(saying reply: [UInt8]?, reads: Bool = true, trickles: Bool = false) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) { address in
-            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(listener, address, length) | listen(listener, 8) | getsockname(listener, address, &length)
-            }
-        }
-        guard status == 0 else { throw ConnectionFailure(.system("no listener: \(systemErrorText(errno))")) }
-        self.listener = listener
-        port = Int(UInt16(bigEndian: address.sin_port))
+        let socket = try LoopbackListener(backlog: 8)
+        let listener = socket.descriptor
+        (self.listener, port) = (listener, socket.port)
         _ = LoopThread.start(name: "fake-server") {
             while true {
                 let client = accept(listener, nil, nil)
