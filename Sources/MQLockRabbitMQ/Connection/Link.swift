@@ -201,7 +201,8 @@ final class Link: LoopClient {
 
     // MARK: Channels
 
-    /// A channel of its own for this handler; nil when the broker allows no more on this connection.
+    /// A channel of its own for this handler; nil when the broker allows no more on this connection. On a link that has
+    /// failed there is always one: nothing is written on it, and the owner is notified of the end in a moment.
     func open(for handler: any ChannelHandler) -> Channel? {
         guard let channel = spare.popLast() else { return openNew(for: handler, prefetch: prefetch) }
         channel.handler = handler
@@ -211,15 +212,16 @@ final class Link: LoopClient {
     /// As `open`, without a prefetch and its answer.
     func openBare(for handler: any ChannelHandler) -> Channel? { openNew(for: handler, prefetch: nil) }
 
-    /// Whether a channel that cannot be had now is a matter of time, and of no limit: the broker has yet to confirm that others
-    /// are closed, or this link has failed and its owner is about to be notified.
-    var isShortForNow: Bool { !closing.isEmpty || hasFailed }
-
-    /// Whether nothing more is sent, though the owner may not have been notified yet.
-    var hasFailed: Bool { failure != nil || isOver }
+    /// Whether the broker has yet to confirm that channels are closed, after which others can be opened.
+    var isClosingChannels: Bool { !closing.isEmpty }
 
     private func openNew(for handler: (any ChannelHandler)?, prefetch: UInt16?) -> Channel? {
-        guard failure == nil, !isOver, let number = takeNumber() else { return nil }
+        guard failure == nil, !isOver else {
+            let channel = Channel(0, of: self, for: handler)
+            channel.end()
+            return channel
+        }
+        guard let number = takeNumber() else { return nil }
         let channel = Channel(number, of: self, for: handler)
         channels[number] = channel
         // Nothing waits for the answers: the broker takes the frames of a channel in order.

@@ -85,7 +85,7 @@ final class ExclusiveLock: LineLock {
         claimChannel = session?.link.open(for: self)
         if claimChannel != nil { return true }
         locks.evict()
-        feedClaim(session?.link.isShortForNow == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+        feedClaim(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
         return false
     }
 

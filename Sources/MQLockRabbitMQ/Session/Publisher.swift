@@ -91,8 +91,6 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
             channel?.write { connection, channel throws(ConnectionFailure) in try connection.confirmSelect(channel) }
             lastTag = 0
         }
-        // What has failed says so in a moment, and what waits is then unsettled.
-        if channel == nil, link.hasFailed { return }
         guard let channel else { return settleAll(.refused(.outOfChannels)) }
         while var publish = waiting.popFirst() {
             lastTag += 1

@@ -133,7 +133,7 @@ class LineLock: BrokerLock {
         channel = session?.link.open(for: self)
         guard channel == nil else { return }
         locks.evict()
-        feedLine(session?.link.isShortForNow == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+        feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
     /// What runs for the attempt ends with its channel; the limit of a try is the contender's.

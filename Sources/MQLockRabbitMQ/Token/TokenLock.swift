@@ -157,7 +157,7 @@ final class TokenLock: BrokerLock {
         channel = session?.link.open(for: self)
         guard channel == nil else { return }
         locks.evict()
-        feed(session?.link.isShortForNow == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+        feed(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
     private func closeChannel() {
@@ -198,8 +198,6 @@ final class TokenLock: BrokerLock {
             }
         }
         guard let channel = session?.link.open(for: call) else {
-            // The session's end resets all of this.
-            if session?.link.hasFailed == true { return }
             return feed(.verificationFailed(number, .outOfChannels))
         }
         channel.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
