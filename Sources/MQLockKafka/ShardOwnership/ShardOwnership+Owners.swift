@@ -42,7 +42,7 @@ extension ShardOwnership {
         return await withCheckedContinuation { continuation in
             let answer = FirstAnswer(continuation)
             driver.findOwner(of: shard) { answer.give($0) }
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds) { answer.give(nil) }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit.bounded.seconds) { answer.give(nil) }
         }
     }
 }

@@ -1,4 +1,5 @@
 import CRabbitMQ
+import MQLock
 
 #if canImport(Glibc)
 import Glibc
@@ -27,7 +28,7 @@ extension AMQPConnection {
         _ endpoint: Endpoint, timeout: Duration = defaultTimeout, clientProperties: [String: String] = [:]
     ) throws(ConnectionFailure) -> AMQPConnection {
         let timeout = endpoint.connectionTimeout ?? timeout
-        let deadline = ContinuousClock.now + timeout
+        let deadline = ContinuousClock.now.after(timeout)
         guard let state = amqp_new_connection() else { throw ConnectionFailure(.system("out of memory")) }
         do {
             try connect(state, endpoint, timeout)
@@ -119,7 +120,7 @@ extension AMQPConnection {
 
 extension timeval {
     init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
+        let (seconds, attoseconds) = duration.bounded.components
         self.init(tv_sec: .init(clamping: seconds), tv_usec: .init(attoseconds / 1_000_000_000_000))
     }
 }

@@ -233,7 +233,7 @@ class BrokerLock: ChannelHandler {
         }
         // The session is over, and the contender goes back in line over the next.
         guard session.isProven else { return }
-        let limit = maximum.map { ContinuousClock.now.advanced(by: $0) }
+        let limit = maximum.map { ContinuousClock.now.after($0) }
         let record = LeaseRecord(
             name: name, token: token, owner: settings.owner, proof: session.proof, limit: limit, ownProof: ownProof)
         self.record = record

@@ -35,6 +35,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     /// Binds and unbinds that are not answered yet, the oldest first.
     private var unanswered: ArraySlice<LockName> = []
     private var failures = 0
+    static let pause = GrowingDelay(.seconds(1) ... .seconds(30))
     private var questions = QuestionBudget()
 
     private enum Timer { case start }
@@ -126,8 +127,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         channel = nil
         guard state == .off else { return }
         failures += 1
-        let delay = min(Duration.seconds(1) * (1 << min(failures, 6) - 1), .seconds(30))
-        timers.start(.start, after: delay) { [weak self] in
+        timers.start(.start, after: Self.pause.delay(before: failures)) { [weak self] in
             self?.start()
             self?.pump()
         }

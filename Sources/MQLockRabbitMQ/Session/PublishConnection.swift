@@ -23,6 +23,7 @@ final class PublishConnection: LinkOwner {
     private var state = State.down
     private let timers: Timers<Timer>
     private var failures = 0
+    static let pause = GrowingDelay(.milliseconds(500) ... .seconds(30))
     /// In the broker's words.
     private var alarm: String?
     private var unreachable: String?
@@ -105,8 +106,7 @@ final class PublishConnection: LinkOwner {
         for user in users { user.disconnected() }
         guard users.contains(where: \.wantsConnection) else { return }
         failures += 1
-        let delay = min(Duration.milliseconds(250) * (1 << min(failures, 7)), .seconds(30))
-        timers.start(.retry, after: delay) { [weak self] in self?.connect() }
+        timers.start(.retry, after: Self.pause.delay(before: failures)) { [weak self] in self?.connect() }
     }
 
     /// For good; what has been written leaves.

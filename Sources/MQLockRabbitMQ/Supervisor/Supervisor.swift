@@ -66,8 +66,8 @@ actor Supervisor {
     /// Limits the wait for a session that is yet to come up.
     private func awaitSession(_ lock: BrokerLock) {
         guard !isStanding, let contender = lock.contender else { return }
-        let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.advanced(by: $0) }
-        let patience = contender.waits ? nil : contender.start.advanced(by: settings.patience)
+        let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.after($0) }
+        let patience = contender.waits ? nil : contender.start.after(settings.patience)
         let limit = [contender.deadline, startup, patience].compactMap(\.self).min()
         let name = lock.name
         lock.awaitSession(until: limit) { [weak self] in self?.assumeIsolated { $0.giveUp(name) } }
@@ -118,7 +118,7 @@ actor Supervisor {
         switch action {
         case .connect: connect()
         case .wait(let attempt):
-            let delay = settings.backoff.delay(before: attempt, random: .random(in: 0...1))
+            let delay = settings.backoff.delay(before: attempt)
             timers.start(.reconnect, after: delay) { [weak self] in self?.assumeIsolated { $0.feed(.waitOver) } }
         case .cancelWait: timers.stop(.reconnect)
         case .announceSession: announce()

@@ -176,6 +176,6 @@ import Testing
         #expect(record.beginRelease() == nil)
         #expect(!record.isValid && record.remaining == .zero)
         let error = #expect(throws: LockError.self) { try record.check(atLeast: .zero) }
-        #expect(error?.code == .lost && error?.lossReason == nil)
+        #expect(error?.code == .released && error?.lossReason == nil)
     }
 }
