@@ -20,6 +20,20 @@ import Testing
         )
     }
 
+    /// Whoever adds an entry point for a name adds the one for text.
+    @Test func everyEntryPointThatTakesANameTakesText() throws {
+        let lines = try PublicAPI.modules.flatMap { module in
+            PublicAPI(committed: try String(contentsOf: ChoiceArticle.url(PublicAPI.path(module)), encoding: .utf8))
+                .lines
+        }
+        let calls = lines.compactMap(PublicAPI.Call.init)
+        let takers = Set(calls.filter { $0.types.contains { $0.contains("some StringProtocol") } }.map(\.name))
+        #expect(takers.count > 10)
+        for call in calls where call.types.contains(where: { $0 == "LockName" || $0.contains("<LockName>") }) {
+            #expect(takers.contains(call.name), "\(call.name) has no overload for text")
+        }
+    }
+
     private func api(_ symbols: String, _ relationships: String = "") throws -> PublicAPI {
         PublicAPI([
             try JSONDecoder().decode(
