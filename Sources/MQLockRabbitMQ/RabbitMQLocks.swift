@@ -109,5 +109,5 @@ private struct SupervisedContender: BrokerContender {
         try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
-    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async { await lifetime.supervisor.release(record) }
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async { await lifetime.supervisor.release(record) }
 }
