@@ -14,7 +14,7 @@ import Testing
         .enabled("where swift-service-lifecycle cannot be resolved") { await OutsidePackage.lifecycle.canBeResolved() })
     func aGroupOfServicesEndsInEitherOrder() async throws {
         let broker = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ"]
-        let runs = [[]] + (broker.map { [[$0]] } ?? [])
+        let runs: [[String]] = [[]] + (broker.map { [[$0]] } ?? [])
         for arguments in runs {
             let result = try await OutsidePackage.lifecycle.swift(["run"], ["GracefulServices"] + arguments)
             #expect(result.status == 0, "\(result.errors)")
