@@ -14,7 +14,8 @@ import Testing
             for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
                 // A pointer is moved by a plain number.
                 let isOfTime = line.contains(".advanced(by: ") && !line.contains("advanced(by: 1)")
-                let isSum = line.contains(#/\.now [+-] /#) && !line.contains("HistoryClock") && !line.contains("DispatchTime")
+                let isSum =
+                    line.contains(#/\.now [+-] /#) && !line.contains("HistoryClock") && !line.contains("DispatchTime")
                 #expect(
                     !isOfTime && !isSum,
                     "\(file.lastPathComponent): use after(_:) or before(_:) in\(line)")
