@@ -30,9 +30,9 @@ extension RabbitMQLocks {
         /// How long to try for the first session before waiting contenders fail with "unreachable";
         /// `nil` keeps trying until their own deadlines.
         public var startupTimeout: Duration?
-        /// Delays between attempts to reconnect. They begin with the first again after a session that has lasted for as long as
-        /// the longest.
-        public var backoff: Backoff
+        /// Delays between attempts to reconnect: the first one, doubled each time, and the longest; half of each is random.
+        /// They begin with the first again after a session that has lasted for as long as the longest.
+        public var backoff: ClosedRange<Duration>
         /// The broker's delivery-acknowledgement timeout (`consumer_timeout`). It bounds a hold of the token mutex; the
         /// single active consumer renews its holds in time for it. A `consumer_timeout` in the URI, in milliseconds as on the
         /// broker, has precedence. When a broker before 4.3 ends a hold because its timeout is shorter, that is reported, and
@@ -59,7 +59,7 @@ extension RabbitMQLocks {
             connectTimeout = .seconds(5)
             requestTimeout = .seconds(5)
             startupTimeout = nil
-            backoff = Backoff()
+            backoff = .milliseconds(100) ... .seconds(5)
             acknowledgementTimeout = .seconds(30 * 60)
             drainTimeout = .seconds(5)
             maximumWaiters = 100_000
@@ -103,28 +103,6 @@ extension RabbitMQLocks {
         public static let quorum = Self(description: "quorum")
     }
 
-    /// Capped exponential delays with jitter.
-    public struct Backoff: Sendable, Equatable {
-        /// The first delay.
-        public var initial: Duration
-        /// No delay is longer.
-        public var maximum: Duration
-        /// Each delay is this many times the one before.
-        public var factor: Double
-        /// The share of each delay that is random, 0 to 1.
-        public var jitter: Double
-
-        /// 100 ms doubling up to 5 s, half of it random.
-        public init(
-            initial: Duration = .milliseconds(100), maximum: Duration = .seconds(5), factor: Double = 2,
-            jitter: Double = 0.5
-        ) {
-            self.initial = initial
-            self.maximum = maximum
-            self.factor = factor
-            self.jitter = jitter
-        }
-    }
 }
 
 extension RabbitMQLocks.Configuration {

@@ -85,7 +85,7 @@ public final class RabbitMQLocks: LockProvider {
     /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration`, `incompatible` and `limitExceeded` at once, as the
     ///   broker says so; `unreachable` when the time is over; `cancelled`, `shutDown`.
     public func verify(within limit: Duration = .seconds(10)) async throws(LockError) {
-        if let error = await supervisor.verify(until: .now.advanced(by: max(.zero, limit))) { throw error }
+        if let error = await supervisor.verify(until: .now.after(max(.zero, limit))) { throw error }
     }
 
     /// Turns waiting contenders away, waits for holders to release, and closes. Not cut short by cancellation.
@@ -138,5 +138,5 @@ private struct SupervisedContender: BrokerContender {
         try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
-    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async { await lifetime.supervisor.release(record) }
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async { await lifetime.supervisor.release(record) }
 }

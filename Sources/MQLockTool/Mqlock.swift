@@ -25,6 +25,7 @@ enum Mqlock {
     }
 
     private static func dispatch(_ invocation: Invocation, _ output: Output) throws(CommandFailure) {
+        if invocation.talks { try Platform.requireProc() }
         switch invocation {
         case .help(let topic): output.standardOutput(HelpText.text(for: topic))
         case .version: output.standardOutput("mqlock \(version)\n")

@@ -1,25 +1,37 @@
-/// The broker's side of an adapter: contends for one name as this process's only contender for it.
-package protocol BrokerContender: Sendable {
+/// The broker's side of an adapter: contends for one name as this process's only contender for it. See the article
+/// <doc:WritingAnAdapter>.
+public protocol BrokerContender: Sendable {
     /// Waits at the broker until granted. Goes back in line by itself after a reconnect; on cancellation or at the
     /// deadline leaves nothing behind: a grant in flight is put back at once.
+    /// - Throws: ``LockError``: `timedOut` at the deadline, `cancelled` when the task is; other codes when waiting makes no
+    ///   sense.
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord
 
     /// Asks once; nil when somebody else has it.
+    /// - Throws: ``LockError`` when there is no answer to be had.
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord?
 
     /// Gives a grant back, or forgets it after a loss. Not cut short by cancellation.
-    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async
 }
 
-/// What every adapter does the same way: local arbitration, deadlines, events, and the held lock around a grant.
-package final class LockFront: Sendable {
+/// What every adapter does the same way: local arbitration, deadlines, events, and the held lock around a grant. An
+/// adapter's ``LockProvider`` has one, and passes its calls on to it.
+public final class LockFront: Sendable {
     private let contender: any BrokerContender
     private let arbiter: LocalArbiter
     private let relay: ObserverRelay
     private let owner: String
     private let clock: any LockClock
 
-    package init(
+    /// The front of one provider.
+    /// - Parameters:
+    ///   - contender: what contends at the broker.
+    ///   - owner: who contends, for events.
+    ///   - relay: what brings events to the observer.
+    ///   - clock: by which waits are limited.
+    ///   - maximumWaiters: how many contenders may wait behind those at the broker, over all names.
+    public init(
         contender: any BrokerContender, owner: String, relay: ObserverRelay,
         clock: any LockClock = SystemLockClock(), maximumWaiters: Int = 100_000
     ) {
@@ -30,9 +42,10 @@ package final class LockFront: Sendable {
         arbiter = LocalArbiter(clock: clock, maximumWaiters: maximumWaiters)
     }
 
-    package func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
+    /// As ``LockProvider/acquire(_:within:)``.
+    public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         let start = clock.now
-        let deadline = limit.map { start.advanced(by: max(.zero, $0)) }
+        let deadline = limit.map { start.after(max(.zero, $0)) }
         let call = Call(start: start, waits: true, attempt: relay.nextAttempt())
         relay.send(LockEvent(.waiting, at: start, name: name, owner: owner, attempt: call.attempt))
         do throws(LockError) {
@@ -48,7 +61,8 @@ package final class LockFront: Sendable {
         }
     }
 
-    package func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
+    /// As ``LockProvider/tryAcquire(_:)``.
+    public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         let call = Call(start: clock.now, waits: false, attempt: relay.nextAttempt())
         do throws(LockError) {
             guard !Task.isCancelled else { throw .cancelled(name) }

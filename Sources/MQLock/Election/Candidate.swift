@@ -10,6 +10,8 @@ package actor Candidate {
     private nonisolated let current = Locked<Leadership?>(nil)
 
     private var machine = Machine()
+    /// Never a candidate again.
+    private var isShutDown = false
     /// Who is to hear of the election, or of the end.
     private var answer: Answer?
     private var body: (@Sendable (Leadership) async throws -> Void)?
@@ -46,6 +48,7 @@ package actor Candidate {
     package nonisolated var events: AsyncStream<ElectionEvent> { log.subscribe() }
 
     package func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws(LockError) {
+        guard !isShutDown else { return }
         try begin()
         self.body = body
         limit = nil
@@ -55,12 +58,13 @@ package actor Candidate {
                 feed(.start(repeats: true))
             }
         } onCancel: {
-            Task { await self.feed(.asked(.stopped)) }
+            Task { await self.stop(.stopped) }
         }
         _ = try result.get()
     }
 
     package func campaign(within limit: Duration?) async throws(LockError) -> Leadership {
+        guard !isShutDown else { throw wasShutDown }
         try begin()
         body = nil
         self.limit = limit
@@ -72,25 +76,44 @@ package actor Candidate {
         } onCancel: {
             Task { await self.cancelCampaign() }
         }
-        guard let leadership = try result.get() else { throw .cancelled(source.name) }
+        guard let leadership = try result.get() else { throw isShutDown ? wasShutDown : .cancelled(source.name) }
         return leadership
+    }
+
+    private var wasShutDown: LockError {
+        LockError(.shutDown, "this candidate for \(source.name) was shut down; make another one")
     }
 
     private func begin() throws(LockError) {
         guard machine.phase == .idle else {
             throw LockError(
-                .invalidConfiguration,
+                .alreadyRunning,
                 "this candidate for \(source.name) campaigns or leads already; resign first, or make another candidate")
         }
         (failure, end) = (nil, nil)
     }
 
     /// A campaign that has been won is its caller's to end.
-    private func cancelCampaign() { if answer != nil { feed(.asked(.stopped)) } }
+    private func cancelCampaign() { if answer != nil { stop(.stopped) } }
+
+    /// Asks for the end. One that has been asked for before, for another reason, has a limit from now on.
+    private func stop(_ cause: LeadershipEnd.Kind) {
+        feed(.asked(cause))
+        switch machine.phase {
+        case .releasing(.stopped), .leaving(.stopped): startOverdueTimer()
+        default: break
+        }
+    }
+
+    /// Ends the candidacy or the leadership, for good: see ``Election/shutdown()``.
+    package func shutdown() async {
+        isShutDown = true
+        await ask(.stopped)
+    }
 
     /// Ends the candidacy or the leadership for this reason; returns when that is done, to the body itself at once.
     package func ask(_ cause: LeadershipEnd.Kind) async {
-        feed(.asked(cause))
+        stop(cause)
         guard !Self.inside.contains(ObjectIdentifier(self)) else { return }
         let until: @Sendable (CandidateMachine.Phase) -> Bool
         if cause == .ceded {
@@ -132,7 +155,7 @@ package actor Candidate {
             if machine.phase == .releasing(.stopped) { startOverdueTimer() }
         case .leave: leave()
         case .backOff(let attempt):
-            rest(settings.delay(attempt: attempt, random: .random(in: 0...1)), mayEndEarly: false)
+            rest(GrowingDelay(settings.backoff).delay(before: attempt), mayEndEarly: false)
         case .standAside: rest(source.hasLine ? .zero : settings.standAside, mayEndEarly: true)
         case .cancelRest: rest?.cancelElsewhere()
         case .tellOverdue: tell(.overdue)
@@ -215,7 +238,7 @@ package actor Candidate {
         guard delay > .zero else { return feed(.rested, of: term) }
         (record, end) = (nil, nil)
         tell(.resting, duration: delay)
-        let until = clock.now.advanced(by: delay)
+        let until = clock.now.after(delay)
         let token = mayEndEarly ? lastToken : nil
         rest = Task { [clock, source] in
             await withTaskGroup(of: Void.self) { group in
@@ -334,7 +357,7 @@ package actor Candidate {
     private func startOverdueTimer() {
         overdueTimer?.cancel()
         let term = machine.term
-        let until = clock.now.advanced(by: settings.stopTimeout)
+        let until = clock.now.after(settings.stopTimeout)
         overdueTimer = Task { [clock] in
             do { try await clock.sleep(until: until) } catch { return }
             self.feed(.overdue, of: term)

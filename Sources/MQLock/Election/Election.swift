@@ -22,7 +22,8 @@ public protocol Election: Sendable {
     /// Cancellation ends the body, gives the leadership up, and returns without an error. It waits for the body for
     /// ``ElectionSettings/stopTimeout``; one that goes on keeps the leadership, if nothing else ends it, until it ends.
     /// - Throws: ``LockError``: `unhealthy` when the health check made it resign; `timedOut` when it was cancelled and the
-    ///   body went on; what the provider refuses for good; `invalidConfiguration` when this is a candidate already.
+    ///   body went on; what the provider refuses for good; `alreadyRunning` when this is a candidate already; `shutDown` after
+    ///   ``shutdown()``.
     func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws
 
     /// Campaigns until elected, without a body to run: the leadership lasts until it is lost, or given up by
@@ -40,6 +41,13 @@ public protocol Election: Sendable {
     /// Returns when that is done, so not before the body has ended; called by the body itself, at once, for the body has
     /// to end first. Cancellation does not cut it short.
     func resign() async
+
+    /// Ends the candidacy for good, from wherever it is called: the body is ended as by a cancelled ``run(_:)``, which
+    /// returns; a later ``run(_:)`` returns at once, and a campaign, one under way too, throws `shutDown`.
+    ///
+    /// Returns when that is done, within ``ElectionSettings/stopTimeout`` for each of the body and the broker; called by the
+    /// body itself, at once. Cancellation does not cut it short.
+    func shutdown() async
 
     /// Gives a leadership up, and stays a candidate behind the others: stands aside until another has led, or for
     /// ``ElectionSettings/standAside`` when nobody wants to. Does nothing when it does not lead.

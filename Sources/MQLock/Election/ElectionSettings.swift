@@ -31,6 +31,23 @@ public struct ElectionSettings: Sendable {
         self.health = health
     }
 
+    /// Refuses what makes no sense.
+    /// - Throws: `LockError` with code `invalidConfiguration`.
+    package func check() throws(LockError) {
+        try backoff.lowerBound.require(.positive, "the first delay of backoff")
+        try steadyAfter.require(.notNegative, "steadyAfter")
+        try stopNotice.require(.notNegative, "stopNotice")
+        try stopTimeout.require(.notNegative, "stopTimeout")
+        try standAside.require(.notNegative, "standAside")
+        switch health?.value {
+        case .progress(let limit): try limit.require(.positive, "the time for progress")
+        case .probe(let interval, let limit, _):
+            try interval.require(.positive, "the time between two probes")
+            try limit.require(.positive, "the time for the answer of a probe")
+        case nil: break
+        }
+    }
+
     /// How to see that a leader gets on with its work. One that does not resigns, and ``Election/run(_:)`` throws.
     public struct Health: Sendable {
         enum Value: Sendable {
@@ -48,17 +65,5 @@ public struct ElectionSettings: Sendable {
         ) -> Self {
             Self(value: .probe(every: interval, within: limit, isHealthy))
         }
-    }
-
-    /// The wait before the next campaign.
-    /// - Parameters:
-    ///   - attempt: how many leaderships in a row have ended soon; 1 or more.
-    ///   - random: 0 to 1.
-    func delay(attempt: Int, random: Double) -> Duration {
-        let first = max(.milliseconds(1), backoff.lowerBound)
-        var delay = first
-        for _ in 1..<max(1, min(attempt, 62)) where delay < backoff.upperBound { delay = delay * 2 }
-        delay = max(first, min(delay, backoff.upperBound))
-        return delay / 2 + .nanoseconds(Int64(Double((delay / 2).nanoseconds) * random))
     }
 }

@@ -29,11 +29,13 @@ public final class LeaderElection: Election {
     ///   - owner: who this candidate is, for its own ``observe()`` where there is no inspector.
     ///   - settings: how it behaves.
     ///   - clock: what waits are measured by.
-    /// - Throws: `LockError` with code `invalidConfiguration` when the provider does not wait for other processes.
+    /// - Throws: `LockError` with code `invalidConfiguration` when the provider does not wait for other processes, or a
+    ///   duration of the settings makes no sense.
     public init(
         _ name: LockName, on provider: any LockProvider, inspector: (any LockInspector)? = nil, owner: String = "",
         settings: ElectionSettings = .init(), clock: any LockClock = SystemLockClock()
     ) throws(LockError) {
+        try settings.check()
         guard provider.capabilities.waitsAcrossProcesses else {
             throw LockError(
                 .invalidConfiguration,
@@ -60,6 +62,9 @@ public final class LeaderElection: Election {
 
     /// Stops to be a candidate; see ``Election/resign()``.
     public func resign() async { await candidate.ask(.resigned) }
+
+    /// Ends the candidacy for good; see ``Election/shutdown()``. The provider goes on: it may have other users.
+    public func shutdown() async { await candidate.shutdown() }
 
     /// Lets another lead; see ``Election/cede()``. Where the locks are first come, first served, this candidate goes back
     /// to the end of the line, and whoever waits there leads next; else it stands aside.

@@ -18,7 +18,7 @@ public struct Leadership: Sendable {
     public var isValid: Bool { lease.isValid }
 
     /// Throws unless the leadership is proven for at least `margin` more; to be called before every irreversible step.
-    /// - Throws: ``LockError`` with code ``LockError/Code/lost``.
+    /// - Throws: ``LockError`` as ``Lease/check(atLeast:)``.
     public func check(atLeast margin: Duration = .zero) throws(LockError) { try lease.check(atLeast: margin) }
 
     /// Says that the work goes on: what ``ElectionSettings/Health/progress(within:)`` waits for.

@@ -28,7 +28,7 @@ struct LeadershipWatch: Sendable {
             let now = clock.now
             guard let until = record.validUntil else { break }
             longest = max(longest, now.duration(to: until))
-            let stop = until.advanced(by: .zero - min(settings.stopNotice, longest / 4))
+            let stop = until.before(min(settings.stopNotice, longest / 4))
             if stop <= now {
                 let isLimited = record.limit.map { $0 <= until } ?? false
                 return LossReason(isLimited ? .holdLimit : .proofOverdue)
@@ -47,14 +47,14 @@ struct LeadershipWatch: Sendable {
         case .progress(let limit):
             while true {
                 let count = leadership.progress.count
-                do { try await clock.sleep(until: clock.now.advanced(by: limit)) } catch { return false }
+                do { try await clock.sleep(until: clock.now.after(limit)) } catch { return false }
                 if leadership.progress.count == count { return true }
             }
         case .probe(let interval, let limit, let isHealthy):
             while true {
-                do { try await clock.sleep(until: clock.now.advanced(by: interval)) } catch { return false }
+                do { try await clock.sleep(until: clock.now.after(interval)) } catch { return false }
                 // It may never answer, and is not waited for.
-                let deadline = clock.now.advanced(by: limit)
+                let deadline = clock.now.after(limit)
                 let timer = Task { [clock] in
                     do { try await clock.sleep(until: deadline) } catch { return }
                     await onUnhealthy()

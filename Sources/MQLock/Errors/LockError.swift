@@ -47,10 +47,9 @@ extension LockError {
     /// What went wrong, as a value to compare.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
-            case cancelled, timedOut, lost, invalidName, invalidConfiguration, unreachable, accessRefused, incompatible,
-                notOwner, limitExceeded, shutDown, tokenRegression, staleToken, storageFailed, outcomeUnknown,
-                unhealthy,
-                internalError
+            case cancelled, timedOut, lost, released, leaseTooShort, alreadyRunning, invalidName, invalidConfiguration,
+                unreachable, accessRefused, incompatible, notOwner, limitExceeded, shutDown, tokenRegression,
+                staleToken, storageFailed, outcomeUnknown, unhealthy, internalError
         }
         private let value: Value
 
@@ -60,6 +59,13 @@ extension LockError {
         public static let timedOut = Self(value: .timedOut)
         /// The lock was held and is no more, not by our release.
         public static let lost = Self(value: .lost)
+        /// A lease was checked after its holder had released the lock.
+        public static let released = Self(value: .released)
+        /// The lease is valid, but for less than the check asked for: nothing is lost yet.
+        public static let leaseTooShort = Self(value: .leaseTooShort)
+        /// What can run only once at a time, or only once at all, was started again: `run()`, or a second campaign of one
+        /// candidate. What was started before goes on.
+        public static let alreadyRunning = Self(value: .alreadyRunning)
         /// The name is empty, too long, or does not fit the broker's own limits.
         public static let invalidName = Self(value: .invalidName)
         /// A broker URI, a duration or an option does not make sense.

@@ -29,18 +29,10 @@ extension Unicode.Scalar {
 
 extension Duration {
     /// Seconds as a floating-point number, for messages and reports; never for deciding anything.
-    package var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
-    }
+    package var seconds: Double { Double(attoseconds) / 1e18 }
 
-    /// Whole nanoseconds, rounded down; clamped to what 64 bits hold (292 years).
-    package var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        let (sum, carried) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return carried ? (seconds < 0 ? .min : .max) : sum
-    }
+    /// Whole nanoseconds; clamped to what 64 bits hold (292 years).
+    package var nanoseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000) }
 
     /// As a person would write it: `250 ms`, `1.5 s`.
     package var readable: String {

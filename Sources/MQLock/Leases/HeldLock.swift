@@ -22,24 +22,25 @@ public struct HeldLock: ~Copyable, Sendable {
     deinit { hold.dropped() }
 }
 
+/// Why a hold ends, for adapters.
+public enum HoldEnding: Sendable {
+    /// The holder has released the lock.
+    case released
+    /// It was lost before: the adapter only forgets it, and touches nothing at the broker.
+    case lost(LossReason)
+    /// The held lock was dropped without a release, which releases it.
+    case dropped
+}
+
 /// The hold behind a ``HeldLock``: knows how to give back, and that it happens once.
 package final class Hold: Sendable {
-    /// Why a hold ends, for the adapter.
-    package enum Ending: Sendable {
-        case released
-        /// Lost before the release: the adapter only forgets.
-        case lost(LossReason)
-        /// The held lock was dropped without a release.
-        case dropped
-    }
-
     package let record: LeaseRecord
     private let ended = Locked(false)
-    private let end: @Sendable (LeaseRecord, Ending) async -> Void
+    private let end: @Sendable (LeaseRecord, HoldEnding) async -> Void
 
     /// - Parameter end: gives the lock back at the broker and lets the next local waiter go on. It must not be
     ///   cut short by cancellation, and it must be safe to call when the session is gone.
-    package init(_ record: LeaseRecord, end: @escaping @Sendable (LeaseRecord, Ending) async -> Void) {
+    package init(_ record: LeaseRecord, end: @escaping @Sendable (LeaseRecord, HoldEnding) async -> Void) {
         self.record = record
         self.end = end
     }

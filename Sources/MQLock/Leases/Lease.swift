@@ -29,7 +29,9 @@ public struct Lease: Sendable, Identifiable {
     /// Throws unless the lease is valid for at least `margin` more.
     ///
     /// Call it before every irreversible step, with the time that step takes.
-    /// - Throws: ``LockError`` with code ``LockError/Code/lost``.
+    /// - Throws: ``LockError``: ``LockError/Code/lost`` when the lock was lost; ``LockError/Code/released`` when it was
+    ///   released; ``LockError/Code/leaseTooShort`` when it is held and valid, but for less than `margin`: try again after
+    ///   the next renewal.
     public func check(atLeast margin: Duration = .zero) throws(LockError) {
         try record.check(atLeast: margin)
     }

@@ -1,11 +1,16 @@
 import Synchronization
 
-/// What all copies of a lease share. The adapter that made the grant drives it; holders only look.
-package final class LeaseRecord: Sendable {
-    package let name: LockName
-    package let token: FencingToken
-    package let id = LeaseID()
-    package let owner: String
+/// A grant, for adapters: what all copies of a ``Lease`` share. The adapter makes it when its broker grants a lock, and
+/// drives it; holders only look.
+public final class LeaseRecord: Sendable {
+    /// What is locked.
+    public let name: LockName
+    /// The number of the grant.
+    public let token: FencingToken
+    /// Tells this grant from every other.
+    public let id = LeaseID()
+    /// Who holds it.
+    public let owner: String
     package let grantedAt: ContinuousClock.Instant
     /// The session's proof, shared by all its leases.
     package let proof: ProofOfLife
@@ -33,7 +38,15 @@ package final class LeaseRecord: Sendable {
     /// Set once, when the state has become final; lets `isValid` decide without the lock.
     private let isFinal = Atomic(false)
 
-    package init(
+    /// A grant of this moment, which stands as long as all of its proofs do.
+    /// - Parameters:
+    ///   - name: what is locked.
+    ///   - token: larger than that of every earlier grant of the name.
+    ///   - owner: who holds it, as configured.
+    ///   - proof: the session's, which all its leases share.
+    ///   - limit: the instant at which this mutex can be held no longer, if there is one.
+    ///   - ownProof: a further proof, of this lease alone.
+    public init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
         limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil
     ) {
@@ -48,7 +61,8 @@ package final class LeaseRecord: Sendable {
 
     // MARK: Looking
 
-    package var isValid: Bool { remaining > .zero }
+    /// Whether the lock is certainly still held: as ``Lease/isValid``.
+    public var isValid: Bool { remaining > .zero }
 
     package var remaining: Duration {
         if isFinal.load(ordering: .acquiring) { return .zero }
@@ -69,15 +83,14 @@ package final class LeaseRecord: Sendable {
         if left > .zero, left >= margin { return }
         switch state {
         case .lost(let reason): throw .lost(reason, name: name)
-        case .released: throw LockError(.lost, "the lock \(name) was released; its lease is no longer valid")
+        case .released: throw LockError(.released, "the lock \(name) was released; its lease is no longer valid")
         case .held, .suspect:
             throw LockError(
-                .lost,
+                .leaseTooShort,
                 """
-                the lock \(name) is proven for another \(left.readable) only, less than the \(margin.readable) asked \
-                for; wait for the next renewal or do less at a time
-                """,
-                lossReason: LossReason(.proofOverdue))
+                the lock \(name) is held, but proven for another \(left.readable) only, less than the \
+                \(margin.readable) asked for; wait for the next renewal or do less at a time
+                """)
         }
     }
 
@@ -129,15 +142,16 @@ package final class LeaseRecord: Sendable {
 
     // MARK: Driving
 
-    /// Ends the lease as lost; false when it had ended before.
+    /// Ends the lease as lost, and notifies the holder; false when it had ended before. To be called before the broker can
+    /// hand the lock on, or as soon as it is known to have done so.
     @discardableResult
-    package func lose(_ reason: LossReason) -> Bool {
+    public func lose(_ reason: LossReason) -> Bool {
         settle(.lost(reason), at: proof.clock.now)
     }
 
     /// Marks proof as overdue, or as fresh again; false when that changed nothing.
     @discardableResult
-    package func setSuspect(_ suspect: Bool) -> Bool {
+    public func setSuspect(_ suspect: Bool) -> Bool {
         change { storage in
             switch (storage.state, suspect) {
             case (.held, true): storage.state = .suspect

@@ -1,28 +1,31 @@
 import Synchronization
 
-/// Until when the broker cannot have given this session's locks to anyone else.
+/// Until when the broker cannot have given this session's locks to anyone else; for adapters.
 ///
 /// One per session, shared by all its leases, so that a renewal is one atomic store however many locks are held. Once
 /// ended it stays ended: an answer that comes after the deadline revives nothing, even when nobody has looked in
-/// between. That is the whole of rule 4's local half; what may extend it is the adapter's business.
-package final class ProofOfLife: Sendable {
-    package let clock: any LockClock
+/// between. What may extend it is the adapter's business: the *sending* instant of a request that the broker has answered,
+/// plus the shortest time after which it can hand a lock on, less a margin. Never the instant at which the answer came.
+public final class ProofOfLife: Sendable {
+    /// By which it stands.
+    public let clock: any LockClock
     /// Nanoseconds after `epoch` times two, plus one when the proof has ended: one word, so that the end and when it
     /// came are known together, also to somebody who was stopped while it came.
     private let until: Atomic<Int64>
     private static let ended: Int64 = 1
     private static let epoch = ContinuousClock.now
 
-    package init(until: ContinuousClock.Instant, clock: any LockClock = SystemLockClock()) {
+    /// A proof that stands until this instant, which is at most a hundred years ahead.
+    public init(until: ContinuousClock.Instant, clock: any LockClock = SystemLockClock()) {
         self.clock = clock
         self.until = Atomic(Self.word(until))
     }
 
     /// Whether the proof stands at this instant. Noticing that it has run out ends it for good.
-    package var isAlive: Bool { remaining > .zero }
+    public var isAlive: Bool { remaining > .zero }
 
     /// How long the proof still stands; zero when it has ended.
-    package var remaining: Duration {
+    public var remaining: Duration {
         var seen = until.load(ordering: .acquiring)
         while seen & Self.ended == 0 {
             let left = seen >> 1 - Self.offset(clock.now)
@@ -47,7 +50,7 @@ package final class ProofOfLife: Sendable {
 
     /// Extends the proof; false when it had already run out, which then is final. Never shortens.
     @discardableResult
-    package func extend(to instant: ContinuousClock.Instant) -> Bool {
+    public func extend(to instant: ContinuousClock.Instant) -> Bool {
         let wanted = Self.word(instant)
         var seen = until.load(ordering: .acquiring)
         while true {
@@ -61,7 +64,7 @@ package final class ProofOfLife: Sendable {
     }
 
     /// Ends the proof now: the session is gone.
-    package func end() {
+    public func end() {
         var seen = until.load(ordering: .acquiring)
         while seen & Self.ended == 0 {
             let (exchanged, current) = until.compareExchange(
@@ -80,6 +83,6 @@ package final class ProofOfLife: Sendable {
     private static func word(_ instant: ContinuousClock.Instant) -> Int64 { offset(instant) << 1 }
 
     private static func instant(_ word: Int64) -> ContinuousClock.Instant {
-        epoch.advanced(by: .nanoseconds(word >> 1))
+        epoch.after(.nanoseconds(word >> 1))
     }
 }

@@ -83,7 +83,7 @@ struct MetricsState: Sendable {
         case .connected: provider.isConnected = true
         case .renewed:
             if let proven = event.proven, let roundTrip = event.roundTrip {
-                provider.proof = (event.instant.advanced(by: proven), proven + roundTrip)
+                provider.proof = (event.instant.after(proven), proven + roundTrip)
             }
         // The answer that makes a session comes before it is announced.
         case .disconnected, .stopped: (provider.isConnected, provider.proof) = (false, nil)

@@ -1,16 +1,18 @@
 import Synchronization
 
-/// Brings events from wherever they happen to the observer: in order, off the caller's thread, bounded.
+/// Brings events from wherever they happen to the observer: in order, off the caller's thread, bounded. One per provider;
+/// for adapters.
 ///
 /// The observer gets a thread of its own. On one of Swift's pool, of which there are as many as processors, an observer
 /// that blocks would keep every task of the program waiting, the next holder's among them.
-package final class ObserverRelay: Sendable {
+public final class ObserverRelay: Sendable {
     private let line: EventLine?
     private let provider = ObserverRelay.providers.wrappingAdd(1, ordering: .relaxed).newValue
     private static let providers = Atomic(0)
 
+    /// A relay to an observer, or to nobody.
     /// - Parameter capacity: how many events wait at most for a slow observer.
-    package init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
+    public init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
         line = observer.map { EventLine($0, capacity: max(1, capacity)) }
     }
 
@@ -29,6 +31,28 @@ package final class ObserverRelay: Sendable {
             event.contendersWaiting = tally.waiting
             return event
         }
+    }
+
+    /// Sends an event that ``LockFront`` cannot know of: of a session, or of a lease that is suspect.
+    /// - Parameters:
+    ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `stranger`, `warning`,
+    ///     `disconnected` or `stopped`.
+    ///   - owner: who contends or holds, as configured.
+    ///   - record: which lease, where it is about one.
+    ///   - instant: when.
+    ///   - reason: why, on `disconnected`.
+    ///   - detail: what a person should know.
+    ///   - roundTrip: on `renewed`, how long the broker took to answer.
+    ///   - proven: on `renewed`, how long the proof stands from now on.
+    public func report(
+        _ kind: LockEvent.Kind, owner: String, of record: LeaseRecord? = nil,
+        at instant: ContinuousClock.Instant = .now,
+        reason: LossReason? = nil, detail: String? = nil, roundTrip: Duration? = nil, proven: Duration? = nil
+    ) {
+        send(
+            LockEvent(
+                kind, at: instant, record: record, owner: owner, roundTrip: roundTrip, proven: proven, reason: reason,
+                detail: detail))
     }
 
     /// Passes on what another relay has sent.

@@ -38,7 +38,7 @@ public struct KafkaInspector: Sendable {
         let settings = ClientSettings(connection: connection, own: [])
         let limit = max(.zero, limit)
         let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR)
-        let deadline = ContinuousClock.now.advanced(by: limit)
+        let deadline = ContinuousClock.now.after(limit)
         while true {
             let left = ContinuousClock.now.duration(to: deadline)
             do throws(KafkaFailure) {

@@ -87,7 +87,7 @@ final class LogReader: @unchecked Sendable {
     ) throws(KafkaFailure) {
         var open = ranges.filter { !$0.value.isEmpty }
         guard !open.isEmpty else { return }
-        let deadline = ContinuousClock.now.advanced(by: limit)
+        let deadline = ContinuousClock.now.after(limit)
         let starts = TopicPartitions(topic, offsets: open.mapValues(\.lowerBound))
         try KafkaFailure.check(try starts.withList { rd_kafka_assign(client.raw, $0) })
         defer { rd_kafka_assign(client.raw, nil) }

@@ -42,7 +42,7 @@ final class RecordSender {
     /// Waits for the reports of all records, and begins anew.
     /// - Returns: why one of them was not written, if any was not.
     func reports(within limit: Duration) throws(KafkaFailure) -> KafkaFailure? {
-        let deadline = ContinuousClock.now.advanced(by: limit)
+        let deadline = ContinuousClock.now.after(limit)
         while outstanding > 0 {
             let left = ContinuousClock.now.duration(to: deadline)
             guard let event = rd_kafka_queue_poll(queue, left.pollLimit) else {

@@ -58,6 +58,7 @@ public final class KafkaElection: Election {
         guard (0..<configuration.partitions).contains(shard) else {
             throw LockError(.invalidConfiguration, "the topic has no shard \(shard) to be led")
         }
+        try settings.check()
         self.name = name
         owner = configuration.owner
         source = ShardSource(configuration, name: name, shard: Int32(shard))
@@ -77,6 +78,9 @@ public final class KafkaElection: Election {
 
     /// Gives the leadership up and leaves the group.
     public func resign() async { await candidate.ask(.resigned) }
+
+    /// Ends the candidacy for good, and leaves the group; see `Election`.
+    public func shutdown() async { await candidate.shutdown() }
 
     /// Gives the leadership up, leaves the group, and joins it again when another has claimed, or when
     /// `ElectionSettings.standAside` has passed.

@@ -27,7 +27,7 @@ final class ShardSource: ElectionSource {
     }
 
     func acquire(within limit: Duration?) async throws(LockError) -> HeldLock {
-        let deadline = limit.map { ContinuousClock.now.advanced(by: $0) }
+        let deadline = limit.map { ContinuousClock.now.after($0) }
         let membership = try join()
         let (hold, record) = try await membership.ownership.board.grant(
             name, of: shard, leads: true, until: deadline, waitingFor: "another candidate leads"

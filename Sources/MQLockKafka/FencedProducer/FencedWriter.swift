@@ -109,7 +109,7 @@ final class FencedWriter: @unchecked Sendable {
             let producer = try producer.ready()
             used = producer
             try learnTopics(of: records, producer)
-            let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout)
+            let deadline = ContinuousClock.now.after(settings.transactionTimeout)
             var left: Duration { ContinuousClock.now.duration(to: deadline) }
             try producer.begin()
             step = .writing

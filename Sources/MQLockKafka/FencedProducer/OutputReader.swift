@@ -77,7 +77,7 @@ public final class OutputReader: @unchecked Sendable {
         _ topic: String, _ partitions: [Int], _ starts: [Int: Int64], _ limit: Duration, _ cancellation: Cancellation,
         _ body: (Record) throws -> Void
     ) throws {
-        let deadline = ContinuousClock.now.advanced(by: limit)
+        let deadline = ContinuousClock.now.after(limit)
         var left: Duration { ContinuousClock.now.duration(to: deadline) }
         let readers = try readers.ready()
         var ranges: [Int32: Range<Int64>] = [:]

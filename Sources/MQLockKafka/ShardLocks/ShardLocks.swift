@@ -69,7 +69,7 @@ private struct ShardContender: BrokerContender {
         try await ownership.grant(name).record
     }
 
-    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async {
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async {
         // When the shard's ownership has ended, so has the lease.
         ownership.board.hold(Int32(ownership.shard(of: record.name)))?.release(record)
     }

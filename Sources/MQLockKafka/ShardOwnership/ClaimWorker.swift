@@ -150,7 +150,7 @@ final class ClaimWorker: @unchecked Sendable {
     private func waitForOffsets(
         _ shards: [Int32], _ reader: LogReader, _ goOn: () throws -> Void
     ) throws -> [Int32: Int64?] {
-        let deadline = ContinuousClock.now.advanced(by: settings.transactionTimeout + settings.requestTimeout)
+        let deadline = ContinuousClock.now.after(settings.transactionTimeout + settings.requestTimeout)
         while true {
             do {
                 return try reader.groupOffsets(settings.topic, shards, within: .seconds(1))

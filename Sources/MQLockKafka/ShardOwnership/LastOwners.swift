@@ -46,7 +46,7 @@ final class LastOwners: Sendable {
     func remember(_ shard: Int32, _ owner: String?, _ rebalance: UInt64, now: ContinuousClock.Instant) {
         state.withLock { state in
             guard state.rebalances == rebalance else { return }
-            state.entries[shard] = Entry(owner: owner, until: now.advanced(by: Self.lifetime))
+            state.entries[shard] = Entry(owner: owner, until: now.after(Self.lifetime))
         }
     }
 

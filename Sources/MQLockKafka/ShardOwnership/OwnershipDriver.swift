@@ -206,7 +206,7 @@ final class OwnershipDriver: @unchecked Sendable {
         case .commit(let id, let offsets): unsent = (id, offsets, machine.epoch)
         case .prove(let until):
             prove(until)
-            let (now, sent) = (clock.now, until.advanced(by: .zero - settings.timing.validity))
+            let (now, sent) = (clock.now, until.before(settings.timing.validity))
             board.renewals.tell(
                 LockEvent(
                     .renewed, at: now, owner: settings.claims.owner, roundTrip: sent.duration(to: now),
@@ -293,7 +293,7 @@ final class OwnershipDriver: @unchecked Sendable {
     }
 
     private func close() {
-        closeDeadline = clock.now.advanced(by: settings.closeTimeout)
+        closeDeadline = clock.now.after(settings.closeTimeout)
         claim?.cancellation.cancel()
         do throws(KafkaFailure) {
             try consumer.beginClosing()

@@ -13,7 +13,7 @@ extension OwnershipMachine {
             return actions + accepted(sent, now)
         case .accepted, .notRenewed:
             unconfirm(id)
-            commitNotBefore = now.advanced(by: timing.renewal)
+            commitNotBefore = now.after(timing.renewal)
             return actions
         case .stale where mutant == .keepsOwnedWhenStale: return actions
         case .stale:
@@ -25,7 +25,7 @@ extension OwnershipMachine {
 
     private mutating func accepted(_ sent: Outstanding, _ now: Instant) -> [Action] {
         let from = mutant == .countsFromReceipt ? now : sent.sentAt
-        let until = from.advanced(by: timing.validity)
+        let until = from.after(timing.validity)
         guard until > now else {
             // It says nothing about now. Shards that wait for it are asked for again.
             unconfirm(sent.id)
@@ -69,7 +69,7 @@ extension OwnershipMachine {
         case .committed: commitNotBefore = nil
         // What is owned claims again: the broker may refuse it only because a rebalance begins.
         case .retry, .stale:
-            claimNotBefore = now.advanced(by: mutant == .neverRetries ? .seconds(1_000_000) : timing.claimRetry)
+            claimNotBefore = now.after(mutant == .neverRetries ? .seconds(1_000_000) : timing.claimRetry)
         case .failed(let end): return actions + failed(end)
         }
         return actions + goOn(now)
@@ -135,7 +135,7 @@ extension OwnershipMachine {
         if outstanding == nil, commitNotBefore.map({ $0 <= now }) ?? true, let commit = nextCommit() {
             let id = CommitID(rawValue: nextIdentifier())
             outstanding = Outstanding(id: id, sentAt: now, epoch: epoch)
-            commitNotBefore = now.advanced(by: timing.renewal)
+            commitNotBefore = now.after(timing.renewal)
             for shard in commit.keys {
                 if case .claimed(let claim)? = stages[shard] { stages[shard] = .confirming(claim, id) }
             }

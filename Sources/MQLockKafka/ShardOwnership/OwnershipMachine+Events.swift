@@ -38,7 +38,7 @@ extension OwnershipMachine {
         }
         let held = owned
         if !lost, !held.isEmpty, let provenUntil {
-            let until = min(now.advanced(by: timing.drain), provenUntil)
+            let until = min(now.after(timing.drain), provenUntil)
             actions += dropUnowned()
             // What was sent for these does not count any more.
             epoch += 1
@@ -107,7 +107,7 @@ extension OwnershipMachine {
     mutating func leave(now: Instant) -> [Action] {
         var actions = expire(now)
         guard !isLeaving else { return actions }
-        let until = now.advanced(by: timing.drain)
+        let until = now.after(timing.drain)
         leavingUntil = until
         switch phase {
         case .ended, .draining: return actions
@@ -140,21 +140,21 @@ extension OwnershipMachine {
         case .draining(let until):
             return until <= now ? actions + finishDraining() : actions
         case .lost(let since):
-            guard since.advanced(by: timing.patience) <= now else { return actions }
+            guard since.after(timing.patience) <= now else { return actions }
             return actions + fail(LossReason(.partitionLost, "the group was not joined again in time"))
         case .assigned:
             if let leavingUntil, leavingUntil <= now {
                 return actions + giveUp(drainReason) + close(.left)
             }
-            if let outstanding, provenUntil == nil, outstanding.sentAt.advanced(by: timing.session) <= now {
+            if let outstanding, provenUntil == nil, outstanding.sentAt.after(timing.session) <= now {
                 return actions + fail(LossReason(.proofOverdue, "a group commit was not answered"))
             }
             if stages.values.contains(where: {
-                if case .refused(let since) = $0 { since.advanced(by: timing.patience) <= now } else { false }
+                if case .refused(let since) = $0 { since.after(timing.patience) <= now } else { false }
             }) {
                 return actions + fail(LossReason(.partitionLost, "a claim was refused, and no assignment came"))
             }
-            if busy != nil, let busySince, busySince.advanced(by: timing.claimPatience) <= now,
+            if busy != nil, let busySince, busySince.after(timing.claimPatience) <= now,
                 mutant != .waitsForClaimsForEver
             {
                 return actions + fail(LossReason(.partitionLost, "a claim came to no end"))

@@ -190,17 +190,17 @@ struct OwnershipMachine {
         case .assigned:
             if let leavingUntil { all.append(leavingUntil) }
             if let outstanding {
-                all.append(outstanding.sentAt.advanced(by: timing.session))
+                all.append(outstanding.sentAt.after(timing.session))
             } else if stages.values.contains(where: \.wantsCommit) {
                 all.append(commitNotBefore ?? now)
             }
             if busy == nil, stages.values.contains(where: \.wantsClaim) { all.append(claimNotBefore ?? now) }
-            if busy != nil, let busySince { all.append(busySince.advanced(by: timing.claimPatience)) }
+            if busy != nil, let busySince { all.append(busySince.after(timing.claimPatience)) }
             if let refused = stages.values.compactMap(\.refusedSince).min() {
-                all.append(refused.advanced(by: timing.patience))
+                all.append(refused.after(timing.patience))
             }
         case .draining(let until): all.append(until)
-        case .lost(let since): all.append(since.advanced(by: timing.patience))
+        case .lost(let since): all.append(since.after(timing.patience))
         case .joining, .closing, .ended: break
         }
         return all.min()

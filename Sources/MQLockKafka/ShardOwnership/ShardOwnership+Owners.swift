@@ -51,7 +51,7 @@ extension ShardOwnership {
         return await withCheckedContinuation { continuation in
             let answer = FirstAnswer(continuation)
             if board.lastOwners.wait(for: shard, { answer.give($0) }) { driver.findOwner(of: shard) }
-            DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds) { answer.give(nil) }
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit.bounded.seconds) { answer.give(nil) }
         }
     }
 }

@@ -63,7 +63,7 @@ public final class ShardOwnership: Sendable {
     /// lets the work on its shards end (``Configuration/drainTimeout``), and leaves, within half a session more (a second at
     /// least), also when no broker answers. Memberships that fail are replaced by new ones.
     /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
-    ///   number of partitions; `accessRefused` when the first transaction is; `shutDown` when called twice.
+    ///   number of partitions; `accessRefused` when the first transaction is; `alreadyRunning` when called twice.
     public func run() async throws(LockError) {
         let keeping = life.withLock { life -> Task<LockError?, Never>? in
             guard !life.hasRun else { return nil }
@@ -74,7 +74,7 @@ public final class ShardOwnership: Sendable {
             }
             return life.keeping
         }
-        guard let keeping else { throw LockError(.shutDown, "a shard ownership runs once; make a new one") }
+        guard let keeping else { throw LockError(.alreadyRunning, "a shard ownership runs once; make a new one") }
         let failure = await withTaskCancellationHandler {
             await keeping.value
         } onCancel: {
@@ -113,7 +113,8 @@ public final class ShardOwnership: Sendable {
     }
 
     private func keepMembership() async -> LockError? {
-        var delay = configuration.backoff.lowerBound
+        let backoff = GrowingDelay(configuration.backoff)
+        var failures = 0
         while true {
             let driver: OwnershipDriver
             do throws(LockError) {
@@ -136,12 +137,10 @@ public final class ShardOwnership: Sendable {
             case .failed: break
             }
             // What has lasted starts from the shortest delay again.
-            if start.duration(to: clock.now) > settings.timing.session * 2 { delay = configuration.backoff.lowerBound }
-            let nanoseconds = delay.nanoseconds
-            let jittered = Duration.nanoseconds(nanoseconds / 2 + Int64.random(in: 0...max(1, nanoseconds / 2)))
-            delay = min(delay * 2, configuration.backoff.upperBound)
+            if start.duration(to: clock.now) > settings.timing.session * 2 { failures = 0 }
+            failures += 1
             do {
-                try await clock.sleep(until: clock.now.advanced(by: jittered))
+                try await clock.sleep(until: clock.now.after(backoff.delay(before: failures)))
             } catch {
                 return nil
             }

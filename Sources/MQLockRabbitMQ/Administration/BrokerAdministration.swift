@@ -171,7 +171,7 @@ package final class BrokerAdministration {
 
     /// Reads until `isLast` says so; false when nothing did in time.
     private func awaiting(_ isLast: (Inbound) -> Bool) throws(ConnectionFailure) -> Bool {
-        let deadline = ContinuousClock.now.advanced(by: timeout)
+        let deadline = ContinuousClock.now.after(timeout)
         var isOver = false
         while true {
             try connection.readAvailable { if isLast($0) { isOver = true } }

@@ -1,4 +1,5 @@
 import CRabbitMQ
+import MQLock
 
 #if canImport(Glibc)
 import Glibc
@@ -18,7 +19,7 @@ extension AMQPConnection {
     private func sayGoodbye(within timeout: Duration) {
         // A full buffer means that the broker does not read: there is nobody to say it to.
         guard let state, isWritable(within: .zero) else { return }
-        let deadline = ContinuousClock.now + timeout
+        let deadline = ContinuousClock.now.after(timeout)
         var method = amqp_connection_close_t(
             reply_code: 200, reply_text: arena.bytes("Goodbye"), class_id: 0, method_id: 0)
         let status = amqp_send_method(state, 0, AMQP_CONNECTION_CLOSE_METHOD, &method)

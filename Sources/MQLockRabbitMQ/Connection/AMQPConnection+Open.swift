@@ -1,4 +1,5 @@
 import CRabbitMQ
+import MQLock
 
 #if canImport(Glibc)
 import Glibc
@@ -33,7 +34,7 @@ extension AMQPConnection {
         accepts: (AMQPConnection) throws(ConnectionFailure) -> Void = { _ in }
     ) throws(ConnectionFailure) -> AMQPConnection {
         let attempt = if let attempt { attempt } else { try ConnectionAttempt() }
-        let deadline = ContinuousClock.now + (endpoint.connectionTimeout ?? timeout)
+        let deadline = ContinuousClock.now.after(endpoint.connectionTimeout ?? timeout)
         let hosts = endpoint.hosts
         var failures: [ConnectionFailure] = []
         for (index, host) in hosts.enumerated() {
@@ -68,7 +69,7 @@ extension AMQPConnection {
     /// When the first of so many has had its part of the time.
     private static func share(of deadline: ContinuousClock.Instant, _ count: Int) -> ContinuousClock.Instant {
         let now = ContinuousClock.now
-        return now.advanced(by: max(.zero, now.duration(to: deadline)) / max(1, count))
+        return now.after(max(.zero, now.duration(to: deadline)) / max(1, count))
     }
 
     private static func openOne(
@@ -195,8 +196,9 @@ extension AMQPConnection {
 }
 
 extension timeval {
+    /// At most 24 days: the library calculates with milliseconds of 32 bits.
     init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
+        let (seconds, attoseconds) = min(max(.zero, duration), .milliseconds(Int32.max)).components
         self.init(tv_sec: .init(clamping: seconds), tv_usec: .init(attoseconds / 1_000_000_000_000))
     }
 }

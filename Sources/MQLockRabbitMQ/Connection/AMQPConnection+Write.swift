@@ -1,4 +1,5 @@
 import CRabbitMQ
+import MQLock
 
 #if canImport(Glibc)
 import Glibc
@@ -41,7 +42,7 @@ extension AMQPConnection {
 
     /// In error counts as writable: the write will tell.
     func isWritable(within timeout: Duration) -> Bool {
-        let deadline = ContinuousClock.now + timeout
+        let deadline = ContinuousClock.now.after(timeout)
         var descriptor = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
         while true {
             let remaining = timeout == .zero ? .zero : max(.zero, ContinuousClock.now.duration(to: deadline))

@@ -42,7 +42,7 @@ final class AddressRace {
             if !waiting.isEmpty, connecting.isEmpty || nextStart <= now {
                 let pause = now.duration(to: deadline) / (waiting.count + 1)
                 if let descriptor = try begin(waiting.removeFirst()) { return descriptor }
-                nextStart = now.advanced(by: max(.zero, min(Self.longestPause, pause)))
+                nextStart = now.after(max(.zero, min(Self.longestPause, pause)))
                 continue
             }
             guard !connecting.isEmpty else {

@@ -270,13 +270,13 @@ private func pollDescriptors(
     let remaining = deadline.map { max(.zero, ContinuousClock.now.duration(to: $0)) }
     #if canImport(Glibc)
     guard let remaining else { return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), nil) }
-    let (seconds, attoseconds) = remaining.components
+    let (seconds, attoseconds) = remaining.bounded.components
     var time = timespec(tv_sec: Int(min(seconds, 86_400)), tv_nsec: Int((attoseconds + 999_999_999) / 1_000_000_000))
     if time.tv_nsec >= 1_000_000_000 { time = timespec(tv_sec: time.tv_sec + 1, tv_nsec: 0) }
     return mqlock_ppoll(descriptors.baseAddress, nfds_t(descriptors.count), &time)
     #else
     guard let remaining else { return poll(descriptors.baseAddress, nfds_t(descriptors.count), -1) }
-    let (seconds, attoseconds) = remaining.components
+    let (seconds, attoseconds) = remaining.bounded.components
     let milliseconds = min(seconds, 86_400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
     return poll(descriptors.baseAddress, nfds_t(descriptors.count), Int32(milliseconds))
     #endif

@@ -362,14 +362,14 @@ final class Link: LoopClient {
     private func service() {
         socketIsReady()
         settleOverdueRequests()
-        if !isBlocked, let stuckSince, stuckSince.advanced(by: connection.writeTimeout) <= .now {
+        if !isBlocked, let stuckSince, stuckSince.after(connection.writeTimeout) <= .now {
             fail(ConnectionFailure(.timedOut("the broker has read nothing for \(connection.writeTimeout)")))
         }
         timers.start(.service, after: connection.serviceInterval) { [weak self] in self?.service() }
     }
 
     private func settleOverdueRequests() {
-        let limit = ContinuousClock.now.advanced(by: .zero - requestTimeout)
+        let limit = ContinuousClock.now.before(requestTimeout)
         for channel in channels.values {
             guard let oldest = channel.unanswered.first, oldest.sent <= limit else { continue }
             // A broker on which more and more channels hang is not to be trusted with the rest.

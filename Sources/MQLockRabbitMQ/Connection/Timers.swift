@@ -1,3 +1,5 @@
+import MQLock
+
 /// The timers of one owner on a loop, each under a name; the owner stops them when it ends. To start one again replaces
 /// it. A timer's body has to hold its owner weakly, or stop when it stops.
 final class Timers<Name: Hashable> {
@@ -15,7 +17,7 @@ final class Timers<Name: Hashable> {
     }
 
     func start(_ name: Name, after delay: Duration, _ body: @escaping () -> Void) {
-        start(name, at: .now.advanced(by: delay), body)
+        start(name, at: .now.after(delay), body)
     }
 
     func isRunning(_ name: Name) -> Bool { running[name] != nil }

@@ -91,11 +91,7 @@ final class ExclusiveLock: LineLock {
 
     private func delay(_ timer: Claim.Timer) -> Duration {
         switch timer {
-        // A dead holder's queue goes some milliseconds after its place in line. Every refusal is an error in the broker's
-        // log, so whatever lasts longer is asked for less and less often: 10 ms, 30 ms, up to 8 s.
-        case .claim:
-            .microseconds(
-                Claim.pauses[max(0, min(claim.refusals, Claim.pauses.count) - 1)] * Int64.random(in: 750...1250))
+        case .claim: Claim.pause(after: claim.refusals)
         case .delete: .milliseconds(50)
         }
     }
@@ -118,6 +114,13 @@ final class ExclusiveLock: LineLock {
 }
 
 extension Claim {
-    /// The pauses between refusals, in milliseconds.
+    /// A dead holder's queue goes some milliseconds after its place in line. Every refusal is an error in the broker's
+    /// log, so whatever lasts longer is asked for less and less often: 10 ms, 30 ms, up to 8 s.
+    /// - Parameter random: 750 to 1250, in thousandths of the pause.
+    static func pause(after refusals: Int, random: Int64 = .random(in: 750...1250)) -> Duration {
+        .microseconds(pauses[min(max(refusals, 1), pauses.count) - 1] * random)
+    }
+
+    /// In milliseconds.
     static let pauses: [Int64] = [10, 30, 90, 270, 810, 2430, 7290, 8000]
 }

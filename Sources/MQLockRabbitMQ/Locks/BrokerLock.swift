@@ -114,7 +114,7 @@ class BrokerLock: ChannelHandler {
         unconfirmedSince = nil
         timers.stop(.deadline)
         // A try has a limit too, for a broker that answers nothing.
-        let deadline = contender.waits ? contender.deadline : contender.start.advanced(by: settings.patience)
+        let deadline = contender.waits ? contender.deadline : contender.start.after(settings.patience)
         if let deadline { timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() } }
         session.presence.contending(self)
         // One that was asked to yield stops first.
@@ -234,7 +234,7 @@ class BrokerLock: ChannelHandler {
         }
         // The session is over, and the contender goes back in line over the next.
         guard session.isProven else { return }
-        let limit = maximum.map { ContinuousClock.now.advanced(by: $0) }
+        let limit = maximum.map { ContinuousClock.now.after($0) }
         let record = LeaseRecord(
             name: name, token: token, owner: settings.owner, proof: session.proof, limit: limit, ownProof: ownProof)
         self.record = record

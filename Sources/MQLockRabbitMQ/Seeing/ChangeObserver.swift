@@ -4,7 +4,7 @@ import MQLock
 struct ChangeObserver: Sendable {
     let settings: SessionSettings
     let startupTimeout: Duration?
-    let backoff: RabbitMQLocks.Backoff
+    let backoff: GrowingDelay
     let name: LockName
 
     private enum Event: Sendable {
@@ -47,12 +47,12 @@ struct ChangeObserver: Sendable {
             } catch {
                 await connection.close()
                 let isUnreachable = error.code == .unreachable
-                let isLate = startupTimeout.map { start.advanced(by: $0) <= .now } ?? false
+                let isLate = startupTimeout.map { start.after($0) <= .now } ?? false
                 guard isUnreachable, wasConnected || !isLate else { throw error }
             }
             await connection.close()
             attempt += 1
-            try? await Task.sleep(for: backoff.delay(before: attempt, random: .random(in: 0...1)), clock: .continuous)
+            try? await Task.sleep(for: backoff.delay(before: attempt), clock: .continuous)
         }
     }
 
@@ -88,7 +88,7 @@ struct ChangeObserver: Sendable {
             case .told(.hello):
                 guard !willAsk else { break }
                 willAsk = true
-                let due = asked.advanced(by: Self.spacing)
+                let due = asked.after(Self.spacing)
                 Self.later(max(.zero, ContinuousClock.now.duration(to: due)), .newcomers, continuation)
             case .told(.blocked(let reason)): isBlocked = reason != nil
             case .told(.ended(let error)): throw error

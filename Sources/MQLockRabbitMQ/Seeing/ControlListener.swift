@@ -35,6 +35,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     /// Binds and unbinds that are not answered yet, the oldest first; nil is the one for questions to everybody.
     private var unanswered: ArraySlice<LockName?> = []
     private var failures = FailureCount()
+    static let pause = GrowingDelay(.seconds(1) ... .seconds(30))
     private var questions = QuestionBudget()
 
     private enum Timer { case start }
@@ -42,7 +43,6 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     /// How many binds and unbinds may be under way: each is a transaction of the broker's.
     private static let maximumUnanswered = 16
     private static let prefetch: UInt16 = 32
-    private static let longestPause = Duration.seconds(30)
 
     init(_ connection: PublishConnection, _ locks: Locks, _ identity: Nonce) {
         self.connection = connection
@@ -128,9 +128,8 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private func startLater() {
         channel = nil
         guard state == .off else { return }
-        failures.ended(at: .now, lasting: Self.longestPause)
-        let delay = min(Duration.seconds(1) * (1 << min(failures.count, 6) - 1), Self.longestPause)
-        timers.start(.start, after: delay) { [weak self] in
+        failures.ended(at: .now, lasting: Self.pause.longest)
+        timers.start(.start, after: Self.pause.delay(before: failures.count)) { [weak self] in
             self?.start()
             self?.pump()
         }

@@ -92,7 +92,7 @@ final class PresenceRegistry {
     }
 
     private func look() {
-        let ripe = ContinuousClock.now.advanced(by: .zero - Self.delay)
+        let ripe = ContinuousClock.now.before(Self.delay)
         var found: [LockName] = []
         var later: [(name: LockName, since: ContinuousClock.Instant)] = []
         for candidate in candidates {
@@ -186,7 +186,7 @@ final class PresenceRegistry {
         // An observer that comes too late still sees what answers its rounds.
         guard watchers.count < Self.maximumWatchers else { return }
         watchers.append(
-            Watcher(question: question, replyTo: replyTo, until: now.advanced(by: .seconds(seconds))))
+            Watcher(question: question, replyTo: replyTo, until: now.after(.seconds(seconds))))
         watched[name] = watchers
     }
 

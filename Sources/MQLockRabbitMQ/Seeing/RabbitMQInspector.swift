@@ -7,7 +7,7 @@ public import MQLock
 public final class RabbitMQInspector: LockInspector {
     private let settings: SessionSettings
     private let startupTimeout: Duration?
-    private let backoff: RabbitMQLocks.Backoff
+    private let backoff: GrowingDelay
 
     /// How long after an answer another one may take.
     private static let quiet = Duration.milliseconds(250)
@@ -18,7 +18,7 @@ public final class RabbitMQInspector: LockInspector {
     public init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         settings = try SessionSettings(configuration)
         startupTimeout = configuration.startupTimeout
-        backoff = configuration.backoff
+        backoff = GrowingDelay(configuration.backoff)
     }
 
     /// Asks all contenders of a name who they are, and the broker about the lock's queue.
@@ -175,7 +175,7 @@ public final class RabbitMQInspector: LockInspector {
             for (index, request) in requests.enumerated() {
                 questions[await connection.ask(request, key: key)] = index
             }
-            let deadline = ContinuousClock.now.advanced(by: limit)
+            let deadline = ContinuousClock.now.after(limit)
             var view = LockView.QueueView.unknown
             if let objects { view = await connection.queueView(of: objects) }
             // Of a lock that is free only waiters could answer, of one that was released a moment ago.
@@ -213,7 +213,7 @@ public final class RabbitMQInspector: LockInspector {
         _ delay: Duration, _ continuation: AsyncStream<AskingConnection.Event?>.Continuation
     ) -> Task<Void, Never> {
         Task {
-            do { try await Task.sleep(for: delay, clock: .continuous) } catch { return }
+            do { try await Task.sleep(for: delay.bounded, clock: .continuous) } catch { return }
             continuation.yield(nil)
         }
     }

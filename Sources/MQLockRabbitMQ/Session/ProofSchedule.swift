@@ -21,16 +21,16 @@ struct ProofSchedule: Sendable {
     /// A request is about to be written.
     mutating func sending(at now: ContinuousClock.Instant) {
         unanswered.append(now)
-        nextRequest = now.advanced(by: interval)
+        nextRequest = now.after(interval)
     }
 
     /// An answer came. Returns up to when it proves the session; nil for an answer to nothing.
     mutating func answered() -> ContinuousClock.Instant? {
-        unanswered.isEmpty ? nil : unanswered.removeFirst().advanced(by: window)
+        unanswered.isEmpty ? nil : unanswered.removeFirst().after(window)
     }
 
     /// Whether an answer is overdue: the next request is due and the one before has none.
     func isOverdue(at now: ContinuousClock.Instant) -> Bool {
-        unanswered.first.map { $0.advanced(by: interval) <= now } ?? false
+        unanswered.first.map { $0.after(interval) <= now } ?? false
     }
 }

@@ -27,6 +27,7 @@ final class PublishConnection: LinkOwner {
     /// The session's own host first.
     private let endpoint: Endpoint
     private let cluster: KnownCluster?
+    static let pause = GrowingDelay(.milliseconds(500) ... .seconds(30))
     /// In the broker's words.
     private var alarm: String?
     private var unreachable: String?
@@ -44,7 +45,6 @@ final class PublishConnection: LinkOwner {
     }
 
     private enum Timer { case retry }
-    private static let longestPause = Duration.seconds(30)
 
     /// - Parameters:
     ///   - host: where the session is.
@@ -125,11 +125,10 @@ final class PublishConnection: LinkOwner {
 
     private func down(_ failure: ConnectionFailure) {
         (state, alarm) = (.down, nil)
-        let hasLasted = failures.ended(at: .now, lasting: Self.longestPause)
+        let hasLasted = failures.ended(at: .now, lasting: Self.pause.longest)
         // One that has lasted will come up again, when it is wanted.
         unreachable = hasLasted ? nil : failure.message.escapedForDisplay
-        let pause = min(Duration.milliseconds(250) * (1 << min(failures.count - 1, 7)), Self.longestPause)
-        pauseEnd = .now.advanced(by: pause)
+        pauseEnd = .now.after(Self.pause.delay(before: failures.count))
         for user in users { user.disconnected() }
         if users.contains(where: \.wantsConnection) { connect() }
     }

@@ -70,7 +70,7 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
 
     func blocked(_ isBlocked: Bool) {
         // What was sent before an alarm may take as long as the alarm.
-        for tag in sent.keys { sent[tag]?.deadline = .now.advanced(by: settings.requestTimeout) }
+        for tag in sent.keys { sent[tag]?.deadline = .now.after(settings.requestTimeout) }
         send()
     }
 
@@ -94,7 +94,7 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
         guard let channel else { return settleAll(.refused(.outOfChannels)) }
         while var publish = waiting.popFirst() {
             lastTag += 1
-            publish.deadline = .now.advanced(by: settings.requestTimeout)
+            publish.deadline = .now.after(settings.requestTimeout)
             sent[lastTag] = publish
             channel.write { [publish] connection, channel throws(ConnectionFailure) in
                 try connection.basicPublish(

@@ -66,7 +66,7 @@ final class Session: LinkOwner, ChannelHandler {
         let now = ContinuousClock.now
         schedule = ProofSchedule(window: proofWindow, heartbeat: heartbeat, start: now)
         // Until the first answer this is only how long we wait for it: nothing is granted before.
-        proof = ProofOfLife(until: now.advanced(by: proofWindow))
+        proof = ProofOfLife(until: now.after(proofWindow))
         timers = Timers(loop)
         self.notify = notify
     }
@@ -137,7 +137,7 @@ final class Session: LinkOwner, ChannelHandler {
         }
         let now = ContinuousClock.now
         if !schedule.isOverdue(at: now) { setSuspect(false) }
-        notify(.proven(roundTrip: until.advanced(by: .zero - proofWindow).duration(to: now)))
+        notify(.proven(roundTrip: until.before(proofWindow).duration(to: now)))
         guard !isReady else { return }
         isReady = true
         notify(.ready)

@@ -10,7 +10,7 @@ struct SessionSettings: Sendable {
     var connectTimeout: Duration
     var requestTimeout: Duration
     var acknowledgementTimeout: Duration
-    var backoff: RabbitMQLocks.Backoff
+    var backoff: GrowingDelay
     var startupTimeout: Duration?
     /// From how many returns on a token is exchanged, and from how many a grant waits for that: a token that only returns
     /// keeps its first place in the queue's log, which grows behind it.
@@ -25,6 +25,7 @@ struct SessionSettings: Sendable {
     let seeing: SeeingSettings
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
+        try Self.checkNumbers(configuration)
         do throws(ConnectionFailure) {
             endpoint = try AMQPURI.parse(configuration.uri)
         } catch {
@@ -46,7 +47,7 @@ struct SessionSettings: Sendable {
                 """)
         }
         acknowledgementTimeout =
-            try Self.consumerTimeout(&endpoint.extra) ?? configuration.acknowledgementTimeout
+            (try Self.consumerTimeout(&endpoint.extra) ?? configuration.acknowledgementTimeout).bounded
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
                 .invalidConfiguration,
@@ -60,15 +61,12 @@ struct SessionSettings: Sendable {
             endpoint.heartbeat = Int(heartbeat.components.seconds)
         }
         owner = configuration.owner
-        margin = configuration.margin
-        connectTimeout = endpoint.connectionTimeout ?? configuration.connectTimeout
-        requestTimeout = configuration.requestTimeout
-        backoff = configuration.backoff
+        margin = configuration.margin?.bounded
+        connectTimeout = (endpoint.connectionTimeout ?? configuration.connectTimeout).bounded
+        requestTimeout = configuration.requestTimeout.bounded
+        backoff = GrowingDelay(configuration.backoff)
         startupTimeout = configuration.startupTimeout
         seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
-        guard connectTimeout > .zero, requestTimeout > .zero else {
-            throw LockError(.invalidConfiguration, "the timeouts for connecting and for requests have to be above zero")
-        }
         guard proofWindow(heartbeat: heartbeat) > .zero else {
             throw LockError(
                 .invalidConfiguration,
@@ -94,6 +92,20 @@ struct SessionSettings: Sendable {
                 "in the broker URI, consumer_timeout is the broker's own, in milliseconds: consumer_timeout=900000")
         }
         return .milliseconds(milliseconds)
+    }
+
+    private static func checkNumbers(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
+        try configuration.connectTimeout.require(.positive, "connectTimeout")
+        try configuration.requestTimeout.require(.positive, "requestTimeout")
+        try configuration.acknowledgementTimeout.require(.positive, "acknowledgementTimeout")
+        try configuration.backoff.lowerBound.require(.positive, "the first delay of backoff")
+        try configuration.drainTimeout.require(.notNegative, "drainTimeout")
+        try configuration.margin?.require(.notNegative, "margin")
+        try configuration.startupTimeout?.require(.notNegative, "startupTimeout")
+        guard configuration.maximumWaiters >= 0 else {
+            throw LockError(
+                .invalidConfiguration, "maximumWaiters has to be 0 or more, and is \(configuration.maximumWaiters)")
+        }
     }
 
     /// What the configuration says, else the URI, which loses the parameter.

@@ -64,7 +64,7 @@ class LineLock: BrokerLock {
 
     private func ownProof() -> ProofOfLife? {
         guard let session else { return nil }
-        let end = companionSent.advanced(by: session.proofWindow)
+        let end = companionSent.after(session.proofWindow)
         startTimer(.proof, at: end)
         return ProofOfLife(until: end)
     }
@@ -72,7 +72,7 @@ class LineLock: BrokerLock {
     /// The companion came back: the queue has served us since it was sent. Only the instant of sending counts.
     private func proven() {
         guard let proof, let session else { return }
-        let end = companionSent.advanced(by: session.proofWindow)
+        let end = companionSent.after(session.proofWindow)
         // Too late by the clock is too late for good.
         if proof.extend(to: end) { startTimer(.proof, at: end) }
     }
@@ -110,7 +110,7 @@ class LineLock: BrokerLock {
         case .putBack(let delivery):
             companionSent = .now
             channel?.putBack(delivery)
-        case .start(let timer): startTimer(timer, at: .now.advanced(by: delay(timer)))
+        case .start(let timer): startTimer(timer, at: .now.after(delay(timer)))
         case .stop(let timer): lineTimers.stop(timer)
         case .serve(let fence): served(fence)
         case .proven: proven()
@@ -158,12 +158,16 @@ class LineLock: BrokerLock {
         lineTimers.start(timer, at: deadline) { [weak self] in self?.feedLine(.timer(timer)) }
     }
 
+    static let pause = GrowingDelay(.milliseconds(500) ... .seconds(32))
+    static let declarePause = GrowingDelay(.milliseconds(150) ... .milliseconds(2400))
+    static let seedPause = GrowingDelay(.milliseconds(1250) ... .seconds(80))
+
     private func delay(_ timer: Line.Timer) -> Duration {
         switch timer {
-        case .restart: .milliseconds(Int64.random(in: 250...500))
-        case .declare: .milliseconds(Int64.random(in: 50...150)) * (1 << min(line.failures, 4))
+        case .restart: Self.pause.delay(before: 1)
+        case .declare: Self.declarePause.delay(before: line.failures + 1)
         // Behind a living holder seeds are superfluous, so there are fewer and fewer of them.
-        case .seed: .milliseconds(Int64.random(in: 750...1250)) * (1 << min(line.seedRound, 6))
+        case .seed: Self.seedPause.delay(before: line.seedRound + 1)
         // From the queue's answer to its first delivery it takes no round trip at all, if we are the active consumer.
         case .answer: max(.milliseconds(25), consumedAt.duration(to: .now) * 4)
         case .limit: .seconds(2)
@@ -171,7 +175,7 @@ class LineLock: BrokerLock {
         case .hold: settings.maximumHold
         case .companion: max(.zero, (session?.heartbeat ?? .zero) / 2 - companionSent.duration(to: .now))
         case .retry where line.isAboutToPrepare: .zero
-        case .retry: .milliseconds(Int64.random(in: 250...500)) * (1 << min(line.failures, 6))
+        case .retry: Self.pause.delay(before: line.failures + 1)
         case .proof: preconditionFailure("what the queue proves ends at a fixed instant")
         }
     }

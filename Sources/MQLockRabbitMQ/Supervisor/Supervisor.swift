@@ -82,8 +82,8 @@ actor Supervisor {
     /// Limits the wait for a session that is yet to come up.
     private func awaitSession(_ lock: BrokerLock) {
         guard !isStanding, let contender = lock.contender else { return }
-        let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.advanced(by: $0) }
-        let patience = contender.waits ? nil : contender.start.advanced(by: settings.patience)
+        let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.after($0) }
+        let patience = contender.waits ? nil : contender.start.after(settings.patience)
         let limit = [contender.deadline, startup, patience].compactMap(\.self).min()
         let name = lock.name
         lock.awaitSession(until: limit) { [weak self] in self?.assumeIsolated { $0.giveUp(name) } }
@@ -192,7 +192,7 @@ actor Supervisor {
         switch action {
         case .connect: connect()
         case .wait(let attempt):
-            let delay = settings.backoff.delay(before: attempt, random: .random(in: 0...1))
+            let delay = settings.backoff.delay(before: attempt)
             timers.start(.reconnect, after: delay) { [weak self] in self?.assumeIsolated { $0.feed(.waitOver) } }
         case .cancelWait: timers.stop(.reconnect)
         case .cancelAttempt: cancelAttempt()
@@ -278,7 +278,7 @@ actor Supervisor {
         guard !servants.isEmpty else { return }
         guard wasConnected else { return dismiss(error) }
         // It was right once, and a service that runs has to come back when it is again.
-        timers.start(.reconnect, after: settings.backoff.maximum) { [weak self] in
+        timers.start(.reconnect, after: settings.backoff.longest) { [weak self] in
             self?.assumeIsolated { $0.feed(.wanted) }
         }
     }
@@ -344,7 +344,7 @@ actor Supervisor {
         // Another node, if there is one, is more likely to answer.
         endpoint = endpoint.beginning(after: session.host)
         relay.send(LockEvent(.disconnected, at: .now, owner: settings.owner, reason: end.lossReason))
-        let hasLasted = standingSince.map { $0.duration(to: .now) >= settings.backoff.maximum } ?? false
+        let hasLasted = standingSince.map { $0.duration(to: .now) >= settings.backoff.longest } ?? false
         feed(hasLasted ? .sessionEnded : .sessionEndedSoon)
         for lock in locks.byName.values { awaitSession(lock) }
     }

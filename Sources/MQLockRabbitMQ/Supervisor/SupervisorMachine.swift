@@ -112,16 +112,3 @@ struct SupervisorMachine: Sendable, Equatable {
         return actions + [.stopped]
     }
 }
-
-extension RabbitMQLocks.Backoff {
-    /// The delay before an attempt.
-    /// - Parameters:
-    ///   - attempt: 1 for the first after a session, and so on.
-    ///   - random: 0 to 1.
-    func delay(before attempt: Int, random: Double) -> Duration {
-        var delay = initial
-        for _ in 1..<max(1, min(attempt, 64)) where delay < maximum { delay = delay * factor }
-        delay = min(delay, maximum)
-        return delay * (1 - jitter) + delay * (jitter * random)
-    }
-}

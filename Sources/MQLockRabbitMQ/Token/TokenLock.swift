@@ -85,14 +85,20 @@ final class TokenLock: BrokerLock {
         }
     }
 
+    static let pause = GrowingDelay(.milliseconds(500) ... .milliseconds(500))
+
+    /// How long nobody in front may have had the token before it is taken for gone: each may have it for as long as the
+    /// broker lets a message be out. Jitter keeps those who came together from mending together.
+    static func patience(behind consumers: UInt32, _ settings: SessionSettings) -> Duration {
+        let once = settings.acknowledgementTimeout.bounded + settings.healingSlack
+        return (once * (Int(consumers) + 1) + .milliseconds(Int64.random(in: 0...1000))).bounded
+    }
+
     private func startTimer(_ start: TokenMachine.Start) {
         let (timer, delay): (TokenMachine.Timer, Duration)
         switch start {
-        case .pause: (timer, delay) = (.pause, .milliseconds(Int64.random(in: 250...500)))
-        case .heal(let consumers):
-            // Jitter keeps those who came together from mending together.
-            let once = settings.acknowledgementTimeout + settings.healingSlack
-            (timer, delay) = (.heal, once * (Int(consumers) + 1) + .milliseconds(Int64.random(in: 0...1000)))
+        case .pause: (timer, delay) = (.pause, Self.pause.delay(before: 1))
+        case .heal(let consumers): (timer, delay) = (.heal, Self.patience(behind: consumers, settings))
         }
         timers.start(.machine(timer), after: delay) { [weak self] in self?.feed(.timer(timer)) }
     }

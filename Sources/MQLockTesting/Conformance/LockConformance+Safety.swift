@@ -148,7 +148,7 @@ extension LockConformance {
         // what passes in between only in real time, where the margin is longer by far.
         // A lease that has run out meanwhile says when: whoever gave up early may be succeeded early.
         let remaining = lease.remaining
-        let validUntil = lease.record.endedAt ?? bench.subject.clock.now.advanced(by: remaining)
+        let validUntil = lease.record.endedAt ?? bench.subject.clock.now.after(remaining)
         let states = Task {
             var seen: [LeaseState] = []
             for await state in lease.states { seen.append(state) }

@@ -16,7 +16,7 @@ struct Pace: Sendable {
     func within<Result: Sendable>(
         _ what: String, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        try await race(what, body) { [patience] in try await Task.sleep(for: patience) }
+        try await race(what, body) { [patience] in try await Task.sleep(for: patience.bounded) }
     }
 
     /// Does what needs time to pass, at most `limit` of it.
@@ -24,7 +24,7 @@ struct Pace: Sendable {
         _ what: String, upTo limit: Duration, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await race(what, body) {
-            guard let move else { return try await Task.sleep(for: limit + patience) }
+            guard let move else { return try await Task.sleep(for: limit.bounded + patience.bounded) }
             let step = handOverLimit / 40
             var passed = Duration.zero
             while passed < limit {
@@ -34,7 +34,7 @@ struct Pace: Sendable {
                 await move(step)
                 passed += step
             }
-            let deadline = ContinuousClock.now.advanced(by: patience)
+            let deadline = ContinuousClock.now.after(patience)
             while goesOn, ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(1))
                 await move(step)
@@ -45,8 +45,8 @@ struct Pace: Sendable {
 
     /// Lets time pass in full; nothing is awaited but the clock.
     func pass(_ duration: Duration) async throws {
-        let deadline = clock.now.advanced(by: duration)
-        try await passing("the clock", upTo: duration + handOverLimit) {
+        let deadline = clock.now.after(duration)
+        try await passing("the clock", upTo: duration.bounded + handOverLimit) {
             try await clock.sleep(until: deadline)
         }
     }

@@ -93,6 +93,27 @@ final class ElectionBench<Candidate: Election>: Sendable {
         return entry.owner == first.owner ? (first, second, entry) : (second, first, entry)
     }
 
+    /// Its run has ended without an error, and it is never a candidate again.
+    func isShutDown(_ player: Player) async throws {
+        let error = try await pace.within("the end of run", player.ended)
+        try require(error == nil, "run threw \(String(describing: error))")
+        let again = try await pace.within("a run after the shutdown") {
+            player.run()
+            return await player.ended()
+        }
+        try require(again == nil, "run threw \(String(describing: again)) after the shutdown")
+        let refusal = try await pace.within("a campaign after the shutdown") {
+            () async -> LockError? in
+            do throws(LockError) {
+                _ = try await player.election.campaign(within: nil)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        try require(refusal?.code == .shutDown, "a campaign ended with \(String(describing: refusal))")
+    }
+
     func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
         guard condition else { throw Unmet(message()) }
     }

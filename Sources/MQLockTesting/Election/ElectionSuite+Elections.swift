@@ -53,7 +53,7 @@ extension ElectionSuite {
                 let limit = bench.subject.handOverLimit * 3
                 let leadership = try await bench.pace.passing("the leader", upTo: limit) { try await only.campaign() }
                 let again = await Result { try await only.run { _ in } }
-                guard case .failure(let error as LockError) = again, error.code == .invalidConfiguration else {
+                guard case .failure(let error as LockError) = again, error.code == .alreadyRunning else {
                     throw Unmet("a leader could run another candidacy: \(again)")
                 }
                 try bench.require(leadership.isValid, "the leader does not lead")

@@ -55,6 +55,57 @@ extension ElectionSuite {
                 let next = try await bench.next(after: entry.number, "the next leader")
                 try bench.require(next.owner == other.owner, "\(next.owner) leads although it was stopped")
             },
+            Check("a shutdown ends a run before it has begun") { bench in
+                let player = try await bench.player("only")
+                try await bench.pace.within("the shutdown", player.election.shutdown)
+                player.run()
+                try await bench.isShutDown(player)
+                try bench.require(bench.stage.count == 0, "it led although it was shut down")
+            },
+            Check("a shutdown ends a run that leads, and one that stands in line") { bench in
+                let (leader, other, entry) = try await bench.pair()
+                try await bench.pace.within("the shutdown of who waits", other.election.shutdown)
+                try await bench.isShutDown(other)
+                try await bench.pace.within("the shutdown of the leader", leader.election.shutdown)
+                try await bench.isShutDown(leader)
+                let third = try await bench.player("third")
+                third.run()
+                _ = try await bench.next(third, after: entry.number, "a newcomer")
+            },
+            Check("a shutdown by the body itself ends its run") { bench in
+                let leader = try await bench.player("first")
+                leader.habit.withLock { $0 = { [election = leader.election] _ in await election.shutdown() } }
+                leader.run()
+                try await bench.isShutDown(leader)
+                try bench.require(bench.stage.count > 0, "it never led")
+            },
+            Check("a shutdown ends a run that rests") { bench in
+                var settings = bench.settings
+                settings.backoff = .seconds(3600) ... .seconds(3600)
+                let leader = try await bench.player("first", settings)
+                leader.habit.withLock { $0 = { _ in throw ElectionBench<Candidate>.BodyError() } }
+                leader.run()
+                _ = try await bench.pace.passing("a rest", upTo: bench.subject.handOverLimit * 3) {
+                    await leader.log.first { $0.kind == .resting }
+                }
+                try await bench.pace.within("the shutdown", leader.election.shutdown)
+                try await bench.isShutDown(leader)
+            },
+            Check("a shutdown does not wait for a body that ignores it for ever") { bench in
+                var settings = bench.settings
+                settings.stopTimeout = .milliseconds(300)
+                let leader = try await bench.player("first", settings)
+                leader.run()
+                _ = try await bench.next(after: 0, "the leader")
+                leader.order(.ignore)
+                try await bench.pace.passing("the shutdown", upTo: bench.subject.handOverLimit) {
+                    await leader.election.shutdown()
+                }
+                let error = try await bench.pace.within("the end of run", leader.ended)
+                try bench.require(
+                    (error as? LockError)?.code == .timedOut, "run ended with \(String(describing: error))")
+                leader.order(.obey)
+            },
             Check("a body that ignores its cancellation is told of, and awaited") { bench in
                 var settings = bench.settings
                 settings.stopTimeout = .milliseconds(300)
@@ -100,7 +151,7 @@ extension ElectionSuite {
                             if let move {
                                 await move(limit / 4)
                             } else {
-                                try await clock.sleep(until: clock.now + limit / 4)
+                                try await clock.sleep(until: clock.now.after(limit / 4))
                             }
                             leadership.madeProgress()
                             beats.withLock { $0 += 1 }

@@ -1,3 +1,5 @@
+import MQLock
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -16,11 +18,8 @@ public enum HistoryClock {
     ///
     /// Both count the same way. Where their zeros lie is measured once per process, to well under a microsecond.
     public static func nanoseconds(of instant: ContinuousClock.Instant) -> UInt64 {
-        let offset = anchor.instant.duration(to: instant)
-        let (seconds, attoseconds) = offset.components
-        let (sum, overflow) = anchor.nanoseconds.addingReportingOverflow(
-            seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-        return overflow || sum < 0 ? 0 : UInt64(sum)
+        let offset = anchor.instant.duration(to: instant).bounded
+        return UInt64(max(0, anchor.nanoseconds + offset.nanoseconds))
     }
 
     private static let anchor: (instant: ContinuousClock.Instant, nanoseconds: Int64) = {

@@ -34,7 +34,7 @@ struct BrokerState: Sendable {
     var sessions: Int { lastHeard.count }
 
     /// When the next session is dead if nothing is heard of it.
-    var nextDeadline: ContinuousClock.Instant? { lastHeard.values.min()?.advanced(by: sessionTimeout) }
+    var nextDeadline: ContinuousClock.Instant? { lastHeard.values.min()?.after(sessionTimeout) }
 
     func contenders(for name: LockName) -> Int { lines[name]?.places.count ?? 0 }
 
@@ -121,7 +121,7 @@ struct BrokerState: Sendable {
 
     /// Drops the sessions that have not been heard of for the session timeout and hands their locks on.
     mutating func expire(at now: ContinuousClock.Instant) -> [Delivery] {
-        let dead = lastHeard.filter { $0.value.advanced(by: sessionTimeout) <= now }.keys
+        let dead = lastHeard.filter { $0.value.after(sessionTimeout) <= now }.keys
         return dead.sorted { ($0.client, $0.attempt) < ($1.client, $1.attempt) }.flatMap { session in
             drop(session) + [Delivery(session: session, answers: nil, body: .closed)]
         }

@@ -71,7 +71,7 @@ struct Client {
             link.append(request)
         case .connected(let until):
             let isUnchecked = state.mutation.contains(.noProof)
-            proof = ProofOfLife(until: isUnchecked ? now.advanced(by: .seconds(1 << 30)) : until, clock: clock)
+            proof = ProofOfLife(until: isUnchecked ? now.after(.seconds(1 << 30)) : until, clock: clock)
             relay.send(LockEvent(.connected, at: now, owner: owner))
         case .proven(let until, let sentAt):
             proof?.extend(to: until)

@@ -87,11 +87,11 @@ struct ClientState: Sendable {
         let deadline: ContinuousClock.Instant? =
             switch session {
             case .offline(let retryAt): retryAt
-            case .opening(_, let sentAt): sentAt.advanced(by: timing.requestTimeout)
+            case .opening(_, let sentAt): sentAt.after(timing.requestTimeout)
             case .open(let open):
                 min(
                     open.nextRenewal, mutation.contains(.noProof) ? open.nextRenewal : open.provenUntil,
-                    open.isSuspect ? open.nextRenewal : open.lastProof.advanced(by: timing.suspectAfter))
+                    open.isSuspect ? open.nextRenewal : open.lastProof.after(timing.suspectAfter))
             case .stopped: nil
             }
         guard let deadline, let overdue = overdueAt else { return deadline }
@@ -136,15 +136,15 @@ struct ClientState: Sendable {
 
     private var overdueAt: ContinuousClock.Instant? {
         guard case .open = session else { return nil }
-        return outstanding.first { !$0.isRenewal }?.sentAt.advanced(by: timing.requestTimeout)
+        return outstanding.first { !$0.isRenewal }?.sentAt.after(timing.requestTimeout)
     }
 
     private mutating func endIfOverdue(at now: ContinuousClock.Instant) {
         switch session {
-        case .opening(_, let sentAt) where sentAt.advanced(by: timing.requestTimeout) <= now:
+        case .opening(_, let sentAt) where sentAt.after(timing.requestTimeout) <= now:
             end(
                 LossReason(.connectionClosed, "the broker did not answer"), tellBroker: true,
-                retryAt: now.advanced(by: timing.reconnectDelay))
+                retryAt: now.after(timing.reconnectDelay))
         case .open(let open) where open.provenUntil <= now && !mutation.contains(.noProof):
             end(LossReason(.proofOverdue), tellBroker: true, retryAt: now)
         case .open:
@@ -167,11 +167,11 @@ struct ClientState: Sendable {
         if case .offline(let retryAt?) = session, retryAt <= now { open(at: now) }
         guard case .open(var open) = session else { return }
         if open.nextRenewal <= now {
-            open.nextRenewal = now.advanced(by: timing.renewalInterval)
+            open.nextRenewal = now.after(timing.renewalInterval)
             send(.renew, over: open.id, at: now)
             if mutation.contains(.polls) { pollForAll(over: open.id, at: now) }
         }
-        if !open.isSuspect, open.lastProof.advanced(by: timing.suspectAfter) <= now {
+        if !open.isSuspect, open.lastProof.after(timing.suspectAfter) <= now {
             open.isSuspect = true
             actions.append(.suspect(true))
         }
@@ -187,11 +187,11 @@ struct ClientState: Sendable {
 
     private mutating func opened(_ id: SessionID, sentAt: ContinuousClock.Instant, at now: ContinuousClock.Instant) {
         let base = mutation.contains(.proofByReceiptTime) ? now : sentAt
-        let provenUntil = base.advanced(by: timing.proofLength)
+        let provenUntil = base.after(timing.proofLength)
         session = .open(
             OpenSession(
                 id: id, provenUntil: provenUntil, lastProof: base,
-                nextRenewal: sentAt.advanced(by: timing.renewalInterval)))
+                nextRenewal: sentAt.after(timing.renewalInterval)))
         actions.append(.connected(provenUntil: provenUntil))
         endIfOverdue(at: now)
         guard case .open = session else { return }
@@ -202,9 +202,9 @@ struct ClientState: Sendable {
         guard case .open(var open) = session else { return }
         let base = mutation.contains(.proofByReceiptTime) ? now : sentAt
         open.lastProof = max(open.lastProof, base)
-        open.provenUntil = max(open.provenUntil, base.advanced(by: timing.proofLength))
+        open.provenUntil = max(open.provenUntil, base.after(timing.proofLength))
         actions.append(.proven(until: open.provenUntil, sentAt: sentAt))
-        if open.isSuspect, now < open.lastProof.advanced(by: timing.suspectAfter) {
+        if open.isSuspect, now < open.lastProof.after(timing.suspectAfter) {
             open.isSuspect = false
             actions.append(.suspect(false))
         }

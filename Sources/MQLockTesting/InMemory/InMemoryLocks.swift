@@ -123,7 +123,7 @@ final class InMemoryEndpoint: BrokerContender {
         return try outcome.get()
     }
 
-    func release(_ record: LeaseRecord, _ ending: Hold.Ending) async {
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async {
         switch ending {
         case .lost:
             post { client, now in

@@ -7,6 +7,7 @@ struct InMemoryTiming: Sendable {
     let requestTimeout: Duration
 
     init(sessionTimeout: Duration, margin: Duration?, requestTimeout: Duration?) {
+        let sessionTimeout = sessionTimeout.bounded
         self.sessionTimeout = sessionTimeout
         self.margin = margin ?? max(.milliseconds(200), sessionTimeout / 10)
         self.requestTimeout = requestTimeout ?? sessionTimeout / 2

@@ -87,7 +87,7 @@ public final class ManualClock: LockClock {
     /// - Precondition: `duration` is not negative.
     public func advance(by duration: Duration) {
         precondition(duration >= .zero, "a monotonic clock does not go back")
-        let target = now.advanced(by: duration)
+        let target = now.after(duration)
         while let wake = next(until: target) {
             switch wake {
             case .sleeper(let continuation): continuation.resume()

@@ -19,6 +19,14 @@ enum Invocation: Equatable {
     case benchWorker([String])
     case completion(Completion.Shell)
 
+    /// Whether it talks with a broker, which takes time and threads.
+    var talks: Bool {
+        switch self {
+        case .help, .version, .completion, .fence: false
+        default: true
+        }
+    }
+
     /// - Parameter arguments: the words behind the program's name.
     static func parse(_ arguments: [String]) throws(CommandFailure) -> Self {
         guard let first = arguments.first else {

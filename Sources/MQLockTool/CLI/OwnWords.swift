@@ -71,27 +71,11 @@ enum OwnWords {
     }
     #endif
 
-    #if os(Linux)
-    /// The path that the kernel has executed: behind the environment lie pairs of a kind and a value, up to the kind 0.
-    private static var executed: String? {
-        var end = environ
-        while end.pointee != nil { end += 1 }
-        var pair = UnsafeRawPointer(end + 1).assumingMemoryBound(to: UInt.self)
-        let executedPath: UInt = 31
-        while pair[0] != 0 {
-            if pair[0] == executedPath { return UnsafePointer<CChar>(bitPattern: pair[1]).map { String(cString: $0) } }
-            pair += 2
-        }
-        return nil
-    }
-    #endif
-
     /// This very program, also when its file has been replaced since.
     static var executable: String? {
         #if os(Linux)
         let own = "/proc/self/exe"
-        if access(own, X_OK) == 0 { return own }
-        return executed.flatMap { access($0, X_OK) == 0 ? $0 : nil }
+        return access(own, X_OK) == 0 ? own : nil
         #else
         return Bundle.main.executablePath
         #endif

@@ -19,6 +19,18 @@ enum Platform {
 
     static func message(_ code: Int32) -> String { String(cString: strerror(code)) }
 
+    /// Whether this process can rest on Swift's library Dispatch. On Linux that library looks at its threads in `/proc` once a
+    /// second, and kills the process when they are not there. Whoever waits for a broker would hold a lock for a second.
+    static func requireProc() throws(CommandFailure) {
+        #if os(Linux)
+        guard access("/proc/self/stat", R_OK) != 0 else { return }
+        throw CommandFailure(
+            status: ExitStatus.unavailable,
+            message: "/proc is not mounted, and Swift's runtime ends programs that run for long without it; mount it: "
+                + "mount -t proc proc /proc")
+        #endif
+    }
+
     /// Writes everything or gives up: on a closed pipe there is nobody left to tell.
     @discardableResult
     static func writeAll(_ bytes: some Collection<UInt8>, to descriptor: Int32) -> Bool {

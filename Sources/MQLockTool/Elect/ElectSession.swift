@@ -137,7 +137,7 @@ struct ElectSession: Sendable {
     private func killAt(_ link: GuardLink, _ leadership: Leadership) -> Int64 {
         let killAt = link.killAt(after: options.run.killAfter)
         guard let endsBy = leadership.endsBy else { return killAt }
-        return min(killAt, BootClock.nanoseconds(endsBy.advanced(by: .zero - Self.killEarly)))
+        return min(killAt, BootClock.nanoseconds(endsBy.before(Self.killEarly)))
     }
 }
 

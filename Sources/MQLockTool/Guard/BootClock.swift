@@ -1,3 +1,5 @@
+import MQLock
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -34,10 +36,5 @@ enum BootClock {
 
 extension Duration {
     /// Nanoseconds, clamped to a century so that they can be added to any instant of this machine.
-    var wholeNanoseconds: Int64 {
-        let limit: Int64 = 100 * 366 * 24 * 3600
-        let (seconds, attoseconds) = components
-        guard abs(seconds) < limit else { return (seconds < 0 ? -limit : limit) * 1_000_000_000 }
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-    }
+    var wholeNanoseconds: Int64 { bounded.nanoseconds }
 }

@@ -25,7 +25,7 @@ struct Remains: Sendable {
     ///   - until: when the lock may have a next holder, on ``BootClock``.
     /// - Returns: who goes on.
     func end(command: pid_t?, ownsGroup: Bool, until: @Sendable () -> Int64) async -> [Survivor] {
-        let patienceEnds = BootClock.now + GuardMachine.patience
+        let patienceEnds = BootClock.after(.nanoseconds(GuardMachine.patience))
         let target = command.map { ownsGroup ? -$0 : $0 }
         // Once only: later the number may be another's.
         let isRefused = target.map { kill($0, SIGKILL) == -1 && errno == EPERM } ?? false

@@ -20,7 +20,7 @@ struct SilentHolder: Sendable {
     private static let patience = Duration.seconds(12)
 
     func find(_ api: ManagementAPI) async throws(LockError) -> Finding {
-        let deadline = ContinuousClock.now.advanced(by: Self.patience)
+        let deadline = ContinuousClock.now.after(Self.patience)
         while true {
             let finding = try await look(api)
             if case .silent = finding { return finding }

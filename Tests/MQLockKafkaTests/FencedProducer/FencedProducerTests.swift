@@ -70,7 +70,7 @@ extension LiveKafkaTests {
             let released = await #expect(throws: LockError.self) {
                 try await producer.transaction(for: inside) { $0.send(output, key: "no", value: "no") }
             }
-            #expect(released?.code == .lost)
+            #expect(released?.code == .released)
 
             let records = try await OutputReader(ownership).restore(output, partitions: [0, 1], for: whole, into: []) {
                 (records: inout [OutputReader.Record], record) in records.append(record)

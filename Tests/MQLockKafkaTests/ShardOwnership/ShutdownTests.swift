@@ -34,7 +34,7 @@ extension LiveKafkaTests {
             // Again, it is over already.
             await ownership.shutdown()
             let again = await #expect(throws: LockError.self) { try await ownership.run() }
-            #expect(again?.code == .shutDown)
+            #expect(again?.code == .alreadyRunning)
             let late = await #expect(throws: LockError.self) {
                 try await ShardLocks(ownership).acquire("name").release()
             }

@@ -164,7 +164,7 @@ extension LiveBrokerTests.BrokerLimitTests {
             let log = EventLog()
             let locks = try broker.locks(observer: log) {
                 $0.uri = "\(uri)?heartbeat=2"
-                $0.backoff = .init(initial: .milliseconds(10), maximum: .milliseconds(50))
+                $0.backoff = .milliseconds(10) ... .milliseconds(50)
             }
             let service = Task { try await locks.run() }
             _ = try await log.first(.connected)

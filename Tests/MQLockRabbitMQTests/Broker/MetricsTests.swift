@@ -144,7 +144,7 @@ extension LiveBrokerTests.MetricsTests {
             {
                 var configuration = RabbitMQLocks.Configuration(uri: "amqp://127.0.0.1:1")
                 configuration.startupTimeout = .milliseconds(300)
-                configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(20))
+                configuration.backoff = .milliseconds(20) ... .milliseconds(20)
                 return configuration
             }(), observer: log)
         await #expect(throws: LockError.self) { try await nowhere.acquire("name").release() }

@@ -17,7 +17,7 @@ struct LimitOfWaitTests {
         var configuration = RabbitMQLocks.Configuration(uri: "amqp://u:p@127.0.0.1?heartbeat=1")
         configuration.connectTimeout = connectTimeout
         configuration.requestTimeout = .seconds(600)
-        configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(100))
+        configuration.backoff = .milliseconds(20) ... .milliseconds(100)
         var settings = try SessionSettings(configuration)
         place(&settings)
         let log = EventLog()

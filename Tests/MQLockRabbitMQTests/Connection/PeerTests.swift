@@ -30,7 +30,7 @@ struct PeerTests {
     /// Acquires and releases a lock, tries it, and has the access checked.
     private func live(_ broker: FakeBroker, _ mutex: RabbitMQLocks.Mutex) async throws -> Life {
         var configuration = RabbitMQLocks.Configuration(uri: broker.uri, mutex: mutex)
-        configuration.backoff = .init(initial: .milliseconds(1), maximum: .milliseconds(5))
+        configuration.backoff = .milliseconds(1) ... .milliseconds(5)
         configuration.requestTimeout = .milliseconds(500)
         // What is broken off during the login is waited for that long.
         configuration.connectTimeout = .seconds(1)

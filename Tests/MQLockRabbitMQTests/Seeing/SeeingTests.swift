@@ -12,7 +12,7 @@ extension LiveBrokerTests {
 extension LiveBroker {
     func inspector(_ change: (inout RabbitMQLocks.Configuration) -> Void = { _ in }) throws -> RabbitMQInspector {
         var configuration = RabbitMQLocks.Configuration(uri: uri)
-        configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(500))
+        configuration.backoff = .milliseconds(50) ... .milliseconds(500)
         change(&configuration)
         return try RabbitMQInspector(configuration)
     }

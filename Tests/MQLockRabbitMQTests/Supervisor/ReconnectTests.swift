@@ -11,7 +11,7 @@ struct ReconnectTests {
     func pausesGrow(_ last: [UInt16]) async throws {
         let broker = try FakeBroker { [$0.classID, $0.methodID] == last ? nil : [] }
         var configuration = RabbitMQLocks.Configuration(uri: broker.uri)
-        configuration.backoff = .init(initial: .milliseconds(10), maximum: .seconds(600), factor: 2, jitter: 0)
+        configuration.backoff = .milliseconds(20) ... .seconds(600)
         let log = EventLog()
         let locks = try RabbitMQLocks(configuration, observer: log)
         let contender = Contender(locks, "reconnecting")

@@ -151,22 +151,3 @@ import Testing
         #expect(machine.handle(.wanted) == [.connect])
     }
 }
-
-@Suite struct BackoffTests {
-    @Test func doublesUpToTheMaximum() {
-        let backoff = RabbitMQLocks.Backoff(initial: .milliseconds(100), maximum: .seconds(1), factor: 2, jitter: 0)
-        let delays = (1...6).map { backoff.delay(before: $0, random: 0.7) }
-        #expect(
-            delays == [
-                .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .seconds(1),
-                .seconds(1),
-            ])
-        #expect(backoff.delay(before: .max, random: 0) == .seconds(1))
-    }
-
-    @Test func jitterTakesAwayUpToItsShare() {
-        let backoff = RabbitMQLocks.Backoff(initial: .seconds(1), maximum: .seconds(1), factor: 2, jitter: 0.5)
-        #expect(backoff.delay(before: 1, random: 0) == .milliseconds(500))
-        #expect(backoff.delay(before: 1, random: 1) == .seconds(1))
-    }
-}

@@ -21,6 +21,7 @@ import Testing
             try await election.campaign(within: limit)
         }
         func resign() async { await election.resign() }
+        func shutdown() async { await election.shutdown() }
         func cede() async { await election.cede() }
         func observe() -> AsyncThrowingStream<Leader?, any Error> { election.observe() }
     }

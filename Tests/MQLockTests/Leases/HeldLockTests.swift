@@ -4,7 +4,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct HeldLockTests {
     private let clock = ManualClock()
-    private let endings = Locked<[Hold.Ending]>([])
+    private let endings = Locked<[HoldEnding]>([])
 
     private func hold(_ record: LeaseRecord) -> HeldLock {
         HeldLock(Hold(record) { [endings] _, ending in endings.withLock { $0.append(ending) } })

@@ -163,7 +163,7 @@ import Testing
         let lease = Lease(record)
         #expect(throws: Never.self) { try lease.check(atLeast: .seconds(10)) }
         let early = #expect(throws: LockError.self) { try lease.check(atLeast: .seconds(11)) }
-        #expect(early?.lossReason?.kind == .proofOverdue)
+        #expect(early?.code == .leaseTooShort)
         #expect(lease.isValid, "a check that asks for too much ends nothing")
         clock.advance(by: .seconds(10))
         #expect(throws: LockError.self) { try lease.check() }
@@ -176,6 +176,6 @@ import Testing
         #expect(record.beginRelease() == nil)
         #expect(!record.isValid && record.remaining == .zero)
         let error = #expect(throws: LockError.self) { try record.check(atLeast: .zero) }
-        #expect(error?.code == .lost && error?.lossReason == nil)
+        #expect(error?.code == .released && error?.lossReason == nil)
     }
 }

@@ -20,6 +20,24 @@ import Testing
         )
     }
 
+    /// Whoever adds an entry point for a name adds the one for text.
+    @Test func everyEntryPointThatTakesANameTakesText() throws {
+        let lines = try PublicAPI.modules.flatMap { module in
+            PublicAPI(committed: try String(contentsOf: ChoiceArticle.url(PublicAPI.path(module)), encoding: .utf8))
+                .lines
+        }
+        // What an adapter implements or makes is given a name that was text once.
+        let calls = lines.filter { !$0.hasPrefix("BrokerContender: ") && !$0.hasPrefix("LeaseRecord: ") }
+            .compactMap(PublicAPI.Call.init)
+        // The tool leaves out of what a sequence is.
+        let takers = calls.filter { $0.types.contains { $0.contains("some StringProtocol") || $0 == "some Sequence" } }
+        #expect(takers.count > 10)
+        let named = takers.reduce(into: Set()) { $0.formUnion($1.names) }
+        for call in calls where call.types.contains(where: { $0 == "LockName" || $0.contains("<LockName>") }) {
+            #expect(!named.isDisjoint(with: call.names), "\(call.names) has no overload for text")
+        }
+    }
+
     private func api(_ symbols: String, _ relationships: String = "") throws -> PublicAPI {
         PublicAPI([
             try JSONDecoder().decode(

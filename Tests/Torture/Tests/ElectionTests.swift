@@ -91,6 +91,7 @@ extension TortureTests.ElectionTests {
             try await election.campaign(within: limit)
         }
         func resign() async { await election.resign() }
+        func shutdown() async { await election.shutdown() }
         func cede() async { await election.cede() }
         func observe() -> AsyncThrowingStream<Leader?, any Error> { election.observe() }
     }

@@ -56,7 +56,7 @@ struct Worker {
     private static func configuration(_ uri: String, _ mutex: MutexUnderTest) -> RabbitMQLocks.Configuration {
         var configuration = RabbitMQLocks.Configuration(uri: uri)
         mutex.configure(&configuration)
-        configuration.backoff = .init(initial: .milliseconds(20), maximum: .milliseconds(200))
+        configuration.backoff = .milliseconds(20) ... .milliseconds(200)
         return configuration
     }
 

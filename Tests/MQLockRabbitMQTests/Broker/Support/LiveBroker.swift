@@ -28,7 +28,7 @@ struct LiveBroker: Sendable {
     ) throws -> RabbitMQLocks {
         var configuration = RabbitMQLocks.Configuration(uri: query.isEmpty ? uri : "\(uri)?\(query)")
         configuration.mutex = mutex
-        configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(500))
+        configuration.backoff = .milliseconds(50) ... .milliseconds(500)
         change(&configuration)
         guard let changeSettings else { return try RabbitMQLocks(configuration, observer: observer) }
         var settings = try SessionSettings(configuration)

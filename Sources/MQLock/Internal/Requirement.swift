@@ -1,0 +1,17 @@
+extension Duration {
+    /// What a duration of a configuration has to be.
+    package enum Requirement: Sendable { case positive, notNegative }
+
+    /// Refuses a duration that makes no sense where it is to be used.
+    /// - Parameter what: which value of the configuration it is, for the message.
+    /// - Throws: `LockError` with code `invalidConfiguration`.
+    package func require(_ requirement: Requirement, _ what: String) throws(LockError) {
+        switch requirement {
+        case .positive where self <= .zero:
+            throw LockError(.invalidConfiguration, "\(what) has to be above zero, and is \(readable)")
+        case .notNegative where self < .zero:
+            throw LockError(.invalidConfiguration, "\(what) cannot be negative, and is \(readable)")
+        default: break
+        }
+    }
+}

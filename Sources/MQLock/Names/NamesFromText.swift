@@ -1,0 +1,139 @@
+// Every entry point that takes a name takes text, too, as `"customer/\(id)"` is: each of these makes a ``LockName`` of it
+// and calls the one that it is named after. They are disfavored so that a literal stays a `LockName`, which needs no `try`.
+// Names that are used often are better made once.
+
+extension LockProvider {
+    /// As ``acquire(_:within:)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func acquire(
+        _ name: some StringProtocol, within limit: Duration? = nil
+    ) async throws(LockError) -> HeldLock {
+        try await acquire(LockName(name), within: limit)
+    }
+
+    /// As ``tryAcquire(_:)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func tryAcquire(_ name: some StringProtocol) async throws(LockError) -> HeldLock? {
+        try await tryAcquire(LockName(name))
+    }
+
+    /// As ``withLock(_:within:_:)-(LockName,_,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func withLock<R: Sendable>(
+        _ name: some StringProtocol, within limit: Duration? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        try await withLock(LockName(name), within: limit, body)
+    }
+
+    /// As ``withCheckedLock(_:within:_:)-(LockName,_,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    nonisolated(nonsending) public func withCheckedLock<R>(
+        _ name: some StringProtocol, within limit: Duration? = nil,
+        _ body: nonisolated(nonsending) (Lease) async throws -> R
+    ) async throws -> R {
+        try await withCheckedLock(LockName(name), within: limit, body)
+    }
+}
+
+extension LeaderElection {
+    /// As ``init(_:on:inspector:owner:settings:clock:)-(LockName,_,_,_,_,_)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public convenience init(
+        _ name: some StringProtocol, on provider: any LockProvider, inspector: (any LockInspector)? = nil,
+        owner: String = "", settings: ElectionSettings = .init(), clock: any LockClock = SystemLockClock()
+    ) throws(LockError) {
+        try self.init(
+            LockName(name), on: provider, inspector: inspector, owner: owner, settings: settings, clock: clock)
+    }
+}
+
+extension LockInspector {
+    /// As ``view(_:within:)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func view(
+        _ name: some StringProtocol, within limit: Duration = .seconds(2)
+    ) async throws(LockError) -> LockView {
+        try await view(LockName(name), within: limit)
+    }
+
+    /// As ``changes(of:)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func changes(
+        of name: some StringProtocol
+    ) throws(LockError) -> AsyncThrowingStream<LockChange, any Error> {
+        changes(of: try LockName(name))
+    }
+
+    /// As ``askToYield(_:token:within:)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func askToYield(
+        _ name: some StringProtocol, token: FencingToken, within limit: Duration = .seconds(5)
+    ) async throws(LockError) -> YieldAnswer {
+        try await askToYield(LockName(name), token: token, within: limit)
+    }
+}
+
+extension FenceGate {
+    /// As ``withAdmission(_:for:_:)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func withAdmission<Result>(
+        _ token: FencingToken, for name: some StringProtocol, _ write: () throws -> Result
+    ) throws -> Result {
+        try withAdmission(token, for: LockName(name), write)
+    }
+
+    /// As ``admit(_:for:)-(_,LockName)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func admit(_ token: FencingToken, for name: some StringProtocol) throws(LockError) {
+        try admit(token, for: LockName(name))
+    }
+
+    /// As ``highest(for:)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func highest(for name: some StringProtocol) throws(LockError) -> FencingToken? {
+        try highest(for: LockName(name))
+    }
+}
+
+extension FenceStamp {
+    /// As ``init(name:token:owner:)-(LockName,_,_)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public init(name: some StringProtocol, token: FencingToken, owner: String) throws(LockError) {
+        self.init(name: try LockName(name), token: token, owner: owner)
+    }
+}
+
+extension LockMetrics.NameLabel {
+    /// As ``only(_:)-(Sequence<LockName>)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public static func only(_ names: some Sequence<some StringProtocol>) throws(LockError) -> Self {
+        var allowed: [LockName] = []
+        for name in names { allowed.append(try LockName(name)) }
+        return only(allowed)
+    }
+}
+
+extension LockError {
+    /// As ``staleToken(_:name:)-(_,LockName)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public static func staleToken(
+        _ refusal: FenceRefusal, name: some StringProtocol
+    ) throws(LockError) -> LockError {
+        staleToken(refusal, name: try LockName(name))
+    }
+}

@@ -1,0 +1,26 @@
+import Foundation
+import Testing
+
+/// Rules that no call can show for code that is yet to be written.
+@Suite struct SourceRulesTests {
+    /// Whatever is added to an instant can come from a user, over however many hands, and traps when it is too large.
+    @Test func everySumWithAnInstantIsBounded() throws {
+        let sources = ChoiceArticle.url("Sources")
+        let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+        var seen = 0
+        for case let file as URL in files
+        where file.pathExtension == "swift" && file.lastPathComponent != "BoundedTime.swift" {
+            seen += 1
+            for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+                // A pointer is moved by a plain number.
+                let isOfTime = line.contains(".advanced(by: ") && !line.contains("advanced(by: 1)")
+                let isSum =
+                    line.contains(#/\.now [+-] /#) && !line.contains("HistoryClock") && !line.contains("DispatchTime")
+                #expect(
+                    !isOfTime && !isSum,
+                    "\(file.lastPathComponent): use after(_:) or before(_:) in\(line)")
+            }
+        }
+        #expect(seen > 200)
+    }
+}

@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+/// What the documents invite others to do, done by packages that see no more of this one than others do.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct OutsidePackageTests {
+    @Test(.enabled(if: OutsidePackage.tool != nil, "where swift is not on the path"))
+    func anAdapterOfAnotherPackageConforms() async throws {
+        let result = try await OutsidePackage(name: "FolderLocks").swift(["test", "--disable-xctest"])
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.output.contains("conformance of folder"), "\(result.output)")
+    }
+
+    @Test(
+        .enabled("where swift-service-lifecycle cannot be resolved") { await OutsidePackage.lifecycle.canBeResolved() })
+    func aGroupOfServicesEndsInEitherOrder() async throws {
+        let broker = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ"]
+        let runs: [[String]] = [[]] + (broker.map { [[$0]] } ?? [])
+        for arguments in runs {
+            let result = try await OutsidePackage.lifecycle.swift(["run"], ["GracefulServices"] + arguments)
+            #expect(result.status == 0, "\(result.errors)")
+            let lines = result.output.split(separator: "\n")
+            #expect(lines.first == "locks first: ended", "\(result.output)\(result.errors)")
+            // Whoever uses locks that have gone is told so.
+            #expect(lines.last?.hasPrefix("locks last: ended") == true, "\(result.output)\(result.errors)")
+        }
+    }
+
+    @Test func theArticleHasWhatIsCompiled() throws {
+        let code = try String(
+            contentsOf: ChoiceArticle.url("Tests/ServiceLifecycle/Sources/GracefulServices/Services.swift"),
+            encoding: .utf8)
+        let article = try String(
+            contentsOf: ChoiceArticle.url("Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/RunningAsAService.md"),
+            encoding: .utf8)
+        #expect(article.contains("```swift\n\(code)```"))
+    }
+}

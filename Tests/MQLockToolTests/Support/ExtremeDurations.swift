@@ -1,0 +1,1 @@
+../../MQLockTests/Support/ExtremeDurations.swift
