@@ -19,25 +19,27 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
-            name: "CRabbitMQ", pkgConfig: "librabbitmq",
+            name: "CMQLockRabbitMQ", pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"]), .brew(["rabbitmq-c"])]),
         .systemLibrary(
-            name: "CRdKafka", pkgConfig: "rdkafka",
+            name: "CMQLockRdKafka", pkgConfig: "rdkafka",
             providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
         .systemLibrary(name: "CMQLockProcess"),
 
-        .target(name: "LineReader", swiftSettings: settings),
+        .target(name: "MQLockLineReader", swiftSettings: settings),
         .target(name: "MQLock", swiftSettings: settings),
-        .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CRabbitMQ"], swiftSettings: settings),
-        .target(name: "MQLockKafka", dependencies: ["MQLock", "CRdKafka"], swiftSettings: settings),
+        .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CMQLockRabbitMQ"], swiftSettings: settings),
+        .target(name: "MQLockKafka", dependencies: ["MQLock", "CMQLockRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
         .executableTarget(
             name: "MQLockTool",
-            dependencies: ["CMQLockProcess", "LineReader", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"],
+            dependencies: [
+                "CMQLockProcess", "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting",
+            ],
             swiftSettings: settings),
 
         .executableTarget(
-            name: "EmbeddedKafka", dependencies: ["CRdKafka", "LineReader"], path: "brokers/EmbeddedKafka",
+            name: "EmbeddedKafka", dependencies: ["CMQLockRdKafka", "MQLockLineReader"], path: "brokers/EmbeddedKafka",
             swiftSettings: settings),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
@@ -48,11 +50,12 @@ let package = Package(
         .testTarget(
             name: "MQLockKafkaTests",
             dependencies: [
-                "MQLock", "MQLockKafka", "MQLockTesting", "CRdKafka", "EmbeddedKafka", "FencedWorker", "ShardWorker",
+                "MQLock", "MQLockKafka", "MQLockTesting", "CMQLockRdKafka", "EmbeddedKafka", "FencedWorker",
+                "ShardWorker",
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "ShardWorker", dependencies: ["LineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
+            name: "ShardWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
         .executableTarget(
             name: "FencedWorker", dependencies: ["MQLock", "MQLockKafka"], path: "Tests/Torture/FencedWorker",
@@ -60,24 +63,25 @@ let package = Package(
         .testTarget(
             name: "MQLockToolTests",
             dependencies: [
-                "LineReader", "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool", "EmbeddedKafka",
+                "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool",
+                "EmbeddedKafka",
                 "RawLocks",
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "RawLocks", dependencies: ["CRabbitMQ", "LineReader", "MQLockTesting"],
+            name: "RawLocks", dependencies: ["CMQLockRabbitMQ", "MQLockLineReader", "MQLockTesting"],
             path: "Tests/Benchmarks/RawLocks",
             swiftSettings: settings),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),
         .executableTarget(
-            name: "TortureWorker", dependencies: ["LineReader", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
+            name: "TortureWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockRabbitMQ", "MQLockTesting"],
             path: "Tests/Torture/Worker",
             swiftSettings: settings),
 
         .target(
-            name: "ExamplesShared", dependencies: ["CRabbitMQ", "LineReader"], path: "examples/Shared",
+            name: "ExamplesShared", dependencies: ["CMQLockRabbitMQ", "MQLockLineReader"], path: "examples/Shared",
             exclude: ["run.bash"],
             swiftSettings: settings),
         .executableTarget(
@@ -90,7 +94,7 @@ let package = Package(
             name: "OrderWorker", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
         .executableTarget(
-            name: "ShardedInventory", dependencies: ["CRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
+            name: "ShardedInventory", dependencies: ["CMQLockRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
             path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings),
         .executableTarget(
             name: "OutboxRelay", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],

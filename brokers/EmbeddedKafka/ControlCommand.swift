@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 
 /// A line of the control protocol: what can be broken, and mended.
 ///

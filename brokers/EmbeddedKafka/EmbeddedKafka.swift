@@ -1,6 +1,6 @@
-import CRdKafka
+import CMQLockRdKafka
 import Foundation
-import LineReader
+import MQLockLineReader
 
 /// librdkafka's mock cluster as a process of its own, started by `brokers/with --kafka`.
 ///

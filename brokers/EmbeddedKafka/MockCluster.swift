@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import Foundation
 
 /// librdkafka's mock cluster; it serves from a thread of the library's until the process ends.

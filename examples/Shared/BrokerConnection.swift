@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 import Foundation
 
 /// A connection with one channel, over the blocking calls of librabbitmq.

@@ -1,6 +1,6 @@
 import Dispatch
 import Foundation
-import LineReader
+import MQLockLineReader
 
 /// The few things that every program on a command line needs.
 public enum Program {

@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import Dispatch
 import MQLock
 

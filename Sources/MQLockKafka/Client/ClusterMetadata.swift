@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLock
 
 /// Questions about the cluster. They block, so they belong on a thread of ours.

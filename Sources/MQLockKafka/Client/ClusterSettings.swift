@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 package import MQLock
 
 extension ClusterMetadata {

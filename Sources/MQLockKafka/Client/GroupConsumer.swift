@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLock
 
 /// A member of a consumer group that is told of assignments and consumes nothing.

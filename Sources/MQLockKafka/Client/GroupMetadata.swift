@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 
 /// What a client knew of its membership of the group at one instant: the group, the generation and the member id.
 ///

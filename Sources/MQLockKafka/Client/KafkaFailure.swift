@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLock
 
 /// What the library or a broker refused, with the library's verdict.

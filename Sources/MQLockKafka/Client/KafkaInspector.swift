@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 public import MQLock
 
 /// Looks at a cluster and takes part in nothing: for what has to be known before a ``ShardOwnership`` is made.

@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLock
 
 /// Reads partitions outside of the group, and asks for the group's offsets. Blocks; belongs to one thread at a time.

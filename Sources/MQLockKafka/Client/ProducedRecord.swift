@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 
 /// A header of a record: a name, which may come more than once, and bytes.
 public struct RecordHeader: Hashable, Sendable {

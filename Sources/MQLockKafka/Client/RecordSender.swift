@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLock
 
 /// A producing client, and what became of each record that it was given. Belongs to one thread at a time.

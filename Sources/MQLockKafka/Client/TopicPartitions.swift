@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 
 /// Partitions of one topic with an offset each, as the library takes and gives them.
 struct TopicPartitions: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// Messages. Each call writes one request; answers, if there are any, come through `readAvailable`.
 extension AMQPConnection {

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// Channels, queues and exchanges. Each call writes one request; the answer comes through `readAvailable`.
 extension AMQPConnection {

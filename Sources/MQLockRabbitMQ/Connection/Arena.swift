@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// Memory for what one send needs in C's form; freed as a whole by `reset`.
 final class Arena {

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 import MQLock
 
 /// From librabbitmq's verdicts to ours.

@@ -2,7 +2,7 @@ import MQLock
 import Synchronization
 
 #if canImport(Glibc)
-import CRabbitMQ
+import CMQLockRabbitMQ
 import Glibc
 #elseif canImport(Darwin)
 import Darwin

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// Field tables from and to the library's form.
 extension FieldValue {

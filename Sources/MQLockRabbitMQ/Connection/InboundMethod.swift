@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// A method as the library decoded it. Its texts lie in the library's memory, which the next frame may reuse, so both
 /// forms below are copies.

@@ -1,7 +1,7 @@
 import MQLock
 
 #if canImport(Glibc)
-import CRabbitMQ
+import CMQLockRabbitMQ
 import Glibc
 #elseif canImport(Darwin)
 import Darwin

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 extension MessageProperties {
     init(_ source: amqp_basic_properties_t) {

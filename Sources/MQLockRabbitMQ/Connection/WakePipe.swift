@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import CRabbitMQ
+import CMQLockRabbitMQ
 import Glibc
 #elseif canImport(Darwin)
 import Darwin

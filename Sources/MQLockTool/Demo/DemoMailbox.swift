@@ -1,6 +1,6 @@
 import Foundation
-import LineReader
 import MQLock
+import MQLockLineReader
 
 /// What the parent says to a worker, a word a line: `go` answers a question, `quit` ends the work.
 final class DemoMailbox: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-import LineReader
 import MQLock
+import MQLockLineReader
 
 /// Another process of this program that works for us, as its parent sees it: `demo` and `bench` have some.
 struct ChildProcess: Sendable {

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// Frames that are written without waiting, and what comes back.
 extension RawConnection {

@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 #if canImport(Glibc)
 import Glibc

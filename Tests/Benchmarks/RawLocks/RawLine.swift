@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// A broker's line of contenders, and the token that the first of them is delivered: what the single active consumer mutex
 /// is, and the exclusive queue mutex's way to its queue. No seeding, no proof of life, no renewal, no surplus tokens.

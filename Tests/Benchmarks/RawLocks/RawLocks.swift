@@ -1,5 +1,5 @@
 import Foundation
-import LineReader
+import MQLockLineReader
 import MQLockTesting
 
 /// The frames of MQLock's mutexes, sent by librabbitmq and nothing around it: what an adapter over that library can be

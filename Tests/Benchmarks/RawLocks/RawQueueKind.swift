@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// A kind of queue, with the arguments that MQLock gives it: the same work for the broker.
 struct RawQueueKind: Sendable {

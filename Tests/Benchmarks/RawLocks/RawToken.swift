@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 
 /// The token mutex's frames, sent by librabbitmq's blocking calls: ask for the message, else stand in line; put it back. It
 /// has no seeding, no proof of life, no cancellation.

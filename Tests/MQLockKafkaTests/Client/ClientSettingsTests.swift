@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import Foundation
 import MQLock
 import Testing

@@ -1,4 +1,4 @@
-import CRdKafka
+import CMQLockRdKafka
 import MQLockTesting
 import Testing
 

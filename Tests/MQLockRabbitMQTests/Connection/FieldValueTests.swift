@@ -1,4 +1,4 @@
-import CRabbitMQ
+import CMQLockRabbitMQ
 import Testing
 
 @testable import MQLockRabbitMQ

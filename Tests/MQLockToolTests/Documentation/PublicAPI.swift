@@ -45,7 +45,7 @@ struct PublicAPI {
         defer { try? FileManager.default.removeItem(at: folder) }
         let modules = URL(fileURLWithPath: TestProcess.mqlock).deletingLastPathComponent().appendingPathComponent(
             "Modules")
-        let searched = [modules] + ["CRabbitMQ", "CRdKafka"].map { ChoiceArticle.url("Sources/\($0)") }
+        let searched = [modules] + ["CMQLockRabbitMQ", "CMQLockRdKafka"].map { ChoiceArticle.url("Sources/\($0)") }
         let process = try TestProcess(
             tool,
             ["swift-symbolgraph-extract", "-module-name", module, "-target", target]

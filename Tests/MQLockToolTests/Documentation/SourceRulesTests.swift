@@ -23,4 +23,11 @@ import Testing
         }
         #expect(seen > 200)
     }
+
+    /// The names of a package's modules are shared with every package that depends on it.
+    @Test func everyModuleThatUsersBuildHasOurName() throws {
+        let modules = try FileManager.default.contentsOfDirectory(atPath: ChoiceArticle.url("Sources").path)
+        #expect(modules.count > 5)
+        for module in modules { #expect(module.contains(#/^C?MQLock/#), "\(module)") }
+    }
 }

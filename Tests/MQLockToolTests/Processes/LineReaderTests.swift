@@ -1,5 +1,5 @@
 import Foundation
-import LineReader
+import MQLockLineReader
 import Testing
 
 @testable import MQLockTool

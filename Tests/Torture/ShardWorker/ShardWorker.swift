@@ -1,7 +1,7 @@
 import Foundation
-import LineReader
 import MQLock
 import MQLockKafka
+import MQLockLineReader
 import MQLockTesting
 
 /// Members of the group in a process of their own, for tests to stop and kill.

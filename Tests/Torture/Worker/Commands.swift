@@ -1,5 +1,5 @@
 import Foundation
-import LineReader
+import MQLockLineReader
 
 /// The lines of standard input. At its end the process ends, whatever it is doing.
 final class Commands: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-import LineReader
 import MQLock
+import MQLockLineReader
 import MQLockTesting
 
 #if canImport(Glibc)
