@@ -35,7 +35,7 @@ class BrokerLock: ChannelHandler {
     private var isParked = false
     private let timers: Timers<Timer>
 
-    private enum Timer { case deadline, limit, yield }
+    private enum Timer { case deadline, startup, limit, yield }
 
     init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
         self.name = name
@@ -52,6 +52,8 @@ class BrokerLock: ChannelHandler {
     var isQuietAtBroker: Bool { fatalError("a lock without a mutex") }
     /// Whether the next contender has to find out or make first what there is on the broker; few names do at once.
     var needsContact: Bool { fatalError("a lock without a mutex") }
+    /// Whether the contender cannot be served before something has been published for it.
+    var needsPublish: Bool { fatalError("a lock without a mutex") }
     func acquireAtBroker(waits: Bool) { fatalError("a lock without a mutex") }
     /// The contender was cancelled or its deadline passed; it has had its answer.
     func cancelAtBroker() { fatalError("a lock without a mutex") }
@@ -130,10 +132,12 @@ class BrokerLock: ChannelHandler {
 
     private func deadlinePassed() {
         let obstacle = session?.publishing.obstacle ?? silence ?? trouble
-        guard contender?.waits == true else {
-            return turnAway(LockError(.unreachable, obstacle ?? "the broker did not answer for \(name) in time"))
-        }
+        guard contender?.waits == true else { return turnAway(unanswered(obstacle)) }
         turnAway(.timedOut(name, detail: obstacle ?? "it was held or waited for elsewhere"))
+    }
+
+    private func unanswered(_ obstacle: String?) -> LockError {
+        LockError(.unreachable, obstacle ?? "the broker did not answer for \(name) in time")
     }
 
     /// A quorum queue without a leader answers nothing: its nodes are not there, or the only one was killed within seconds of
@@ -161,6 +165,7 @@ class BrokerLock: ChannelHandler {
         guard let contender else { return }
         self.contender = nil
         timers.stop(.deadline)
+        timers.stop(.startup)
         session?.presence.answered(self, answer, waited: contender.waits)
         contender.answer(answer)
     }
@@ -206,8 +211,20 @@ class BrokerLock: ChannelHandler {
         if unconfirmedSince == nil { unconfirmedSince = .now }
         session?.publisher.publish(message, to: queue) { [weak self, weak session] outcome in
             guard let self, self.session === session else { return }
-            if outcome != .unknown { unconfirmedSince = nil }
+            if outcome == .unknown { publishFailed() } else { unconfirmedSince = nil }
             done(outcome)
+        }
+    }
+
+    /// The limit for the first session is one for all that a contender needs: also for the connection to publish by.
+    private func publishFailed() {
+        guard let contender, needsPublish, let publishing = session?.publishing, let obstacle = publishing.obstacle
+        else { return }
+        if trouble != obstacle { reportTrouble(obstacle) }
+        guard !publishing.hasBeenUp, let limit = settings.startupTimeout, !timers.isRunning(.startup) else { return }
+        timers.start(.startup, at: contender.start.after(limit)) { [weak self] in
+            guard let self, needsPublish, let publishing = session?.publishing, !publishing.hasBeenUp else { return }
+            turnAway(unanswered(publishing.obstacle))
         }
     }
 
@@ -260,6 +277,9 @@ class BrokerLock: ChannelHandler {
             """)
     }
 
+    /// A try that is answered before its limit: nobody has shown that the lock is taken.
+    final func unable() { fail(unanswered(session?.publishing.obstacle ?? silence ?? trouble)) }
+
     final func contended() { answer(.success(nil)) }
 
     final func fail(_ error: LockError) { answer(.failure(error)) }
@@ -272,6 +292,16 @@ class BrokerLock: ChannelHandler {
 
     /// A message that is none of ours was dropped.
     final func reportForeign(_ what: String) { report("dropped \(what)") }
+
+    /// The lock's token is a new one. Where this process has held the lock before, something took the old one.
+    final func tokenMadeAnew() {
+        guard locks.largest[name] != nil else { return }
+        reportTrouble(
+            """
+            the lock's token was gone, and is made anew: its queue was deleted, purged or left unused for two weeks, or a \
+            policy of the broker's drops messages, which 'mqlock doctor' finds
+            """)
+    }
 
     /// The broker keeps the lock from working: also for the message of a wait that times out.
     final func reportTrouble(_ what: String) {

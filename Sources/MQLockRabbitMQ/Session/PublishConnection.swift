@@ -32,6 +32,8 @@ final class PublishConnection: LinkOwner {
     private var alarm: String?
     private var unreachable: String?
     private var pauseEnd: ContinuousClock.Instant?
+    /// Whether it has ever been up.
+    private(set) var hasBeenUp = false
 
     /// Each case says where it can go.
     private enum State {
@@ -64,6 +66,9 @@ final class PublishConnection: LinkOwner {
     }
 
     var isBlocked: Bool { alarm != nil }
+
+    /// Whether what is published now is confirmed soon.
+    var canConfirm: Bool { if case .up = state { alarm == nil } else { false } }
 
     func add(_ user: any PublishConnectionUser) { users.append(user) }
 
@@ -107,7 +112,7 @@ final class PublishConnection: LinkOwner {
         switch result {
         case .success(let connection):
             let link = Link(connection, on: loop, requestTimeout: settings.requestTimeout)
-            (state, unreachable) = (.up(link), nil)
+            (state, unreachable, hasBeenUp) = (.up(link), nil, true)
             failures.cameUp(at: .now)
             link.serve(for: self)
             for user in users { user.connected(link) }

@@ -19,6 +19,9 @@ struct SessionSettings: Sendable {
     var renewalInterval = Duration.zero
     /// How long beyond the broker's acknowledgement timeout a token may still be out: the broker looks once a minute.
     var healingSlack = Duration.seconds(90)
+    /// How long a waiter of the token mutex takes between two looks for whoever could have the token; nil for as long as the
+    /// broker's version demands.
+    var lookInterval: Duration?
     /// How hosts are looked up.
     var lookUp = Resolver.system
     /// Whom to answer, and whom to obey.

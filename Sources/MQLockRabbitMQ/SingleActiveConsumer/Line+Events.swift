@@ -23,7 +23,8 @@ extension Line {
     enum Content: Equatable, Sendable {
         /// - Parameter after: the fence of the holder that published it, if it was one.
         case token(Nonce, fence: FencingToken, Wear, after: UInt64 = 0)
-        /// A token more than a day ahead of the clock, or with a count that cannot be.
+        /// A token more than a day ahead of the clock, or with a count that cannot be. Nobody was granted one that was never
+        /// returned.
         case absurd(number: UInt64, count: Int64)
         case companion(Nonce, count: Int64)
         /// Another mutex's, published through our exchange: the queue is not what it was.
@@ -53,6 +54,8 @@ extension Line {
         case answer
         /// Until a try is answered, come what may.
         case limit
+        /// Until what has to come before the grant has taken too long.
+        case preparing
         /// Until the token is exchanged.
         case exchange
         /// Until the token has been held for as long as it may.
@@ -87,6 +90,8 @@ extension Line {
         /// The companion came to us: the queue has served us since it was sent.
         case proven
         case contended
+        /// A try cannot be answered: what it needs of the broker does not come.
+        case unable
         case refuse(ChannelFault, doing: String)
         case refuseAbsurd(number: UInt64, count: Int64)
         /// The place is lost, and with it whatever rests on it.

@@ -48,6 +48,8 @@ struct Line: Sendable {
     private(set) var seedRound = 0
     /// How often in a row something failed that is tried again; the time to the next try grows with it.
     private(set) var failures = 0
+    /// Whether a grant of a token that is worn out waits for its exchange.
+    private var exchangesFirst = true
     /// Counts the channels, one for each attempt.
     private var attempt = 0
     /// The attempt that has published a seed whose fate is not known. One at a time: its publisher may be blocked by an alarm
@@ -76,6 +78,14 @@ struct Line: Sendable {
 
     /// Whether a queue that may be new to the broker is being declared.
     var isContacting: Bool { state == .declaring }
+
+    /// Whether something has to be published before the contender can be served, or be known to be in line.
+    var needsPublish: Bool {
+        switch state {
+        case .declaring, .preparing, .pausing: true
+        case .out, .waiting, .first: false
+        }
+    }
 
     var isFirst: Bool {
         if case .first = state { true } else { false }
@@ -119,7 +129,7 @@ extension Line {
             preconditionFailure("a second contender for one name in \(state)")
         }
         self.wanted = wanted
-        (seedRound, failures) = (0, 0)
+        (seedRound, failures, exchangesFirst) = (0, 0, true)
         return (wanted == .tryAcquire ? [.start(.limit)] : []) + join()
     }
 
@@ -262,7 +272,9 @@ extension Line {
         case (.seed, .waiting):
             seedRound += 1
             return seed() + [.start(.seed)]
+        case (.limit, .declaring), (.limit, .preparing): return unable()
         case (.answer, .waiting), (.limit, _): return contended()
+        case (.preparing, .preparing(let place)): return giveUpPreparing(place)
         case (.exchange, .first(var place)):
             place.wantsExchange = true
             return publishWanted(place)
@@ -283,18 +295,23 @@ extension Line {
             return [.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker"))] + leave()
         case (.proof, .first):
             return [.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent))] + leave()
-        case (.restart, _), (.declare, _), (.seed, _), (.answer, _), (.exchange, _), (.retry, _), (.companion, _),
+        case (.restart, _), (.declare, _), (.seed, _), (.answer, _), (.preparing, _), (.exchange, _), (.retry, _),
+            (.companion, _),
             (.hold, _), (.proof, _):
             preconditionFailure("the timer \(timer) in \(state)")
         }
     }
 
-    private mutating func contended() -> [Action] {
+    private mutating func contended() -> [Action] { answerTry(.contended) }
+
+    private mutating func unable() -> [Action] { answerTry(.unable) }
+
+    private mutating func answerTry(_ answer: Action) -> [Action] {
         guard wanted == .tryAcquire else { return [] }
         wanted = nil
         // The next try looks first: where all try and nobody waits, nobody else would seed a queue that has lost its token.
         isKnown = false
-        return leave() + [.contended]
+        return leave() + [answer]
     }
 }
 
@@ -317,7 +334,9 @@ extension Line {
             let token = Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
             let stopped: [Action] = [.stop(.seed), .stop(.answer)]
             failures = 0
-            return stopped + prepare(Place(token))
+            return stopped + prepare(Place(token, exchangesFirst: exchangesFirst))
+        // Nobody ever had it: it is a forgery, or comes from a host whose clock is wrong.
+        case .absurd(_, count: 0): return [.acknowledge(delivery), .report(Place.absurd)]
         case .absurd(let number, let count):
             wanted = nil
             return leave() + [.refuseAbsurd(number: number, count: count)]
@@ -334,8 +353,22 @@ extension Line {
     /// the token has been looked at †, for which the retry is there.
     private mutating func prepare(_ place: Place) -> [Action] {
         guard place.wantsExchange || provesByQueue && place.companion == nil else { return serve(place) }
+        let begins = if case .preparing = state { false } else { true }
         state = .preparing(place)
-        return [.start(.retry)]
+        return (begins ? [.start(.preparing)] : []) + [.start(.retry)]
+    }
+
+    /// Others wait behind us, and may be able to do what we are not. Nothing is granted now: the place may have been lost
+    /// without a word meanwhile †.
+    private mutating func giveUpPreparing(_ place: Place) -> [Action] {
+        // The exchange can wait: the log goes on growing, and the lock goes on working.
+        guard !place.wantsExchange else {
+            exchangesFirst = false
+            return restart()
+        }
+        failures += 1
+        if wanted == .tryAcquire { return unable() }
+        return [.trouble("the hold's proof does not come from the lock's queue")] + restart()
     }
 
     /// Whether nothing has been published yet of what has to come before the grant.
@@ -349,7 +382,8 @@ extension Line {
         wanted = nil
         place.wantsExchange = place.token.wear != .fresh
         state = .first(place)
-        let timers: [Action] = [.start(.exchange), .start(.hold)] + (provesByQueue ? [.start(.companion)] : [])
+        let timers: [Action] =
+            [.stop(.preparing), .start(.exchange), .start(.hold)] + (provesByQueue ? [.start(.companion)] : [])
         return [.serve(place.fence)] + timers + publishWanted(place)
     }
 
@@ -393,10 +427,8 @@ extension Line {
         case .arrived: return [.start(.retry)]
         case .refused(let fault) where !isFirst && publication == .companion:
             return refuse(fault, doing: "publishing the hold's proof")
-        case .refused where !isFirst:
-            // The log goes on growing; the lock goes on working.
-            place.wantsExchange = false
-            return prepare(place)
+        case .refused where !isFirst, .unknown where !isFirst && publication == .exchange:
+            return giveUpPreparing(place)
         case .unknown, .unroutable, .refused:
             failures += 1
             replace(place)

@@ -7,6 +7,8 @@ class LineLock: BrokerLock {
     private var events: [Line.Event] = []
     private let lineTimers: Timers<Line.Timer>
     private var consumedAt = ContinuousClock.now
+    /// The last token that came and that nobody had before: one for a queue without a token.
+    private var lastSeed: Nonce?
     /// The hold's own proof, with `proof=quorum`.
     private var proof: ProofOfLife?
     /// When the companion was sent that extends it next.
@@ -25,6 +27,7 @@ class LineLock: BrokerLock {
 
     override var isQuietAtBroker: Bool { line.isQuiet }
     override var needsContact: Bool { !line.isKnown }
+    override var needsPublish: Bool { line.needsPublish }
 
     override func acquireAtBroker(waits: Bool) { feedLine(waits ? .acquire : .tryAcquire) }
     override func cancelAtBroker() { feedLine(.cancel) }
@@ -112,11 +115,16 @@ class LineLock: BrokerLock {
             channel?.putBack(delivery)
         case .start(let timer): startTimer(timer, at: .now.after(delay(timer)))
         case .stop(let timer): lineTimers.stop(timer)
-        case .serve(let fence): served(fence)
+        case .serve(let fence):
+            if lastSeed != nil, line.place?.token.nonce == lastSeed { tokenMadeAnew() }
+            served(fence)
         case .proven: proven()
         case .contended:
             lineAnswered()
             contended()
+        case .unable:
+            lineAnswered()
+            unable()
         case .refuse(let fault, let doing):
             lineAnswered()
             fail(refusal(fault, doing: doing))
@@ -171,6 +179,7 @@ class LineLock: BrokerLock {
         // From the queue's answer to its first delivery it takes no round trip at all, if we are the active consumer.
         case .answer: max(.milliseconds(25), consumedAt.duration(to: .now) * 4)
         case .limit: .seconds(2)
+        case .preparing: settings.requestTimeout
         case .exchange: settings.renewalInterval
         case .hold: settings.maximumHold
         case .companion: max(.zero, (session?.heartbeat ?? .zero) / 2 - companionSent.duration(to: .now))
@@ -211,6 +220,7 @@ class LineLock: BrokerLock {
             guard case .success(let fence) = fence(message.number, count) else {
                 return .absurd(number: message.number, count: count)
             }
+            if count == 0, message.after == 0 { lastSeed = message.nonce }
             return .token(message.nonce, fence: fence, wear(count), after: message.after)
         }
     }

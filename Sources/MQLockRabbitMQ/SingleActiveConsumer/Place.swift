@@ -14,9 +14,9 @@ extension Line {
         var wantsExchange: Bool
         var companion: Companion?
 
-        init(_ token: Token) {
+        init(_ token: Token, exchangesFirst: Bool) {
             (self.token, first, fence) = (token, token.nonce, token.fence)
-            wantsExchange = token.wear == .wornOut
+            wantsExchange = exchangesFirst && token.wear == .wornOut
         }
 
         /// Whether something that was published has yet to be delivered.
@@ -54,6 +54,7 @@ extension Line.Place {
     }
 
     static let foreign = "a message that is none of mqlock.v1"
+    static let absurd = "a token more than a day ahead of this machine's clock, which nobody was granted"
 
     mutating func take(_ delivery: UInt64, redelivered: Bool, _ content: Line.Content) -> Meaning {
         switch content {

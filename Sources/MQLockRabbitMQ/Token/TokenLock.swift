@@ -26,6 +26,7 @@ final class TokenLock: BrokerLock {
     override var quorumQueues: [String] { [objects.queue, objects.register] }
     override var isQuietAtBroker: Bool { machine.isQuiet }
     override var needsContact: Bool { machine.state == .closed }
+    override var needsPublish: Bool { machine.isContacting || machine.state == .pausing }
 
     override func acquireAtBroker(waits: Bool) { feed(waits ? .acquire : .tryAcquire) }
     override func cancelAtBroker() { feed(.cancel) }
@@ -61,6 +62,7 @@ final class TokenLock: BrokerLock {
         case .seed: seed()
         case .verify(let number, let nonce): verify(number, nonce)
         case .count: channel?.declare(objects.queue, passive: true)
+        case .countPins: channel?.declare(objects.register, passive: true)
         case .identify(let number): identify(number)
         case .consume(let tag): channel?.consume(objects.queue, tag: TokenMachine.Tag.token(tag).text)
         case .get:
@@ -99,6 +101,7 @@ final class TokenLock: BrokerLock {
         switch start {
         case .pause: (timer, delay) = (.pause, Self.pause.delay(before: 1))
         case .heal(let consumers): (timer, delay) = (.heal, Self.patience(behind: consumers, settings))
+        case .look: (timer, delay) = (.look, settings.lookInterval ?? behavior.lookInterval)
         }
         timers.start(.machine(timer), after: delay) { [weak self] in self?.feed(.timer(timer)) }
     }
@@ -116,7 +119,8 @@ final class TokenLock: BrokerLock {
         switch inbound {
         case .queueDeclareOK(_, let queue, _, let consumers):
             if queue == objects.register, consumers > 0 { isRegisterUp = true }
-            if answersDue > 0 { answered() } else { feed(.counted(consumers)) }
+            if answersDue > 0 { return answered() }
+            feed(queue == objects.register ? .pinned(consumers) : .counted(consumers))
         case .queueBindOK where isBinding:
             isBinding = false
             prove()
@@ -146,7 +150,11 @@ final class TokenLock: BrokerLock {
         var content = TokenMachine.Content.foreign
         if let text = MessageText(delivery) {
             let count = BrokerBehavior.returns(of: delivery.properties)
-            content = TokenMessage(text).map { .token($0, count: count) } ?? .otherKind
+            content =
+                TokenMessage(text).map { message in
+                    let isAbsurd = count == 0 && (try? TokenNumber.fence(message.number, returns: 0)) == nil
+                    return .token(message, count: count, isAbsurd: isAbsurd)
+                } ?? .otherKind
         }
         var number: UInt64?
         if let tag = delivery.consumerTag {
@@ -167,7 +175,7 @@ final class TokenLock: BrokerLock {
     }
 
     private func closeChannel() {
-        timers.stop(.machine(.heal))
+        for timer in [TokenMachine.Timer.heal, .look] { timers.stop(.machine(timer)) }
         channel?.close()
         channel = nil
         forgetChannel()
@@ -185,7 +193,6 @@ final class TokenLock: BrokerLock {
         case .findQueue: channel?.declare(objects.queue, passive: true)
         case .declareQueue:
             answersDue = 3
-            let behavior = session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil))
             channel?.declareBound(objects.queue, QueueArguments.token(behavior))
         case .claimRegister(let nonce):
             channel?.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
@@ -194,6 +201,8 @@ final class TokenLock: BrokerLock {
         case .unlockMend: channel?.delete(objects.mend)
         }
     }
+
+    private var behavior: BrokerBehavior { session?.behavior ?? BrokerBehavior(BrokerVersion(announced: nil)) }
 
     private func verify(_ number: UInt64, _ nonce: Nonce) {
         let call = Verification { [weak self] answer in
@@ -227,6 +236,7 @@ final class TokenLock: BrokerLock {
         do throws(LockError) {
             let number = try TokenNumber.seed(above: locks.largest[name]?.rawValue)
             message = TokenMessage(number: number, nonce: Nonce())
+            tokenMadeAnew()
         } catch {
             turnAway(error)
             return feed(.seeded(Nonce(), .unknown))
@@ -242,9 +252,10 @@ final class TokenLock: BrokerLock {
         if isRegisterUp { return pin() }
         isBinding = true
         channel?.bind(objects.register)
-        // Nothing is confirmed during an alarm; no broker that works takes that long to start a queue.
+        // Nothing is confirmed during an alarm, or without a connection to publish by; no broker that works takes that long
+        // to start a queue.
         timers.start(.pin, after: .seconds(1)) { [weak self] in
-            if self?.session?.publishing.obstacle != nil { self?.pin() }
+            if self?.session?.publishing.canConfirm == false { self?.pin() }
         }
     }
 
@@ -259,6 +270,7 @@ final class TokenLock: BrokerLock {
             // It has been deleted, with its binding, or we may not publish: the consume is refused in good order, or goes
             // well.
             case .unroutable, .refused: pin()
+            case .unknown where session?.publishing.obstacle != nil: pin()
             // A publish that comes too early ends its connection in the same way, which costs no lock.
             case .unknown:
                 timers.start(.pin, after: .milliseconds(Int64.random(in: 50...150))) { [weak self] in

@@ -9,6 +9,8 @@ extension TokenMachine {
         let consumer: UInt64?
         let message: TokenMessage
         let count: Int64
+        /// More than a day ahead of the clock, and never returned: nobody was granted it.
+        var isAbsurd = false
     }
 
     enum Pin: Equatable, Sendable { case none, asked, placed }
@@ -31,6 +33,8 @@ extension TokenMachine {
         case consumeConfirmed(Tag)
         /// So many consumers stood in line when we came.
         case counted(UInt32)
+        /// So many consumers stand on the register.
+        case pinned(UInt32)
         case identified(UInt64, Register)
         case delivered(consumer: UInt64?, UInt64, Content)
         case gotNothing
@@ -74,19 +78,31 @@ extension TokenMachine {
     }
 
     enum Content: Equatable, Sendable {
-        case token(TokenMessage, count: Int64)
+        case token(TokenMessage, count: Int64, isAbsurd: Bool = false)
         /// Another mutex's, published through our exchange: the queue is not what it was.
         case otherKind
         /// Not published through our exchange, or unreadable.
         case foreign
     }
 
-    enum Timer: Hashable, Sendable { case pause, heal }
+    enum Timer: Hashable, Sendable, CaseIterable { case pause, heal, look }
+
+    /// What the wait of now knows of whoever could have the token.
+    struct Wait: Equatable, Sendable {
+        /// How many consumers stood before us.
+        var behind: UInt32 = 0
+        /// What the register has said since all of them had their time. Only that register may go †.
+        var suspect: Nonce?
+        /// Whether our consumer was the only one on the register at the last look.
+        var isAlone = false
+    }
 
     enum Start: Equatable, Sendable {
         case pause
         /// Until nobody can hold the token any more.
         case heal(behind: UInt32)
+        /// Until it is looked whether anybody could have the token.
+        case look
     }
 
     /// What the session does, in this order.
@@ -101,6 +117,8 @@ extension TokenMachine {
         case verify(UInt64, Nonce)
         /// Asks how many consumers stand in line.
         case count
+        /// Asks how many consumers stand on the register.
+        case countPins
         /// Asks the register what it says, on a channel of its own.
         case identify(UInt64)
         case consume(UInt64)

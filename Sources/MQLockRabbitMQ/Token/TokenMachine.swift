@@ -42,9 +42,7 @@ struct TokenMachine: Sendable {
     /// What the register answered while our consumer stood on it; forgotten with the consumer.
     private var validNonce: Nonce?
     private var consumers = Consumers()
-    /// Of the wait of now: how many consumers stood before us, and what the register has said since all of them had their
-    /// time. Only that register may go †.
-    private var wait: (behind: UInt32, suspect: Nonce?) = (0, nil)
+    private var wait = Wait()
     private var lastVerification: UInt64 = 0
     private var lastIdentification: UInt64 = 0
     /// Why a hold is over when the broker cancels its consumer.
@@ -72,6 +70,7 @@ struct TokenMachine: Sendable {
         case .consumeConfirmed(.pin): return pinConfirmed()
         case .consumeConfirmed(.token(let tag)): return consumers.confirmed(tag)
         case .counted(let consumers): return counted(consumers)
+        case .pinned(let consumers): return counted(pins: consumers)
         case .identified(let number, let register): return identified(number, register)
         case .delivered(let consumer, let delivery, let content): return delivered(consumer, delivery, content)
         case .gotNothing: return gotNothing()
@@ -83,6 +82,7 @@ struct TokenMachine: Sendable {
             return wanted == nil && !preparation.mayHaveMend ? [] : pause()
         case .timer(.pause): return pauseOver()
         case .timer(.heal): return heal()
+        case .timer(.look): return look()
         }
     }
 
@@ -121,7 +121,7 @@ struct TokenMachine: Sendable {
         switch state {
         case .consuming(let tag):
             state = .idle
-            return [.stop(.heal)] + consumers.cancel(tag, putBack: nil)
+            return stopSuspecting + consumers.cancel(tag, putBack: nil)
         case .verifying(let token), .pinning(let token):
             state = .idle
             return putBack(token)
@@ -181,9 +181,31 @@ struct TokenMachine: Sendable {
     /// and nothing was delivered, the token that the register named all the while is gone.
     private mutating func counted(_ consumers: UInt32) -> [Action] {
         guard case .consuming = state else { return [] }
-        wait = (consumers, validNonce)
-        return [.start(.heal(behind: consumers))]
+        wait = Wait(behind: consumers, suspect: validNonce)
+        return [.start(.heal(behind: consumers))] + (consumers == 0 ? [.start(.look)] : [])
     }
+
+    /// Whoever holds the lock, or has a token in hands, has a consumer on the register. A waiter that is first in line and
+    /// finds its own alone there, twice, waits for a token that nobody can bring: a policy has dropped it, or a purge.
+    private mutating func look() -> [Action] {
+        guard case .consuming = state, pin == .placed else { return isInLine ? [.start(.look)] : [] }
+        return [.countPins]
+    }
+
+    private mutating func counted(pins: UInt32) -> [Action] {
+        guard case .consuming = state, pin == .placed, pins == 1 else {
+            wait.isAlone = false
+            return isInLine ? [.start(.look)] : []
+        }
+        if wait.isAlone, let suspect = wait.suspect {
+            return mend(suspect, why: "the lock's token is gone, and nobody has it: a policy may drop messages")
+        }
+        wait.isAlone = true
+        lastIdentification += 1
+        return [.start(.look), .identify(lastIdentification)]
+    }
+
+    private var stopSuspecting: [Action] { [.stop(.heal), .stop(.look)] }
 
     private mutating func heal() -> [Action] {
         guard case .consuming = state else { return isInLine ? [.start(.heal(behind: wait.behind))] : [] }
@@ -192,9 +214,7 @@ struct TokenMachine: Sendable {
             lastIdentification += 1
             return [.identify(lastIdentification)]
         }
-        let closed = dropChannel()
-        state = .preparing
-        return closed + [.trouble("the lock's token is gone; it is made anew")] + follow(preparation.heal(suspect))
+        return mend(suspect, why: "the lock's token is gone")
     }
 
     private mutating func identified(_ number: UInt64, _ register: Register) -> [Action] {
@@ -245,11 +265,12 @@ struct TokenMachine: Sendable {
         // It is not for us to take off, unless a look has just said that the queue is ours.
         case .otherKind where !hasLooked: return dropChannel() + pause()
         case .otherKind, .foreign: return drop(delivery, "a message that is no token of mqlock.v1")
-        case .token(let message, let count):
-            let token = Token(delivery: delivery, consumer: consumer, message: message, count: count)
+        case .token(let message, let count, let isAbsurd):
+            let token = Token(
+                delivery: delivery, consumer: consumer, message: message, count: count, isAbsurd: isAbsurd)
             guard let validNonce else { return verify(token) }
             // The register's nonce never changes while our consumer stands on it.
-            if message.nonce == validNonce { return grant(token) }
+            if message.nonce == validNonce { return valid(token) }
             return drop(delivery, "a token that the register does not name")
         }
     }
@@ -290,7 +311,21 @@ struct TokenMachine: Sendable {
             return placePin()
         }
         validNonce = token.message.nonce
-        return grant(token)
+        return valid(token)
+    }
+
+    /// The lock's token is here.
+    private mutating func valid(_ token: Token) -> [Action] {
+        guard token.isAbsurd else { return grant(token) }
+        // From a host whose clock is wrong, or forged by somebody who can read the register: it is made anew.
+        let mend = mend(token.message.nonce, why: "the lock's token was more than a day ahead of this machine's clock")
+        return stopSuspecting + [.acknowledge(token.delivery)] + mend
+    }
+
+    private mutating func mend(_ nonce: Nonce, why: String) -> [Action] {
+        let closed = dropChannel()
+        state = .preparing
+        return closed + [.trouble("\(why); it is made anew")] + follow(preparation.heal(nonce))
     }
 
     private mutating func refuted(_ number: UInt64) -> [Action] {
@@ -314,7 +349,7 @@ struct TokenMachine: Sendable {
         }
         wanted = nil
         state = .held(token)
-        return [.stop(.heal), .grant(token)]
+        return stopSuspecting + [.grant(token)]
     }
 
     private mutating func gotNothing() -> [Action] {
@@ -341,11 +376,11 @@ struct TokenMachine: Sendable {
     private mutating func putBack(_ token: Token) -> [Action] {
         guard let tag = token.consumer else { return [.putBack(token.delivery)] }
         // It stands in line no more, granted or not.
-        return [.stop(.heal)] + consumers.cancel(tag, putBack: token.delivery)
+        return stopSuspecting + consumers.cancel(tag, putBack: token.delivery)
     }
 
     private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
-        if case .token(let message, _) = content, message.nonce == token.message.nonce {
+        if case .token(let message, _, _) = content, message.nonce == token.message.nonce {
             // The valid token comes a second time while the first delivery is ours: the broker has taken it back.
             return [.lose(LossReason(.channelClosed, "the broker delivered the token anew"))] + dropChannel()
         }
@@ -390,11 +425,11 @@ struct TokenMachine: Sendable {
         case (.closed, _), (.idle, _): return []
         case (.held, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
         // The broker has put back whatever was delivered here.
-        case (_, ChannelFault.unanswered): return [.stop(.heal), .trouble(Self.unanswered)] + pause()
+        case (_, ChannelFault.unanswered): return stopSuspecting + [.trouble(Self.unanswered)] + pause()
         // It is gone, or another's by now: a fresh look will tell.
-        case (_, ChannelFault.notFound), (_, ChannelFault.resourceLocked): return [.stop(.heal)] + pause()
+        case (_, ChannelFault.notFound), (_, ChannelFault.resourceLocked): return stopSuspecting + pause()
         case (.getting, _), (.consuming, _), (.pinning, _), (.verifying, _):
-            return [.stop(.heal)] + refuse(fault, doing: "consuming from the lock's queue")
+            return stopSuspecting + refuse(fault, doing: "consuming from the lock's queue")
         }
     }
 
@@ -424,7 +459,8 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func forgetPin() {
-        (validNonce, wait.suspect) = (nil, nil)
+        validNonce = nil
+        (wait.suspect, wait.isAlone) = (nil, false)
         pin = .none
     }
 }

@@ -10,25 +10,6 @@ extension LiveBrokerTests {
 }
 
 extension LiveBrokerTests.BrokerLimitTests {
-    /// - Parameter body: takes the URI, the virtual host, and the user.
-    private func withUser(
-        permissions: String = ".*", _ body: (_ uri: String, _ vhost: String, _ user: String) async throws -> Void
-    ) async throws {
-        let broker = try LiveBrokerTests.broker()
-        let id = "limit-\(UInt64.random(in: 0 ... .max))"
-        try await broker.ctl("-q", "add_vhost", id)
-        try await broker.ctl("-q", "add_user", id, "s3cret")
-        try await broker.ctl("-q", "set_permissions", "-p", id, id, permissions, permissions, permissions)
-        let address = try #require(broker.uri.split(separator: "@").last)
-        let result: Result<Void, any Error>
-        do { result = .success(try await body("amqp://\(id):s3cret@\(address)/\(id)", id, id)) } catch {
-            result = .failure(error)
-        }
-        try await broker.ctl("-q", "delete_vhost", id)
-        try await broker.ctl("-q", "delete_user", id)
-        try result.get()
-    }
-
     private func locks(_ uri: String, mutex: RabbitMQLocks.Mutex = .singleActiveConsumer) throws -> RabbitMQLocks {
         try LiveBrokerTests.broker().locks(mutex: mutex) { $0.uri = "\(uri)?heartbeat=2" }
     }
@@ -40,7 +21,7 @@ extension LiveBrokerTests.BrokerLimitTests {
 
     @Test(arguments: RabbitMQLocks.Mutex.allCases) func queues(_ mutex: RabbitMQLocks.Mutex) async throws {
         let broker = try LiveBrokerTests.broker()
-        try await withUser { uri, vhost, _ in
+        try await broker.withUser { uri, vhost, _ in
             try await broker.ctl("-q", "set_vhost_limits", "-p", vhost, #"{"max-queues": 0}"#)
             let locks = try locks(uri, mutex: mutex)
             for error in [
@@ -60,7 +41,7 @@ extension LiveBrokerTests.BrokerLimitTests {
 
     @Test(arguments: ["vhost", "user"]) func connections(_ whose: String) async throws {
         let broker = try LiveBrokerTests.broker()
-        try await withUser { uri, vhost, user in
+        try await broker.withUser { uri, vhost, user in
             if whose == "vhost" {
                 try await broker.ctl("-q", "set_vhost_limits", "-p", vhost, #"{"max-connections": 0}"#)
             } else {
@@ -80,7 +61,7 @@ extension LiveBrokerTests.BrokerLimitTests {
     /// Of the two connections of a session the second does not come up.
     @Test func oneConnection() async throws {
         let broker = try LiveBrokerTests.broker()
-        try await withUser { uri, vhost, _ in
+        try await broker.withUser { uri, vhost, _ in
             try await broker.ctl("-q", "set_vhost_limits", "-p", vhost, #"{"max-connections": 1}"#)
             let locks = try locks(uri)
             let error = await failure { () throws(LockError) in try await locks.verify(within: .seconds(2)) }
@@ -93,10 +74,72 @@ extension LiveBrokerTests.BrokerLimitTests {
         }
     }
 
+    /// Whoever cannot publish says so, and holds up nobody: neither those behind it, nor a caller that has set a limit.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func withoutPublishing(_ mutex: RabbitMQLocks.Mutex) async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withUser { uri, vhost, user in
+            let administrator = "admin-\(user)"
+            try await broker.ctl("-q", "add_user", administrator, "s3cret")
+            try await broker.ctl("-q", "set_permissions", "-p", vhost, administrator, ".*", ".*", ".*")
+            try await broker.ctl("-q", "set_user_limits", user, #"{"max-connections": 1}"#)
+            let other = try locks(uri.replacing("//\(user):", with: "//\(administrator):"), mutex: mutex)
+            let log = EventLog()
+            let limit = Duration.seconds(2)
+            let locks = try broker.locks(mutex: mutex, observer: log) {
+                $0.uri = "\(uri)?heartbeat=2"
+                $0.startupTimeout = limit
+            }
+            // A new name needs a token: the limit for the start is for that, too.
+            let tried = await failure { () throws(LockError) in _ = try await locks.tryAcquire("new") }
+            let waited = await failure { () throws(LockError) in _ = try await locks.acquire("new") }
+            for error in [tried, waited] {
+                #expect(error?.code == .unreachable && error?.message.contains("publishing") == true, "\(error as Any)")
+            }
+            #expect(log.events.contains { $0.kind == .stranger && $0.detail?.contains("publishing") == true })
+            // Where there is one, nothing has to be published.
+            try await other.acquire("new", within: .seconds(20)).release()
+            try await locks.acquire("new", within: .seconds(20)).release()
+            await locks.shutdown()
+            await other.shutdown()
+            try await broker.ctl("-q", "delete_user", administrator)
+        }
+    }
+
+    /// A hold that proves itself by the queue needs a message. Without one its contender leaves the head of the line to the
+    /// next, again and again, and is granted the lock when it can publish.
+    @Test func withoutProof() async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withUser { uri, vhost, user in
+            let administrator = "admin-\(user)"
+            try await broker.ctl("-q", "add_user", administrator, "s3cret")
+            try await broker.ctl("-q", "set_permissions", "-p", vhost, administrator, ".*", ".*", ".*")
+            let other = try locks(uri.replacing("//\(user):", with: "//\(administrator):"))
+            try await other.acquire("proven", within: .seconds(20)).release()
+            try await broker.ctl("-q", "set_user_limits", user, #"{"max-connections": 1}"#)
+            let log = EventLog()
+            let locks = try broker.locks(mutex: .singleActiveConsumer, observer: log) {
+                $0.uri = "\(uri)?heartbeat=2&proof=quorum"
+                $0.requestTimeout = .seconds(1)
+            }
+            let tried = await failure { () throws(LockError) in _ = try await locks.tryAcquire("proven") }
+            #expect(tried?.code == .unreachable && tried?.message.contains("publishing") == true, "\(tried as Any)")
+            let stuck = Contender(locks, "proven")
+            _ = try await log.first(.stranger) { $0.detail?.contains("publishing") == true }
+            for _ in 0..<3 { try await other.acquire("proven", within: .seconds(20)).release() }
+            #expect(stuck.outcome.current == nil)
+            try await broker.ctl("-q", "clear_user_limits", user, "all")
+            #expect(try await stuck.lease().isValid)
+            try await stuck.release()
+            await locks.shutdown()
+            await other.shutdown()
+            try await broker.ctl("-q", "delete_user", administrator)
+        }
+    }
+
     /// The broker ends the whole connection for one channel too many. The session after it does with fewer.
     @Test(arguments: [2, 4, 9]) func channels(_ limit: Int) async throws {
         let broker = try LiveBrokerTests.broker()
-        try await withUser { uri, _, user in
+        try await broker.withUser { uri, _, user in
             try await broker.ctl("-q", "set_user_limits", user, #"{"max-channels": \#(limit)}"#)
             let locks = try locks(uri)
             let error = await failure { () throws(LockError) in
@@ -121,7 +164,7 @@ extension LiveBrokerTests.BrokerLimitTests {
         let broker = try LiveBrokerTests.broker()
         let permissions = try ProtocolVectors.all.get().permissions
         let minimal = try #require(permissions.first { $0.role == mutex.description })
-        try await withUser { uri, vhost, user in
+        try await broker.withUser { uri, vhost, user in
             try await broker.ctl(
                 "-q", "set_permissions", "-p", vhost, user, minimal.configure, minimal.write, minimal.read)
             let log = EventLog()
@@ -151,7 +194,7 @@ extension LiveBrokerTests.BrokerLimitTests {
     /// A wrong password does not leave a service that looks well; one that is wrong for a while ends no service.
     @Test func aServiceWithAWrongPassword() async throws {
         let broker = try LiveBrokerTests.broker()
-        try await withUser { uri, _, user in
+        try await broker.withUser { uri, _, user in
             let wrong = try locks(uri.replacing("s3cret", with: "wr0ng"))
             let error = await #expect(throws: LockError.self) { try await wrong.run() }
             #expect(error?.code == .accessRefused)

@@ -76,8 +76,45 @@ extension LiveBrokerTests.StrangerTests {
         }
     }
 
-    /// The token's own nonce with a number from the far future: loud, and not dropped silently.
-    @Test func validNonceFarAhead() async throws {
+    /// Numbers from the far future that nobody was granted, as a host with a wrong clock publishes them: never believed, and
+    /// the name goes on.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func farAheadAndNeverGranted(
+        _ mutex: RabbitMQLocks.Mutex
+    ) async throws {
+        let broker = try LiveBrokerTests.broker()
+        try await broker.withName { name in
+            let log = EventLog()
+            let locks = try broker.locks(mutex: mutex, observer: log)
+            let objects = try broker.objects(name)
+            let queue = mutex == .exclusiveQueue ? objects.line : objects.queue
+            let first = try await locks.acquire(name, within: .seconds(20))
+            let good = first.lease.fencingToken
+            try await first.release()
+            for ahead in [2 * 24 * 60 * 60 * 1000 << 21, UInt64.max / 4] as [UInt64] {
+                let number = good.rawValue + ahead
+                var forged = LineMessage.token(number, Nonce(), after: 0).payload
+                if mutex == .token {
+                    let body = try #require(try broker.raw { try $0.peek(queue) })
+                    let text = try #require(MessageText(payload: body))
+                    forged = TokenMessage(number: number, nonce: text.nonce).payload
+                }
+                try broker.raw { client in
+                    try client.purge(queue)
+                    try client.publish(
+                        forged, exchange: ObjectNames.exchange, key: queue, properties: MessageProperties())
+                }
+                let count = log.events.count
+                let next = try await locks.acquire(name, within: .seconds(30))
+                #expect(next.lease.fencingToken > good && next.lease.fencingToken.rawValue < number)
+                try await next.release()
+                _ = try await log.first(.stranger, after: count) { $0.detail?.contains("a day ahead") == true }
+            }
+            await locks.shutdown()
+        }
+    }
+
+    /// One that somebody may have been granted: loud, for a smaller number would come after it.
+    @Test func farAheadAndReturned() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let locks = try broker.locks()
@@ -94,6 +131,7 @@ extension LiveBrokerTests.StrangerTests {
                 try client.purge(queue)
                 try client.publish(
                     forged.payload, exchange: ObjectNames.exchange, key: queue, properties: MessageProperties())
+                _ = try client.peek(queue)
             }
             let error = try #require(try await Contender(locks, name, within: .seconds(20)).failure())
             #expect(error.code == .tokenRegression, "\(error)")

@@ -106,7 +106,7 @@ extension LineWorld {
         case .stop(let timer): clients[index].timers.remove(timer)
         case .serve(let fence): try served(index, mutated(fence, index))
         case .proven: try proven(index)
-        case .contended, .refuse, .refuseAbsurd: try answered(index)
+        case .contended, .unable, .refuse, .refuseAbsurd: try answered(index)
         case .lose(let reason): try placeLost(index, reason)
         case .report, .trouble: break
         }

@@ -136,8 +136,8 @@ import Testing
     @Test func nothingThatTheBrokerSendsTraps() {
         var events: [TokenMachine.Event] = [
             .consumeConfirmed(.pin), .consumeConfirmed(.token(1)), .counted(0), .counted(.max), .gotNothing,
-            .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal),
-            .identified(2, .unknown), .identified(2, .missing),
+            .cancelledByBroker(.pin), .cancelledByBroker(.token(1)), .timer(.pause), .timer(.heal), .timer(.look),
+            .pinned(0), .pinned(1), .pinned(2), .identified(2, .unknown), .identified(2, .missing),
             .identified(2, .says(Self.nonce)), .verified(1), .refuted(1), .verificationFailed(1, .outOfChannels),
             .seeded(Self.nonce, .unknown),
         ]
@@ -164,11 +164,11 @@ import Testing
     @Test func whoeverLeavesTheLineHealsNothing() {
         let delivered = Self.waiting + [.consumeConfirmed(.token(1)), .delivered(consumer: 1, 9, Self.token)]
         var verifying = machine(delivered)
-        #expect(verifying.handle(.cancel) == [.stop(.heal), .cancel(1), .putBack(9)])
+        #expect(verifying.handle(.cancel) == [.stop(.heal), .stop(.look), .cancel(1), .putBack(9)])
         var failing = machine(delivered)
         #expect(failing.handle(.verificationFailed(1, .outOfChannels)).first == .stop(.heal))
         var waiting = machine(Self.waiting + [.consumeConfirmed(.token(1))])
-        #expect(waiting.handle(.cancel) == [.stop(.heal), .cancel(1)])
+        #expect(waiting.handle(.cancel) == [.stop(.heal), .stop(.look), .cancel(1)])
     }
 
     /// Else the register of somebody who has mended meanwhile would go, under a new holder.
@@ -205,8 +205,24 @@ import Testing
         #expect(machine(again).handled(.identified(2, .says(Self.nonce))) == [])
     }
 
+    /// First in line, alone on the register, twice, and the register the same: then nobody can bring the token.
+    @Test func whoIsAloneTwiceHealsAtOnce() {
+        var first = machine(Self.waiting.dropLast() + [.counted(0)])
+        #expect(first.handle(.timer(.look)) == [.countPins])
+        #expect(first.handle(.pinned(1)) == [.start(.look), .identify(2)])
+        _ = first.handle(.identified(2, .says(Self.nonce)))
+        _ = first.handle(.timer(.look))
+        for changed in [.pinned(2), .cancelledByBroker(.pin)] as [TokenMachine.Event] {
+            var other = first
+            _ = other.handle(changed)
+            _ = other.handle(.timer(.look))
+            #expect(!other.handle(.pinned(1)).contains(.request(.lockMend)), "\(changed)")
+        }
+        #expect(first.handled(.pinned(1)).contains(.request(.lockMend)))
+    }
+
     @Test func theTimeToHealGrowsWithTheLine() {
-        #expect(machine(Self.waiting.dropLast()).handled(.counted(0)) == [.start(.heal(behind: 0))])
+        #expect(machine(Self.waiting.dropLast()).handled(.counted(0)) == [.start(.heal(behind: 0)), .start(.look)])
         #expect(machine(Self.waiting.dropLast()).handled(.counted(.max)) == [.start(.heal(behind: .max))])
     }
 }

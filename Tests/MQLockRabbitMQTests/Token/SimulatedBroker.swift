@@ -79,6 +79,9 @@ struct SimulatedBroker {
         case .count:
             guard queueExists else { return close(client, Fault.notFound) }
             send(client, .counted(UInt32(consumers.count)))
+        case .countPins:
+            guard register != nil else { return close(client, Fault.notFound) }
+            send(client, .pinned(UInt32(channels.values.count(where: \.hasPin))))
         case .consume(let tag):
             guard queueExists else { return close(client, Fault.notFound) }
             send(client, .consumeConfirmed(.token(tag)))

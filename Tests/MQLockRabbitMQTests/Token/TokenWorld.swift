@@ -36,10 +36,12 @@ struct TokenWorld {
         case asksNoRegister
         /// The number in the message is the fence.
         case ignoresTheCount
+        /// A waiter always finds itself alone.
+        case overlooksOthers
 
         var faults: Faults {
             switch self {
-            case .keepsLateDeliveries, .ignoresTheCount: []
+            case .keepsLateDeliveries, .ignoresTheCount, .overlooksOthers: []
             case .neverHeals: .purges
             case .ignoresThePin: .hastyHealing
             case .asksNoRegister: [.lostPublishes, .disconnects]
@@ -135,8 +137,15 @@ struct TokenWorld {
 
     /// Carries everything until nothing moves; a lock whose token is gone is mended when nothing else does.
     private mutating func settle() throws {
+        var looks = 0
         for _ in 0..<1_000 {
             if try carryAll() { continue }
+            // Two looks are far apart, so everything arrives between them.
+            if looks < 4, clients.contains(where: { $0.timers.contains(.look) }) {
+                looks += 1
+                for index in clients.indices { try fire(.look, index) }
+                continue
+            }
             guard clients.allSatisfy({ $0.held == nil }) else { break }
             let waiter = clients.firstIndex { $0.wants != nil && $0.timers.contains(.heal) }
             guard let waiter, mutant != .neverHeals else { break }
@@ -263,6 +272,7 @@ struct TokenWorld {
         if case .channelClosed = reply.event { clients[index].epoch += 1 }
         if case .consumeConfirmed(.token(let tag)) = reply.event { clients[index].confirmed.insert(tag) }
         if mutant == .ignoresThePin, reply.event == .cancelledByBroker(.pin) { return }
+        if mutant == .overlooksOthers, case .pinned = reply.event { return try feed(index, .pinned(1)) }
         try feed(index, reply.event)
     }
 
@@ -320,7 +330,7 @@ struct TokenWorld {
             }
             write(action, index)
         case .closeChannel:
-            clients[index].timers.remove(.heal)
+            clients[index].timers.subtract([.heal, .look])
             write(action, index)
             clients[index].epoch += 1
         case .cancel(let tag):
@@ -333,12 +343,14 @@ struct TokenWorld {
         case .verify(let number, _), .identify(let number):
             clients[index].verification = number
             write(action, index)
-        case .request, .consume, .get, .placePin, .acknowledge, .putBack, .count: write(action, index)
+        case .request, .consume, .get, .placePin, .acknowledge, .putBack, .count, .countPins: write(action, index)
         case .seed:
             clock += 1
             let token = TokenMessage(number: clock << 21, nonce: nextNonce())
             publishes.append(Publish(client: index, session: sessions[index], token: token))
-        case .start(let start): clients[index].timers.insert(start == .pause ? .pause : .heal)
+        case .start(.pause): clients[index].timers.insert(.pause)
+        case .start(.heal): clients[index].timers.insert(.heal)
+        case .start(.look): clients[index].timers.insert(.look)
         case .stop(let timer): clients[index].timers.remove(timer)
         case .grant(let token): try grant(token, index)
         case .contended, .refuse:

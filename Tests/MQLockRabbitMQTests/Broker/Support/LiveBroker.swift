@@ -84,4 +84,25 @@ struct LiveBroker: Sendable {
         }
         return try await Program.run(control, arguments)
     }
+
+    // MARK: Administering
+
+    /// In a virtual host and with a user of its own, which are deleted afterwards.
+    /// - Parameter body: takes the URI, the virtual host, and the user.
+    func withUser(
+        permissions: String = ".*", _ body: (_ uri: String, _ vhost: String, _ user: String) async throws -> Void
+    ) async throws {
+        let id = "limit-\(UInt64.random(in: 0 ... .max))"
+        try await ctl("-q", "add_vhost", id)
+        try await ctl("-q", "add_user", id, "s3cret")
+        try await ctl("-q", "set_permissions", "-p", id, id, permissions, permissions, permissions)
+        let address = uri.split(separator: "@").last ?? ""
+        let result: Result<Void, any Error>
+        do { result = .success(try await body("amqp://\(id):s3cret@\(address)/\(id)", id, id)) } catch {
+            result = .failure(error)
+        }
+        try await ctl("-q", "delete_vhost", id)
+        try await ctl("-q", "delete_user", id)
+        try result.get()
+    }
 }
