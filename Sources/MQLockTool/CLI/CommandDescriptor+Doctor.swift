@@ -1,14 +1,16 @@
 extension CommandDescriptor {
     static let doctor = Self(
         kind: .doctor, summary: "look whether a broker is one that locks can rest on",
-        options: OptionDescriptor.observe + OptionDescriptor.broker,
+        options: OptionDescriptor.doctor + OptionDescriptor.broker,
         notes: """
             Prints a line for everything that was looked at: good, advice (it works, and could be safer or was not looked
             at) or WRONG, with what to do.
 
             RabbitMQ: whether it can be reached with these credentials, its version, and whether the user may do what locks
             need: a lock of each mutex is taken and given back, under names of its own (mqlock-doctor/…), and removed.
-            With a memory or disk alarm that does not come to an end, and is told.
+            With a memory or disk alarm that does not come to an end, and is told. What policies do to a lock's message is
+            tried out: it is returned 25 times, and left alone for 5 s. A policy that waits longer shows only in the
+            management API (--management).
 
             Kafka (kafka://host:9092/topic?partitions=N): whether the cluster can be reached, the topic's partitions,
             copies, cleanup.policy and election, and whether the brokers take the session. Joins no group and writes

@@ -116,6 +116,8 @@ extension OptionDescriptor {
         objects,
     ]
 
+    static let doctor = [management("to look at the policy that applies to locks (RabbitMQ)"), objects]
+
     private static func management(_ purpose: String) -> Self {
         Self(
             key: .management, long: "management", value: .text("URL"),

@@ -4,6 +4,7 @@ import MQLock
 struct DoctorOptions: Equatable {
     var broker = BrokerSource.environment
     var json = false
+    var management: String?
 }
 
 extension DoctorOptions {
@@ -13,6 +14,7 @@ extension DoctorOptions {
                 "doctor takes options only; the broker is that of --broker or $\(BrokerSource.variable)", "doctor")
         }
         json = words.has(.json)
+        management = words.values[.management]
         broker = try BrokerSource(words, .doctor)
     }
 }
@@ -23,18 +25,24 @@ enum DoctorCommand {
 
     static func run(_ options: DoctorOptions, _ output: Output) throws(CommandFailure) -> Never {
         let broker = try options.broker.resolveAny(environment: RunCommand.variable)
-        AsyncMain.run { await examine(broker, patience: patience, json: options.json, output) }
+        let management = SeeingCommand.management(options.management)
+        AsyncMain.run {
+            await examine(broker, management: management, patience: patience, json: options.json, output)
+        }
     }
 
     /// - Returns: the exit status: that of the first thing that is wrong.
-    static func examine(_ broker: BrokerURI, patience: Duration, json: Bool, _ output: Output) async -> Int32 {
+    static func examine(
+        _ broker: BrokerURI, management: String? = nil, patience: Duration, json: Bool, _ output: Output
+    ) async -> Int32 {
         let status = Locked(ExitStatus.success)
         let tell: @Sendable (Finding) -> Void = { finding in
             status.withLock { if $0 == ExitStatus.success { $0 = finding.status } }
             output.standardOutput(json ? Self.json(finding) : Self.words(finding))
         }
         switch broker {
-        case .rabbitMQ(let uri): await RabbitMQDoctor(uri: uri, patience: patience, tell: tell).examine()
+        case .rabbitMQ(let uri):
+            await RabbitMQDoctor(uri: uri, management: management, patience: patience, tell: tell).examine()
         case .kafka(let uri): await KafkaDoctor(uri: uri, patience: patience, tell: tell).examine()
         }
         return status.withLock { $0 }

@@ -5,6 +5,8 @@ import MQLockRabbitMQ
 /// Looks whether locks on a RabbitMQ broker work, by taking some of its own; what they leave there is removed.
 struct RabbitMQDoctor: Sendable {
     let uri: String
+    /// Of the management API, if it may be asked.
+    var management: String?
     let patience: Duration
     let tell: @Sendable (Finding) -> Void
 
@@ -25,6 +27,7 @@ struct RabbitMQDoctor: Sendable {
             // A broker that does nothing for one does nothing for the others either.
             if finding.status == ExitStatus.unavailable { break }
             if mutex == .token, finding.level == .good {
+                await lookAtPolicies(of: name)
                 let returns = returns(of: name)
                 tell(returns)
                 if returns.level == .good { left = (name, .now) }
@@ -96,7 +99,7 @@ struct RabbitMQDoctor: Sendable {
     }
 
     /// A queue has one policy, that of the highest priority; so one that does nothing keeps all others away.
-    private static let policies = """
+    static let policies = """
         `rabbitmqctl list_policies` shows it. Let it match other queues only, or shield those of locks by a policy of \
         higher priority that does nothing: \(shield)
         """

@@ -89,6 +89,15 @@ struct ManagementAPI: Sendable {
 
     private static let maximumChannels = 100
 
+    /// The policies, and the operator policies, of a virtual host.
+    func policies(vhost: String) async throws(LockError) -> [[Policy]] {
+        var kinds: [[Policy]] = []
+        for kind in ["policies", "operator-policies"] {
+            kinds.append(try await get([Policy].self, "/api/\(kind)/\(Self.segment(vhost))") ?? [])
+        }
+        return kinds
+    }
+
     /// The names of the locks whose queues somebody uses, as the broker saw it some seconds ago at most.
     func locksInUse(vhost: String) async throws(LockError) -> Set<LockName> {
         struct Entry: Decodable {

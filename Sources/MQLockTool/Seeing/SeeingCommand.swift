@@ -59,7 +59,7 @@ enum SeeingCommand {
         }
     }
 
-    private static func management(_ option: String?) -> String? {
+    static func management(_ option: String?) -> String? {
         option ?? RunCommand.variable(ManagementAPI.variable).flatMap { $0.isEmpty ? nil : $0 }
     }
 

@@ -20,6 +20,31 @@ struct DoctorTests {
         #expect(RabbitMQDoctor.judge(version: version, at: "h:1").level == level)
     }
 
+    @Test("policies, whatever they set")
+    func policies() {
+        typealias Policy = ManagementAPI.Policy
+        func judge(_ policies: [Policy]) -> Finding.Level {
+            RabbitMQDoctor.judge(policies, queue: "mqlock.v1/name").level
+        }
+        let harmful = [
+            ("message-ttl", "3600000"), ("expires", "86400000"), ("delivery-limit", "1000"), ("max-length", "0"),
+            ("max-length-bytes", "1"), ("delayed-retry-type", "all"),
+        ]
+        let shield = Policy(
+            name: "s", pattern: #"^mqlock\.v1"#, priority: 1000, definition: ["max-length": "1000000"])
+        #expect(judge([]) == .good && judge([shield]) == .good && judge([Policy(name: "n", pattern: "(")]) == .advice)
+        for (key, value) in harmful {
+            let all = Policy(name: "p", pattern: ".*", definition: [key: value, "queue-mode": "lazy"])
+            #expect(
+                judge([all]) == .wrong && judge([all, shield]) == .good && judge([shield, all]) == .good, "\(key)")
+            for target in ["queues", "quorum_queues", "classic_queues", "streams", "exchanges"] {
+                let policy = Policy(name: "p", pattern: "v1", target: target, definition: all.definition)
+                #expect((judge([policy]) == .wrong) == ["queues", "quorum_queues"].contains(target), "\(target)")
+            }
+            #expect(judge([Policy(name: "p", pattern: "^other", definition: all.definition)]) == .good)
+        }
+    }
+
     @Test("partitions")
     func partitions() {
         #expect(KafkaDoctor.judge(partitions: 4, configured: 4, "t").level == .good)

@@ -276,6 +276,23 @@ struct SeeingCommandTests {
         try await Management.stop()
     }
 
+    /// Longer than anybody tries out.
+    @Test(
+        "doctor asks the management API for the policy of locks", .enabled(if: Management.isThere, Management.reason))
+    func policy() async throws {
+        let url = try await Management.start()
+        let vhost = "policy-\(UUID().uuidString)"
+        try await Management.ctl("add_vhost", vhost)
+        try await Management.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        try await Management.ctl("set_policy", "-p", vhost, "hourly", ".*", #"{"message-ttl":3600000}"#)
+        let broker = try Broker.changed { $0.path = "/\(vhost)" }
+        let result = try await TestProcess.run(["doctor", "--management", url, "--broker", broker])
+        try await Management.ctl("delete_vhost", vhost)
+        #expect(result.status == 78)
+        #expect(result.output.contains("hourly") && result.output.contains("message-ttl=3600000"), "\(result.output)")
+        try await Management.stop()
+    }
+
     @Test("no broker: 69; a wrong password: 77")
     func unreachable() async throws {
         let port = try Broker.changed { $0.port = 1 }
