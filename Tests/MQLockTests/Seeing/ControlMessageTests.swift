@@ -1,6 +1,4 @@
-import Foundation
 import MQLock
-import MQLockTesting
 import Testing
 
 @Suite("Control messages")
