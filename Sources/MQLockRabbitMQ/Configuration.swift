@@ -5,7 +5,8 @@ extension RabbitMQLocks {
     /// How to reach the broker and how to behave; every value has a sensible default.
     public struct Configuration: Sendable {
         /// The broker, as an AMQP URI. Several nodes of one cluster can be named, `amqp://user:password@one,two:5672/vhost`;
-        /// they are tried in turn. Descriptions and reflection of the configuration show the URI without its password.
+        /// they are tried in turn. In user and password, `@`, `/` and `?` are written as `%40`, `%2f` and `%3f`; behind the
+        /// hosts, `@` is, too. Descriptions and reflection of the configuration show the URI without its password.
         public var uri: String {
             get { hiddenURI.text }
             set { hiddenURI.text = newValue }

@@ -26,6 +26,9 @@ package struct PercentCoding: Sendable {
         }
     }
 
+    /// Whether a byte is encoded.
+    package func encodes(_ byte: UInt8) -> Bool { isEncoded(byte) }
+
     /// The encoded text.
     package func encode(_ text: some StringProtocol) -> String {
         guard text.utf8.contains(where: isEncoded) else { return String(text) }

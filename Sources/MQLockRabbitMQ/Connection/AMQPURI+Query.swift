@@ -21,7 +21,8 @@ extension AMQPURI {
                 // 0 means "no limit of mine" on the wire.
                 let limit = try number(value, key, 0...65535)
                 endpoint.channelMax = limit == 0 ? .max : UInt16(limit)
-            case "frame_max": endpoint.frameMax = try number(value, key, 4096...16_777_216)
+            // Larger frames hold deeper tables than the library has stack for. Ours are a few hundred bytes.
+            case "frame_max": endpoint.frameMax = try number(value, key, 4096...Endpoint.defaultFrameMax)
             case "auth_mechanism":
                 switch value.lowercased() {
                 case "plain": endpoint.mechanism = .plain

@@ -24,6 +24,12 @@ enum AMQPURI {
             throw failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
         }
 
+        // In a URI it may be there. But a password with a / or ? in it ends there to us, and what follows would be shown.
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        guard !rest[authority.endIndex...].contains("@") else {
+            throw failure("behind the host an @ has to be written as %40 (in user and password, / as %2f and ? as %3f)")
+        }
+
         let scheme = text[..<rest.startIndex]
         var query: Substring?
         if let mark = rest.firstIndex(of: "?") {

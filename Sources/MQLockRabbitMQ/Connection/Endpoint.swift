@@ -96,7 +96,8 @@ extension Endpoint: CustomStringConvertible, CustomDebugStringConvertible, Custo
     var description: String {
         let user = PercentCoding.uri.encode(user)
         let vhost = PercentCoding.uri.encode(vhost)
-        return "\(tls == nil ? "amqp" : "amqps")://\(user)@\(address)/\(vhost)"
+        let hosts = hosts.map { Host(name: PercentCoding.host.encode($0.name), port: $0.port).address }
+        return "\(tls == nil ? "amqp" : "amqps")://\(user)@\(hosts.joined(separator: ","))/\(vhost)"
     }
 
     var debugDescription: String { description }
@@ -104,4 +105,9 @@ extension Endpoint: CustomStringConvertible, CustomDebugStringConvertible, Custo
     var customMirror: Mirror {
         Mirror(self, children: ["uri": description, "heartbeat": heartbeat], displayStyle: .struct)
     }
+}
+
+extension PercentCoding {
+    /// A host of a URI, with the colons by which IPv6 addresses are known.
+    fileprivate static let host = Self(.lower) { $0 != UInt8(ascii: ":") && uri.encodes($0) }
 }

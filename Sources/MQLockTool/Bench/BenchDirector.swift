@@ -87,9 +87,7 @@ struct BenchDirector {
         }
         for worker in workers.values { stage.kill(worker) }
         return try result(.uncontended, 1) { program in
-            guard let sample = samples[program], !sample.durations.isEmpty else { return nil }
-            let total = sample.durations.reduce(0, +)
-            return BenchFigures(sample, perSecond: Double(sample.durations.count) * 1e9 / Double(total))
+            samples[program].flatMap { BenchFigures($0, perSecond: $0.perSecond) }
         }
     }
 

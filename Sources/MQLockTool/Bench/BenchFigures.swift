@@ -6,6 +6,11 @@ struct BenchSample: Equatable {
 
     mutating func add(_ durations: some Sequence<UInt64>) { self.durations += durations }
 
+    /// Grants a second, one after the other; nil of nothing. In floating point, for another program's numbers can be any.
+    var perSecond: Double? {
+        durations.isEmpty ? nil : Double(durations.count) * 1e9 / durations.reduce(0) { $0 + Double($1) }
+    }
+
     /// The least duration that this share of all does not exceed, in microseconds; nil of nothing.
     func percentile(_ share: Double) -> Double? {
         let sorted = durations.sorted()

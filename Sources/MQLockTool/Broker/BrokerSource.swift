@@ -92,11 +92,13 @@ extension BrokerSource {
         case "amqp", "amqps": return (.rabbitMQ(uri), origin)
         case "kafka": return (.kafka(try KafkaURI(uri)), origin)
         default:
+            // What cannot be a scheme (RFC 3986, 3.1) may be a user and a password.
+            let isScheme = scheme.utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || "+-.".utf8.contains($0)
+            }
+            let shown = isScheme ? "'\(scheme.prefix(20))'" : "what stands before ://"
             throw .usage(
-                """
-                the broker of \(origin): '\(scheme.prefix(20).description.escapedForDisplay)' is no broker that we \
-                know, use amqp://, amqps:// or kafka://
-                """)
+                "the broker of \(origin): \(shown) is no broker that we know, use amqp://, amqps:// or kafka://")
         }
     }
 }

@@ -26,6 +26,12 @@ struct KafkaURI: Equatable, Sendable {
         guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw Self.failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
         }
+        // In a URI it may be there. But a password with a / or ? in it ends there to us, and what follows would be shown.
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        guard !rest[authority.endIndex...].contains("@") else {
+            throw Self.failure(
+                "behind the brokers an @ has to be written as %40 (in user and password, / as %2f and ? as %3f)")
+        }
         let query = Self.cut(&rest, at: "?")
         let path = Self.cut(&rest, at: "/")
         connection = KafkaConnection()

@@ -77,6 +77,17 @@ struct GuardMachine {
         }
     }
 
+    /// Until then, in milliseconds, rounded up, as poll(2) takes them; -1 is for ever.
+    ///
+    /// Never longer than 100 ms: poll's own clock stands still while the machine sleeps, the deadline does not.
+    func pollTimeout(now: Int64) -> Int32 {
+        guard let wakeAt = wakeAt(now: now) else { return -1 }
+        // Whatever instants were sent: nothing overflows.
+        guard wakeAt > now else { return 0 }
+        let (left, overflows) = wakeAt.subtractingReportingOverflow(now)
+        return overflows || left > 100_000_000 ? 100 : Int32((left + 999_999) / 1_000_000)
+    }
+
     /// Whether the end of the whole tree is what is waited for.
     var awaitsEmptyTree: Bool {
         switch state {

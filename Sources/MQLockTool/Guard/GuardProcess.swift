@@ -90,13 +90,7 @@ struct GuardProcess {
             pollfd(fd: pipeIsOpen ? invocation.control : -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: childSignal, events: Int16(POLLIN), revents: 0),
         ]
-        let now = BootClock.now
-        var timeout: Int32 = -1
-        if let wakeAt = machine.wakeAt(now: now) {
-            // Never longer than 100 ms: poll's own clock stands still while the machine sleeps, the deadline does not.
-            timeout = Int32(min(100, max(0, (wakeAt - now + 999_999) / 1_000_000)))
-        }
-        poll(&descriptors, 2, timeout)
+        poll(&descriptors, 2, machine.pollTimeout(now: BootClock.now))
     }
 
     private mutating func readMessages() {

@@ -53,12 +53,8 @@ struct ManagementAPI: Sendable {
     }
 
     func connections() async throws(LockError) -> [Connection] {
-        struct Entry: Decodable {
-            let name: String
-            let user_provided_name: String?
-            let user: String?
-        }
-        let entries = try await get([Entry].self, "/api/connections?columns=name,user_provided_name,user") ?? []
+        let entries =
+            try await get([ListedConnection].self, "/api/connections?columns=name,user_provided_name,user") ?? []
         return entries.map { Connection(name: $0.name, given: $0.user_provided_name, user: $0.user) }
     }
 
@@ -100,41 +96,55 @@ struct ManagementAPI: Sendable {
 
     /// The names of the locks whose queues somebody uses, as the broker saw it some seconds ago at most.
     func locksInUse(vhost: String) async throws(LockError) -> Set<LockName> {
-        struct Entry: Decodable {
-            let name: String
-            let consumers: Int?
-            let messages_unacknowledged: Int?
-            let owner_pid_details: Known<Named>?
-        }
         let columns = "name,consumers,messages_unacknowledged,owner_pid_details"
-        let entries = try await get([Entry].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
-        return Set(
-            entries.filter {
-                $0.consumers ?? 0 > 0 || $0.messages_unacknowledged ?? 0 > 0 || $0.owner_pid_details?.value?.name != nil
-            }.compactMap { LockObjects.name(ofQueue: $0.name) })
+        let entries = try await get([ListedQueue].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
+        return Set(entries.compactMap(\.lockInUse))
+    }
+
+    // MARK: Answers
+
+    struct ListedConnection: Decodable {
+        let name: String
+        let user_provided_name: String?
+        let user: String?
+    }
+
+    struct ListedQueue: Decodable {
+        let name: String
+        let consumers: Int?
+        let messages_unacknowledged: Int?
+        let owner_pid_details: Known<Named>?
+
+        /// Nil also for what is no lock's.
+        var lockInUse: LockName? {
+            guard consumers ?? 0 > 0 || messages_unacknowledged ?? 0 > 0 || owner_pid_details?.value?.name != nil else {
+                return nil
+            }
+            return LockObjects.name(ofQueue: name)
+        }
     }
 
     /// An object, or the empty array that stands in its place as long as the API has not collected it.
-    private struct Known<Value: Decodable>: Decodable {
+    struct Known<Value: Decodable>: Decodable {
         let value: Value?
 
         init(from decoder: any Decoder) throws { value = try? Value(from: decoder) }
     }
 
-    private struct Named: Decodable { let name: String? }
+    struct Named: Decodable { let name: String? }
 
-    private struct Consumer: Decodable {
+    struct Consumer: Decodable {
         struct Details: Decodable { let name, connection_name: String? }
         let activity_status: String?
         let channel_details: Known<Details>?
     }
 
-    private struct Queue: Decodable {
+    struct Queue: Decodable {
         let owner_pid_details: Known<Named>?
         let consumer_details: [Consumer]?
     }
 
-    private struct Channel: Decodable { let messages_unacknowledged: Int? }
+    struct Channel: Decodable { let messages_unacknowledged: Int? }
 
     private static func path(queue: String, _ vhost: String) -> String {
         "/api/queues/\(segment(vhost))/\(segment(queue))"

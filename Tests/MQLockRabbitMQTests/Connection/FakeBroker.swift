@@ -10,7 +10,7 @@ import Darwin
 
 /// A broker in this process that does just enough for a lock to be granted, and says in between what a test wants it to.
 ///
-/// Queues keep their messages and hand them to their first consumer; nothing is refused, and nothing lasts beyond the test.
+/// Its queues are those of `FakeQueues`, and nothing lasts beyond the test.
 final class FakeBroker: Sendable {
     /// A method frame that a client has sent.
     struct Request: Sendable, Hashable {
@@ -30,19 +30,11 @@ final class FakeBroker: Sendable {
     private let interject: Interjection
     private let channelMax: UInt16
 
-    private struct Consumer {
-        let connection: Int
-        let channel: UInt16
-        let tag: String
-    }
-
     private struct World {
         var clients: [Int: Int32] = [:]
         var connections = 0
         var requests: [Request] = []
-        var messages: [String: [(properties: [UInt8], body: [UInt8])]] = [:]
-        var consumers: [String: [Consumer]] = [:]
-        var deliveries: UInt64 = 0
+        var queues = FakeQueues()
     }
 
     init(channelMax: UInt16 = 100, interject: @escaping Interjection = { _ in [] }) throws {
@@ -110,26 +102,26 @@ final class FakeBroker: Sendable {
                 if let message = publishing, frame.type != 1, message.body.count == message.size {
                     publishing = nil
                     publishes[message.channel, default: 0] += 1
-                    world.withLock {
-                        $0.messages[message.queue, default: []].append((message.properties, message.body))
+                    let place = FakeQueues.Place(connection: number, channel: message.channel)
+                    let count = publishes[message.channel] ?? 0
+                    change { queues in
+                        queues.publish(message.properties, message.body, to: message.queue, place)
+                            + [(number, Frames.method(message.channel, 60, 80, Frames.bytes(count) + [0]))]
                     }
-                    deliver(message.queue)
-                    say(
-                        Frames.method(
-                            message.channel, 60, 80, Frames.bytes(publishes[message.channel] ?? 0) + [0]), to: number)
                 }
             }
         }
+        change { $0.end(connection: number) }
         world.withLock { world in
             world.clients[number] = nil
-            for queue in world.consumers.keys { world.consumers[queue]?.removeAll { $0.connection == number } }
-            // Whatever it held is gone with it; the next one seeds the queue anew.
-            world.messages = [:]
             close(client)
         }
     }
 
     private func answer(_ request: Request, _ message: Reader) {
+        let place = FakeQueues.Place(connection: request.connection, channel: request.channel)
+        // What follows on a channel that was closed is dropped.
+        guard request.classID == 20 || !world.withLock({ $0.queues.closing.contains(place) }) else { return }
         func say(_ methodID: UInt16, _ arguments: [UInt8] = []) {
             self.say(Frames.method(request.channel, request.classID, methodID, arguments), to: request.connection)
         }
@@ -139,73 +131,63 @@ final class FakeBroker: Sendable {
         case (10, 50): say(51)
         case (20, 10): say(11, Frames.long(""))
         case (20, 40):
-            world.withLock { world in
-                for queue in world.consumers.keys {
-                    world.consumers[queue]?.removeAll {
-                        $0.connection == request.connection && $0.channel == request.channel
-                    }
-                }
-            }
+            change { $0.end(place) }
             say(41)
-        case (40, 10), (60, 10), (85, 10): say(11)
+        // Also of a close that was a test's.
+        case (20, 41): change { $0.end(place) }
+        case (40, 10), (85, 10): say(11)
+        case (60, 10):
+            _ = (message.short(), message.short())
+            let prefetch = Int(message.short())
+            world.withLock { $0.queues.limit(place, to: prefetch) }
+            say(11)
         case (50, 10):
-            _ = message.short()
-            say(11, Frames.short(message.text()) + Frames.bytes(UInt32(0)) + Frames.bytes(UInt32(0)))
+            let declaration = message.declaration()
+            change { $0.declare(declaration, place) }
         case (50, 20): say(21)
-        case (50, 40): say(41, Frames.bytes(UInt32(0)))
+        case (50, 40):
+            _ = message.short()
+            let queue = message.text()
+            change { $0.delete(queue, place) }
         case (50, 50): say(51)
         case (60, 20):
             _ = message.short()
-            let (queue, tag) = (message.text(), message.text())
-            world.withLock {
-                $0.consumers[queue, default: []].append(
-                    Consumer(connection: request.connection, channel: request.channel, tag: tag))
-            }
-            say(21, Frames.short(tag))
-            deliver(queue)
+            let (queue, tag, flags) = (message.text(), message.text(), message.byte())
+            change { $0.consume(queue, tag: tag, acknowledges: flags & 2 == 0, place) }
+        case (60, 30):
+            let (tag, flags) = (message.text(), message.byte())
+            world.withLock { $0.queues.cancel(tag, place) }
+            if flags & 1 == 0 { say(31, Frames.short(tag)) }
         case (60, 70):
             _ = message.short()
             let queue = message.text()
-            guard let (tag, content) = take(queue, on: request.channel) else { return say(72, Frames.short("")) }
-            self.say(
-                Frames.method(
-                    request.channel, 60, 71,
-                    Frames.bytes(tag) + [0] + Frames.short("mqlock.v1") + Frames.short(queue) + Frames.bytes(UInt32(0)))
-                    + content, to: request.connection)
+            change { $0.get(queue, place) }
+        case (60, 80), (60, 90), (60, 120):
+            let (tag, flags) = (message.long(), message.byte())
+            let returns = request.methodID == 90 && flags & 1 != 0 || request.methodID == 120 && flags & 2 != 0
+            change { $0.settle(tag, returns: returns, place) }
         default: break
         }
     }
 
-    private func take(_ queue: String, on channel: UInt16) -> (UInt64, [UInt8])? {
+    /// Changes the queues and sends what comes of it, in one step: all clients see one order.
+    private func change(_ body: (inout FakeQueues) -> FakeQueues.Output) {
         world.withLock { world in
-            guard let message = world.messages[queue]?.first else { return nil }
-            world.messages[queue]?.removeFirst()
-            world.deliveries += 1
-            let header = Frames.frame(
-                2, channel,
-                Frames.bytes(UInt16(60)) + [0, 0] + Frames.bytes(UInt64(message.body.count))
-                    + message.properties)
-            return (world.deliveries, header + Frames.body(channel, message.body))
-        }
-    }
-
-    private func deliver(_ queue: String) {
-        while let consumer = world.withLock({ $0.consumers[queue]?.first }),
-            let (tag, content) = take(queue, on: consumer.channel)
-        {
-            say(
-                Frames.method(
-                    consumer.channel, 60, 60,
-                    Frames.short(consumer.tag) + Frames.bytes(tag) + [0] + Frames.short("mqlock.v1")
-                        + Frames.short(queue)) + content, to: consumer.connection)
+            for (connection, bytes) in body(&world.queues) { Self.send(bytes, to: world.clients[connection]) }
         }
     }
 
     private func say(_ bytes: [UInt8], to connection: Int) {
-        world.withLock { world in
-            guard let client = world.clients[connection], !bytes.isEmpty else { return }
-            _ = send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        }
+        world.withLock { Self.send(bytes, to: $0.clients[connection]) }
+    }
+
+    private static func send(_ bytes: [UInt8], to client: Int32?) {
+        guard let client, !bytes.isEmpty else { return }
+        #if canImport(Glibc)
+        _ = Glibc.send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        #else
+        _ = Darwin.send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        #endif
     }
 
     // MARK: Reading
@@ -234,14 +216,37 @@ final class FakeBroker: Sendable {
 
         init(_ bytes: [UInt8]) { rest = bytes[...] }
 
-        func short() -> UInt16 { UInt16(byte()) << 8 | UInt16(byte()) }
+        func byte() -> UInt8 { rest.popFirst() ?? 0 }
+        func short() -> UInt16 { UInt16(number(2)) }
+        func long() -> UInt64 { number(8) }
+        func text() -> String { text(Int(byte())) }
 
-        func text() -> String {
-            let length = Int(byte())
+        func declaration() -> FakeQueues.Declaration {
+            _ = short()
+            var declaration = FakeQueues.Declaration(queue: text())
+            let flags = byte()
+            (declaration.isPassive, declaration.isExclusive) = (flags & 1 != 0, flags & 4 != 0)
+            _ = number(4)
+            while !rest.isEmpty {
+                let name = text()
+                switch byte() {
+                case UInt8(ascii: "S"): declaration.arguments[name] = .string(text(Int(number(4))))
+                case UInt8(ascii: "l"): declaration.arguments[name] = .int64(Int64(bitPattern: long()))
+                case UInt8(ascii: "t"): declaration.arguments[name] = .bool(byte() != 0)
+                // Nothing else is in the arguments of our queues.
+                default: return declaration
+                }
+            }
+            return declaration
+        }
+
+        private func number(_ bytes: Int) -> UInt64 {
+            (0..<bytes).reduce(0) { number, _ in number << 8 | UInt64(byte()) }
+        }
+
+        private func text(_ length: Int) -> String {
             defer { rest = rest.dropFirst(length) }
             return String(decoding: rest.prefix(length), as: UTF8.self)
         }
-
-        private func byte() -> UInt8 { rest.popFirst() ?? 0 }
     }
 }

@@ -64,6 +64,7 @@ enum Frames {
             (60, 20, [0, 0] + short("q") + short("c") + [0] + table), (60, 21, short("line")),
             (60, 21, short("token-1")),
             (60, 30, short("line") + [0]), (60, 30, short("register") + [0]), (60, 30, short("queue") + [0]),
+            (60, 30, short("token-1") + [0]),
             (60, 31, short("line")), (60, 40, [0, 0] + short("") + short("q") + [0]),
             (60, 50, [0xFF, 0xFF] + short("text") + short("") + short("q")),
             (60, 60, short("line") + bytes(UInt64.max) + [1] + short("mqlock.v1") + short("q")),
@@ -86,6 +87,18 @@ enum Frames {
             ("a heartbeat", frame(8, channel, [])),
             ("a frame of no type", frame(9, channel, [])),
         ]
-        return methods.map { ("\($0.0).\($0.1)", method(channel, $0.0, $0.1, $0.2)) } + frames
+        let nonce = String(repeating: "0", count: 32)
+        let messages = [
+            "token 1 \(nonce)", "token 9223372036854775807 \(nonce)", "line 1 \(nonce) 0", "proof 0 \(nonce)",
+        ]
+        .flatMap { text in
+            let body = Array("mqlock.v1 \(text)".utf8)
+            let content = header(channel, bodySize: UInt64(body.count)) + self.body(channel, body)
+            let origin = bytes(UInt64.max) + [0] + short("mqlock.v1") + short("mqlock.v1/peer")
+            return ["line", "token-1"].map { tag in
+                ("'\(text)' to \(tag)", method(channel, 60, 60, short(tag) + origin) + content)
+            } + [("'\(text)' asked for", method(channel, 60, 71, origin + bytes(UInt32(0))) + content)]
+        }
+        return methods.map { ("\($0.0).\($0.1)", method(channel, $0.0, $0.1, $0.2)) } + frames + messages
     }
 }

@@ -52,17 +52,14 @@ struct PeerTests {
         return outcome
     }
 
-    /// `token` needs a register that refuses, which the broker of these tests does not have.
-    private static let mutexes: [RabbitMQLocks.Mutex] = [.singleActiveConsumer, .exclusiveQueue]
-
-    @Test(arguments: mutexes)
+    @Test(arguments: RabbitMQLocks.Mutex.allCases)
     func theBrokerOfTheseTestsGrants(_ mutex: RabbitMQLocks.Mutex) async throws {
         let life = try await live(FakeBroker(), mutex)
         #expect(life.isGranted, "\(String(describing: life.refusal))")
         #expect(!life.events.contains { [.disconnected, .connectionFailed].contains($0.kind) })
     }
 
-    @Test(arguments: mutexes)
+    @Test(arguments: RabbitMQLocks.Mutex.allCases)
     func anythingAtAnyMoment(_ mutex: RabbitMQLocks.Mutex) async throws {
         let steps = try await steps(of: mutex)
         try #require(steps.count > 10)

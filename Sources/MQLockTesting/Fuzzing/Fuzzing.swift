@@ -1,0 +1,88 @@
+import Foundation
+import MQLock
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Feeds a reader with whatever may come from outside. That it does not trap is one thing; what else has to hold, the reader's
+/// test says.
+package enum Fuzzing {
+    /// What a test saw of one input.
+    package enum Outcome: Equatable, Sendable {
+        /// It is not in the language.
+        case refused
+        case read
+        /// Something that may not be.
+        case wrong(String)
+    }
+
+    /// A few thousand inputs; a million in a full run; or as many as `MQLOCK_FUZZ_INPUTS` says.
+    package static var count: Int {
+        let environment = ProcessInfo.processInfo.environment
+        if let count = environment["MQLOCK_FUZZ_INPUTS"].flatMap({ Int($0) }) { return count }
+        return environment["MQLOCK_TEST_FULL"] == "1" ? 1_000_000 : 3000
+    }
+
+    /// Reads every example, each of which has to be taken, and then what becomes of them.
+    ///
+    /// The inputs are those of the seed in `MQLOCK_SEED`, or of a new one, which is printed before the first of them.
+    /// - Parameters:
+    ///   - count: how many inputs.
+    ///   - read: called on a thread of its own, of the lowest priority: beside tests that measure time.
+    /// - Returns: what was wrong; nil when nothing was.
+    package static func firstFault(
+        in name: String, examples: [String], words: [String] = [], count: Int = count,
+        _ read: @escaping @Sendable ([UInt8]) -> Outcome
+    ) async -> String? {
+        await firstFault(in: name, examples: examples.map { Array($0.utf8) }, words: words, count: count, read)
+    }
+
+    /// The same for examples that are no text.
+    package static func firstFault(
+        in name: String, examples: [[UInt8]], words: [String] = [], count: Int = count,
+        _ read: @escaping @Sendable ([UInt8]) -> Outcome
+    ) async -> String? {
+        let seed = ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
+        print("fuzzing \(name): MQLOCK_SEED=\(seed)")
+        // A trap would take it along.
+        fflush(nil)
+        return await withCheckedContinuation { continuation in
+            let status = DetachedThread.start {
+                #if os(Linux)
+                // Of this thread alone; elsewhere it would be the whole process.
+                _ = nice(19)
+                #endif
+                let fault = fault(FuzzInputs(seed: seed, examples: examples, words: words), examples, count, read)
+                continuation.resume(returning: fault.map { "\(name), MQLOCK_SEED=\(seed): \($0)" })
+            }
+            if status != 0 { continuation.resume(returning: "no thread: errno \(status)") }
+        }
+    }
+
+    private static func fault(
+        _ inputs: FuzzInputs, _ examples: [[UInt8]], _ count: Int, _ read: ([UInt8]) -> Outcome
+    ) -> String? {
+        for example in examples where read(example) != .read { return "not taken: \(shown(example)), \(read(example))" }
+        var inputs = inputs
+        var taken = 0
+        for number in 0..<count {
+            let input = inputs.next()
+            switch read(input) {
+            case .refused: break
+            case .read: taken += 1
+            case .wrong(let what): return "\(what), input \(number): \(shown(input))"
+            }
+        }
+        // Else only what lies before the first check was tried.
+        return taken * 1000 < count ? "of \(count) inputs only \(taken) were taken" : nil
+    }
+
+    private static func shown(_ input: [UInt8]) -> String {
+        String(validating: input, as: UTF8.self).map { "'\($0.escapedForDisplay)'" } ?? "\(input)"
+    }
+}
