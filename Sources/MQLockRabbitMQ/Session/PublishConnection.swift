@@ -67,6 +67,12 @@ final class PublishConnection: LinkOwner {
 
     var isBlocked: Bool { alarm != nil }
 
+    /// Whether nothing is tried at the moment, because the last attempts have failed.
+    var isPausing: Bool {
+        guard case .down = state, let pauseEnd else { return false }
+        return pauseEnd > .now
+    }
+
     /// Whether what is published now is confirmed soon.
     var canConfirm: Bool { if case .up = state { alarm == nil } else { false } }
 

@@ -42,8 +42,13 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
         connection.add(self)
     }
 
-    /// - Parameter done: called once, on the loop, with what became of it; not when the session has ended.
+    /// - Parameter done: called once, on the loop, with what became of it, maybe at once; not when the session has ended.
     func publish(_ message: some LockMessage, to queue: String, _ done: @escaping (Outcome) -> Void) {
+        // Others may do meanwhile what this is for: nobody is to wait for the next attempt to connect.
+        guard !connection.isPausing else {
+            connection.connect()
+            return done(.unknown)
+        }
         waiting.append(
             Publish(
                 queue: queue, body: message.payload,

@@ -75,6 +75,7 @@ extension Line.Place {
             return .overtaken("the broker delivered a token of a later holder")
         // Whatever its number, and whether it came before or not: no evidence of anything †.
         case .token: return .nothing(nil)
+        case .absurd(_, count: 0): return .nothing(Self.absurd)
         case .absurd: return .nothing("a token with a number that cannot be")
         case .companion(let nonce, let count): return take(companion: nonce, delivery, redelivered: redelivered, count)
         case .otherKind, .foreign: return .nothing(Self.foreign)

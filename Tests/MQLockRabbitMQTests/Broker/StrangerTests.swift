@@ -98,6 +98,9 @@ extension LiveBrokerTests.StrangerTests {
                     let text = try #require(MessageText(payload: body))
                     forged = TokenMessage(number: number, nonce: text.nonce).payload
                 }
+                try await eventually("the token back in the queue") {
+                    try broker.raw { try $0.counts(queue)?.messages } == 1
+                }
                 try broker.raw { client in
                     try client.purge(queue)
                     try client.publish(

@@ -57,7 +57,7 @@ struct ReconnectTests {
     @Test func theNextHostIsTried() async throws {
         let bad = try FakeBroker { [$0.classID, $0.methodID] == [50, 10] ? nil : [] }
         let good = try FakeBroker()
-        let uri = "amqp://u:p@127.0.0.1:\(bad.port),127.0.0.1:\(good.port)?heartbeat=1"
+        let uri = "amqp://u:p@127.0.0.1:\(bad.port),127.0.0.1:\(good.port)"
         let locks = try RabbitMQLocks(.init(uri: uri))
         try await locks.acquire("elsewhere", within: .seconds(30)).release()
         #expect(bad.connections == 1)
