@@ -4,8 +4,8 @@
 /// so that those who lock some of the same names never wait for each other in a circle. Each name counts once.
 ///
 /// ```swift
-/// let accounts = try MultiLock(["account/\(from)", "account/\(to)"], on: locks)
-/// try await accounts.withLock(within: .seconds(10)) { leases in
+/// let both = try MultiLock(["warehouse/\(from)", "warehouse/\(to)"], on: locks)
+/// try await both.withLock(within: .seconds(10)) { leases in
 ///     for lease in leases.all { try gate.admit(lease.fencingToken, for: lease.name) }
 ///     …
 /// }

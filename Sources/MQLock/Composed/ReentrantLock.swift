@@ -7,9 +7,9 @@ import Synchronization
 /// task groups); everybody else waits, a detached task too.
 ///
 /// ```swift
-/// func ship(_ order: Order) async throws {
-///     try await ReentrantLock("order/\(order.id)", on: locks).withLock { lease in
-///         try await charge(order)                  // locks the same name: the same lease, no round trip
+/// func restock(_ item: Item) async throws {
+///     try await ReentrantLock("inventory", on: locks).withLock { lease in
+///         try await count(item)                    // locks the same name: the same lease, no round trip
 ///     }
 /// }
 /// ```
