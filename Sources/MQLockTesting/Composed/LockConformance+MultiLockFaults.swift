@@ -12,10 +12,10 @@ extension LockConformance {
                 let watch = HoldWatch(seats: seats.count, clock: bench.subject.clock)
                 // Until some locks were lost, and no longer: who is interrupted always never gets anywhere.
                 let losses: @Sendable () -> Int = { seats.map { $0.log.names(of: .lost).count }.reduce(0, +) }
-                let crowd = Task { repeat { try await self.crowd(bench, seats, watch) } while losses() < 5 }
+                let crowd = Task { repeat { try await self.crowd(bench, seats, watch) } while losses() < effort.losses }
                 let faults = Task {
                     var generator = SeededGenerator(effort.seed)
-                    while losses() < 5 {
+                    while losses() < effort.losses {
                         for _ in 0..<Int.random(in: 0...400, using: &generator) { await Task.yield() }
                         try await Task.sleep(for: .milliseconds(Int.random(in: 0...20, using: &generator)))
                         try await endSession(seats[Int.random(in: 0..<3, using: &generator)].provider)

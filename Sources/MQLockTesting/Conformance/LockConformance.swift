@@ -13,6 +13,8 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
         public var interleavings = 100
         /// Names held at once over one provider.
         public var names = 1000
+        /// Locks that have to be lost before several locks have been tried while sessions end.
+        package var losses = 5
         /// Entities in the check of striped locks.
         package var entities = 10_000
         /// Makes the interleavings; shown in a failure's message, so that it can be set again.
