@@ -40,6 +40,8 @@ extension LockConformance {
                     try await interleaving(
                         bench, seats, names, "interleaving \(index), seed \(effort.seed)", &generator)
                 }
+                let leaks = seats.flatMap { $0.log.names(of: .leaked) }
+                try bench.require(leaks.isEmpty, "\(leaks) were dropped without a release")
             },
             Check(.ownedRelease, "several locks, the last one first") { bench in
                 let seats = try await bench.seats(2)
