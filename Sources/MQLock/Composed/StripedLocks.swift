@@ -51,7 +51,7 @@ public struct StripedLocks: Sendable {
         return Int((hash >> 32 ^ hash & 0xFFFF_FFFF) % UInt64(slots))
     }
 
-    /// The name of an entity's lock: `orders/64/17`.
+    /// The name of an entity's lock: `orders/64/17`. For whatever else takes a name: `tryAcquire`, a fence gate, `mqlock show`.
     public func name(of entity: some StringProtocol) -> LockName {
         do throws(LockError) {
             return try LockName("\(prefix.string)/\(slots)/\(slot(of: entity))")
