@@ -31,9 +31,9 @@ struct Ledger: Sendable {
     ///
     /// The token is admitted before the file is read. From then on no earlier holder can write, so what is read here
     /// stays true until we lose the lock and somebody else is admitted; and then our own ``enter(_:by:under:)`` fails.
-    func standing(of order: Order, in slot: Slots.Slot, under lease: Lease) throws -> Standing {
-        try gate(slot.number).withAdmission(lease.fencingToken, for: lease.name) {
-            let last = try lines(ofSlot: slot.number).last { $0.order.customer == order.customer }?.order.number ?? 0
+    func standing(of order: Order, in slot: Int, under lease: Lease) throws -> Standing {
+        try gate(slot).withAdmission(lease.fencingToken, for: lease.name) {
+            let last = try lines(ofSlot: slot).last { $0.order.customer == order.customer }?.order.number ?? 0
             if order.number <= last { return .done }
             return order.number == last + 1 ? .due : .early(next: last + 1)
         }
@@ -41,9 +41,9 @@ struct Ledger: Sendable {
 
     /// Writes the order down; it is on the disk when this returns.
     /// - Throws: `LockError` with code `staleToken` when a later holder of the slot was here: nothing is written then.
-    func enter(_ order: Order, by worker: String, in slot: Slots.Slot, under lease: Lease) throws {
-        try gate(slot.number).withAdmission(lease.fencingToken, for: lease.name) {
-            let url = URL(fileURLWithPath: path(slot.number))
+    func enter(_ order: Order, by worker: String, in slot: Int, under lease: Lease) throws {
+        try gate(slot).withAdmission(lease.fencingToken, for: lease.name) {
+            let url = URL(fileURLWithPath: path(slot))
             if !FileManager.default.fileExists(atPath: url.path) { try Data().write(to: url) }
             let file = try FileHandle(forUpdating: url)
             defer { try? file.close() }

@@ -4,8 +4,8 @@ import MQLock
 /// Takes orders from the queue and handles each under the lock of its customer's slot.
 struct Worker: Sendable {
     let name: String
-    let locks: any LockProvider
-    let slots: Slots
+    /// A lock is a queue on the broker. A lock per customer would be a queue per customer, which no broker survives.
+    let stripes: StripedLocks
     let ledger: Ledger
     /// How long an order takes.
     let work: Duration
@@ -48,8 +48,8 @@ struct Worker: Sendable {
             return .throwAway
         }
         do {
-            let slot = try slots.slot(of: order.customer)
-            let standing = try await locks.withLock(slot.lock, within: Self.patience) { lease in
+            let slot = stripes.slot(of: order.customer)
+            let standing = try await stripes.withLock(order.customer, within: Self.patience) { lease in
                 let standing = try ledger.standing(of: order, in: slot, under: lease)
                 if standing == .due { try await handle(order, in: slot, under: lease) }
                 return standing
@@ -72,7 +72,7 @@ struct Worker: Sendable {
         }
     }
 
-    private func handle(_ order: Order, in slot: Slots.Slot, under lease: Lease) async throws {
+    private func handle(_ order: Order, in slot: Int, under lease: Lease) async throws {
         Program.say("\(name): handles \(order), token \(lease.fencingToken)")
         // The work itself. `withLock` cancels it when the lock is lost.
         try await Task.sleep(for: work)

@@ -12,26 +12,7 @@ extension HeldLock {
         _ lost: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
         let lease = lease
-        let result = await withTaskGroup(of: Result<R, any Error>?.self) { group in
-            group.addTask {
-                do {
-                    return .success(try await body(lease))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            group.addTask {
-                await lost()
-                return nil
-            }
-            // Whoever ends first cancels the other: a loss the body, the body's end the watching.
-            var result: Result<R, any Error>?
-            for await outcome in group {
-                group.cancelAll()
-                if let outcome { result = outcome }
-            }
-            return result ?? .failure(LockError(.internalError, "the body under a lock did not end"))
-        }
+        let result = await runUntil(lost) { try await body(lease) }
         return try await finish(result)
     }
 
@@ -46,5 +27,31 @@ extension HeldLock {
             throw LockError.lost(reason, name: name, underlying: own)
         }
         return try result.get()
+    }
+}
+
+/// Runs `body` in a child task, and cancels that when `ended` returns first; returns what the body came to, when it has ended.
+func runUntil<R: Sendable>(
+    _ ended: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable () async throws -> R
+) async -> Result<R, any Error> {
+    await withTaskGroup(of: Result<R, any Error>?.self) { group in
+        group.addTask {
+            do {
+                return .success(try await body())
+            } catch {
+                return .failure(error)
+            }
+        }
+        group.addTask {
+            await ended()
+            return nil
+        }
+        // Whoever ends first cancels the other: a loss the body, the body's end the watching.
+        var result: Result<R, any Error>?
+        for await outcome in group {
+            group.cancelAll()
+            if let outcome { result = outcome }
+        }
+        return result ?? .failure(LockError(.internalError, "the body under a lock did not end"))
     }
 }

@@ -40,6 +40,53 @@ extension LockProvider {
     }
 }
 
+extension LockProvider {
+    /// As ``withLocks(_:within:_:)-(Sequence<LockName>,_,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func withLocks<R: Sendable>(
+        _ names: some Sequence<some StringProtocol>, within limit: Duration? = nil,
+        _ body: @escaping @Sendable (MultiLease) async throws -> R
+    ) async throws -> R {
+        try await MultiLock(names, on: self).withLock(within: limit, body)
+    }
+}
+
+extension MultiLock {
+    /// As ``init(_:on:)-(Sequence<LockName>,_)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public init(_ names: some Sequence<some StringProtocol>, on provider: any LockProvider) throws(LockError) {
+        self.init(try LockName.all(names), on: provider)
+    }
+}
+
+extension MultiLease {
+    /// As ``subscript(_:)-(LockName)``; nil for text that is no name, too.
+    @_disfavoredOverload
+    public subscript(_ name: some StringProtocol) -> Lease? {
+        (try? LockName(name)).flatMap { self[$0] }
+    }
+}
+
+extension ReentrantLock {
+    /// As ``init(_:on:)-(LockName,_)``.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public init(_ name: some StringProtocol, on provider: any LockProvider) throws(LockError) {
+        self.init(try LockName(name), on: provider)
+    }
+}
+
+extension StripedLocks {
+    /// As ``init(_:slots:on:)-(LockName,_,_)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public init(_ prefix: some StringProtocol, slots: Int, on provider: any LockProvider) throws(LockError) {
+        try self.init(LockName(prefix), slots: slots, on: provider)
+    }
+}
+
 extension LeaderElection {
     /// As ``init(_:on:inspector:owner:settings:clock:)-(LockName,_,_,_,_,_)``.
     /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
@@ -121,9 +168,7 @@ extension LockMetrics.NameLabel {
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidName``.
     @_disfavoredOverload
     public static func only(_ names: some Sequence<some StringProtocol>) throws(LockError) -> Self {
-        var allowed: [LockName] = []
-        for name in names { allowed.append(try LockName(name)) }
-        return only(allowed)
+        only(try LockName.all(names))
     }
 }
 
@@ -135,5 +180,13 @@ extension LockError {
         _ refusal: FenceRefusal, name: some StringProtocol
     ) throws(LockError) -> LockError {
         staleToken(refusal, name: try LockName(name))
+    }
+}
+
+extension LockName {
+    fileprivate static func all(_ texts: some Sequence<some StringProtocol>) throws(LockError) -> [Self] {
+        var names: [Self] = []
+        for text in texts { names.append(try Self(text)) }
+        return names
     }
 }

@@ -6,6 +6,11 @@ public protocol LockProvider: Sendable {
     /// What this provider can do and promise.
     var capabilities: LockCapabilities { get }
 
+    /// The clock by which waits are limited; ``SystemLockClock`` unless the provider says otherwise.
+    ///
+    /// What takes several locks within one time counts by it, so that it goes with a clock that a test moves.
+    var clock: any LockClock { get }
+
     /// Waits for the lock and takes it.
     ///
     /// Contenders of one process stand in a first-come-first-served line of which only the head contends at the
@@ -25,6 +30,9 @@ public protocol LockProvider: Sendable {
 }
 
 extension LockProvider {
+    /// ``SystemLockClock``.
+    public var clock: any LockClock { SystemLockClock() }
+
     /// Waits for the lock without a limit.
     public func acquire(_ name: LockName) async throws(LockError) -> HeldLock {
         try await acquire(name, within: nil)

@@ -13,6 +13,10 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
         public var interleavings = 100
         /// Names held at once over one provider.
         public var names = 1000
+        /// Locks that have to be lost before several locks have been tried while sessions end.
+        package var losses = 5
+        /// Entities in the check of striped locks.
+        package var entities = 10_000
         /// Makes the interleavings; shown in a failure's message, so that it can be set again.
         public var seed: UInt64 = 1
 
@@ -48,9 +52,20 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
 
     /// Runs the checks of `rules`, one after the other, each with providers of its own.
     public func run(_ rules: Set<ConformanceRule> = Set(ConformanceRule.allCases)) async -> ConformanceReport {
+        await run(checks.filter { rules.contains($0.rule) })
+    }
+
+    /// Runs the checks of the locks that are composed of a provider's.
+    /// - Parameter titles: which ones; `nil` runs all.
+    package func runComposed(_ titles: Set<String>? = nil) async -> ConformanceReport {
+        let checks = multiLockChecks + multiLockFaultChecks + reentrantChecks + stripedChecks
+        return await run(checks.filter { titles?.contains($0.title) ?? true })
+    }
+
+    private func run(_ checks: [Check]) async -> ConformanceReport {
         var entries: [ConformanceReport.Entry] = []
         var capabilities: LockCapabilities?
-        for check in checks where rules.contains(check.rule) {
+        for check in checks {
             let bench = Bench(subject)
             let start = ContinuousClock.now
             let outcome: ConformanceReport.Outcome

@@ -9,6 +9,9 @@ public final class InMemoryLocks: LockProvider {
     /// What this provider can do and promise.
     public let capabilities = LockCapabilities(mutex: "in-memory")
 
+    /// The clock of the broker and of all its clients.
+    public var clock: any LockClock { endpoint.world.clock }
+
     let endpoint: InMemoryEndpoint
     private let front: LockFront
 

@@ -10,10 +10,9 @@ import Testing
     private let ledger = Ledger(directory: NSTemporaryDirectory() + "ledger-\(UUID().uuidString)")
     // On a clock that stands still: these tests are about files, not about proofs.
     private let locks = InMemoryLocks(InMemoryBroker(clock: ManualClock()))
-    private let slot: Slots.Slot
+    private let slot = 3
 
     init() throws {
-        slot = try Slots(prefix: "test").slot(of: "anna")
         try FileManager.default.createDirectory(atPath: ledger.directory, withIntermediateDirectories: true)
     }
 
@@ -39,20 +38,20 @@ import Testing
             try ledger.enter(order(2), by: "former", in: slot, under: former)
         }
         #expect(error?.code == .staleToken)
-        #expect(try ledger.lines(ofSlot: slot.number).map(\.worker) == ["former"])
+        #expect(try ledger.lines(ofSlot: slot).map(\.worker) == ["former"])
     }
 
     @Test("a piece of a line, left by a crash, counts for nothing and makes room")
     func torn() async throws {
         let lease = try await lease()
         try ledger.enter(order(1), by: "w", in: slot, under: lease)
-        let file = try #require(FileHandle(forUpdatingAtPath: "\(ledger.directory)/slot-\(slot.number).ledger"))
+        let file = try #require(FileHandle(forUpdatingAtPath: "\(ledger.directory)/slot-\(slot).ledger"))
         try file.seekToEnd()
         try file.write(contentsOf: Data("58 anna 2 1".utf8))
         try file.close()
         #expect(try ledger.standing(of: order(2), in: slot, under: lease) == .due)
         try ledger.enter(order(2), by: "w", in: slot, under: lease)
-        #expect(try ledger.lines(ofSlot: slot.number).map(\.order) == [order(1), order(2)])
+        #expect(try ledger.lines(ofSlot: slot).map(\.order) == [order(1), order(2)])
     }
 
     @Test("the audit finds what is twice, out of turn or stale")
@@ -66,19 +65,11 @@ import Testing
         }
     }
 
-    @Test("slots: the same for all processes, bounded, and all in use")
-    func slots() throws {
-        let slots = Slots(prefix: "orders")
-        #expect(try slots.slot(of: "customer-1").lock == "orders/slot-7")
-        let used = try Set((0..<1000).map { try slots.slot(of: "customer-\($0)").number })
-        #expect(used == Set(0..<16))
-    }
-
     @Test("messages that are no orders", arguments: ["", "{}", #"{"customer":"a b","number":1,"amount":1}"#])
     func strangers(text: String) { #expect(Order(message: Array(text.utf8)) == nil) }
 
     private func order(_ number: Int) -> Order { Order(customer: "anna", number: number, amount: 100) }
 
     /// A later one each time. The locks are given back, which the gate knows nothing of.
-    private func lease() async throws -> Lease { try await locks.withLock(slot.lock) { $0 } }
+    private func lease() async throws -> Lease { try await locks.withLock("test/16/3") { $0 } }
 }

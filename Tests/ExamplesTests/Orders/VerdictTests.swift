@@ -18,11 +18,10 @@ import Testing
         }
     }
 
-    private func worker(_ code: LockError.Code) -> Worker {
+    private func worker(_ code: LockError.Code) throws -> Worker {
         Worker(
-            name: "worker", locks: Refusing(code: code), slots: Slots(prefix: "test"),
-            ledger: Ledger(directory: "none"),
-            work: .zero, standsStill: false)
+            name: "worker", stripes: try StripedLocks("test", slots: 16, on: Refusing(code: code)),
+            ledger: Ledger(directory: "none"), work: .zero, standsStill: false)
     }
 
     private func delivery(_ text: String) -> Delivery {
