@@ -18,12 +18,15 @@ public final class LeaseRecord: Sendable {
     package let limit: ContinuousClock.Instant?
     /// A further proof, of this lease alone: it stands no longer than this either.
     package let ownProof: ProofOfLife?
+    /// What a lease of a composed lock rests on: it stands no longer than the shortest of these, and is lost with the first.
+    package let parts: [LeaseRecord]
 
     private struct Storage {
         var state = LeaseState.held
         var endedAt: ContinuousClock.Instant?
         var subscribers: [Subscriber] = []
         var onLoss: [@Sendable (LossReason) -> Void] = []
+        var onSuspicion: [@Sendable () -> Void] = []
     }
 
     /// One iterator of the states.
@@ -46,9 +49,16 @@ public final class LeaseRecord: Sendable {
     ///   - proof: the session's, which all its leases share.
     ///   - limit: the instant at which this mutex can be held no longer, if there is one.
     ///   - ownProof: a further proof, of this lease alone.
-    public init(
+    public convenience init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
         limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil
+    ) {
+        self.init(name: name, token: token, owner: owner, proof: proof, limit: limit, ownProof: ownProof, parts: [])
+    }
+
+    init(
+        name: LockName, token: FencingToken, owner: String, proof: ProofOfLife, limit: ContinuousClock.Instant?,
+        ownProof: ProofOfLife?, parts: [LeaseRecord]
     ) {
         self.name = name
         self.token = token
@@ -56,6 +66,7 @@ public final class LeaseRecord: Sendable {
         self.proof = proof
         self.limit = limit
         self.ownProof = ownProof
+        self.parts = parts
         grantedAt = proof.clock.now
     }
 
@@ -72,10 +83,7 @@ public final class LeaseRecord: Sendable {
     }
 
     /// Up to when the lease is valid as things stand; nil when it is not.
-    package var validUntil: ContinuousClock.Instant? {
-        guard isValid, let proven = proof.provenUntil else { return nil }
-        return min(proven, limit ?? proven, ownProof?.endsAt ?? proven)
-    }
+    package var validUntil: ContinuousClock.Instant? { isValid ? endsAt : nil }
 
     package func check(atLeast margin: Duration) throws(LockError) {
         let left = remaining
@@ -140,6 +148,13 @@ public final class LeaseRecord: Sendable {
         if let already { body(already) }
     }
 
+    /// Calls `body` after each change between held and suspect.
+    func onSuspicion(_ body: @escaping @Sendable () -> Void) {
+        storage.withLock { storage in
+            if !storage.state.isFinal { storage.onSuspicion.append(body) }
+        }
+    }
+
     // MARK: Driving
 
     /// Ends the lease as lost, and notifies the holder; false when it had ended before. To be called before the broker can
@@ -162,6 +177,17 @@ public final class LeaseRecord: Sendable {
         }
     }
 
+    /// Suspects what rests on parts while one of them is suspect.
+    func followSuspicion() {
+        change { storage in
+            // Under the lock, so that whoever comes last has seen the last change. It is always taken before the parts'.
+            let wanted: LeaseState = parts.contains { $0.storage.withLock { $0.state == .suspect } } ? .suspect : .held
+            guard !storage.state.isFinal, storage.state != wanted else { return false }
+            storage.state = wanted
+            return true
+        }
+    }
+
     /// Ends the lease as released, unless it was lost before: then says why, and the caller must touch nothing.
     package func beginRelease() -> LossReason? {
         // In this order: what has run out by the clock is lost, and an end that came before stands.
@@ -175,6 +201,7 @@ public final class LeaseRecord: Sendable {
     @discardableResult
     package func settleIfExpired() -> Bool {
         guard remainingByClock == .zero else { return false }
+        if let reason = lossOfParts { return settle(.lost(reason), at: endsAt) }
         let now = proof.clock.now
         if let limit, limit <= now {
             return settle(.lost(LossReason(.holdLimit)), at: limit)
@@ -188,9 +215,15 @@ public final class LeaseRecord: Sendable {
 
     private var remainingByClock: Duration {
         let session = proof.remaining
-        let proven = min(session, ownProof?.remaining ?? session)
+        let proven = parts.reduce(min(session, ownProof?.remaining ?? session)) { min($0, $1.remaining) }
         guard let limit else { return proven }
         return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
+    }
+
+    /// When the lease ends, or has ended, by its proofs, its limit and its parts.
+    private var endsAt: ContinuousClock.Instant {
+        let proven = min(proof.endsAt, limit ?? proof.endsAt, ownProof?.endsAt ?? proof.endsAt)
+        return parts.reduce(proven) { min($0, $1.endedAt ?? $1.endsAt) }
     }
 
     @discardableResult
@@ -199,7 +232,7 @@ public final class LeaseRecord: Sendable {
             guard !storage.state.isFinal else { return false }
             storage.state = final
             // A loss may be noticed long after validity ended, by the clock that all leases of the session share.
-            storage.endedAt = min(instant, proof.endsAt, limit ?? instant, ownProof?.endsAt ?? instant)
+            storage.endedAt = min(instant, endsAt)
             isFinal.store(true, ordering: .releasing)
             return true
         }
@@ -210,12 +243,16 @@ public final class LeaseRecord: Sendable {
     private func change(_ transition: (inout Storage) -> Bool) -> Bool {
         var finished: [Subscriber] = []
         var lossHandlers: [@Sendable (LossReason) -> Void] = []
+        var suspicionHandlers: [@Sendable () -> Void] = []
         var reason: LossReason?
         let changed = storage.withLock { storage in
             guard transition(&storage) else { return false }
             // Yielding under the lock keeps the order; a stream's continuation runs no user code while it yields.
             for subscriber in storage.subscribers { subscriber.continuation.yield(storage.state) }
-            guard storage.state.isFinal else { return true }
+            guard storage.state.isFinal else {
+                suspicionHandlers = storage.onSuspicion
+                return true
+            }
             finished = storage.subscribers
             storage.subscribers = []
             if case .lost(let why) = storage.state {
@@ -223,9 +260,11 @@ public final class LeaseRecord: Sendable {
                 lossHandlers = storage.onLoss
             }
             storage.onLoss = []
+            storage.onSuspicion = []
             return true
         }
         for subscriber in finished { subscriber.continuation.finish() }
+        for handler in suspicionHandlers { handler() }
         if let reason { for handler in lossHandlers { handler(reason) } }
         return changed
     }
