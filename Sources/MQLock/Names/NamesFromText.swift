@@ -40,6 +40,30 @@ extension LockProvider {
     }
 }
 
+extension Semaphore {
+    /// As ``init(_:permits:on:clock:)-(LockName,_,_,_)``.
+    /// - Throws: ``LockError`` as that.
+    @_disfavoredOverload
+    public convenience init(
+        _ name: some StringProtocol, permits: Int, on provider: any LockProvider,
+        clock: any LockClock = SystemLockClock()
+    ) throws(LockError) {
+        try self.init(LockName(name), permits: permits, on: provider, clock: clock)
+    }
+}
+
+extension ReadWriteLock {
+    /// As ``init(_:readers:slots:on:clock:)-(LockName,_,_,_,_)``.
+    /// - Throws: ``LockError`` as that.
+    @_disfavoredOverload
+    public convenience init(
+        _ name: some StringProtocol, readers: Int = 16, slots: Int? = nil, on provider: any LockProvider,
+        clock: any LockClock = SystemLockClock()
+    ) throws(LockError) {
+        try self.init(LockName(name), readers: readers, slots: slots, on: provider, clock: clock)
+    }
+}
+
 extension LeaderElection {
     /// As ``init(_:on:inspector:owner:settings:clock:)-(LockName,_,_,_,_,_)``.
     /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
