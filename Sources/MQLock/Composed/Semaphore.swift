@@ -142,6 +142,9 @@ public struct HeldPermit: ~Copyable, Sendable {
     /// The proof of holding, with the slot's name and fencing token.
     public var lease: Lease { held.lease }
 
+    /// The slot's lock as what it is.
+    package consuming func asLock() -> HeldLock { held }
+
     /// Gives the permit back.
     ///
     /// Goes through even when the calling task is cancelled.
