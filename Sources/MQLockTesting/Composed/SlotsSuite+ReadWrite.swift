@@ -101,7 +101,8 @@ extension SlotsSuite {
             }
             contender.beginRelease()
             let error = try await bench.within("the release", contender.ended)
-            try bench.require(error?.lossReason == reason, "the release of what is lost says \(String(describing: error))")
+            try bench.require(
+                error?.lossReason == reason, "the release of what is lost says \(String(describing: error))")
         }
         for part in parts {
             try await lose(part, TestContender(writing: lock))
@@ -117,7 +118,8 @@ extension SlotsSuite {
         try await bench.release(turn)
         for lease in leases { try bench.require(lease.isValid, "a reader was lost with the turnstile") }
         for reader in readers { try await bench.release(reader) }
-        try await lose(try bench.slot(0, of: name), TestContender(reading: try bench.readWriteLock(name, readers: 1, seat)))
+        try await lose(
+            try bench.slot(0, of: name), TestContender(reading: try bench.readWriteLock(name, readers: 1, seat)))
         try await bench.requireFree(name, slots: 3, after: [seat])
     }
 }

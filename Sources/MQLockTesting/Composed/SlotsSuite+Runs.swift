@@ -155,7 +155,9 @@ extension Bench {
     /// That no two held what excludes the other, and that tokens grew.
     func judge(_ recorder: HistoryRecorder) throws {
         let verdict = HistoryChecker().check(recorder.events)
-        try require(verdict.violations.isEmpty, "\(verdict.violations.prefix(3).map { "\($0.kind) of \($0.name): \($0.message)" })")
+        try require(
+            verdict.violations.isEmpty,
+            "\(verdict.violations.prefix(3).map { "\($0.kind) of \($0.name): \($0.message)" })")
         try require(!recorder.events.isEmpty, "nobody was admitted")
     }
 }
