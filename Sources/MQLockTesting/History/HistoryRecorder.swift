@@ -131,7 +131,8 @@ extension HistoryRecorder {
         let now = HistoryClock.nanoseconds(of: clock.now)
         for name in names {
             record(
-                .ended(cause: cause, validUntil: min(validUntil ?? now, now)), name: name, contender: contender, at: now)
+                .ended(cause: cause, validUntil: min(validUntil ?? now, now)), name: name, contender: contender, at: now
+            )
         }
     }
 

@@ -42,6 +42,20 @@ import Testing
         _ = try Semaphore("name", permits: 1000, on: locks)
     }
 
+    /// While `readers` changes from one number to another, by the way that the article describes.
+    @Test func aWriterThatKnowsMoreSlotsExcludesTheReadersOfOtherProcesses() async throws {
+        let few = try ReadWriteLock("name", readers: 1, slots: 2, on: locks, clock: clock)
+        let many = try ReadWriteLock("name", readers: 2, on: InMemoryLocks(broker), clock: clock)
+        let first = try await many.acquireRead()
+        let second = try await many.acquireRead()
+        try await first.release()
+        #expect(try await few.tryAcquireWrite()?.release() == nil)
+        try await second.release()
+        let writer = try await few.acquireWrite()
+        #expect(try await many.tryAcquireRead()?.release() == nil)
+        try await writer.release()
+    }
+
     @Test func theNamesOfThePartsHaveToFit() async throws {
         let longest = String(repeating: "n", count: 190)
         let semaphore = try Semaphore(longest, permits: 1000, on: locks, clock: clock)
