@@ -137,10 +137,10 @@ extension SlotsSuite {
     ) async throws {
         var random = SeededGenerator(effort.seed &- 1)
         while !Task.isCancelled {
-            try await Task.sleep(for: effort.longestWait / 2)
+            try await Task.sleep(for: effort.calm)
             let part = Int.random(in: 0...slots, using: &random)
             let seat = seats[Int.random(in: 0..<seats.count, using: &random)]
-            switch Int.random(in: 0..<8, using: &random) {
+            switch Int.random(in: 0..<4, using: &random) {
             case 0: try await subject.faults.endSession?(seat.provider)
             case 1: try await subject.faults.deleteObjects?(bench.turnstile(of: name))
             case 2 where effort.hearsOfDeletions && part < slots:

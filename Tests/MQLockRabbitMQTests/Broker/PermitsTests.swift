@@ -46,6 +46,7 @@ extension LiveBrokerTests.PermitsTests {
         let names = Locked<[LockName]>([])
         var effort = Suite.Effort()
         effort.rounds = LiveBroker.isFullRun ? 60 : 8
+        effort.calm = .milliseconds(200)
         effort.seed = TestSeed.next()
         // The broker deletes first and notifies then: a slot could be granted again in between.
         effort.hearsOfDeletions = false
@@ -56,11 +57,16 @@ extension LiveBrokerTests.PermitsTests {
         } catch {
             Issue.record("\(mutex), \(check): \(error), MQLOCK_SEED=\(effort.seed)")
         }
-        broker.clean(try names.withLock { $0 }.flatMap { try parts(of: $0, slots: 4) })
+        for name in names.withLock({ $0 }) { try clean(name, slots: 4, broker) }
     }
 
-    private func parts(of name: LockName, slots: Int) throws -> [LockName] {
-        try [name] + (["turnstile"] + (0..<slots).map(String.init)).map { try LockName("\(name.string)/\($0)") }
+    /// Over one connection: there are many.
+    private func clean(_ name: LockName, slots: Int, _ broker: LiveBroker) throws {
+        try broker.raw { client in
+            for part in ["turnstile", "beside"] + (0..<slots).map(String.init) {
+                for queue in try broker.objects(LockName("\(name.string)/\(part)")).all { try? client.delete(queue) }
+            }
+        }
     }
 
     @Test(arguments: RabbitMQLocks.Mutex.allCases)
@@ -79,7 +85,7 @@ extension LiveBrokerTests.PermitsTests {
                 #expect(side.mostAdmitted <= 2 * (load.readers + load.writers), "\(report)")
             }
             for locks in processes { await locks.shutdown() }
-            broker.clean(try parts(of: name, slots: load.slots))
+            try clean(name, slots: load.slots, broker)
         }
     }
 }

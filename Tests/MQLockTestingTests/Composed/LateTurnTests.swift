@@ -31,4 +31,36 @@ import Testing
         // And leaves nothing behind.
         for name: LockName in ["name/turnstile", "name/0", "name/1"] { #expect(broker.contenders(for: name) == 0) }
     }
+
+    /// Else it could wait for a slot of who has the turn now, and that one for one of its own.
+    @Test(arguments: [true, false]) func itLeavesTheSlotsAtOnce(_ writes: Bool) async throws {
+        let clock = ManualClock()
+        let broker = InMemoryBroker(clock: clock, sessionTimeout: .seconds(1000))
+        let withdrawals = Withdrawals(of: "name/0")
+        let (mine, theirs) = (InMemoryLocks(broker, observer: withdrawals), InMemoryLocks(broker))
+        let lock = try ReadWriteLock("name", readers: 1, on: mine, clock: clock)
+        let reader = try await ReadWriteLock("name", readers: 1, on: theirs, clock: clock).acquireRead()
+        let waiting = Task {
+            try await (writes ? lock.acquireWrite() : lock.acquireRead()).release()
+        }
+        while broker.contenders(for: "name/0") < 2 { await Task.yield() }
+        broker.deleteQueue(of: "name/turnstile")
+        #expect(await withdrawals.first())
+        try await reader.release()
+        try await waiting.value
+    }
+}
+
+/// Notices when a wait for one name is given up.
+private final class Withdrawals: LockObserver {
+    private let name: LockName
+    private let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+
+    init(of name: LockName) { self.name = name }
+
+    func observe(_ event: LockEvent) {
+        if event.kind == .cancelled, event.name == name { continuation.yield() }
+    }
+
+    func first() async -> Bool { await stream.first { _ in true } != nil }
 }

@@ -10,6 +10,7 @@ import Testing
         var effort = SlotsSuite<InMemoryLocks>.Effort()
         effort.rounds = 60
         effort.longestWait = .milliseconds(4)
+        effort.calm = .milliseconds(4)
         effort.seed = ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
         let suite = SlotsSuite(inMemorySubject(patience: .seconds(60)), effort: effort)
         do {

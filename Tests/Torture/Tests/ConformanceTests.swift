@@ -23,6 +23,7 @@ extension TortureTests.ConformanceTests {
         var effort = SlotsSuite<RabbitMQLocks>.Effort()
         effort.rounds = LiveBroker.isFullRun ? 100 : 20
         effort.longestWait = .milliseconds(100)
+        effort.calm = .milliseconds(500)
         effort.seed = TestSeed.next()
         effort.hearsOfDeletions = false
         let node = try await PrivateNode.shared()
