@@ -9,7 +9,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct SlotsInterleavingTests {
     enum Kind: CaseIterable, Sendable { case permit, read, write }
 
-    private static let cases = 1000
+    private static let cases = 400
 
     @Test(arguments: Kind.allCases) func noInterleavingLeavesAnythingTaken(_ kind: Kind) async throws {
         let seed = ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
