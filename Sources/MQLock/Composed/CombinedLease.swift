@@ -59,6 +59,12 @@ final class KeptLock: Sendable {
         self.held = Locked(held)
     }
 
+    /// The held lock itself, for whoever keeps it elsewhere; once, and not after its end.
+    func take() -> HeldLock {
+        guard let held = held.withLock({ $0.take() }) else { preconditionFailure("a lock is kept in one place") }
+        return held
+    }
+
     /// As ``HeldLock/release()``; does nothing the second time.
     func release() async throws(LockError) {
         if let held = held.withLock({ $0.take() }) { try await held.release() }

@@ -16,6 +16,13 @@ extension HeldLock {
         return try await finish(result)
     }
 
+    /// Runs `body` in a child task, which is cancelled when the lock is lost, and releases the lock when it has ended.
+    /// - Throws: as ``runUntilLost(_:_:)``.
+    consuming func runWhileHeld<R: Sendable>(_ body: @escaping @Sendable (Lease) async throws -> R) async throws -> R {
+        let states = lease.states
+        return try await runUntilLost({ for await state in states { if case .lost = state { break } } }, body)
+    }
+
     /// Releases the lock behind work that has ended.
     /// - Throws: as ``runUntilLost(_:_:)``.
     nonisolated(nonsending) consuming func finish<R>(_ result: Result<R, any Error>) async throws -> R {

@@ -87,6 +87,28 @@ extension StripedLocks {
     }
 }
 
+extension Semaphore {
+    /// As ``init(_:permits:on:)-(LockName,_,_)``.
+    /// - Throws: ``LockError`` as that.
+    @_disfavoredOverload
+    public convenience init(
+        _ name: some StringProtocol, permits: Int, on provider: any LockProvider
+    ) throws(LockError) {
+        try self.init(LockName(name), permits: permits, on: provider)
+    }
+}
+
+extension ReadWriteLock {
+    /// As ``init(_:readers:slots:on:)-(LockName,_,_,_)``.
+    /// - Throws: ``LockError`` as that.
+    @_disfavoredOverload
+    public convenience init(
+        _ name: some StringProtocol, readers: Int = 16, slots: Int? = nil, on provider: any LockProvider
+    ) throws(LockError) {
+        try self.init(LockName(name), readers: readers, slots: slots, on: provider)
+    }
+}
+
 extension LeaderElection {
     /// As ``init(_:on:inspector:owner:settings:clock:)-(LockName,_,_,_,_,_)``.
     /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.

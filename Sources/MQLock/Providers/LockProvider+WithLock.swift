@@ -15,9 +15,7 @@ extension LockProvider {
         _ name: LockName, within limit: Duration? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
-        let held = try await acquire(name, within: limit)
-        let states = held.lease.states
-        return try await held.runUntilLost({ for await state in states { if case .lost = state { break } } }, body)
+        try await acquire(name, within: limit).runWhileHeld(body)
     }
 
     /// Runs `body` while holding the lock, in the caller's isolation and task.

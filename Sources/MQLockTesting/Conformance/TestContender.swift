@@ -9,12 +9,20 @@ final class TestContender: Sendable {
     private let commands: AsyncStream<Command>.Continuation
     private let task: Task<Void, Never>
 
-    init<Provider: LockProvider>(_ provider: Provider, _ name: LockName, within limit: Duration? = nil, once: Bool) {
+    convenience init<Provider: LockProvider>(
+        _ provider: Provider, _ name: LockName, within limit: Duration? = nil, once: Bool
+    ) {
+        self.init { () throws(LockError) in
+            once ? try await provider.tryAcquire(name) : try await provider.acquire(name, within: limit)
+        }
+    }
+
+    init(_ take: @escaping @Sendable () async throws(LockError) -> HeldLock?) {
         let (stream, commands) = AsyncStream.makeStream(of: Command.self)
         self.commands = commands
         task = Task { [outcomes, endings] in
             do throws(LockError) {
-                guard let held = try await Self.take(provider, name, limit, once) else {
+                guard let held = try await take() else {
                     outcomes.send(.success(nil))
                     return
                 }
@@ -32,12 +40,6 @@ final class TestContender: Sendable {
                 outcomes.send(.failure(error))
             }
         }
-    }
-
-    private static func take<Provider: LockProvider>(
-        _ provider: Provider, _ name: LockName, _ limit: Duration?, _ once: Bool
-    ) async throws(LockError) -> HeldLock? {
-        once ? try await provider.tryAcquire(name) : try await provider.acquire(name, within: limit)
     }
 
     private static func error(ofReleasing held: consuming HeldLock) async -> LockError? {

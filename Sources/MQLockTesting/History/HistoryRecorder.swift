@@ -95,9 +95,7 @@ public final class HistoryRecorder: Sendable {
 extension HistoryRecorder {
     /// Records the grant of a lease, at the instant of the grant.
     public func recordGrant(of lease: Lease, contender: String) {
-        record(
-            .granted(token: lease.fencingToken.rawValue), name: lease.name.string, contender: contender,
-            at: HistoryClock.nanoseconds(of: lease.record.grantedAt))
+        recordGrant(of: lease, as: [lease.name.string], contender: contender)
     }
 
     /// Records that the contender relies on the lease no longer; call it just **before** the release.
@@ -105,6 +103,20 @@ extension HistoryRecorder {
     /// A lease that is lost by then is recorded as lost, with the instant at which it stopped being valid. Called only
     /// after the release, a process killed in between would look as if it had held on until its death.
     public func recordEnd(of lease: Lease, contender: String) {
+        recordEnd(of: lease, as: [lease.name.string], contender: contender)
+    }
+
+    /// Records one grant as that of several names, none of which anybody else may hold then.
+    package func recordGrant(of lease: Lease, as names: [String], contender: String) {
+        for name in names {
+            record(
+                .granted(token: lease.fencingToken.rawValue), name: name, contender: contender,
+                at: HistoryClock.nanoseconds(of: lease.record.grantedAt))
+        }
+    }
+
+    /// Records the end of what was recorded as several names' grant.
+    package func recordEnd(of lease: Lease, as names: [String], contender: String) {
         let cause: History.EndCause
         var validUntil: UInt64?
         switch lease.record.state {
@@ -117,9 +129,11 @@ extension HistoryRecorder {
         case .held, .suspect: cause = .released
         }
         let now = HistoryClock.nanoseconds(of: clock.now)
-        record(
-            .ended(cause: cause, validUntil: min(validUntil ?? now, now)), name: lease.name.string,
-            contender: contender, at: now)
+        for name in names {
+            record(
+                .ended(cause: cause, validUntil: min(validUntil ?? now, now)), name: name, contender: contender, at: now
+            )
+        }
     }
 
     /// Records the grant of a lease now and its end when it comes, for holders that cannot be asked to.

@@ -15,6 +15,27 @@ extension TortureTests.ConformanceTests {
         try await check(mutex)
     }
 
+    /// Sessions that end and queues that are deleted while semaphores and read-write locks are waited for and held.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases, [SlotsSuite<RabbitMQLocks>.Check.semaphoreRun, .readWriteRun])
+    func theMutexCarriesWhatIsComposedOfIt(
+        _ mutex: RabbitMQLocks.Mutex, _ check: SlotsSuite<RabbitMQLocks>.Check
+    ) async throws {
+        var effort = SlotsSuite<RabbitMQLocks>.Effort()
+        effort.rounds = LiveBroker.isFullRun ? 100 : 20
+        effort.longestWait = .milliseconds(100)
+        effort.calm = .milliseconds(500)
+        effort.seed = TestSeed.next()
+        effort.hearsOfDeletions = false
+        let node = try await PrivateNode.shared()
+        let suite = SlotsSuite(
+            Self.subject(mutex, on: node, restart: JointRestart(of: node, parties: 1)), effort: effort)
+        do {
+            #expect(try await suite.run(check) == nil)
+        } catch {
+            Issue.record("\(mutex), \(check): \(error), MQLOCK_SEED=\(effort.seed)")
+        }
+    }
+
     private static let reports = Locked<Task<[RabbitMQLocks.Mutex: ConformanceReport], any Error>?>(nil)
 
     /// Whoever asks first has all mutexes put to the rules: what is mostly waiting, together.
