@@ -34,7 +34,7 @@ public struct MultiLock: Sendable {
     ///   where the broker is silent takes as long as its proof stands.
     public func acquire(within limit: Duration? = nil) async throws(LockError) -> HeldLocks {
         try requireNames()
-        let deadline = limit.map { provider.clock.now.after(max(.zero, $0)) }
+        let deadline = Deadline(within: limit, provider.clock)
         while true {
             if let held = try await acquireAll(until: deadline) { return held }
         }
@@ -89,12 +89,11 @@ public struct MultiLock: Sendable {
     // MARK: Taking one after the other
 
     /// Takes all of them once; nil when one was lost before all were there, and then none is held.
-    private func acquireAll(until deadline: ContinuousClock.Instant?) async throws(LockError) -> HeldLocks? {
+    private func acquireAll(until deadline: Deadline) async throws(LockError) -> HeldLocks? {
         var taken: [KeptLock] = []
         do throws(LockError) {
             for name in names {
-                let limit = deadline.map { max(.zero, provider.clock.now.duration(to: $0)) }
-                guard let next = try await acquire(name, within: limit, whileHolding: taken) else {
+                guard let next = try await acquire(name, within: deadline.left, whileHolding: taken) else {
                     await taken.rollBack()
                     return nil
                 }

@@ -70,9 +70,10 @@ struct BrokerBehavior: Equatable, Sendable {
         }
     }
 
-    /// How long between two looks for whoever could have a lock's token. From 4.3 on the broker keeps what was delivered to a
-    /// node that is cut off for a minute; between two looks of which both find nobody there is more.
-    var lookInterval: Duration { version < BrokerVersion(4, 3, 0) ? .seconds(5) : .seconds(35) }
+    /// How long between two looks for whoever could have a lock's token. From 4.3 on the broker keeps for a minute what was
+    /// delivered to a node that is cut off. Whoever was cut off before the first look has it no more at the second, and
+    /// whoever is cut off later was seen by the first.
+    var lookInterval: Duration { version < BrokerVersion(4, 3, 0) ? .seconds(5) : .seconds(65) }
 
     /// How often the broker has taken the message back before this delivery, by its own count.
     ///

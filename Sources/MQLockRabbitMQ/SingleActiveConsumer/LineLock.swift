@@ -163,7 +163,14 @@ class LineLock: BrokerLock {
     // MARK: Timers
 
     private func startTimer(_ timer: Line.Timer, at deadline: ContinuousClock.Instant) {
-        lineTimers.start(timer, at: deadline) { [weak self] in self?.feedLine(.timer(timer)) }
+        lineTimers.start(timer, at: deadline) { [weak self] in
+            guard let self else { return }
+            // A slow broker is no obstacle. What bounds a try then is the time for a session and its answers.
+            if timer == .limit, line.needsPublish, session?.publishing.obstacle == nil {
+                return startTimer(.limit, at: .now.after(delay(.limit)))
+            }
+            feedLine(.timer(timer))
+        }
     }
 
     static let pause = GrowingDelay(.milliseconds(500) ... .seconds(32))

@@ -32,6 +32,10 @@ enum Fault: String, CaseIterable {
     case permissionRevoked = "the user's permissions revoked"
     case vhostDeleted = "the virtual host deleted, made anew"
 
+    case connectionLimit = "every connection closed, and no more allowed (a limit of connections), until it is raised"
+    case messageTTL = "a policy for all queues: message-ttl of 200 ms"
+    case noLength = "a policy for all queues: max-length of 0, taken back after the release"
+
     case holderKilled = "the holder's process killed (SIGKILL)"
     case holderStopped = "the holder's process stopped (SIGSTOP), continued"
     case outOfDescriptors = "the holder's process out of file descriptors, then cut off"
