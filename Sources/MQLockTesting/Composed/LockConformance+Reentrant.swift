@@ -31,6 +31,12 @@ extension LockConformance {
                     }
                 }
                 try watch.check()
+                // Observers are notified a little later.
+                for log in seats.map(\.log) {
+                    _ = try await bench.within("the releases of a seat") { [effort] in
+                        await log.events.first { _ in log.names(of: .released).count == 3 * effort.rounds }
+                    }
+                }
                 let attempts = seats.flatMap { $0.log.names(of: .waiting) }.count
                 try bench.require(attempts == 9 * effort.rounds, "\(attempts) attempts were made")
             },
@@ -49,6 +55,9 @@ extension LockConformance {
                         let after = try await bench.subject.faults.requestCount?()
                         try bench.require(before == after, "the inner ones asked the broker")
                     }
+                }
+                _ = try await bench.within("the release") { [log = seat.log] in
+                    await log.events.first { $0.kind == .released }
                 }
                 let attempts = seat.log.names(of: .waiting).count
                 try bench.require(attempts == 1, "\(attempts) attempts were made")
