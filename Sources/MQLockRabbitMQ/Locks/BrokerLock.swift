@@ -131,10 +131,12 @@ class BrokerLock: ChannelHandler {
     }
 
     private func deadlinePassed() {
-        let obstacle = session?.publishing.obstacle ?? silence ?? trouble
         guard contender?.waits == true else { return turnAway(unanswered(obstacle)) }
         turnAway(.timedOut(name, detail: obstacle ?? "it was held or waited for elsewhere"))
     }
+
+    /// What is known to be in the contender's way.
+    private var obstacle: String? { session?.publishing.obstacle ?? silence ?? trouble }
 
     private func unanswered(_ obstacle: String?) -> LockError {
         LockError(.unreachable, obstacle ?? "the broker did not answer for \(name) in time")
@@ -278,7 +280,7 @@ class BrokerLock: ChannelHandler {
     }
 
     /// A try that is answered before its limit: nobody has shown that the lock is taken.
-    final func unable() { fail(unanswered(session?.publishing.obstacle ?? silence ?? trouble)) }
+    final func unable() { fail(unanswered(obstacle)) }
 
     final func contended() { answer(.success(nil)) }
 
