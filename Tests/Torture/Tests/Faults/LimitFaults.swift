@@ -7,10 +7,7 @@ import Testing
 extension TortureTests.FaultTests {
     @Test func connectionLimit() async throws {
         let node = try await PrivateNode.shared()
-        let user = "mqlock-\(UInt32.random(in: 0 ... .max))"
-        try await node.broker.ctl("add_user", user, "secret")
-        try await node.broker.ctl("set_permissions", user, ".*", ".*", ".*")
-        let broker = node.broker.replacing("guest:guest", with: "\(user):secret")
+        let (broker, user) = try await node.broker.asNewUser()
         // They are closed one after the other, so the waiter may be served in between, and be struck, too.
         try await strike(.connectionLimit, on: broker, .init(strikesWaiterToo: true)) { stages in
             try await broker.ctl("set_user_limits", user, #"{"max-connections": 0}"#)

@@ -53,3 +53,13 @@ extension LiveBroker {
         Lines(queues: try await ConsumerList.shared.queues(of: self, vhost: endpoint.vhost))
     }
 }
+
+extension LiveBroker {
+    /// The same broker, for a user of the test's own who may do everything; the test deletes it.
+    func asNewUser() async throws -> (broker: LiveBroker, user: String) {
+        let user = "mqlock-\(UInt32.random(in: 0 ... .max))"
+        try await ctl("add_user", user, "secret")
+        try await ctl("set_permissions", user, ".*", ".*", ".*")
+        return (replacing("guest:guest", with: "\(user):secret"), user)
+    }
+}

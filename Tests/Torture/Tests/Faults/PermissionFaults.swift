@@ -6,10 +6,7 @@ import Testing
 extension TortureTests.FaultTests {
     @Test func permissionRevoked() async throws {
         let node = try await PrivateNode.shared()
-        let user = "mqlock-\(UInt32.random(in: 0 ... .max))"
-        try await node.broker.ctl("add_user", user, "secret")
-        try await node.broker.ctl("set_permissions", user, ".*", ".*", ".*")
-        let broker = node.broker.replacing("guest:guest", with: "\(user):secret")
+        let (broker, user) = try await node.broker.asNewUser()
         try await strike(.permissionRevoked, on: broker) { stages in
             try await broker.ctl("set_permissions", user, "^$", "^$", "^$")
             try await stages.each { stage in
