@@ -41,6 +41,37 @@ extension LockProvider {
 }
 
 extension LockProvider {
+    /// As ``withLock(_:within:least:_:)-(LockName,_,_,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func withLock<R: Sendable>(
+        _ name: some StringProtocol, within limit: Duration? = nil, least: Duration,
+        _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        try await withLock(LockName(name), within: limit, least: least, body)
+    }
+}
+
+extension MarkKeeping {
+    /// As ``once(_:for:within:marksFailures:_:)-(LockName,_,_,_,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func once<R: Sendable>(
+        _ name: some StringProtocol, for period: Period, within limit: Duration? = nil, marksFailures: Bool = false,
+        _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> OnceResult<R> {
+        try await once(LockName(name), for: period, within: limit, marksFailures: marksFailures, body)
+    }
+
+    /// As ``marks(of:within:)-(LockName,_)``.
+    /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func marks(of name: some StringProtocol, within limit: Duration? = nil) async throws(LockError) -> [DoneMark] {
+        try await marks(of: LockName(name), within: limit)
+    }
+}
+
+extension LockProvider {
     /// As ``withLocks(_:within:_:)-(Sequence<LockName>,_,_)``.
     /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
     @_disfavoredOverload

@@ -23,6 +23,8 @@ struct BrokerState: Sendable {
     private var lines: [LockName: Line] = [:]
     private var lastHeard: [SessionID: ContinuousClock.Instant] = [:]
     private var epoch: UInt64 = 1
+    /// By name, the last ones, the oldest first. Nothing takes them away.
+    private var marks: [LockName: [DoneMark]] = [:]
     /// Requests received so far, renewals not counted.
     private(set) var requests = 0
 
@@ -67,9 +69,21 @@ struct BrokerState: Sendable {
             lines[name]?.places.removeAll(where: \.isGranted)
             deliveries.append(answer(request, .released(nil)))
             deliveries += grant(name)
+        case .marks(let asked, let id): deliveries.append(answer(request, .marks(answer(asked), id)))
         case .close: deliveries += drop(request.session)
         }
         return deliveries
+    }
+
+    private mutating func answer(_ request: MarkRequest) -> [DoneMark] {
+        switch request {
+        case .read(let name): return marks[name] ?? []
+        case .write(let mark, let name):
+            var kept = marks[name] ?? []
+            if !kept.contains(mark) { kept.append(mark) }
+            marks[name] = kept.suffix(DoneMark.kept)
+            return kept
+        }
     }
 
     private mutating func join(

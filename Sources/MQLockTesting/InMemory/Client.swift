@@ -3,6 +3,7 @@ import MQLock
 /// A client as the world sees it: the pure state, its network, and those who wait for an outcome.
 struct Client {
     typealias Wake = @Sendable () -> Void
+    typealias Asker = CheckedContinuation<Result<[DoneMark], LockError>, Never>
     typealias Caller = CheckedContinuation<Result<LeaseRecord?, LockError>, Never>
 
     var state: ClientState
@@ -14,6 +15,7 @@ struct Client {
     private let clock: any LockClock
     private var proof: ProofOfLife?
     private var callers: [ContenderID: (name: LockName, caller: Caller)] = [:]
+    private var asking: [MarkRequest.ID: Asker] = [:]
     private var returning: [ContenderID: CheckedContinuation<Void, Never>] = [:]
     private var records: [ContenderID: LeaseRecord] = [:]
     private var contenders: [LeaseID: ContenderID] = [:]
@@ -30,6 +32,13 @@ struct Client {
     ) {
         callers[contender] = (name, caller)
         handle(.start(contender, name, once: once), at: now)
+    }
+
+    mutating func ask(
+        _ request: MarkRequest, _ id: MarkRequest.ID, at now: ContinuousClock.Instant, _ asker: Asker
+    ) {
+        asking[id] = asker
+        handle(.ask(request, id), at: now)
     }
 
     mutating func giveBack(
@@ -88,6 +97,8 @@ struct Client {
             if !state.mutation.contains(.lossNotTold) { record?.lose(reason) }
         case .returned(let contender):
             if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
+        case .answered(let id, let result):
+            if let asker = asking.removeValue(forKey: id) { wakes.append { asker.resume(returning: result) } }
         case .disconnected(let reason):
             guard let proof else {
                 relay.send(LockEvent(.connectionFailed, at: now, owner: owner, detail: reason.description))

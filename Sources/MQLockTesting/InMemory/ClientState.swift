@@ -33,6 +33,8 @@ struct ClientState: Sendable {
         case release(ContenderID)
         /// Only sent by a mutant.
         case releaseAnyone(LockName)
+        case ask(MarkRequest, MarkRequest.ID)
+        case giveUpAsking(MarkRequest.ID, LockError)
         case stop
     }
 
@@ -46,6 +48,7 @@ struct ClientState: Sendable {
         case failed(ContenderID, LockError)
         case lost(ContenderID, LossReason)
         case returned(ContenderID)
+        case answered(MarkRequest.ID, Result<[DoneMark], LockError>)
         case disconnected(LossReason)
     }
 
@@ -61,6 +64,8 @@ struct ClientState: Sendable {
     private let client: Int
     private(set) var session = Session.offline(retryAt: nil)
     private var contenders: [ContenderID: ContenderMachine] = [:]
+    /// Asked and not answered; over the next session again.
+    private var asking: [MarkRequest.ID: MarkRequest] = [:]
     private var attempts = 0
     private var numbers: UInt64 = 0
     /// In order of sending.
@@ -121,10 +126,20 @@ struct ClientState: Sendable {
             apply(.release, to: contender, at: now)
         case .releaseAnyone(let name):
             if case .open(let open) = session { send(.releaseAnyone(name), over: open.id, at: now) }
+        case .ask(let request, let id):
+            asking[id] = request
+            switch session {
+            case .offline(nil): open(at: now)
+            case .open: sendOverOpen(.marks(request, id), at: now)
+            case .stopped: answered(id, .failure(Self.stoppedError))
+            case .offline, .opening: break
+            }
+        case .giveUpAsking(let id, let error): answered(id, .failure(error))
         case .stop:
             end(LossReason(.shutdown), tellBroker: true, retryAt: nil)
             session = .stopped
             for contender in contenders.keys.sorted() { apply(.giveUp(Self.stoppedError), to: contender, at: now) }
+            for id in asking.keys.sorted() { answered(id, .failure(Self.stoppedError)) }
         }
         keepUp(at: now)
         return actions
@@ -196,6 +211,7 @@ struct ClientState: Sendable {
         endIfOverdue(at: now)
         guard case .open = session else { return }
         for contender in contenders.keys.sorted() { apply(.sessionUp, to: contender, at: now) }
+        for (id, request) in asking.sorted(by: { $0.key < $1.key }) { sendOverOpen(.marks(request, id), at: now) }
     }
 
     private mutating func renewed(_ sentAt: ContinuousClock.Instant, at now: ContinuousClock.Instant) {
@@ -256,9 +272,14 @@ struct ClientState: Sendable {
             }
         case .withdrawn(let contender): apply(.withdrawn, to: contender, at: now)
         case .released(let contender): if let contender { apply(.released, to: contender, at: now) }
+        case .marks(let marks, let id): answered(id, .success(marks))
         case .queueDeleted(let contender): apply(.queueDeleted, to: contender, at: now)
         case .closed: end(LossReason(.connectionClosed, "closed by the broker"), tellBroker: false, retryAt: now)
         }
+    }
+
+    private mutating func answered(_ id: MarkRequest.ID, _ result: Result<[DoneMark], LockError>) {
+        if asking.removeValue(forKey: id) != nil { actions.append(.answered(id, result)) }
     }
 
     private mutating func pollForAll(over id: SessionID, at now: ContinuousClock.Instant) {

@@ -77,6 +77,10 @@ public final class InMemoryBroker: Sendable {
         world.post { state, _ in state.route(state.broker.delete(name)) }
     }
 
+    /// Sets the time of day, which then goes on with the clock: what all machines show that are not off.
+    /// - Parameter milliseconds: since 1970, from 0 to 2^50.
+    public func setTimeOfDay(_ milliseconds: Int64) { world.setTimeOfDay(milliseconds) }
+
     /// Puts a queue of another kind where the name's queue would be.
     /// - Returns: false when the name's queue exists.
     @discardableResult

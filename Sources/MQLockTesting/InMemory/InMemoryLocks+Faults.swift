@@ -71,6 +71,13 @@ extension InMemoryLocks {
         endpoint.post { client, now in client.resume(at: now) }
     }
 
+    /// Sets the clock of this client's machine ahead of the broker's ``InMemoryBroker/setTimeOfDay(_:)``, or behind it.
+    ///
+    /// Only what asks for the time of day is off by it; validity goes by a clock that nobody sets.
+    public func setTimeOfDay(ahead difference: Duration) {
+        endpoint.ahead.withLock { $0 = difference.bounded.nanoseconds / 1_000_000 }
+    }
+
     private func setHold(_ direction: Direction, _ isHeld: Bool) {
         link { direction == .toBroker ? ($0.holdsRequests = isHeld) : ($0.holdsDeliveries = isHeld) }
     }

@@ -57,6 +57,8 @@ public final class InMemoryLocks: LockProvider {
 final class InMemoryEndpoint: BrokerContender {
     let world: World
     let id: Int
+    /// Milliseconds by which the machine's time of day is ahead.
+    let ahead = Locked<Int64>(0)
 
     init(_ world: World, owner: String, kind: String, relay: ObserverRelay) {
         self.world = world

@@ -13,6 +13,19 @@ struct ContenderID: Hashable, Sendable, Comparable {
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
+/// What is asked of the marks of a name.
+enum MarkRequest: Sendable {
+    /// Stays the same when its client asks again over another session.
+    struct ID: Hashable, Sendable, Comparable {
+        let number: UInt64
+
+        static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+    }
+
+    case read(LockName)
+    case write(DoneMark, LockName)
+}
+
 /// What clients send.
 struct Request: Sendable {
     enum Body: Sendable {
@@ -26,6 +39,8 @@ struct Request: Sendable {
         case release(LockName, ContenderID)
         /// Only sent by a mutant: gives back whoever holds.
         case releaseAnyone(LockName)
+        /// Looks at what has been done under a name, or says so. Both are answered with the marks that there are then.
+        case marks(MarkRequest, MarkRequest.ID)
         case close
     }
 
@@ -49,6 +64,7 @@ struct Delivery: Sendable {
         case withdrawn(ContenderID)
         case released(ContenderID?)
         case queueDeleted(ContenderID)
+        case marks([DoneMark], MarkRequest.ID)
         case closed
     }
 

@@ -12,17 +12,22 @@ final class World: Sendable {
         var alarm: Alarm?
         var lastClient = 0
         var lastContender: UInt64 = 0
+        var lastAsk: UInt64 = 0
+        /// Milliseconds since 1970 when the clock showed `start`; machines may be off by their own difference.
+        var timeOfDay = WallClock.now
     }
 
     let clock: any LockClock
     let timing: InMemoryTiming
     let mutation: Mutation
+    private let start: ContinuousClock.Instant
     private let state: Locked<State>
 
     init(clock: any LockClock, timing: InMemoryTiming, mutation: Mutation) {
         self.clock = clock
         self.timing = timing
         self.mutation = mutation
+        start = clock.now
         state = Locked(State(broker: BrokerState(sessionTimeout: timing.sessionTimeout, mutation: mutation)))
     }
 
@@ -42,6 +47,16 @@ final class World: Sendable {
 
     /// Looks, and changes nothing.
     func look<Result>(_ body: (State) -> Result) -> Result { state.withLock { body($0) } }
+
+    /// Milliseconds since 1970; goes with the clock.
+    var timeOfDay: Int64 {
+        look { $0.timeOfDay + start.duration(to: clock.now).nanoseconds / 1_000_000 }
+    }
+
+    func setTimeOfDay(_ milliseconds: Int64) {
+        let elapsed = start.duration(to: clock.now).nanoseconds / 1_000_000
+        post { state, _ in state.timeOfDay = min(max(0, milliseconds), 1 << 50) - elapsed }
+    }
 
     private func rearm(_ state: inout State) {
         let deadlines = state.clients.values.compactMap { $0.link.isPaused ? nil : $0.state.nextDeadline }

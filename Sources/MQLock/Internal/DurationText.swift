@@ -1,6 +1,6 @@
 /// Durations as people write them on a command line.
-enum DurationText {
-    static let accepted = "500ms, 2s, 1.5m, 1h, or a bare number of seconds"
+package enum DurationText {
+    package static let accepted = "500ms, 2s, 1.5m, 1h, or a bare number of seconds"
 
     private static let units: [(suffix: String, nanoseconds: Int64)] = [
         ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000), ("", 1_000_000_000),
@@ -9,7 +9,7 @@ enum DurationText {
     private static let maximum = Duration.seconds(366 * 24 * 3600)
 
     /// Reads a duration; nil for anything but digits, at most one point between them, and a unit.
-    static func parse(_ text: String) -> Duration? {
+    package static func parse(_ text: String) -> Duration? {
         guard let unit = units.first(where: { text.hasSuffix($0.suffix) }) else { return nil }
         let parts = text.dropLast(unit.suffix.count).split(separator: ".", omittingEmptySubsequences: false)
         guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(isDigit) }),

@@ -1,0 +1,45 @@
+import Foundation
+
+/// A part of the calendar.
+enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
+    case hour, day, week, month
+
+    /// When the one began in which a moment is; both in milliseconds since 1970.
+    /// - Parameter zone: a time zone's name; nil is UTC.
+    func start(at moment: Int64, zone: String?) throws(LockError) -> Int64 {
+        guard let timeZone = zone.map(Self.timeZone) ?? .gmt else {
+            throw LockError(.invalidConfiguration, "there is no time zone \(zone ?? "") on this machine any more")
+        }
+        // Of ISO 8601: Gregorian, and weeks begin on Monday.
+        var calendar = Calendar(identifier: .iso8601)
+        calendar.timeZone = timeZone
+        guard let interval = calendar.dateInterval(of: component, for: Date(milliseconds: moment)) else {
+            throw LockError(
+                .invalidConfiguration, "the time of this machine, \(WallClock.text(moment)), is in no \(rawValue)")
+        }
+        return Int64((interval.start.timeIntervalSince1970 * 1000).rounded())
+    }
+
+    static func isKnown(_ zone: String) -> Bool { timeZone(zone) != nil }
+
+    private static func timeZone(_ name: String) -> TimeZone? {
+        let isName = name.utf8.allSatisfy { byte in
+            PercentCoding.uri.encodes(byte) ? byte == UInt8(ascii: "/") || byte == UInt8(ascii: "+") : true
+        }
+        guard isName, (1...64).contains(name.utf8.count) else { return nil }
+        return TimeZone(identifier: name)
+    }
+
+    private var component: Calendar.Component {
+        switch self {
+        case .hour: .hour
+        case .day: .day
+        case .week: .weekOfYear
+        case .month: .month
+        }
+    }
+}
+
+extension Date {
+    fileprivate init(milliseconds: Int64) { self.init(timeIntervalSince1970: Double(milliseconds) / 1000) }
+}

@@ -1,0 +1,78 @@
+extension MarkKeeping {
+    /// Does a job once in a period: whoever comes first does it, under the lock; whoever comes later skips it.
+    ///
+    /// A lock alone does not do that: three programs that take `nightly-report` in turn run it three times. So a mark is
+    /// written before the lock is released, and looked for before and after it is obtained. Which period it is, is decided
+    /// when this is called: who waits while another one does the job skips it, also when the next period has begun meanwhile.
+    ///
+    /// The job is done *at least once*: a holder that dies between the end of the job and its mark leaves none, and the next
+    /// one does it again. Give the lease's ``Lease/fencingToken`` or the period's key to the resource, as in
+    /// <doc:OncePerPeriod>, to make that *exactly once*.
+    ///
+    /// A job that throws is not marked, so that the next one tries. One that is done is marked even when the calling task has
+    /// been cancelled meanwhile, but not when the lock has been lost.
+    /// - Parameters:
+    ///   - name: what to lock. One name is for one job.
+    ///   - period: what the job is to be done once for.
+    ///   - limit: how long to wait for the lock, and for the broker, at most; `nil` waits until granted.
+    ///   - marksFailures: whether a job that throws counts as done. It does not when the task has been cancelled.
+    ///   - body: the job; it gets the lease, and its task is cancelled when the lock is lost.
+    /// - Returns: what the body returned, or the mark for which it was skipped.
+    /// - Throws: ``LockError`` as ``LockProvider/withLock(_:within:_:)-(LockName,_,_)``: with code ``LockError/Code/lost`` the job
+    ///   may be done, and may or may not be marked. As ``write(_:of:within:)`` when the job is done and could not be marked: it
+    ///   will be done again. With code ``LockError/Code/invalidConfiguration`` when the last mark is more than a day ahead of this
+    ///   machine's clock. Else what the body threw.
+    public func once<R: Sendable>(
+        _ name: LockName, for period: Period, within limit: Duration? = nil, marksFailures: Bool = false,
+        _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> OnceResult<R> {
+        let occurrence = try Occurrence(period, at: timeOfDay)
+        let deadline = limit.map { clock.now.after(max(.zero, $0)) }
+        // Most of those who come later need no lock.
+        let before = try await marks(of: name, within: limit)
+        if let mark = try occurrence.doneMark(among: before, of: name) { return .skipped(mark) }
+        let left = deadline.map { max(.zero, clock.now.duration(to: $0)) }
+        return try await withLock(name, within: left) { lease in
+            let marks = try await marks(of: name, within: nil)
+            if let mark = try occurrence.doneMark(among: marks, of: name) { return .skipped(mark) }
+            let began = timeOfDay
+            let result: Result<R, any Error>
+            do {
+                result = .success(try await body(lease))
+            } catch {
+                guard marksFailures, !Task.isCancelled else { throw error }
+                result = .failure(error)
+            }
+            // After a loss the next holder may be at it: it is for that one to say that it is done.
+            try lease.check()
+            try await write(
+                occurrence.mark(result.isSuccess ? .completed : .failed, by: lease, began: began, ended: timeOfDay), of: name)
+            return .done(try result.get())
+        }
+    }
+
+    /// Whatever becomes of the task: the job is done, and nobody is to do it again.
+    private func write(_ mark: DoneMark, of name: LockName) async throws {
+        try await Task { try await write(mark, of: name, within: Self.patience) }.value
+    }
+
+    /// For how long it is tried to write a mark. The session may have to be made anew.
+    private static var patience: Duration { .seconds(60) }
+}
+
+extension Occurrence {
+    fileprivate func mark(_ outcome: DoneMark.Outcome, by lease: Lease, began: Int64, ended: Int64) -> DoneMark {
+        DoneMark(
+            period: period.description, start: start, began: began.asTimeOfDay, ended: ended.asTimeOfDay,
+            owner: lease.owner, fencingToken: lease.fencingToken, outcome: outcome)
+    }
+}
+
+extension Int64 {
+    /// Within what a mark can say.
+    fileprivate var asTimeOfDay: Int64 { Swift.min(Swift.max(0, self), Occurrence.latest) }
+}
+
+extension Result {
+    fileprivate var isSuccess: Bool { if case .success = self { true } else { false } }
+}

@@ -1,0 +1,152 @@
+/// What a job is to be done once for: a key, a length of time, or a part of the calendar.
+///
+/// ```swift
+/// try await locks.once("nightly-report", for: .day(in: "Europe/Berlin")) { lease in … }
+/// try await locks.once("migrate", for: .key(release)) { lease in … }
+/// try await locks.once("refresh", for: .every(.seconds(600))) { lease in … }
+/// ```
+///
+/// For a job that a timer starts each day take ``day`` and not `.every` of 24 hours: one that starts a moment earlier than
+/// yesterday would find that the 24 hours are not over.
+public struct Period: Hashable, Sendable {
+    enum Kind: Hashable, Sendable {
+        /// A name is what a key is, too: 1 to 200 bytes, compared as such.
+        case key(LockName)
+        case every(milliseconds: Int64)
+        case calendar(CalendarUnit, zone: String?)
+    }
+
+    let kind: Kind
+
+    init(_ kind: Kind) { self.kind = kind }
+
+    /// The longest ``every(_:)``. A mark that nobody asks for is kept for 49 days.
+    public static let longest = Duration.seconds(40 * 24 * 3600)
+
+    /// Once for this key: a date, a release, the number of an order. The last eight keys of a name are remembered.
+    /// - Parameter text: 1 to 200 bytes of UTF-8 with at least one letter or digit, compared byte by byte.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other.
+    public static func key(_ text: some StringProtocol) throws(LockError) -> Period {
+        guard let key = try? LockName(text), text.contains(where: { $0.isLetter || $0.isNumber }) else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                the key of a period has 1 to \(LockName.maximumLength) bytes of UTF-8 and at least one letter or digit, \
+                unlike \(PeriodText.quoted(text))
+                """)
+        }
+        return Self(.key(key))
+    }
+
+    /// Once in so long a time, from one start of the job to the next.
+    ///
+    /// It is measured by the clocks of the machines: where they are apart, the time may be shorter or longer by that.
+    /// - Parameter duration: a millisecond to ``longest``; counted in whole milliseconds.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other.
+    public static func every(_ duration: Duration) throws(LockError) -> Period {
+        guard (Duration.milliseconds(1)...longest).contains(duration) else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                a period is a millisecond to \(longest / .seconds(24 * 3600)) days, and not \(duration.readable); for a \
+                longer one use a key, such as the year
+                """)
+        }
+        return Self(.every(milliseconds: duration.nanoseconds / 1_000_000))
+    }
+
+    /// Once in each hour of UTC.
+    public static let hour = Self(.calendar(.hour, zone: nil))
+    /// Once on each day of UTC.
+    public static let day = Self(.calendar(.day, zone: nil))
+    /// Once in each week of UTC, which begins on Monday.
+    public static let week = Self(.calendar(.week, zone: nil))
+    /// Once in each month of UTC.
+    public static let month = Self(.calendar(.month, zone: nil))
+
+    /// Once in each hour of a time zone.
+    /// - Parameter zone: its name in the IANA's data base: `Asia/Kolkata`.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a time zone that this machine does not know.
+    public static func hour(in zone: String) throws(LockError) -> Period { try calendar(.hour, zone) }
+
+    /// Once on each day of a time zone.
+    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Throws: as ``hour(in:)``.
+    public static func day(in zone: String) throws(LockError) -> Period { try calendar(.day, zone) }
+
+    /// Once in each week of a time zone, which begins on Monday.
+    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Throws: as ``hour(in:)``.
+    public static func week(in zone: String) throws(LockError) -> Period { try calendar(.week, zone) }
+
+    /// Once in each month of a time zone.
+    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Throws: as ``hour(in:)``.
+    public static func month(in zone: String) throws(LockError) -> Period { try calendar(.month, zone) }
+
+    static func calendar(_ unit: CalendarUnit, _ zone: String) throws(LockError) -> Period {
+        guard zone != "UTC" else { return Self(.calendar(unit, zone: nil)) }
+        guard CalendarUnit.isKnown(zone) else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                there is no time zone \(PeriodText.quoted(zone)) on this machine; use a name of the IANA's data base, such \
+                as Europe/Berlin
+                """)
+        }
+        return Self(.calendar(unit, zone: zone))
+    }
+}
+
+/// A period at a moment: which of them it is.
+struct Occurrence: Sendable {
+    let period: Period
+    /// Milliseconds since 1970 by this machine's clock.
+    let moment: Int64
+    /// When this part of the calendar began; nil for keys and durations.
+    let start: Int64?
+
+    /// Later than any clock that shows a time of day.
+    static let latest: Int64 = 1 << 50
+    /// How far ahead of ours the clock of somebody else may be.
+    static let tolerance: Int64 = 24 * 3600 * 1000
+
+    init(_ period: Period, at moment: Int64) throws(LockError) {
+        self.period = period
+        self.moment = min(max(0, moment), Self.latest)
+        guard case .calendar(let unit, let zone) = period.kind else {
+            start = nil
+            return
+        }
+        start = try unit.start(at: self.moment, zone: zone)
+    }
+
+    /// Whether a mark says that the job has been done for this one.
+    func isDone(by mark: DoneMark) -> Bool {
+        switch period.kind {
+        case .key: mark.period.utf8.elementsEqual(period.description.utf8)
+        case .every(let milliseconds): moment - mark.began < milliseconds
+        // Later ones count, too: with clocks that are apart one machine is in the next period before another, which must not
+        // go back to the one before.
+        case .calendar: mark.start ?? mark.began >= start ?? moment
+        }
+    }
+
+    /// The mark that says so, the newest if there are several; nil when the job is to be done.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when a clock decides, and cannot.
+    func doneMark(among marks: [DoneMark], of name: LockName) throws(LockError) -> DoneMark? {
+        if case .key = period.kind {} else { for mark in marks { try check(mark, of: name) } }
+        return marks.filter(isDone).max { $0.fencingToken < $1.fencingToken }
+    }
+
+    private func check(_ mark: DoneMark, of name: LockName) throws(LockError) {
+        guard max(mark.began, mark.start ?? 0) > moment + Self.tolerance else { return }
+        throw LockError(
+            .invalidConfiguration,
+            """
+            the last mark of \(name), by \(mark.owner.escapedForDisplay), is of \(WallClock.text(mark.began)), more than a \
+            day after \(WallClock.text(moment)), the time of this machine: set the clock that is wrong, and if it was the \
+            other one, remove the marks of this lock from the broker
+            """)
+    }
+}
