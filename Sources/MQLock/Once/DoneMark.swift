@@ -25,12 +25,13 @@ public struct DoneMark: Hashable, Sendable {
     /// With which status its command ended, if it was one.
     public let exitStatus: Int32?
 
-    /// A mark.
+    /// A mark. Times are from 0 to 2^50, in which others are put.
     public init(
         period: String, start: Int64? = nil, began: Int64, ended: Int64, owner: String, fencingToken: FencingToken,
         outcome: Outcome = .completed, exitStatus: Int32? = nil
     ) {
-        (self.period, self.start, self.began, self.ended) = (period, start, began, ended)
+        (self.period, self.start) = (period, start.map(Occurrence.bounded))
+        (self.began, self.ended) = (Occurrence.bounded(began), Occurrence.bounded(ended))
         (self.owner, self.fencingToken, self.outcome) = (owner, fencingToken, outcome)
         self.exitStatus = exitStatus
     }

@@ -63,14 +63,9 @@ extension MarkKeeping {
 extension Occurrence {
     fileprivate func mark(_ outcome: DoneMark.Outcome, by lease: Lease, began: Int64, ended: Int64) -> DoneMark {
         DoneMark(
-            period: period.description, start: start, began: began.asTimeOfDay, ended: ended.asTimeOfDay,
-            owner: lease.owner, fencingToken: lease.fencingToken, outcome: outcome)
+            period: period.description, start: start, began: began, ended: ended, owner: lease.owner,
+            fencingToken: lease.fencingToken, outcome: outcome)
     }
-}
-
-extension Int64 {
-    /// Within what a mark can say.
-    fileprivate var asTimeOfDay: Int64 { Swift.min(Swift.max(0, self), Occurrence.latest) }
 }
 
 extension Result {

@@ -21,7 +21,8 @@ public struct Period: Hashable, Sendable {
     init(_ kind: Kind) { self.kind = kind }
 
     /// The longest ``every(_:)``. A mark that nobody asks for is kept for 49 days.
-    public static let longest = Duration.seconds(40 * 24 * 3600)
+    public static let longest = Duration.seconds(longestInDays * 24 * 3600)
+    private static let longestInDays = 40
 
     /// Once for this key: a date, a release, the number of an order. The last eight keys of a name are remembered.
     /// - Parameter text: 1 to 200 bytes of UTF-8 with at least one letter or digit, compared byte by byte.
@@ -113,13 +114,15 @@ struct Occurrence: Sendable {
 
     init(_ period: Period, at moment: Int64) throws(LockError) {
         self.period = period
-        self.moment = min(max(0, moment), Self.latest)
+        self.moment = Self.bounded(moment)
         guard case .calendar(let unit, let zone) = period.kind else {
             start = nil
             return
         }
         start = try unit.start(at: self.moment, zone: zone)
     }
+
+    static func bounded(_ moment: Int64) -> Int64 { min(max(0, moment), latest) }
 
     /// Whether a mark says that the job has been done for this one.
     func isDone(by mark: DoneMark) -> Bool {
