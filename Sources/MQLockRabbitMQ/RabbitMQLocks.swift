@@ -20,7 +20,7 @@ public final class RabbitMQLocks: LockProvider {
     public let capabilities: LockCapabilities
 
     private let front: LockFront
-    private let supervisor: Supervisor
+    let supervisor: Supervisor
     private let drainTimeout: Duration
 
     /// Prepares a provider; no I/O happens before the first use or ``run()``.

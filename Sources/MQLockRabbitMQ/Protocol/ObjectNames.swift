@@ -18,9 +18,11 @@ struct ObjectNames: Sendable, Equatable {
     let mend: String
     /// The line of those who wait for an exclusive queue.
     let line: String
+    /// What has been done under the lock, whatever the mutex.
+    let done: String
 
     /// Every queue that there may be of the name, whatever the mutex.
-    var all: [String] { [queue, register, mend, line] }
+    var all: [String] { [queue, register, mend, line, done] }
 
     /// The longest queue name in bytes (AMQP's short string).
     static let maximumLength = 255
@@ -31,6 +33,7 @@ struct ObjectNames: Sendable, Equatable {
         register = "\(Self.exchange).seeded/\(encoded)"
         mend = "\(Self.exchange).mend/\(encoded)"
         line = "\(Self.exchange).line/\(encoded)"
+        done = "\(Self.exchange).done/\(encoded)"
         // A quorum queue is a Raft cluster whose id is made of virtual host and queue name: both count.
         let room = Self.maximumLength - vhost.utf8.count - 1
         let longest = max(queue.utf8.count, register.utf8.count)

@@ -18,6 +18,12 @@ struct QueueArguments: Sendable, Equatable {
         QueueArguments(pairs: common(behavior).merging([singleActiveConsumerFlag: true]) { $1 })
     }
 
+    /// What has been done under a lock. Its single active consumer is whoever looks: the others come one after the other, so that
+    /// each sees all of it. The longest time that the broker takes is a little less than 50 days.
+    static func done(_ behavior: BrokerBehavior) -> QueueArguments {
+        QueueArguments(pairs: line(behavior).pairs.merging([expires: .int64(49 * day)]) { $1 })
+    }
+
     /// The write-once register: the first declarer's nonce stands, for another's answers 406.
     static func register(_ nonce: Nonce) -> QueueArguments {
         QueueArguments(pairs: [

@@ -4,13 +4,14 @@ import MQLock
 /// a provider lives on its loop; this is the actor through which others reach it.
 actor Supervisor {
     private let loop: EventLoop
-    private let settings: SessionSettings
+    let settings: SessionSettings
     private let relay: ObserverRelay
     private let locks: Locks
     private let timers: Timers<Timer>
     private let verifications: Verifications
+    let marks: MarkRequests
     nonisolated let health = SessionHealth()
-    private var machine = SupervisorMachine()
+    private(set) var machine = SupervisorMachine()
     /// The host to try first comes first.
     private var endpoint: Endpoint
     /// Of the last session.
@@ -20,12 +21,12 @@ actor Supervisor {
     /// The one under way.
     private var attempt: ConnectionAttempt?
     /// Opening, or standing.
-    private var session: Session?
-    private var isStanding = false
+    private(set) var session: Session?
+    private(set) var isStanding = false
     private var standingSince: ContinuousClock.Instant?
-    private var wasConnected = false
+    private(set) var wasConnected = false
     private var lastFailure: ConnectionFailure?
-    private var lastAttempt: UInt64 = 0
+    var lastAttempt: UInt64 = 0
     private var stopWaiters: [CheckedContinuation<Void, Never>] = []
     /// Those in `run`, who learn that the broker does not let us in.
     private var servants: [UInt64: CheckedContinuation<LockError?, Never>] = [:]
@@ -42,6 +43,7 @@ actor Supervisor {
         locks = Locks(settings: settings, loop: loop, relay: relay)
         timers = Timers(loop)
         verifications = Verifications(settings, on: loop)
+        marks = MarkRequests(settings, on: loop)
     }
 
     deinit { loop.stop() }
@@ -101,7 +103,7 @@ actor Supervisor {
         return .timedOut(name, detail: "the connection was lost\(cause ?? "")")
     }
 
-    private var unreachable: LockError {
+    var unreachable: LockError {
         let cause = lastFailure?.message.escapedForDisplay
         return LockError(
             .unreachable,
@@ -184,7 +186,7 @@ actor Supervisor {
 
     // MARK: The machine
 
-    private func feed(_ event: SupervisorMachine.Event) {
+    func feed(_ event: SupervisorMachine.Event) {
         for action in machine.handle(event) { perform(action) }
     }
 
@@ -201,11 +203,13 @@ actor Supervisor {
         case .turnContendersAway:
             locks.turnAway(.shutDown)
             verifications.endAll(.shutDown)
+            marks.endReading(.shutDown)
         case .drain: drain()
         case .closeSession: closeSession()
         case .stopped:
             timers.stopAll()
             locks.removeAll()
+            marks.endAll(.shutDown)
             dismiss(nil)
             relay.send(LockEvent(.stopped, at: .now, owner: settings.owner))
             for waiter in stopWaiters { waiter.resume() }
@@ -275,6 +279,7 @@ actor Supervisor {
     private func refuse(_ error: LockError) {
         locks.turnAway(error)
         verifications.endAll(error)
+        marks.endAll(error)
         guard !servants.isEmpty else { return }
         guard wasConnected else { return dismiss(error) }
         // It was right once, and a service that runs has to come back when it is again.
@@ -330,9 +335,11 @@ actor Supervisor {
             try session.behavior.check()
             locks.begin(session)
             verifications.begin(session)
+            marks.begin(session)
         } catch {
             locks.turnAway(error)
             verifications.endAll(error)
+            marks.endAll(error)
         }
     }
 
@@ -353,6 +360,7 @@ actor Supervisor {
         self.session = nil
         isStanding = false
         verifications.endSession()
+        marks.endSession()
         locks.end(session, end.lossReason)
     }
 

@@ -193,11 +193,14 @@ import Testing
         clock.advance(by: .seconds(3))
         let error = await #expect(throws: LockError.self) { try await asking.value }
         #expect(error?.code == .unreachable)
-        mine.heal()
         let cancelled = Task { try await job(mine) }
+        let before = mine.inFlight(.toBroker)
+        while mine.inFlight(.toBroker) == before { await Task.yield() }
         cancelled.cancel()
-        let second = await cancelled.result
-        if case .failure(let error as LockError) = second { #expect(error.code == .cancelled) }
+        let second = await #expect(throws: LockError.self) { try await cancelled.value }
+        #expect(second?.code == .cancelled)
+        mine.heal()
+        #expect(try await job(mine) == .done("mine"))
     }
 
     // MARK: Clocks

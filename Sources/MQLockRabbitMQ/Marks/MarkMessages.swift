@@ -1,0 +1,73 @@
+import MQLock
+
+/// What has been done under a lock, as it stands in the queue of its marks.
+struct MarkMessage: LockMessage {
+    static let type = "mqlock.v1.done"
+
+    let mark: DoneMark
+    let nonce: Nonce
+
+    var payload: [UInt8] { mark.text(nonce).payload }
+
+    init(_ mark: DoneMark, _ nonce: Nonce = Nonce()) { (self.mark, self.nonce) = (mark, nonce) }
+
+    /// Nil for whatever does not count: who may publish through our exchange is decided by the broker.
+    init?(_ delivery: Delivery) {
+        guard delivery.exchange == ObjectNames.exchange, !delivery.isOversize,
+            let text = ControlText(payload: delivery.body), let nonce = Nonce(text.question), let mark = DoneMark(text)
+        else { return nil }
+        self.init(mark, nonce)
+    }
+}
+
+/// `mqlock.v1 look 0 NONCE`: what somebody who looks puts behind the marks, to know that there are no more before it.
+struct LookMessage: LockMessage, Hashable {
+    static let type = "mqlock.v1.look"
+    private static let word = "look"
+
+    let nonce: Nonce
+
+    var payload: [UInt8] { MessageText(Self.word, 0, nonce).payload }
+
+    init(_ nonce: Nonce = Nonce()) { self.nonce = nonce }
+
+    /// Nil for whatever is none, or does not count.
+    init?(_ delivery: Delivery) {
+        guard let text = MessageText(delivery), text.word == Self.word, text.number == 0, text.after == nil else { return nil }
+        nonce = text.nonce
+    }
+}
+
+/// What is asked of the marks of a name.
+enum MarkRequest: Sendable {
+    case read
+    case write(DoneMark)
+
+    var isRead: Bool { if case .read = self { true } else { false } }
+}
+
+/// All that is in the queue of a lock's marks, in the order in which it came: what counts of it, and what can go.
+struct MarkLook {
+    let own = LookMessage()
+    private var kept: ArraySlice<(tag: UInt64, mark: DoneMark)> = []
+    private(set) var superfluous: [UInt64] = []
+
+    var marks: [DoneMark] { kept.map(\.mark) }
+
+    /// Whether it was the last one: whatever had been confirmed before our own message was sent has come.
+    mutating func received(_ delivery: Delivery) -> Bool {
+        if let mark = MarkMessage(delivery)?.mark {
+            // Written twice by somebody who did not hear the confirm.
+            if kept.contains(where: { $0.mark == mark }) {
+                superfluous.append(delivery.deliveryTag)
+            } else {
+                kept.append((delivery.deliveryTag, mark))
+                if kept.count > DoneMark.kept, let oldest = kept.popFirst() { superfluous.append(oldest.tag) }
+            }
+            return false
+        }
+        // Somebody's who came no further, or a message that nobody of ours has sent. Left there it would be there for ever.
+        superfluous.append(delivery.deliveryTag)
+        return LookMessage(delivery) == own
+    }
+}

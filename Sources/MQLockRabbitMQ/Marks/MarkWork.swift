@@ -1,0 +1,123 @@
+import MQLock
+
+/// One request of the marks of a name over one session: looks at all of them, or adds one.
+///
+/// **Looking** is to be the single active consumer of the queue: the broker delivers to nobody else until the channel is
+/// closed, and puts what has been delivered back then. With `basic.get` two who look at a time would see a part each, and one
+/// of them might do the job again.
+final class MarkWork: ChannelHandler {
+    private let session: Session
+    private let request: MarkRequest
+    private let name: LockName
+    private let queue: String
+    private let done: (Result<[DoneMark], LockError>) -> Void
+    private let timers: Timers<Timer>
+    private var channel: Channel?
+    private var look = MarkLook()
+    /// What has been asked for and not answered, the oldest first: the broker answers in the order of the requests.
+    private var doing: ArraySlice<String> = []
+    /// Counts the attempts: an outcome of an earlier one says nothing.
+    private var attempt = 0
+    private var isDone = false
+
+    private enum Timer { case retry }
+    private static let pause = Duration.milliseconds(100)
+
+    /// - Parameter done: called once, on the loop; not when the session ends first.
+    init(
+        _ request: MarkRequest, of name: LockName, _ queue: String, over session: Session, on loop: EventLoop,
+        done: @escaping (Result<[DoneMark], LockError>) -> Void
+    ) {
+        (self.request, self.name, self.queue, self.session, self.done) = (request, name, queue, session, done)
+        timers = Timers(loop)
+    }
+
+    /// What it waits for, as far as that is known.
+    var obstacle: String? { session.publishing.obstacle }
+
+    func begin() {
+        attempt += 1
+        look = MarkLook()
+        // Without a prefetch, or the marks behind the first would not come.
+        guard let channel = session.link.openBare(for: self) else { return finish(refusal(.outOfChannels)) }
+        self.channel = channel
+        doing = ["declaring the exchange \(ObjectNames.exchange)", "declaring the queue of its marks", "binding that queue"]
+        channel.declareExchange()
+        channel.declare(queue, durable: true, QueueArguments.done(session.behavior).pairs)
+        channel.bind(queue)
+        guard request.isRead else { return }
+        doing.append("consuming from that queue")
+        channel.consume(queue, tag: queue)
+    }
+
+    /// Nobody wants to know any more.
+    func cancel() {
+        isDone = true
+        timers.stopAll()
+        channel?.close()
+        channel = nil
+    }
+
+    func received(_ inbound: Inbound, on channel: Channel) {
+        guard !isDone, channel === self.channel else { return }
+        switch inbound {
+        case .exchangeDeclareOK, .queueDeclareOK, .queueBindOK, .consumeOK:
+            _ = doing.popFirst()
+            if doing.isEmpty { publish() }
+        case .delivery(_, let delivery):
+            guard look.received(delivery) else { return }
+            for tag in look.superfluous { channel.acknowledge(tag) }
+            finish(.success(look.marks))
+        case .channelClosed(_, let code, let text, _, _):
+            self.channel = nil
+            // Something on the broker is in motion: a queue that is deleted, or has no leader yet.
+            guard [ChannelFault.notFound, ChannelFault.unanswered].contains(code) else {
+                return finish(refusal(ChannelFault(code: code, text: text)))
+            }
+            beginLater()
+        case .cancelledByBroker: beginLater()
+        default: break
+        }
+    }
+
+    private func publish() {
+        doing = ["publishing to the exchange \(ObjectNames.exchange)"]
+        let settle: (Publisher.Outcome) -> Void = { [weak self, attempt] outcome in
+            guard let self, !isDone, self.attempt == attempt else { return }
+            published(outcome)
+        }
+        switch request {
+        case .read: session.publisher.publish(look.own, to: queue, settle)
+        case .write(let mark): session.publisher.publish(MarkMessage(mark), to: queue, settle)
+        }
+    }
+
+    private func published(_ outcome: Publisher.Outcome) {
+        switch outcome {
+        // What we look for it with comes to us as the others do.
+        case .arrived: if !request.isRead { finish(.success([])) }
+        case .refused(let fault): finish(refusal(fault))
+        // The second connection is yet to come up, or somebody deletes what we have declared.
+        case .unknown, .unroutable: beginLater()
+        }
+    }
+
+    private func beginLater() {
+        channel?.close()
+        channel = nil
+        // Of this attempt nothing counts any more.
+        attempt += 1
+        timers.start(.retry, after: Self.pause) { [weak self] in self?.begin() }
+    }
+
+    private func finish(_ result: Result<[DoneMark], LockError>) {
+        guard !isDone else { return }
+        cancel()
+        done(result)
+    }
+
+    private func refusal(_ fault: ChannelFault) -> Result<[DoneMark], LockError> {
+        .failure(
+            fault.refusal(of: doing.first ?? "a request", for: "the marks of \(name)", capacity: session.link.capacity))
+    }
+}
