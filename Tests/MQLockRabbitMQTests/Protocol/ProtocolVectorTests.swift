@@ -18,6 +18,7 @@ import Testing
             #expect(Array(objects.register.utf8) == Array(vector.register.utf8))
             #expect(Array(objects.mend.utf8) == Array(vector.mend.utf8))
             #expect(Array(objects.line.utf8) == Array(vector.line.utf8))
+            #expect(Array(objects.done.utf8) == Array(vector.done.utf8))
         }
         let queues = Set(vectors.names.map { Array($0.queue.utf8) })
         #expect(queues.count == Set(vectors.names.map { Array($0.name.utf8) }).count)
@@ -50,6 +51,7 @@ import Testing
         case ("queue", "sac"), ("line", "exclusive"): return .line(behavior)
         case ("queue", "exclusive"): return .exclusive
         case ("mend", "token"): return .mend
+        case ("done", "all"): return .done(behavior)
         case ("register", "token"):
             let text = try #require(vector.pairs["x-dead-letter-routing-key"]?.string)
             return .register(try #require(Nonce(text)))
@@ -59,7 +61,9 @@ import Testing
 
     /// Every object is there on brokers before and after 4.0.
     @Test func noDeclarationIsMissing() {
-        let objects = ["token": ["queue", "register", "mend"], "sac": ["queue"], "exclusive": ["queue", "line"]]
+        let objects = [
+            "token": ["queue", "register", "mend"], "sac": ["queue"], "exclusive": ["queue", "line"], "all": ["done"],
+        ]
         #expect(Set(vectors.queues.map(\.mutex)) == Set(objects.keys))
         for (mutex, objects) in objects {
             for object in objects {
@@ -113,6 +117,10 @@ import Testing
                 let companion = LineMessage.companion(nonce)
                 #expect(LineMessage(text) == companion)
                 message = companion
+            case (["all"], "look"):
+                let look = LookMessage(nonce)
+                #expect(LookMessage(delivery(body)) == look)
+                message = look
             default: throw UnknownVector(what: "\(vector.word) of \(vector.mutexes)")
             }
             #expect(message.payload == body)

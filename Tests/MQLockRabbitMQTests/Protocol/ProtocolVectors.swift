@@ -5,7 +5,7 @@ import Foundation
 /// The test vectors that stand beside the article *The protocol mqlock.v1*.
 struct ProtocolVectors: Decodable {
     struct Name: Decodable {
-        let name, vhost, queue, register, mend, line: String
+        let name, vhost, queue, register, mend, line, done: String
     }
 
     struct RefusedName: Decodable {
