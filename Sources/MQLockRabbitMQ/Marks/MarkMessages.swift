@@ -52,6 +52,9 @@ struct MarkLook {
     private var kept: ArraySlice<(tag: UInt64, mark: DoneMark)> = []
     private(set) var superfluous: [UInt64] = []
 
+    /// How often a message of somebody who looks is put back. Who finds that it is gone sends another.
+    static let patience: Int64 = 256
+
     var marks: [DoneMark] { kept.map(\.mark) }
 
     /// Whether it was the last one: whatever had been confirmed before our own message was sent has come.
@@ -66,8 +69,12 @@ struct MarkLook {
             }
             return false
         }
-        // Somebody's who came no further, or a message that nobody of ours has sent. Left there it would be there for ever.
-        superfluous.append(delivery.deliveryTag)
-        return LookMessage(delivery) == own
+        let look = LookMessage(delivery)
+        // Another one's, who is yet to come; or who came no further, when so many have passed it. What nobody of ours has
+        // sent would be there for ever.
+        if look == nil || look == own || BrokerBehavior.returns(of: delivery.properties) >= Self.patience {
+            superfluous.append(delivery.deliveryTag)
+        }
+        return look == own
     }
 }

@@ -22,6 +22,8 @@ final class MarkWork: ChannelHandler {
 
     private enum Timer { case retry }
     private static let pause = Duration.milliseconds(100)
+    /// How long those before us in the line may take. Longer than the broker needs to notice that one is gone.
+    private static let turn = Duration.seconds(60)
 
     /// - Parameter done: called once, on the loop; not when the session ends first.
     init(
@@ -45,9 +47,6 @@ final class MarkWork: ChannelHandler {
         channel.declareExchange()
         channel.declare(queue, durable: true, QueueArguments.done(session.behavior).pairs)
         channel.bind(queue)
-        guard request.isRead else { return }
-        doing.append("consuming from that queue")
-        channel.consume(queue, tag: queue)
     }
 
     /// Nobody wants to know any more.
@@ -61,7 +60,7 @@ final class MarkWork: ChannelHandler {
     func received(_ inbound: Inbound, on channel: Channel) {
         guard !isDone, channel === self.channel else { return }
         switch inbound {
-        case .exchangeDeclareOK, .queueDeclareOK, .queueBindOK, .consumeOK:
+        case .exchangeDeclareOK, .queueDeclareOK, .queueBindOK:
             _ = doing.popFirst()
             if doing.isEmpty { publish() }
         case .delivery(_, let delivery):
@@ -94,14 +93,19 @@ final class MarkWork: ChannelHandler {
 
     private func published(_ outcome: Publisher.Outcome) {
         switch outcome {
-        // What we look for it with comes to us as the others do.
-        case .arrived: if !request.isRead { finish(.success([])) }
+        case .arrived:
+            guard request.isRead else { return finish(.success([])) }
+            // Not before: a queue that does not serve yet would cost the connection (3.10.8).
+            doing = ["consuming from the queue of its marks"]
+            channel?.consume(queue, tag: queue)
+            timers.start(.retry, after: Self.turn) { [weak self] in self?.beginLater() }
         case .refused(let fault): finish(refusal(fault))
         // The second connection is yet to come up, or somebody deletes what we have declared.
         case .unknown, .unroutable: beginLater()
         }
     }
 
+    /// Again from the beginning.
     private func beginLater() {
         channel?.close()
         channel = nil

@@ -84,7 +84,6 @@ extension LiveBrokerTests.OnceTests {
                 try client.publish(forged, to: queue)
                 try client.publish([0, 255], to: queue)
                 try client.publish(Array("hello".utf8), exchange: ObjectNames.exchange, key: queue, properties: .init())
-                try client.publish(LookMessage().payload, exchange: ObjectNames.exchange, key: queue, properties: .init())
             }
             for locks in locks {
                 #expect(try await locks.marks(of: name, within: .seconds(20)).map(\.began).sorted() == Array(5...12))

@@ -34,6 +34,30 @@ extension LiveBrokerTests.PermissionTests {
         }
     }
 
+    @Test func whoDoesAJobOnce() async throws {
+        try await withUser("sac", "once") { uri in
+            try await broker.withName { name in
+                let locks = try locks(.singleActiveConsumer, uri)
+                for isFirst in [true, false] {
+                    let result = try await locks.once(name, for: .key("k"), within: .seconds(30)) { _ in }
+                    #expect((result.mark == nil) == isFirst)
+                }
+                await locks.shutdown()
+            }
+        }
+        // Locks as such need less.
+        try await withUser("sac") { uri in
+            try await broker.withName { name in
+                let locks = try locks(.singleActiveConsumer, uri)
+                let error = await #expect(throws: LockError.self) {
+                    try await locks.once(name, for: .key("k"), within: .seconds(30)) { _ in }
+                }
+                #expect(error?.code == .accessRefused)
+                await locks.shutdown()
+            }
+        }
+    }
+
     @Test func anObserver() async throws {
         try await withUser("sac", "seen") { holderURI in
             try await withUser("observer") { uri in

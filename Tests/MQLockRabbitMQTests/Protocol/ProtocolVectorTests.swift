@@ -212,13 +212,13 @@ import Testing
         var words: Set<String> = [vectors.protocol]
         for name in vectors.names {
             words.formUnion(
-                [name.queue, name.register, name.mend, name.line].compactMap {
+                [name.queue, name.register, name.mend, name.line, name.done].compactMap {
                     $0.split(separator: "/").first
                 }.map { "\($0)/" })
         }
         for queue in vectors.queues { words.formUnion(queue.arguments.keys) }
         for message in vectors.messages {
-            let number = message.word == "proof" ? "0" : "NUMBER"
+            let number = ["proof", "look"].contains(message.word) ? "0" : "NUMBER"
             words.formUnion(["\(vectors.protocol) \(message.word) \(number) NONCE", message.properties.type])
         }
         words.formUnion([vectors.exchange.name, vectors.control.exchange.name])
