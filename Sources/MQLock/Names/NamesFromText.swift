@@ -69,6 +69,15 @@ extension MarkKeeping {
     public func marks(of name: some StringProtocol, within limit: Duration? = nil) async throws(LockError) -> [DoneMark] {
         try await marks(of: LockName(name), within: limit)
     }
+
+    /// As ``write(_:of:within:)-(_,LockName,_)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func write(
+        _ mark: DoneMark, of name: some StringProtocol, within limit: Duration? = nil
+    ) async throws(LockError) {
+        try await write(mark, of: LockName(name), within: limit)
+    }
 }
 
 extension LockProvider {

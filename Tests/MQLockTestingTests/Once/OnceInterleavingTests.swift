@@ -45,7 +45,10 @@ import Testing
 private struct OnceWorld {
     struct Period: CustomStringConvertible {
         let key: MQLock.Period
-        var (started, completed, done, marks) = (0, 0, 0, 0)
+        var started = 0
+        var completed = 0
+        var done = 0
+        var marks = 0
 
         var description: String { "\(key): \(started) started, \(completed) completed, \(done) done, \(marks) marks" }
     }

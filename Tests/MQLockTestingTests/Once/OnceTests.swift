@@ -193,8 +193,8 @@ import Testing
         clock.advance(by: .seconds(3))
         let error = await #expect(throws: LockError.self) { try await asking.value }
         #expect(error?.code == .unreachable)
-        let cancelled = Task { try await job(mine) }
         let before = mine.inFlight(.toBroker)
+        let cancelled = Task { try await job(mine) }
         while mine.inFlight(.toBroker) == before { await Task.yield() }
         cancelled.cancel()
         let second = await #expect(throws: LockError.self) { try await cancelled.value }

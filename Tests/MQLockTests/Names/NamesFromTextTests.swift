@@ -40,6 +40,23 @@ import Testing
         #expect(try LeaderElection("customer/\(id)", on: provider).name == "customer/42")
     }
 
+    @Test func jobsAndMarks() async throws {
+        let provider = InMemoryLocks(InMemoryBroker())
+        #expect(try await provider.once("customer/\(id)", for: .day) { $0.name }.value == "customer/42")
+        let marks = try await provider.marks(of: "customer/\(id)")
+        #expect(marks.count == 1)
+        try await provider.write(try #require(marks.first), of: "customer/\(id + 1)")
+        #expect(try await provider.marks(of: "customer/43", within: .seconds(5)) == marks)
+        #expect(try await provider.withLock("customer/\(id)", least: .zero) { $0.name } == "customer/42")
+        let bad = String(repeating: "n", count: 200 + id)
+        for error in [
+            await #expect(throws: LockError.self) { try await provider.once(bad, for: .day) { _ in } },
+            await #expect(throws: LockError.self) { try await provider.marks(of: bad) },
+            await #expect(throws: LockError.self) { try await provider.write(marks[0], of: bad) },
+            await #expect(throws: LockError.self) { try await provider.withLock(bad, least: .zero) { _ in } },
+        ] { #expect(error?.code == .invalidName) }
+    }
+
     @Test func inspectorsAndGates() async throws {
         let view = await #expect(throws: LockError.self) { try await Inspector().view("customer/\(id)") }
         #expect(view?.message == "customer/42")
