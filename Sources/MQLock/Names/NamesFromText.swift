@@ -66,7 +66,8 @@ extension MarkKeeping {
     /// As ``marks(of:within:)-(LockName,_)``.
     /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
     @_disfavoredOverload
-    public func marks(of name: some StringProtocol, within limit: Duration? = nil) async throws(LockError) -> [DoneMark] {
+    public func marks(of name: some StringProtocol, within limit: Duration? = nil) async throws(LockError) -> [DoneMark]
+    {
         try await marks(of: LockName(name), within: limit)
     }
 

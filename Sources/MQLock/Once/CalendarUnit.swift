@@ -7,7 +7,8 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
     /// When the one began in which a moment is; both in milliseconds since 1970.
     /// - Parameter zone: a time zone's name; nil is UTC.
     func start(at moment: Int64, zone: String?) throws(LockError) -> Int64 {
-        guard let timeZone = zone.map(Self.timeZone) ?? .gmt else {
+        let found: TimeZone? = if let zone { Self.timeZone(zone) } else { .gmt }
+        guard let timeZone = found else {
             throw LockError(.invalidConfiguration, "there is no time zone \(zone ?? "") on this machine any more")
         }
         // Of ISO 8601: Gregorian, and weeks begin on Monday.

@@ -25,7 +25,7 @@ public struct DoneMark: Hashable, Sendable {
     /// With which status its command ended, if it was one.
     public let exitStatus: Int32?
 
-    /// A mark. Times are from 0 to 2^50, in which others are put.
+    /// A mark. Times are from 0 to 2^50 and a status from 0 on; others are put into these bounds.
     public init(
         period: String, start: Int64? = nil, began: Int64, ended: Int64, owner: String, fencingToken: FencingToken,
         outcome: Outcome = .completed, exitStatus: Int32? = nil
@@ -33,7 +33,7 @@ public struct DoneMark: Hashable, Sendable {
         (self.period, self.start) = (period, start.map(Occurrence.bounded))
         (self.began, self.ended) = (Occurrence.bounded(began), Occurrence.bounded(ended))
         (self.owner, self.fencingToken, self.outcome) = (owner, fencingToken, outcome)
-        self.exitStatus = exitStatus
+        self.exitStatus = exitStatus.map { max(0, $0) }
     }
 
     /// How many marks of a name are kept: the last ones.

@@ -40,13 +40,14 @@ extension MarkKeeping {
             do {
                 result = .success(try await body(lease))
             } catch {
-                guard marksFailures, !Task.isCancelled else { throw error }
+                guard marksFailures, !Task.isCancelled, lease.isValid else { throw error }
                 result = .failure(error)
             }
             // After a loss the next holder may be at it: it is for that one to say that it is done.
             try lease.check()
             try await write(
-                occurrence.mark(result.isSuccess ? .completed : .failed, by: lease, began: began, ended: timeOfDay), of: name)
+                occurrence.mark(result.isSuccess ? .completed : .failed, by: lease, began: began, ended: timeOfDay),
+                of: name)
             return .done(try result.get())
         }
     }

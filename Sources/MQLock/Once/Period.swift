@@ -139,7 +139,7 @@ struct Occurrence: Sendable {
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when a clock decides, and cannot.
     func doneMark(among marks: [DoneMark], of name: LockName) throws(LockError) -> DoneMark? {
         if case .key = period.kind {} else { for mark in marks { try check(mark, of: name) } }
-        return marks.filter(isDone).max { $0.fencingToken < $1.fencingToken }
+        return marks.filter(isDone(by:)).max { $0.fencingToken < $1.fencingToken }
     }
 
     private func check(_ mark: DoneMark, of name: LockName) throws(LockError) {

@@ -8,8 +8,10 @@ enum PeriodText {
 
     /// Words that people use for parts of the calendar or units of time. Taken for a key, one would mean: never again.
     private static let unitWords: Set<String> = [
-        "", "us", "ms", "msec", "msecs", "millisecond", "milliseconds", "s", "sec", "secs", "second", "seconds", "m", "min",
-        "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "d", "day", "days", "w", "week", "weeks", "mo", "mon",
+        "", "us", "ms", "msec", "msecs", "millisecond", "milliseconds", "s", "sec", "secs", "second", "seconds", "m",
+        "min",
+        "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "d", "day", "days", "w", "week", "weeks", "mo",
+        "mon",
         "month", "months", "q", "quarter", "quarters", "y", "yr", "year", "years",
     ]
     private static let calendarWords: Set<String> = [
@@ -24,7 +26,7 @@ enum PeriodText {
         }
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         if let unit = CalendarUnit(rawValue: parts[0]) {
-            return parts.count == 1 ? Period(.calendar(unit, zone: nil)) : try .calendar(unit, parts[1])
+            return try parts.count == 1 ? Period(.calendar(unit, zone: nil)) : Period.calendar(unit, parts[1])
         }
         let word = parts[0].lowercased()
         if !word.isEmpty, unitWords.contains(word) || calendarWords.contains(word) {
@@ -78,7 +80,8 @@ extension Period: CustomStringConvertible {
             if let read = try? PeriodText.parse(text), read == self { return text }
             return PeriodText.keyPrefix + text
         case .every(let milliseconds):
-            for (length, unit) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] where milliseconds % Int64(length) == 0 {
+            for (length, unit) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] where milliseconds % Int64(length) == 0
+            {
                 return "\(milliseconds / Int64(length))\(unit)"
             }
             return "\(milliseconds)ms"

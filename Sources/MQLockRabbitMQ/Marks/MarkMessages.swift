@@ -33,7 +33,9 @@ struct LookMessage: LockMessage, Hashable {
 
     /// Nil for whatever is none, or does not count.
     init?(_ delivery: Delivery) {
-        guard let text = MessageText(delivery), text.word == Self.word, text.number == 0, text.after == nil else { return nil }
+        guard let text = MessageText(delivery), text.word == Self.word, text.number == 0, text.after == nil else {
+            return nil
+        }
         nonce = text.nonce
     }
 }

@@ -43,7 +43,9 @@ final class MarkWork: ChannelHandler {
         // Without a prefetch, or the marks behind the first would not come.
         guard let channel = session.link.openBare(for: self) else { return finish(refusal(.outOfChannels)) }
         self.channel = channel
-        doing = ["declaring the exchange \(ObjectNames.exchange)", "declaring the queue of its marks", "binding that queue"]
+        doing = [
+            "declaring the exchange \(ObjectNames.exchange)", "declaring the queue of its marks", "binding that queue",
+        ]
         channel.declareExchange()
         channel.declare(queue, durable: true, QueueArguments.done(session.behavior).pairs)
         channel.bind(queue)

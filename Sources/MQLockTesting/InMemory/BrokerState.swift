@@ -69,19 +69,22 @@ struct BrokerState: Sendable {
             lines[name]?.places.removeAll(where: \.isGranted)
             deliveries.append(answer(request, .released(nil)))
             deliveries += grant(name)
-        case .marks(let asked, let id): deliveries.append(answer(request, .marks(answer(asked), id)))
+        case .marks(let asked, let id):
+            let marks = marks(after: asked)
+            deliveries.append(answer(request, .marks(marks, id)))
         case .close: deliveries += drop(request.session)
         }
         return deliveries
     }
 
-    private mutating func answer(_ request: MarkRequest) -> [DoneMark] {
+    private mutating func marks(after request: MarkRequest) -> [DoneMark] {
         switch request {
         case .read(let name): return marks[name] ?? []
         case .write(let mark, let name):
             var kept = marks[name] ?? []
             if !kept.contains(mark) { kept.append(mark) }
-            marks[name] = kept.suffix(DoneMark.kept)
+            kept = Array(kept.suffix(DoneMark.kept))
+            marks[name] = kept
             return kept
         }
     }

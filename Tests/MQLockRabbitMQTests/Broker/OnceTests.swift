@@ -17,7 +17,8 @@ extension LiveBrokerTests.OnceTests {
     ) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName(prefix) { name in
-            let locks = try (0..<count).map { number in try broker.locks(mutex: mutex) { $0.owner = "owner \(number)" } }
+            let locks = try (0..<count).map { number in try broker.locks(mutex: mutex) { $0.owner = "owner \(number)" }
+            }
             let result: Result<Void, any Error>
             do { result = .success(try await body(broker, name, locks)) } catch { result = .failure(error) }
             for locks in locks { await locks.shutdown(within: .zero) }
@@ -106,9 +107,12 @@ extension LiveBrokerTests.OnceTests {
                 }
             }
             #expect(error?.code == .lost)
-            let second = try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in runs.withLock { $0 += 1 } }
+            let second = try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in
+                runs.withLock { $0 += 1 }
+            }
             #expect(second.mark == nil && runs.withLock { $0 } == 2)
-            #expect(try await locks[0].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 1")
+            #expect(
+                try await locks[0].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 1")
         }
     }
 
@@ -118,9 +122,14 @@ extension LiveBrokerTests.OnceTests {
             guard broker.control != nil else { return }
             for number in 1...5 {
                 let ending = Task { try await broker.ctl("close_all_connections", "a test") }
-                for turn in 0..<10 { try await locks[0].write(mark(number * 10 + turn), of: name, within: .seconds(60)) }
+                for turn in 0..<10 {
+                    try await locks[0].write(mark(number * 10 + turn), of: name, within: .seconds(60))
+                }
                 _ = try await ending.value
-                #expect(try await locks[0].marks(of: name, within: .seconds(60)).contains { $0.began == Int64(number * 10 + 9) })
+                #expect(
+                    try await locks[0].marks(of: name, within: .seconds(60)).contains {
+                        $0.began == Int64(number * 10 + 9)
+                    })
             }
         }
     }
@@ -140,13 +149,16 @@ extension LiveBrokerTests.OnceTests {
             let stopping = Task { await locks[0].shutdown(within: .seconds(30)) }
             // Until it turns newcomers away.
             try await eventually("the provider drains") {
-                do throws(LockError) { _ = try await locks[0].marks(of: name, within: .seconds(5)) } catch { return error.code == .shutDown }
+                do throws(LockError) { _ = try await locks[0].marks(of: name, within: .seconds(5)) } catch {
+                    return error.code == .shutDown
+                }
                 return false
             }
             finish.finish()
             #expect(try await running.value.mark == nil)
             await stopping.value
-            #expect(try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 0")
+            #expect(
+                try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 0")
         }
     }
 

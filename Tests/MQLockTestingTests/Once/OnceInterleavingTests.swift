@@ -15,7 +15,8 @@ import Testing
         var random = SeededGenerator(seed)
         for index in 0..<200 {
             let ledger = try await OnceWorld(&random).run(faults: 0)
-            let faults = ledger.faults
+            let faults =
+                ledger.faults
                 + ledger.periods.filter { $0.started != 1 || $0.completed != 1 || $0.done != 1 }.map { "\($0)" }
             #expect(faults.isEmpty, "case \(index), MQLOCK_SEED=\(seed)")
         }
@@ -29,7 +30,8 @@ import Testing
         for index in 0..<300 {
             let ledger = try await OnceWorld(&random).run(faults: 12)
             // Whoever is told that it is done is the only one who is.
-            let faults = ledger.faults
+            let faults =
+                ledger.faults
                 + ledger.periods.filter { $0.completed < 1 || $0.done > 1 || $0.marks < 1 }.map { "\($0)" }
             #expect(faults.isEmpty, "case \(index), MQLOCK_SEED=\(seed)")
             lost += ledger.lost
@@ -72,7 +74,9 @@ private struct OnceWorld {
     init(_ random: inout SeededGenerator) throws {
         broker = InMemoryBroker(clock: clock, sessionTimeout: .seconds(10))
         clients = (0..<3).map { [broker] in InMemoryLocks(broker, owner: "client \($0)") }
-        for client in clients { client.setTimeOfDay(ahead: .milliseconds(Int64.random(in: -5000...5000, using: &random))) }
+        for client in clients {
+            client.setTimeOfDay(ahead: .milliseconds(Int64.random(in: -5000...5000, using: &random)))
+        }
         ledger = Locked(Ledger(periods: try (0..<3).map { Period(key: try .key("period \($0)")) }))
         self.random = Locked(SeededGenerator(random.next()))
     }

@@ -22,13 +22,16 @@ import Testing
 
                 """,
             DoneMark(
-                period: "day@Europe/Berlin", start: 1_795_993_200_000, began: 1_796_007_600_123, ended: 1_796_007_725_456,
+                period: "day@Europe/Berlin", start: 1_795_993_200_000, began: 1_796_007_600_123,
+                ended: 1_796_007_725_456,
                 owner: "web-1/4711", fencingToken: FencingToken(rawValue: 4_294_967_297)!)
         ),
         (
-            head + "began 0\nended 1125899906842624\nfence 9223372036854775807\noutcome failed\nowner \nperiod a%0Ab %25\nstatus 255\n",
+            head
+                + "began 0\nended 1125899906842624\nfence 9223372036854775807\noutcome failed\nowner \nperiod a%0Ab %25\nstatus 255\n",
             DoneMark(
-                period: "a\nb %", began: 0, ended: 1 << 50, owner: "", fencingToken: FencingToken(rawValue: FencingToken.maximum)!,
+                period: "a\nb %", began: 0, ended: 1 << 50, owner: "",
+                fencingToken: FencingToken(rawValue: FencingToken.maximum)!,
                 outcome: .failed, exitStatus: 255)
         ),
     ]
@@ -47,11 +50,15 @@ import Testing
     }
 
     /// Anything that a mark has to have, left out or spoiled.
-    @Test(arguments: [
-        ("began", nil), ("began", "-1"), ("began", "01"), ("began", "1125899906842625"), ("began", "x"), ("ended", nil), ("ended", ""),
-        ("fence", nil), ("fence", "9223372036854775808"), ("outcome", nil), ("outcome", "done"), ("owner", nil), ("period", nil),
-        ("period", ""), ("start", "x"), ("start", "-1"), ("status", "-1"), ("status", "2147483648"), ("status", "1 "),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("began", nil), ("began", "-1"), ("began", "01"), ("began", "1125899906842625"), ("began", "x"),
+            ("ended", nil), ("ended", ""),
+            ("fence", nil), ("fence", "9223372036854775808"), ("outcome", nil), ("outcome", "done"), ("owner", nil),
+            ("period", nil),
+            ("period", ""), ("start", "x"), ("start", "-1"), ("status", "-1"), ("status", "2147483648"),
+            ("status", "1 "),
+        ] as [(String, String?)])
     func aMarkIsWholeOrNone(_ field: String, _ value: String?) throws {
         var text = try #require(ControlText(payload: Array(Self.vectors[0].0.utf8)))
         #expect(DoneMark(text) != nil)
@@ -68,7 +75,8 @@ import Testing
         let fault = await Fuzzing.firstFault(
             in: "marks", examples: Self.vectors.map(\.0), words: ["began ", "start ", "status ", "failed", "\n"]
         ) { bytes in
-            guard let text = ControlText(payload: bytes), let mark = DoneMark(text), let nonce = RandomID(text.question) else {
+            guard let text = ControlText(payload: bytes), let mark = DoneMark(text), let nonce = RandomID(text.question)
+            else {
                 return .refused
             }
             let again = mark.text(nonce)

@@ -36,7 +36,8 @@ import Testing
             // The second machine's clock is behind: it does not do yesterday's after today's.
             (midnight + 1, midnight - 1, true), (midnight + day - 1, midnight, true),
         ] {
-            #expect(try self.isDone(.day, at: first, seenAt: second) == isDone, "\(first - midnight), \(second - midnight)")
+            #expect(
+                try self.isDone(.day, at: first, seenAt: second) == isDone, "\(first - midnight), \(second - midnight)")
         }
     }
 
@@ -92,7 +93,8 @@ import Testing
             let occurrence = try Occurrence(period, at: moment)
             for began in moments {
                 for start in moments.map(Optional.some) + [nil] {
-                    _ = try? occurrence.doneMark(among: [mark(period, began: began == .max ? began - 60_000 : began, start: start)], of: "job")
+                    _ = try? occurrence.doneMark(
+                        among: [mark(period, began: began == .max ? began - 60_000 : began, start: start)], of: "job")
                 }
             }
         }

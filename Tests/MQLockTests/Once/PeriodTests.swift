@@ -8,10 +8,12 @@ import Testing
     // MARK: Text
 
     @Test(arguments: [
-        ("24h", "24h"), ("90s", "90s"), ("90m", "90m"), ("60m", "1h"), ("1.5h", "90m"), ("250ms", "250ms"), ("0.5s", "500ms"),
+        ("24h", "24h"), ("90s", "90s"), ("90m", "90m"), ("60m", "1h"), ("1.5h", "90m"), ("250ms", "250ms"),
+        ("0.5s", "500ms"),
         ("hour", "hour"), ("day", "day"), ("week", "week"), ("month", "month"), ("day@UTC", "day"),
         ("day@Europe/Berlin", "day@Europe/Berlin"), ("hour@Asia/Kolkata", "hour@Asia/Kolkata"),
-        ("2026-11-30", "2026-11-30"), ("2026-W49", "2026-W49"), ("v1.2.3", "v1.2.3"), ("1.2.3", "1.2.3"), ("f1e30a3", "f1e30a3"),
+        ("2026-11-30", "2026-11-30"), ("2026-W49", "2026-W49"), ("v1.2.3", "v1.2.3"), ("1.2.3", "1.2.3"),
+        ("f1e30a3", "f1e30a3"),
         ("release 7", "release 7"), ("Zürich", "Zürich"), ("deploy@host", "deploy@host"), ("pay-day", "pay-day"),
         ("p", "p"), ("production", "production"), ("key:42", "key:42"), ("key:day", "key:day"), ("key:1d", "key:1d"),
         ("key:deploy", "deploy"), ("key:key:x", "key:key:x"), ("key: 7 ", "key: 7 "),
@@ -24,10 +26,14 @@ import Testing
 
     /// Taken for a key, each of these would mean "once and never again" to somebody who means a time.
     @Test(arguments: [
-        "", " ", " day", "day ", "24h\n", "24", "0", "1.5", "-1h", "+24h", "0h", "0.0001ms", "1d", "7 days", "1w", "2weeks", "24H", "24 h",
-        "1hour", "30min", "1y", "1,5h", ".5h", "24.h", "P1D", "PT24H", "p7d", "pt1h30m", "days", "Day", "DAY", "hours", "daily", "hourly",
-        "Weekly", "nightly", "year", "daily@Europe/Berlin", "day@", "day@Nowhere/Land", "day@berlin time", "day@Europe/Berlin@x",
-        "day@../../etc/localtime", "hour@\u{0}", "1000h", "9223372036854775807h", "99999999999999999999s", "---", "@", "é\u{301} ", "key:",
+        "", " ", " day", "day ", "24h\n", "24", "0", "1.5", "-1h", "+24h", "0h", "0.0001ms", "1d", "7 days", "1w",
+        "2weeks", "24H", "24 h",
+        "1hour", "30min", "1y", "1,5h", ".5h", "24.h", "P1D", "PT24H", "p7d", "pt1h30m", "days", "Day", "DAY", "hours",
+        "daily", "hourly",
+        "Weekly", "nightly", "year", "daily@Europe/Berlin", "day@", "day@Nowhere/Land", "day@berlin time",
+        "day@Europe/Berlin@x",
+        "day@../../etc/localtime", "hour@\u{0}", "1000h", "9223372036854775807h", "99999999999999999999s", "---", "@",
+        "é\u{301} ", "key:",
         "key:-", "key:\(String(repeating: "k", count: 201))", String(repeating: "k", count: 201),
     ])
     func whatMayBeMeantOtherwiseIsRefused(_ text: String) throws {
@@ -60,7 +66,7 @@ import Testing
 
     @Test(arguments: Duration.extremes) func aDurationIsATimeOrIsRefused(_ duration: Duration) throws {
         let makesSense = duration >= .milliseconds(1) && duration <= Period.longest
-        #expect((try? Period.every(duration)) != nil == makesSense)
+        #expect(((try? Period.every(duration)) != nil) == makesSense)
     }
 
     @Test func whateverIsReadIsReadAgain() async {
@@ -118,7 +124,8 @@ import Testing
 
     /// Two machines that look at the same moment agree, and time goes on: else a job would be done twice, or never.
     @Test(arguments: [
-        "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana",
+        "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe",
+        "America/Havana",
         "Asia/Beirut", "Pacific/Apia", "America/St_Johns", "Antarctica/Troll",
     ])
     func startsOnlyGrow(_ zone: String) throws {
@@ -126,11 +133,13 @@ import Testing
         for unit in CalendarUnit.allCases {
             var (moment, last) = (try milliseconds("2026-01-01T00:00:00Z"), Int64.min)
             let end = try milliseconds(unit == .hour ? "2026-12-01T00:00:00Z" : "2028-01-01T00:00:00Z")
-            let step: Int64 = unit == .hour ? 1_800_000 : 6 * 3_600_000
+            let step: Int64 = unit == .hour ? 2 * 3_600_000 : 6 * 3_600_000
             while moment < end {
                 let start = try unit.start(at: moment, zone: zone)
-                #expect(start <= moment && start >= last, "\(unit) of \(WallClock.text(moment)) in \(zone)")
-                #expect(try unit.start(at: start, zone: zone) == start, "\(unit) of \(WallClock.text(start)) in \(zone)")
+                let again = try unit.start(at: start, zone: zone)
+                if start > moment || start < last || again != start {
+                    Issue.record("\(unit) of \(WallClock.text(moment)) in \(zone): \(WallClock.text(start))")
+                }
                 last = start
                 moment += Int64.random(in: 1...step, using: &random)
             }
