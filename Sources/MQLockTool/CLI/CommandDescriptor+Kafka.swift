@@ -1,3 +1,5 @@
+import MQLock
+
 extension CommandDescriptor {
     static let shards = Self(
         kind: .shards, summary: "own shards of a Kafka topic, and print what happens to them",

@@ -1,3 +1,5 @@
+import MQLock
+
 extension CommandDescriptor {
     static let show = Self(
         kind: .show, summary: "show who holds a lock and who waits for it", operands: "NAME",

@@ -1,3 +1,5 @@
+import MQLock
+
 /// One subcommand: parser, help and completion are made from this table and know nothing else.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
