@@ -29,6 +29,12 @@ public protocol MarkKeeping: LockProvider {
 extension MarkKeeping {
     /// The clock of this machine.
     public var timeOfDay: Int64 { WallClock.now }
+
+    /// The last marks of a lock; waits until the broker has answered.
+    /// - Throws: ``LockError`` as ``marks(of:within:)-(LockName,_)``.
+    public func marks(of name: LockName) async throws(LockError) -> [DoneMark] {
+        try await marks(of: name, within: nil)
+    }
 }
 
 /// What became of a job that is to be done once in a period.

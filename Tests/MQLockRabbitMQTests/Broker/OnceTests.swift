@@ -90,7 +90,7 @@ extension LiveBrokerTests.OnceTests {
                 #expect(try await locks.marks(of: name, within: .seconds(20)).map(\.began).sorted() == Array(5...12))
             }
             try await eventually("the marks that are kept") {
-                try broker.raw { try $0.counts(queue)?.messages } == UInt32(DoneMark.kept)
+                try broker.raw { try $0.counts(queue)?.messages } == DoneMark.kept
             }
         }
     }
