@@ -20,7 +20,10 @@ enum PeriodText {
     ]
 
     static func parse(_ text: String) throws(LockError) -> Period {
-        if text.hasPrefix(keyPrefix) { return try .key(text.dropFirst(keyPrefix.count)) }
+        // By bytes: to Swift's characters a colon and a combining mark are one that is no colon.
+        if text.utf8.starts(with: keyPrefix.utf8), let key = String(text.utf8.dropFirst(keyPrefix.utf8.count)) {
+            return try .key(key)
+        }
         guard !text.isEmpty, text.first?.isWhitespace == false, text.last?.isWhitespace == false else {
             throw refusal(text, "is empty or has blanks at its ends")
         }
