@@ -209,6 +209,9 @@ import Testing
     @Test(arguments: [("day", 24 * 3600), ("hour", 3600)], [Duration.seconds(5), .seconds(59)])
     func clocksThatAreApartDoNothingTwice(_ unit: (String, Int), _ apart: Duration) async throws {
         let period = try Period(unit.0)
+        // Sessions that need no renewal: a day has tens of thousands.
+        let broker = InMemoryBroker(clock: clock, sessionTimeout: .seconds(10_000_000))
+        let (mine, theirs) = (InMemoryLocks(broker, owner: "mine"), InMemoryLocks(broker, owner: "theirs"))
         mine.setTimeOfDay(ahead: apart)
         theirs.setTimeOfDay(ahead: .zero - apart)
         let third = InMemoryLocks(broker, owner: "third")
