@@ -36,6 +36,30 @@ public struct Lease: Sendable, Identifiable {
         try record.check(atLeast: margin)
     }
 
+    /// What the holder says about its hold, to everybody who asks who holds the lock; nil at first.
+    public var info: String? { record.info }
+
+    /// The longest ``info``, in bytes of UTF-8, of which a control character and a percent sign take three.
+    public static let maximumInfo = ControlText.maximumValue
+
+    /// Says something about this hold, such as how far the work is: `mqlock show`, `list` and a ``LockInspector`` show it.
+    ///
+    /// It stays in this process until somebody asks, so it costs nothing to change it often. All copies of the lease share
+    /// it, and a lease of several locks says it for each. Nothing is decided by it.
+    /// - Parameter info: nil takes it back.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when it is longer than ``maximumInfo``.
+    public func setInfo(_ info: String?) throws(LockError) {
+        guard info.map(Self.canSay) ?? true else {
+            throw LockError(
+                .invalidConfiguration,
+                "what a holder says about its hold has at most \(Self.maximumInfo) bytes, and this is longer")
+        }
+        record.info = info
+    }
+
+    /// Whether a text is short enough to be an ``info``.
+    package static func canSay(_ info: String) -> Bool { ControlText.fits(info) }
+
     /// The state now and every change after it; ends after `lost` or `released`.
     ///
     /// Any number of iterators may run; each begins with the state of that moment.

@@ -24,6 +24,7 @@ public final class LeaseRecord: Sendable {
     private struct Storage {
         var state = LeaseState.held
         var endedAt: ContinuousClock.Instant?
+        var info: String?
         var subscribers: [Subscriber] = []
         var onLoss: [@Sendable (LossReason) -> Void] = []
         var onSuspicion: [@Sendable () -> Void] = []
@@ -110,6 +111,15 @@ public final class LeaseRecord: Sendable {
 
     /// The instant at which validity ended: of the loss, the release, or the expiry; nil while it stands.
     package var endedAt: ContinuousClock.Instant? { storage.withLock { $0.endedAt } }
+
+    /// What the holder says about its hold.
+    package var info: String? {
+        get { storage.withLock { $0.info } }
+        set {
+            storage.withLock { $0.info = newValue }
+            for part in parts { part.info = newValue }
+        }
+    }
 
     /// How long the lock has been held, up to its end.
     package var heldFor: Duration { grantedAt.duration(to: endedAt ?? proof.clock.now) }

@@ -128,6 +128,7 @@ extension LockContender {
         ]
         fields["fence"] = fencingToken?.description
         fields["place"] = place.map(String.init)
+        fields["info"] = info
         return fields
     }
 
@@ -148,7 +149,7 @@ extension LockContender {
         self.init(
             role: role, session: session, owner: owner, host: host, process: Int32(process), mutex: mutex,
             duration: .milliseconds(age), since: since, fencingToken: token, place: place.map { Int($0) },
-            connection: connection)
+            connection: connection, info: text.fields["info"])
     }
 }
 

@@ -61,19 +61,21 @@ package struct ControlText: Hashable, Sendable {
         }
     }
 
-    /// The longest beginning of a text whose encoding certainly fits.
+    /// The longest beginning of a text whose encoding fits.
     private static func bounded(_ value: String) -> String {
-        let limit = maximumValue / 3
-        guard value.utf8.count > limit else { return value }
+        guard value.utf8.count > maximumValue / 3, !fits(value) else { return value }
         var result = String.UnicodeScalarView()
         var length = 0
         for scalar in value.unicodeScalars {
-            length += UTF8.width(scalar)
-            guard length <= limit else { break }
+            length += String(scalar).percentEncoded.utf8.count
+            guard length <= maximumValue else { break }
             result.append(scalar)
         }
         return String(result)
     }
+
+    /// Whether a text can be a field's value as a whole.
+    static func fits(_ value: String) -> Bool { value.percentEncoded.utf8.count <= maximumValue }
 
     private static func isKey(_ text: String) -> Bool {
         (1...16).contains(text.utf8.count) && text.utf8.allSatisfy { (0x61...0x7A).contains($0) }

@@ -28,6 +28,8 @@ public struct LockContender: Hashable, Sendable {
     public package(set) var since: Int64
     /// The holder's fencing token.
     public package(set) var fencingToken: FencingToken?
+    /// What the holder says about its hold: ``Lease/setInfo(_:)``.
+    public package(set) var info: String?
     /// Its place in line, 1 for the next, where the mutex lets a waiter know.
     public package(set) var place: Int?
     /// The name of the connection that carries its locks, as operators see it at the broker.
@@ -39,7 +41,7 @@ public struct LockContender: Hashable, Sendable {
     package init(
         role: Role, session: String, owner: String, host: String, process: Int32, mutex: String, duration: Duration,
         since: Int64, fencingToken: FencingToken? = nil, place: Int? = nil, connection: String,
-        user: String? = nil
+        user: String? = nil, info: String? = nil
     ) {
         self.role = role
         self.session = session
@@ -53,6 +55,7 @@ public struct LockContender: Hashable, Sendable {
         self.place = place
         self.connection = connection
         self.user = user
+        self.info = info
     }
 
     /// Who has said something. A session is a claim that anybody can repeat, a user is not.

@@ -239,7 +239,9 @@ final class PresenceRegistry {
     }
 
     private func holder(_ record: LeaseRecord) -> LockContender {
-        describe(.holder, for: record.heldFor, record.token)
+        var contender = describe(.holder, for: record.heldFor, record.token)
+        contender.info = record.info
+        return contender
     }
 
     private func waiter(_ lock: BrokerLock) -> LockContender {

@@ -94,6 +94,7 @@ struct ElectSession: Sendable {
         }
         term.withLock { $0 = continuation }
         let record = leadership.lease.record
+        record.info = options.run.info
         record.onLoss { reason in
             continuation.yield(.lost(reason: reason.description, killAt: killAt(link, leadership)))
         }

@@ -78,6 +78,7 @@ struct LockList: Sendable {
                 line.add("host", holder.host)
                 line.add("pid", holder.process)
                 line.add("user", holder.user)
+                line.add("info", holder.info)
             }
         }
         return line.text
