@@ -45,27 +45,26 @@ extension MarkKeeping {
             }
             // After a loss the next holder may be at it: it is for that one to say that it is done.
             try lease.check()
-            try await write(
-                occurrence.mark(result.isSuccess ? .completed : .failed, by: lease, began: began, ended: timeOfDay),
-                of: name)
+            let mark = occurrence.mark(
+                result.isSuccess ? .completed : .failed, by: lease.owner, under: lease.fencingToken, began: began,
+                ended: timeOfDay)
+            try await writeWhateverComes(mark, of: name)
             return .done(try result.get())
         }
     }
 
-    /// Whatever becomes of the task: the job is done, and nobody is to do it again.
-    private func write(_ mark: DoneMark, of name: LockName) async throws {
-        try await Task { try await write(mark, of: name, within: Self.patience) }.value
-    }
-
-    /// For how long it is tried to write a mark. The session may have to be made anew.
-    private static var patience: Duration { .seconds(60) }
-}
-
-extension Occurrence {
-    fileprivate func mark(_ outcome: DoneMark.Outcome, by lease: Lease, began: Int64, ended: Int64) -> DoneMark {
-        DoneMark(
-            period: period.description, start: start, began: began, ended: ended, owner: lease.owner,
-            fencingToken: lease.fencingToken, outcome: outcome)
+    /// Writes a mark whatever becomes of the calling task: the job is done, and nobody is to do it again. Tries for a minute,
+    /// because the session may have to be made anew.
+    /// - Throws: ``LockError`` as ``write(_:of:within:)-(LockName,_,_)``.
+    package func writeWhateverComes(_ mark: DoneMark, of name: LockName) async throws(LockError) {
+        let written = await Task { () async -> Result<Void, LockError> in
+            do throws(LockError) {
+                return .success(try await write(mark, of: name, within: .seconds(60)))
+            } catch {
+                return .failure(error)
+            }
+        }.value
+        try written.get()
     }
 }
 

@@ -42,10 +42,12 @@ struct LookMessage: LockMessage, Hashable {
 
 /// What is asked of the marks of a name.
 enum MarkRequest: Sendable {
-    case read
+    /// - Parameter creating: whether to make the queue when there is none; else there are no marks.
+    case read(creating: Bool)
     case write(DoneMark)
 
     var isRead: Bool { if case .read = self { true } else { false } }
+    var isCreating: Bool { if case .read(false) = self { false } else { true } }
 }
 
 /// All that is in the queue of a lock's marks, in the order in which it came: what counts of it, and what can go.

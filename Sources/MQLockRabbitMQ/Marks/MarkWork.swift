@@ -43,6 +43,10 @@ final class MarkWork: ChannelHandler {
         // Without a prefetch, or the marks behind the first would not come.
         guard let channel = session.link.openBare(for: self) else { return finish(refusal(.outOfChannels)) }
         self.channel = channel
+        guard request.isCreating else {
+            doing = ["looking for the queue of its marks"]
+            return channel.declare(queue, passive: true)
+        }
         doing = [
             "declaring the exchange \(ObjectNames.exchange)", "declaring the queue of its marks", "binding that queue",
         ]
@@ -71,6 +75,7 @@ final class MarkWork: ChannelHandler {
             finish(.success(look.marks))
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
+            if code == ChannelFault.notFound, !request.isCreating { return finish(.success([])) }
             // Something on the broker is in motion: a queue that is deleted, or has no leader yet.
             guard [ChannelFault.notFound, ChannelFault.unanswered].contains(code) else {
                 return finish(refusal(ChannelFault(code: code, text: text)))

@@ -6,7 +6,7 @@ extension RabbitMQLocks: MarkKeeping {
     /// - Throws: `LockError`: `unreachable` when no session came up, or the broker did not answer in time; `cancelled`;
     ///   `accessRefused`, `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func marks(of name: LockName, within limit: Duration?) async throws(LockError) -> [DoneMark] {
-        try await supervisor.ask(.read, of: name, until: limit.map { .now.after(max(.zero, $0)) })
+        try await supervisor.ask(.read(creating: true), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 
     /// Keeps a mark of a lock; returns when the broker has confirmed it.
@@ -16,5 +16,12 @@ extension RabbitMQLocks: MarkKeeping {
     ///   `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func write(_ mark: DoneMark, of name: LockName, within limit: Duration?) async throws(LockError) {
         _ = try await supervisor.ask(.write(mark), of: name, until: limit.map { .now.after(max(.zero, $0)) })
+    }
+
+    /// As ``marks(of:within:)``, and makes nothing on the broker: where no job has been done, there are no marks.
+    package func marksThatAreThere(
+        of name: LockName, within limit: Duration?
+    ) async throws(LockError) -> [DoneMark] {
+        try await supervisor.ask(.read(creating: false), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 }

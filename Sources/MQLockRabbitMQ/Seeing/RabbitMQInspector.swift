@@ -5,6 +5,7 @@ public import MQLock
 /// Connects for each call and takes no lock. Contenders of all mutexes answer, over the direct exchange
 /// `mqlock.v1.control`; the protocol is described in the article *Seeing who holds a lock*.
 public final class RabbitMQInspector: LockInspector {
+    private let configuration: RabbitMQLocks.Configuration
     private let settings: SessionSettings
     private let startupTimeout: Duration?
     private let backoff: GrowingDelay
@@ -16,6 +17,7 @@ public final class RabbitMQInspector: LockInspector {
     /// - Parameter configuration: the broker, and timeouts; the mutex plays no part.
     /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense.
     public init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
+        self.configuration = configuration
         settings = try SessionSettings(configuration)
         startupTimeout = configuration.startupTimeout
         backoff = GrowingDelay(configuration.backoff)
@@ -53,6 +55,21 @@ public final class RabbitMQInspector: LockInspector {
             return .enough
         }
         return holder
+    }
+
+    /// What has been done under a lock, once for a period: the last marks, in any order. Makes nothing on the broker.
+    /// - Parameter limit: how long to wait for the broker at most.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `invalidName`, `cancelled`.
+    public func marks(of name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> [DoneMark] {
+        let locks = try RabbitMQLocks(configuration)
+        let result: Result<[DoneMark], LockError>
+        do throws(LockError) {
+            result = .success(try await locks.marksThatAreThere(of: name, within: limit))
+        } catch {
+            result = .failure(error)
+        }
+        await locks.shutdown(within: .zero)
+        return try result.get()
     }
 
     /// Asks the holder with this token to give the lock up.

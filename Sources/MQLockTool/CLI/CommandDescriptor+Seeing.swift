@@ -13,7 +13,8 @@ extension CommandDescriptor {
 
             --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
             and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
-            "mutex", "session", "connection", "user". Every object has the "time".
+            "mutex", "session", "connection", "user"; and done for the last mark of --once, as of mqlock run. Every object has
+            the "time".
 
             Exit status:
               0    a holder has answered

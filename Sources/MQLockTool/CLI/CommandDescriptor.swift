@@ -52,11 +52,18 @@ extension CommandDescriptor {
             Waits for the lock NAME (1 to 200 bytes), runs COMMAND, releases. No shell is involved unless you name one.
             DUR is \(DurationText.accepted).
 
+            With --once COMMAND runs once for PERIOD, whichever host comes first: a lock alone would let each of them run it,
+            one after the other. When COMMAND has ended with 0, a mark is kept at the broker beside the lock, and whoever
+            comes later finds it and ends with 0 (see --skip-exit-code; -v says so). When COMMAND fails, or its host dies,
+            there is no mark, and the next one tries (see --mark-failures). PERIOD is \(Period.accepted).
+            'mqlock show' shows the last mark.
+
             COMMAND gets a process group of its own and every signal that mqlock is sent, as far as it can be passed on;
             before it runs, INT, TERM, HUP, QUIT and those of timers end the wait. In its environment:
               MQLOCK_NAME, MQLOCK_OWNER   the lock and who holds it
               MQLOCK_FENCE                the fencing token: larger than that of every earlier holder
               MQLOCK_MODE                 exclusive
+              MQLOCK_PERIOD               with --once: the key, or when the hour, day, week or month began
             MQLOCK_MANAGEMENT is taken out of it, and so is an MQLOCK_BROKER with a password (see --pass-broker).
 
             When the lock is lost, COMMAND is ended with everything that it has started; on Linux also with what has left its
@@ -69,13 +76,15 @@ extension CommandDescriptor {
             process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
             suspect, stranger;
             with "time", "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
-            "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then).
+            "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then), and of
+            a mark "period", "outcome" (completed, failed), "by", "began", "ended", "fence", "exitStatus".
             COMMAND's own output is not touched.
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, and
               1    the lock was not obtained (-n, -w; see -E)
               64   bad usage, name or duration
-              69   no session with the broker came up (without -w or -n: in 30 s)
+              69   no session with the broker came up (without -w or -n: in 30 s), or COMMAND has ended and the broker has not
+                   confirmed its mark within a minute: it may be run again
               70   internal error
               71   COMMAND, or what it has started, could not be ended in time and goes on without the lock
               77   the broker, or a file's permissions, refused us

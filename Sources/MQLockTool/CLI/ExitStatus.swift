@@ -16,7 +16,7 @@ enum ExitStatus {
     static let usage: Int32 = 64
     /// A fencing token smaller than one seen before.
     static let stale: Int32 = 65
-    /// No session with the broker ever came up.
+    /// No session with the broker ever came up, or the broker did not confirm what it was asked to keep.
     static let unavailable: Int32 = 69
     static let internalError: Int32 = 70
     /// Processes of the command's could not be ended, and go on without the lock (EX_OSERR).
@@ -43,7 +43,7 @@ enum ExitStatus {
         case .cancelled: return signal.map(ended(bySignal:)) ?? internalError
         case .lost: return lost
         case .invalidName, .invalidConfiguration: return usage
-        case .unreachable: return unavailable
+        case .unreachable, .outcomeUnknown: return unavailable
         case .accessRefused: return noPermission
         case .incompatible: return incompatible
         case .staleToken: return stale

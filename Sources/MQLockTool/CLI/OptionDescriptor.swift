@@ -1,8 +1,9 @@
 /// One option of the command line: what the parser accepts, what the help shows, what the shells complete.
 struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
-        case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, signal, killAfter, foreground
-        case owner, json, verbose, quiet, passBroker
+        case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, once, markFailures, skipStatus,
+            signal, killAfter, foreground
+        case owner, info, json, verbose, quiet, passBroker
         case yes, management
         case fence, name, lead
         case rounds, workers, lock, sabotage
@@ -72,6 +73,15 @@ extension OptionDescriptor {
             key: .conflictStatus, long: "conflict-exit-code", short: "E", value: .text("CODE"),
             summary: "exit status when -n or -w did not get the lock (default 1)"),
         Self(
+            key: .once, long: "once", value: .text("PERIOD"),
+            summary: "run the command once for PERIOD, whoever comes first; the others skip it and end with 0"),
+        Self(
+            key: .markFailures, long: "mark-failures",
+            summary: "with --once: do not try again when the command fails"),
+        Self(
+            key: .skipStatus, long: "skip-exit-code", value: .text("CODE"),
+            summary: "with --once: exit status when the command has been run before (default 0)"),
+        Self(
             key: .signal, long: "signal", short: "s",
             value: .oneOf("SIGNAL", SignalName.all.map(\.name)),
             summary: "what the command is sent when the lock is lost (default TERM)"),
@@ -86,6 +96,9 @@ extension OptionDescriptor {
         Self(
             key: .owner, long: "owner", value: .text("TEXT"),
             summary: "who we are, shown to others (default host/pid)"),
+        Self(
+            key: .info, long: "info", value: .text("TEXT"),
+            summary: "what we say about our hold, shown to others beside the owner (1 kB at most)"),
         Self(
             key: .passBroker, long: "pass-broker",
             summary: "leave $MQLOCK_BROKER and $MQLOCK_MANAGEMENT to the command, with their passwords"),
@@ -152,7 +165,8 @@ extension OptionDescriptor {
 
     /// Those of `run` that make sense where nobody waits for one lock.
     static let elect =
-        run.filter { ![.nonblock, .wait, .conflictStatus, .quiet].contains($0.key) } + [
+        run.filter { ![.nonblock, .wait, .conflictStatus, .once, .markFailures, .skipStatus, .quiet].contains($0.key) }
+        + [
             Self(
                 key: .restart, long: "restart",
                 summary: "when the command fails, give the leadership up and campaign again, after a wait that grows; "

@@ -30,6 +30,17 @@ struct JSONLine {
         members.append("\(Self.quoted(key)):\(milliseconds / 1000).\(fraction)")
     }
 
+    /// What has been done for a period, and by whom.
+    mutating func add(_ mark: DoneMark) {
+        add("period", mark.period)
+        add("outcome", mark.outcome.rawValue)
+        add("by", mark.owner)
+        add("began", WallClock.stamp(mark.began))
+        add("ended", WallClock.stamp(mark.ended))
+        add("fence", mark.fencingToken.description)
+        add("exitStatus", mark.exitStatus)
+    }
+
     var text: String { "{\(members.joined(separator: ","))}\n" }
 
     /// A value that is an object, on one line, as safe to show and with the time, too.

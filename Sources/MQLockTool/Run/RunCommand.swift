@@ -28,16 +28,18 @@ enum RunCommand {
             throw CommandFailure(status: ExitStatus.of(error), message: error.message, helpTopic: "run")
         }
 
+        let once = try options.onceGate(provider)
+
         let (events, continuation) = AsyncStream.makeStream(of: RunMachine.Event.self)
         let link = try GuardLink(
             path: path, arguments: Self.rawWords(options.command.count),
-            environment: Self.environment(options, configuration.owner),
+            environment: Self.environment(options, configuration.owner, period: once?.occurrence.key),
             options: options, ignored: own.ignored, onEvent: { continuation.yield($0) })
         Self.fillStandardDescriptors()
         let desk = Locked(SignalDesk())
         let session = RunSession(
             options: options, provider: provider, link: link, events: events, continuation: continuation, desk: desk,
-            reporter: reporter, remains: own.remains,
+            reporter: reporter, remains: own.remains, once: once,
             whoHolds: { [configuration] limit in
                 try? await RabbitMQInspector(configuration).holder(of: options.name, within: limit)
             }, shutDown: { await provider.shutdown(within: .seconds(1)) },
@@ -60,9 +62,10 @@ enum RunCommand {
     static func rawWords(_ last: Int) -> Spawn.CStrings { OwnWords.command(from: OwnWords.raw.count - last) }
 
     static func environment(
-        _ options: RunOptions, _ owner: String, mode: String = "exclusive"
+        _ options: RunOptions, _ owner: String, mode: String = "exclusive", period: String? = nil
     ) -> Spawn.CStrings {
         var changes = ["MQLOCK_NAME": options.name.string, "MQLOCK_OWNER": owner, "MQLOCK_MODE": mode]
+        changes["MQLOCK_PERIOD"] = period
         guard !options.passesBroker else { return Spawn.environment(overriding: changes) }
         if let broker = Self.variable(BrokerSource.variable), BrokerSource.holdsSecret(broker) {
             // Not taken out: a program that then took its default would lock on another broker.
@@ -76,6 +79,19 @@ enum RunCommand {
     static func fillStandardDescriptors() {
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) == -1 {
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)
+        }
+    }
+}
+
+extension RunOptions {
+    fileprivate func onceGate(_ provider: RabbitMQLocks) throws(CommandFailure) -> OnceGate? {
+        guard let once else { return nil }
+        do throws(LockError) {
+            return OnceGate(
+                name: name, occurrence: try Occurrence(once, at: provider.timeOfDay), marksFailures: marksFailures,
+                keeper: provider)
+        } catch {
+            throw .usage("--once: \(error.message)", "run")
         }
     }
 }

@@ -22,10 +22,17 @@ struct RunOptions: Equatable {
     var mutex = RabbitMQLocks.Mutex.singleActiveConsumer
     var patience = Patience.unlimited
     var conflictStatus = ExitStatus.conflict
+    /// What the command is to be run once for.
+    var once: Period?
+    /// Whether a command that fails counts as done.
+    var marksFailures = false
+    /// The exit status when it has been done before.
+    var skipStatus = ExitStatus.success
     var lossSignal = SIGTERM
     var killAfter: Duration?
     var foreground = false
     var owner: String?
+    var info: String?
     var json = false
     var verbose = false
     /// Whether a lock that is taken is nothing to talk about.
@@ -37,6 +44,15 @@ struct RunOptions: Equatable {
 }
 
 extension RunOptions {
+    /// How long to wait for the broker's word on what has been done; nil is as long as it takes.
+    var patienceToLook: Duration? {
+        switch patience {
+        case .unlimited: nil
+        case .none: OnceGate.patience
+        case .within(let limit): limit
+        }
+    }
+
     /// - Parameter descriptor: that of `run`, or of another command that runs one, which has no other options than it.
     init(_ words: ReadArguments, _ descriptor: CommandDescriptor = .run) throws(CommandFailure) {
         func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
@@ -66,11 +82,14 @@ extension RunOptions {
         } else if words.has(.nonblock) {
             patience = .none
         }
-        if let text = words.values[.conflictStatus] {
-            guard let status = Int32(text), (0...255).contains(status) else {
-                throw usage("-E needs an exit status of 0 to 255, not '\(text.escapedForDisplay)'")
-            }
-            conflictStatus = status
+        if let status = try Self.status(words, .conflictStatus, "-E", descriptor) { conflictStatus = status }
+        if let text = words.values[.once] {
+            do throws(LockError) { once = try Period(text) } catch { throw usage("--once: \(error.message)") }
+        }
+        marksFailures = words.has(.markFailures)
+        if let status = try Self.status(words, .skipStatus, "--skip-exit-code", descriptor) { skipStatus = status }
+        guard once != nil || !(marksFailures || words.values[.skipStatus] != nil) else {
+            throw usage("--mark-failures and --skip-exit-code go with --once PERIOD")
         }
         if let text = words.values[.signal] {
             guard let signal = SignalName.parse(text) else {
@@ -84,6 +103,10 @@ extension RunOptions {
         if let text = words.values[.owner] {
             guard !text.isEmpty, text.utf8.count <= 200 else { throw usage("--owner needs 1 to 200 bytes of text") }
             owner = text
+        }
+        if let text = words.values[.info] {
+            guard Lease.canSay(text) else { throw usage("--info takes \(Lease.maximumInfo) bytes of text at most") }
+            info = text
         }
         foreground = words.has(.foreground)
         json = words.has(.json)
@@ -104,6 +127,17 @@ extension RunOptions {
                 descriptor.name)
         }
         return duration
+    }
+
+    private static func status(
+        _ words: ReadArguments, _ key: OptionDescriptor.Key, _ option: String, _ descriptor: CommandDescriptor
+    ) throws(CommandFailure) -> Int32? {
+        guard let text = words.values[key] else { return nil }
+        guard let status = Int32(text), (0...255).contains(status) else {
+            throw .usage(
+                "\(option) needs an exit status of 0 to 255, not '\(text.escapedForDisplay)'", descriptor.name)
+        }
+        return status
     }
 
     private static func mutex(

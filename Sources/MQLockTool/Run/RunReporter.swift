@@ -103,6 +103,20 @@ struct RunReporter: Sendable {
         }
     }
 
+    /// The job has been done for its period.
+    func skipped(_ mark: DoneMark, status: Int32) {
+        tell("skipped", "skipped: \(mark)") {
+            $0.add("status", status)
+            $0.add(mark)
+        }
+    }
+
+    func marked(_ mark: DoneMark) { tell("marked", "marked as \(mark)") { $0.add(mark) } }
+
+    func unmarked(_ error: LockError, status: Int32) {
+        failed("the command has ended, and may be run again for its period: \(error.message)", status: status)
+    }
+
     func failed(_ message: String, status: Int32) {
         tell("failed", message, always: true) {
             $0.add("status", status)

@@ -10,6 +10,8 @@ struct RunSession: Sendable {
     let desk: Locked<SignalDesk>
     let reporter: RunReporter
     let remains: Remains
+    /// With `--once`.
+    var once: OnceGate?
     /// Who says that it holds the lock, asked for so long at most; nil when nobody answers.
     var whoHolds: @Sendable (Duration) async -> LockContender? = { _ in nil }
     let shutDown: @Sendable () async -> Void
@@ -26,6 +28,8 @@ struct RunSession: Sendable {
         let start = ContinuousClock.now
         let status: Int32
         do throws(LockError) {
+            // Most of those who come later need no lock.
+            if let mark = try await once?.doneMark(within: options.patienceToLook) { return await skip(mark) }
             switch options.patience {
             case .none:
                 guard let held = try await provider.tryAcquire(options.name) else {
@@ -41,7 +45,7 @@ struct RunSession: Sendable {
                 status = await hold(try await provider.acquire(options.name, within: nil), since: start)
             case .within(let limit):
                 reporter.waiting()
-                status = try await wait(limit, since: start)
+                status = try await wait(max(.zero, limit - start.duration(to: .now)), since: start)
             }
         } catch {
             status = notObtained(error)
@@ -76,7 +80,7 @@ struct RunSession: Sendable {
         return status
     }
 
-    private func finish(_ status: Int32) async -> Int32 {
+    func finish(_ status: Int32) async -> Int32 {
         hurry(status)
         await shutDown()
         return status
@@ -94,6 +98,17 @@ struct RunSession: Sendable {
 
     private func hold(_ held: consuming HeldLock, since start: ContinuousClock.Instant) async -> Int32 {
         let record = held.lease.record
+        record.info = options.info
+        do throws(LockError) {
+            if let mark = try await once?.doneMark(within: OnceGate.patience) {
+                try? await held.release()
+                reporter.skipped(mark, status: options.skipStatus)
+                return options.skipStatus
+            }
+        } catch {
+            try? await held.release()
+            return notObtained(error)
+        }
         guard desk.withLock({ $0.begin() }) else {
             try? await held.release()
             return notObtained(.cancelled(options.name))
@@ -105,20 +120,24 @@ struct RunSession: Sendable {
         var machine = RunMachine(lossSignal: options.lossSignal, killAfter: options.killAfter)
         let command = GuardedCommand(
             options: options, link: link, events: events, reporter: reporter, remains: remains)
+        let began = WallClock.now
         let ending = link.start(record) ? await command.follow(&machine) : .expired
         desk.withLock { $0.end() }
         link.end()
         command.note(ending, hasSurvivors: machine.hasSurvivors)
 
-        hurry(machine.exitStatus(ending, lostAt: record.lostAt))
+        let kept = await keep(
+            ending, held, began: began, status: machine.exitStatus(ending, lostAt: record.lostAt))
+        hurry(kept)
         do throws(LockError) {
             try await held.release()
             reporter.released(held: record.heldFor)
         } catch {
             if error.code != .lost { reporter.failed(error.message, status: ExitStatus.internalError) }
         }
-        let status = machine.exitStatus(ending, lostAt: record.lostAt)
-        if status == ExitStatus.lost, !machine.isLost {
+        let ended = machine.exitStatus(ending, lostAt: record.lostAt)
+        let status = ended == ExitStatus.lost ? ended : kept
+        if ended == ExitStatus.lost, !machine.isLost {
             reporter.lost("its proof ran out while nobody here could look")
         }
         return status

@@ -14,9 +14,11 @@ enum SeeingCommand {
     static func show(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let report = SeeingReport(options, output)
         try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
+            let marks = Task { try? await inspector.marks(of: options.name, within: options.patience) }
             let view = try await inspector.view(options.name, within: options.patience)
-            try NamePattern.refuseUnused(view)
-            report.show(view)
+            let lastMark = await marks.value?.max { $0.fencingToken < $1.fencingToken }
+            if lastMark == nil { try NamePattern.refuseUnused(view) }
+            report.show(view, lastMark)
             return view.holders.isEmpty ? ExitStatus.conflict : ExitStatus.success
         }
     }

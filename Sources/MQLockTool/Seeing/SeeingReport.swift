@@ -12,8 +12,9 @@ struct SeeingReport: Sendable {
 
     // MARK: A view
 
-    func show(_ view: LockView) {
-        guard !json else { return showJSON(view) }
+    /// - Parameter mark: the last job that was done once for a period under it.
+    func show(_ view: LockView, _ mark: DoneMark? = nil) {
+        guard !json else { return showJSON(view, mark) }
         var text = "\(view.name) is \(Self.words(view))\n"
         for holder in view.holders { text += "  holder    \(Self.describe(holder))\n" }
         for (index, waiter) in view.waiters.prefix(Self.maximumWaiters).enumerated() {
@@ -23,6 +24,7 @@ struct SeeingReport: Sendable {
         if more > 0 { text += "  and \(more) more waiters\n" }
         let doubt = !view.holders.isEmpty && view.isFreeAtBroker ? ": free, whatever was answered" : ""
         text += "  broker    \(Self.words(view.queue))\(doubt)\n"
+        if let mark { text += "  last run  \(mark)\n" }
         output.standardOutput(text)
     }
 
@@ -57,10 +59,11 @@ struct SeeingReport: Sendable {
         // All that the broker vouches for.
         words.append(
             contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
+        if let info = contender.info { words.append("says “\(info.escapedForDisplay)”") }
         return words.joined(separator: "; ")
     }
 
-    private func showJSON(_ view: LockView) {
+    private func showJSON(_ view: LockView, _ mark: DoneMark?) {
         var line = begin("lock")
         line.add("state", view.state.rawValue)
         line.add("holders", view.holders.count)
@@ -82,6 +85,10 @@ struct SeeingReport: Sendable {
             waiter.place = waiter.place ?? index + 1
             tell("waiter", waiter)
         }
+        guard let mark else { return }
+        var done = begin("done")
+        done.add(mark)
+        output.standardOutput(done.text)
     }
 
     // MARK: Changes
@@ -148,6 +155,7 @@ struct SeeingReport: Sendable {
         line.add("session", contender.session)
         line.add("connection", contender.connection)
         line.add("user", contender.user)
+        line.add("info", contender.info)
         line.add("reason", reason)
         output.standardOutput(line.text)
     }

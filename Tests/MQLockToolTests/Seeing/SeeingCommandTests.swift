@@ -46,6 +46,22 @@ struct SeeingCommandTests {
         }
     }
 
+    @Test("what a holder says about its hold, in show and list") func info() async throws {
+        let said = "step 3 of 7, 50 %\nnot to be broken"
+        let holder = try start(["run", name, "--info", said, "--", "sh", "-c", "echo ready; exec sleep 600"])
+        #expect(await holder.output.line() == "ready")
+        let objects = try await seen(holders: 1, waiters: 0)
+        #expect(objects.last?["info"] as? String == said)
+        let words = await (try start(["show", name])).result().output
+        #expect(words.contains("step 3 of 7, 50 %") && words.split(separator: "\n").count == 3)
+        let listed = await (try start(["list", name, "--json"])).result().output
+        #expect(try self.objects(listed).first?["info"] as? String == said)
+        holder.send(SIGTERM)
+        #expect(await holder.result().status == 128 + SIGTERM)
+        let long = String(repeating: "x", count: Lease.maximumInfo + 1)
+        #expect(await (try start(["run", name, "--info", long, "--", "true"])).result().status == 64)
+    }
+
     /// What `show` says, as soon as it sees that many: contenders begin to listen a moment after they have begun.
     func seen(holders: Int, waiters: Int) async throws -> [[String: Any]] {
         for _ in 0..<100 {

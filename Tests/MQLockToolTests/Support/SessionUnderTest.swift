@@ -37,10 +37,12 @@ final class SessionUnderTest: Sendable {
     private let writing: Int32
     private let isLetGo = Locked(false)
 
-    /// - Parameter script: for the shell; what it writes to `$OUT` are the lines that ``line()`` returns.
+    /// - Parameters:
+    ///   - script: for the shell; what it writes to `$OUT` are the lines that ``line()`` returns.
+    ///   - marks: with `--once`: where marks are kept.
     init(
         _ script: String, _ locks: FakeLocks = FakeLocks(),
-        holder: FakeHolder = .none,
+        holder: FakeHolder = .none, marks: FakeMarks? = nil,
         _ change: (inout RunOptions) -> Void = { _ in }
     ) throws {
         var options = RunOptions(name: "job", mutex: .token, command: ["/bin/sh", "-c", script])
@@ -61,7 +63,8 @@ final class SessionUnderTest: Sendable {
             options: options, provider: locks, link: link, events: events, continuation: continuation,
             desk: Locked(SignalDesk()), reporter: RunReporter(options, owner: "me", output: output),
             // Other tests have children in this process, too.
-            remains: Remains(ownsTree: false), whoHolds: { await holder.answer($0) }, shutDown: {},
+            remains: Remains(ownsTree: false), once: try marks?.gate(options), whoHolds: { await holder.answer($0) },
+            shutDown: {},
             leave: { _ in })
     }
 

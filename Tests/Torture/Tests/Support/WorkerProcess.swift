@@ -47,7 +47,9 @@ final class WorkerProcess: Sendable {
     }
 
     /// Waits until it has ended.
-    func end() async throws { try await ended.value(within: .seconds(20), "the worker's end") }
+    func end(within limit: Duration = .seconds(20)) async throws {
+        try await ended.value(within: limit, "the worker's end")
+    }
 
     /// Waits until it has ended; its exit status, or 128 and the signal's number. Foundation traps when it is asked earlier.
     func status() async throws -> Int32 {
@@ -58,6 +60,17 @@ final class WorkerProcess: Sendable {
     func tell(_ line: String) { try? input.write(contentsOf: Data("\(line)\n".utf8)) }
 
     var lines: [[String]] { log.lines }
+
+    /// The first line that begins with this word, as words; nil when the process ends without one.
+    func lineOrEnd(_ word: String, after count: Int) async throws -> [String]? {
+        let first = OneShot<[String]?>()
+        Task { [self] in first.fulfil(try? await line(word, after: count, within: .seconds(120))) }
+        Task { [self] in
+            try? await end(within: .seconds(120))
+            first.fulfil(nil)
+        }
+        return try await first.value(within: .seconds(130), "a line that begins with \(word), or the worker's end")
+    }
 
     /// The first line that begins with this word, as words; of the past, or to come.
     func line(_ word: String, after count: Int = 0, within limit: Duration = .seconds(60)) async throws -> [String] {

@@ -1,0 +1,80 @@
+/// A period at a moment: which of them it is.
+package struct Occurrence: Sendable {
+    package let period: Period
+    /// Milliseconds since 1970 by this machine's clock.
+    let moment: Int64
+    /// When this part of the calendar began; nil for keys and durations.
+    let start: Int64?
+
+    /// Later than any clock that shows a time of day.
+    static let latest: Int64 = 1 << 50
+    /// How far ahead of ours the clock of somebody else may be.
+    static let tolerance: Int64 = 24 * 3600 * 1000
+
+    package init(_ period: Period, at moment: Int64) throws(LockError) {
+        self.period = period
+        self.moment = Self.bounded(moment)
+        guard case .calendar(let unit, let zone) = period.kind else {
+            start = nil
+            return
+        }
+        start = try unit.start(at: self.moment, zone: zone)
+    }
+
+    static func bounded(_ moment: Int64) -> Int64 { min(max(0, moment), latest) }
+
+    /// Whether a mark says that the job has been done for this one.
+    func isDone(by mark: DoneMark) -> Bool {
+        switch period.kind {
+        case .key: mark.period.utf8.elementsEqual(period.description.utf8)
+        case .every(let milliseconds): moment - mark.began < milliseconds
+        // Later ones count, too: with clocks that are apart one machine is in the next period before another, which must not
+        // go back to the one before.
+        case .calendar: mark.start ?? mark.began >= start ?? moment
+        }
+    }
+
+    /// The mark that says so, the newest if there are several; nil when the job is to be done.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when a clock decides, and cannot.
+    package func doneMark(among marks: [DoneMark], of name: LockName) throws(LockError) -> DoneMark? {
+        if case .key = period.kind {} else { for mark in marks { try check(mark, of: name) } }
+        return marks.filter(isDone(by:)).max { $0.fencingToken < $1.fencingToken }
+    }
+
+    private func check(_ mark: DoneMark, of name: LockName) throws(LockError) {
+        guard max(mark.began, mark.start ?? 0) > moment + Self.tolerance else { return }
+        throw LockError(
+            .invalidConfiguration,
+            """
+            the last mark of \(name), by \(mark.owner.escapedForDisplay), is of \(WallClock.text(mark.began)), more than a \
+            day after \(WallClock.text(moment)), the time of this machine: set the clock that is wrong, and if it was the \
+            other one, remove the marks of this lock from the broker
+            """)
+    }
+}
+
+extension Occurrence {
+    /// What is to be kept at the broker when the job has been done for this one.
+    /// - Parameters:
+    ///   - began: when the job began, in milliseconds since 1970.
+    ///   - ended: when it ended.
+    ///   - exitStatus: with which status, if it was a command.
+    package func mark(
+        _ outcome: DoneMark.Outcome, by owner: String, under token: FencingToken, began: Int64, ended: Int64,
+        exitStatus: Int32? = nil
+    ) -> DoneMark {
+        DoneMark(
+            period: period.description, start: start, began: began, ended: ended, owner: owner, fencingToken: token,
+            outcome: outcome, exitStatus: exitStatus)
+    }
+
+    /// What everybody who does the job for this one calls it: the key, or when this part of the calendar began. Nil for
+    /// lengths of time, which begin whenever somebody comes.
+    package var key: String? {
+        switch period.kind {
+        case .key(let key): key.string
+        case .every: nil
+        case .calendar: start.map(WallClock.text)
+        }
+    }
+}
