@@ -34,6 +34,7 @@ enum Mqlock {
         case .elect(let options): try ElectCommand.run(options, output)
         case .show(let options): try SeeingCommand.show(options, output)
         case .list(let options): try SeeingCommand.list(options, output)
+        case .clean(let options): try SeeingCommand.clean(options, output)
         case .observe(let options): try SeeingCommand.observe(options, output)
         case .breaking(let options): try SeeingCommand.breakLock(options, output)
         case .shards(let options): try ShardsCommand.run(options, output)

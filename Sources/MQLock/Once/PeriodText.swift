@@ -65,9 +65,6 @@ enum PeriodText {
 }
 
 extension Period {
-    /// What can be read as one, for people.
-    package static let accepted = PeriodText.accepted
-
     /// Reads a period: `24h`, `90s`; `hour`, `day`, `week`, `month`, with a time zone as in `day@Europe/Berlin`; and any other
     /// text with a letter or digit as a key. `key:` in front makes a key of anything, as of the number of a build: `key:42`.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, and what to write, for text that may be meant

@@ -79,6 +79,64 @@ package final class BrokerAdministration {
         }
     }
 
+    /// Removes a lock whose holder the caller is, and nothing of a lock that somebody has made anew meanwhile.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks, else what the broker refused.
+    package func remove(_ name: LockName, _ mutex: RabbitMQLocks.Mutex) throws(LockError) {
+        let objects = try ObjectNames(name, vhost: vhost)
+        switch mutex {
+        case .singleActiveConsumer: try delete([objects.queue])
+        // The exclusive queue itself is the holder's, and goes with its release.
+        case .exclusiveQueue: try delete([objects.line])
+        case .token:
+            try delete([objects.queue])
+            try removeRegister(of: objects)
+        default: throw LockError(.invalidConfiguration, "locks of another mutex cannot be removed")
+        }
+    }
+
+    /// The register of a token that is gone, as whoever mends a lock removes it: alone, and after another look.
+    private func removeRegister(of objects: ObjectNames) throws(LockError) {
+        do throws(ConnectionFailure) {
+            try connection.channelOpen(Self.channel)
+            try connection.queueDeclare(
+                Self.channel, objects.mend, exclusive: true, arguments: QueueArguments.mend.pairs)
+            // Refused when another one mends, whose work it is then.
+            guard try isDeclared() else { return }
+            try connection.queueDeclare(Self.channel, objects.register, passive: true)
+            if try isDeclared() {
+                try connection.queueDeclare(Self.channel, objects.queue, passive: true)
+                if try !isDeclared() {
+                    try connection.channelOpen(Self.channel)
+                    try connection.queueDelete(Self.channel, objects.register)
+                    _ = try awaitDeletion()
+                } else {
+                    try connection.channelClose(Self.channel)
+                    _ = try awaiting { if case .channelCloseOK = $0 { true } else { false } }
+                }
+            }
+            try connection.channelOpen(Self.channel)
+            try connection.queueDelete(Self.channel, objects.mend)
+            _ = try awaitDeletion()
+        } catch {
+            throw LockError(error)
+        }
+    }
+
+    /// False when the broker has refused, and closed the channel.
+    private func isDeclared() throws(ConnectionFailure) -> Bool {
+        var result: Bool?
+        let isAnswered = try awaiting { inbound in
+            switch inbound {
+            case .queueDeclareOK: result = true
+            case .channelClosed: result = false
+            default: break
+            }
+            return result != nil
+        }
+        guard isAnswered else { throw ConnectionFailure(.timedOut("the broker did not declare a queue in time")) }
+        return result == true
+    }
+
     /// What became of a message that was returned again and again.
     package enum Returns: Equatable {
         /// It came back each time, and at once.

@@ -49,36 +49,3 @@ enum MarkRequest: Sendable {
     var isRead: Bool { if case .read = self { true } else { false } }
     var isCreating: Bool { if case .read(false) = self { false } else { true } }
 }
-
-/// All that is in the queue of a lock's marks, in the order in which it came: what counts of it, and what can go.
-struct MarkLook {
-    let own = LookMessage()
-    private var kept: ArraySlice<(tag: UInt64, mark: DoneMark)> = []
-    private(set) var superfluous: [UInt64] = []
-
-    /// How often a message of somebody who looks is put back. Who finds that it is gone sends another.
-    static let patience: Int64 = 256
-
-    var marks: [DoneMark] { kept.map(\.mark) }
-
-    /// Whether it was the last one: whatever had been confirmed before our own message was sent has come.
-    mutating func received(_ delivery: Delivery) -> Bool {
-        if let mark = MarkMessage(delivery)?.mark {
-            // Written twice by somebody who did not hear the confirm.
-            if kept.contains(where: { $0.mark == mark }) {
-                superfluous.append(delivery.deliveryTag)
-            } else {
-                kept.append((delivery.deliveryTag, mark))
-                if kept.count > DoneMark.kept, let oldest = kept.popFirst() { superfluous.append(oldest.tag) }
-            }
-            return false
-        }
-        let look = LookMessage(delivery)
-        // Another one's, who is yet to come; or who came no further, when so many have passed it. What nobody of ours has
-        // sent would be there for ever.
-        if look == nil || look == own || BrokerBehavior.returns(of: delivery.properties) >= Self.patience {
-            superfluous.append(delivery.deliveryTag)
-        }
-        return look == own
-    }
-}

@@ -14,6 +14,7 @@ final class MarkWork: ChannelHandler {
     private let timers: Timers<Timer>
     private var channel: Channel?
     private var look = MarkLook()
+    private var seen: [DoneMark] = []
     /// What has been asked for and not answered, the oldest first: the broker answers in the order of the requests.
     private var doing: ArraySlice<String> = []
     /// Counts the attempts: an outcome of an earlier one says nothing.
@@ -70,9 +71,12 @@ final class MarkWork: ChannelHandler {
             _ = doing.popFirst()
             if doing.isEmpty { publish() }
         case .delivery(_, let delivery):
-            guard look.received(delivery) else { return }
-            for tag in look.superfluous { channel.acknowledge(tag) }
-            finish(.success(look.marks))
+            switch look.received(delivery) {
+            case .more: break
+            case .seen: looked()
+            case .late: publishAll(look.copies())
+            case .copied: copied()
+            }
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
             if code == ChannelFault.notFound, !request.isCreating { return finish(.success([])) }
@@ -84,6 +88,42 @@ final class MarkWork: ChannelHandler {
         case .cancelledByBroker: beginLater()
         default: break
         }
+    }
+
+    /// All of it has come. Nobody else looks until our channel is closed.
+    private func looked() {
+        // As it was then: what comes from now on is only put back, or copied.
+        seen = look.marks
+        guard look.isWorn else { return answer() }
+        publishAll(look.copies())
+    }
+
+    /// All marks stand behind whatever was there before them.
+    private func copied() {
+        publishAll(look.copiesOfLooks) { [weak self] in
+            guard let self else { return }
+            for tag in look.originals { channel?.acknowledge(tag) }
+            answer()
+        }
+    }
+
+    /// When one of them has not arrived all stays as it is, and another one tries.
+    private func publishAll(_ messages: [some LockMessage], then: @escaping () -> Void = {}) {
+        var left = messages.count
+        guard left > 0 else { return then() }
+        for message in messages {
+            session.publisher.publish(message, to: queue) { [weak self, attempt] outcome in
+                guard let self, !isDone, self.attempt == attempt else { return }
+                guard case .arrived = outcome else { return answer() }
+                left -= 1
+                if left == 0 { then() }
+            }
+        }
+    }
+
+    private func answer() {
+        for tag in look.superfluous { channel?.acknowledge(tag) }
+        finish(.success(seen))
     }
 
     private func publish() {

@@ -63,11 +63,33 @@ package struct LockObjects: Sendable {
         (queue, register) = (objects.queue, objects.register)
     }
 
-    /// The lock that a queue is of, or stands in line for; nil when it is none of ours.
-    package static func name(ofQueue queue: String) -> LockName? {
-        for prefix in ["\(ObjectNames.exchange)/", "\(ObjectNames.exchange).line/"] where queue.hasPrefix(prefix) {
-            return String(percentEncoded: queue.dropFirst(prefix.count)).flatMap { try? LockName($0) }
+    /// What a queue is to its lock.
+    package enum Kind: Sendable, CaseIterable {
+        case lock, line, register, done
+
+        var prefix: String {
+            switch self {
+            case .lock: "\(ObjectNames.exchange)/"
+            case .line: "\(ObjectNames.exchange).line/"
+            case .register: "\(ObjectNames.exchange).seeded/"
+            case .done: "\(ObjectNames.exchange).done/"
+            }
+        }
+    }
+
+    /// Which lock a queue is of, and what it is there for; nil when it is none of ours.
+    package static func part(_ queue: String) -> (name: LockName, kind: Kind)? {
+        for kind in Kind.allCases where queue.hasPrefix(kind.prefix) {
+            guard let text = String(percentEncoded: queue.dropFirst(kind.prefix.count)), let name = try? LockName(text)
+            else { return nil }
+            return (name, kind)
         }
         return nil
+    }
+
+    /// The lock that a queue is of, or stands in line for; nil when it is none of ours.
+    package static func name(ofQueue queue: String) -> LockName? {
+        guard let (name, kind) = part(queue), kind == .lock || kind == .line else { return nil }
+        return name
     }
 }

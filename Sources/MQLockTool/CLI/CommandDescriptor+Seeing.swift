@@ -78,4 +78,22 @@ extension CommandDescriptor {
               69, 70   as of mqlock run
               77   the holder or the broker refuses
             """)
+
+    static let clean = Self(
+        kind: .clean, summary: "remove locks that nobody uses from the broker", operands: "PATTERN",
+        options: OptionDescriptor.clean + OptionDescriptor.broker,
+        notes: """
+            Each name that was ever locked costs the broker some 100 kB of memory, until 15 days after its last use. This
+            removes the queues of locks that nobody holds or waits for now, of names that match PATTERN: * stands for any
+            text and ? for one character; quote it. Without --yes it only says which. The management API is needed to list
+            them.
+
+            A lock is removed by its holder, for the moment of the removal, so nobody else can hold it then. Whoever comes
+            later makes it anew, and fencing tokens go on growing: a new lock begins with the time of the clock, and a lock
+            whose token was made less than an hour ago is kept. Locks with marks of --once are kept.
+
+            --json writes objects with "event": unused or removed ("name", "mutex") and kept ("name", "reason"), then end.
+
+            Exit status: 0, also when there is nothing to remove; 64, 69, 70, 77 as of mqlock run.
+            """)
 }

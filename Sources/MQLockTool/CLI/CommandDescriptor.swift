@@ -5,6 +5,7 @@ struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
         case run, elect, show, list, observe
         case breaking = "break"
+        case clean = "gc"
         case shards
         case doctor
         case fence
@@ -37,7 +38,7 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, elect, show, list, observe, breaking, fence, shards, doctor, demo, bench, completion, help, demoWorker,
+        run, elect, show, list, observe, breaking, clean, fence, shards, doctor, demo, bench, completion, help, demoWorker,
         benchWorker,
         guardian,
     ]
@@ -55,8 +56,9 @@ extension CommandDescriptor {
             With --once COMMAND runs once for PERIOD, whichever host comes first: a lock alone would let each of them run it,
             one after the other. When COMMAND has ended with 0, a mark is kept at the broker beside the lock, and whoever
             comes later finds it and ends with 0 (see --skip-exit-code; -v says so). When COMMAND fails, or its host dies,
-            there is no mark, and the next one tries (see --mark-failures). PERIOD is \(Period.accepted).
-            'mqlock show' shows the last mark.
+            there is no mark, and the next one tries (see --mark-failures). PERIOD is a time such as 24h, 30m or 1.5h; hour,
+            day, week or month, with a time zone as in day@Europe/Berlin; or a key such as 2026-11-30. 'mqlock show' shows the
+            last mark.
 
             COMMAND gets a process group of its own and every signal that mqlock is sent, as far as it can be passed on;
             before it runs, INT, TERM, HUP, QUIT and those of timers end the wait. In its environment:

@@ -129,6 +129,12 @@ extension OptionDescriptor {
         objects,
     ]
 
+    static let clean = [
+        Self(key: .yes, long: "yes", short: "y", summary: "really remove them"),
+        management("which lists the locks"),
+        objects,
+    ]
+
     static let doctor = [management("to look at the policy that applies to locks (RabbitMQ)"), objects]
 
     private static func management(_ purpose: String) -> Self {

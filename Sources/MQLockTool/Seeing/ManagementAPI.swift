@@ -101,6 +101,17 @@ struct ManagementAPI: Sendable {
         return Set(entries.compactMap(\.lockInUse))
     }
 
+    /// The queues of all locks, as the broker saw them some seconds ago at most.
+    func queues(vhost: String) async throws(LockError) -> [UnusedLocks.Queue] {
+        let columns = "name,consumers,messages,messages_unacknowledged,owner_pid_details,arguments"
+        let entries = try await get([ListedQueue].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
+        return entries.map { entry in
+            UnusedLocks.Queue(
+                name: entry.name, isUsed: entry.isUsed, messages: entry.messages ?? 0,
+                isSingleActiveConsumer: entry.arguments?.value?.isSingleActiveConsumer ?? false)
+        }
+    }
+
     // MARK: Answers
 
     struct ListedConnection: Decodable {
@@ -114,14 +125,21 @@ struct ManagementAPI: Sendable {
         let consumers: Int?
         let messages_unacknowledged: Int?
         let owner_pid_details: Known<Named>?
+        var messages: Int?
+        var arguments: Known<Arguments>?
+
+        var isUsed: Bool {
+            consumers ?? 0 > 0 || messages_unacknowledged ?? 0 > 0 || owner_pid_details?.value?.name != nil
+        }
 
         /// Nil also for what is no lock's.
-        var lockInUse: LockName? {
-            guard consumers ?? 0 > 0 || messages_unacknowledged ?? 0 > 0 || owner_pid_details?.value?.name != nil else {
-                return nil
-            }
-            return LockObjects.name(ofQueue: name)
-        }
+        var lockInUse: LockName? { isUsed ? LockObjects.name(ofQueue: name) : nil }
+    }
+
+    struct Arguments: Decodable {
+        var isSingleActiveConsumer: Bool?
+
+        enum CodingKeys: String, CodingKey { case isSingleActiveConsumer = "x-single-active-consumer" }
     }
 
     /// An object, or the empty array that stands in its place as long as the API has not collected it.

@@ -34,6 +34,22 @@ enum SeeingCommand {
         }
     }
 
+    static func clean(_ options: CleanOptions, _ output: Output) throws(CommandFailure) -> Never {
+        let management = management(options.management)
+        let uri = try options.broker.resolve(environment: RunCommand.variable)
+        let report = SeeingReport(name: nil, json: options.json, output: output)
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
+            guard let api = try ManagementAPI(management, inspector) else {
+                throw LockError(
+                    .invalidConfiguration,
+                    "the broker's management API lists the locks: give --management URL or $\(ManagementAPI.variable)")
+            }
+            let cleaning = LockCleaning(
+                options: options, uri: uri, vhost: inspector.credentials.vhost, management: api, output: output)
+            return try await cleaning.run()
+        }
+    }
+
     static func observe(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let report = SeeingReport(options, output)
         if NamePattern(options.name.string).hasWildcards {

@@ -17,7 +17,8 @@ extension LiveBrokerTests.OnceTests {
     ) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName(prefix) { name in
-            let locks = try (0..<count).map { number in try broker.locks(mutex: mutex) { $0.owner = "owner \(number)" }
+            let locks = try (0..<count).map { number in
+                try broker.locks(mutex: mutex) { $0.owner = "\(name) \(number)" }
             }
             let result: Result<Void, any Error>
             do { result = .success(try await body(broker, name, locks)) } catch { result = .failure(error) }
@@ -73,6 +74,36 @@ extension LiveBrokerTests.OnceTests {
         }
     }
 
+    /// The queue's log is kept back to the oldest message that is only put back.
+    @Test func marksThatManyHaveLookedAtAreWrittenAnew() async throws {
+        try await withLocks(4, .singleActiveConsumer) { broker, name, locks in
+            let marks = (1...3).map { mark($0) }
+            for mark in marks { try await locks[0].write(mark, of: name, within: .seconds(20)) }
+            // Each by so many one after the other.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for locks in locks {
+                    group.addTask {
+                        for _ in 0..<(Int(MarkLook.wear) / 4 + 5) {
+                            let seen = try await locks.marks(of: name, within: .seconds(60))
+                            #expect(seen == marks)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            // One more, by a new mark, which is not to count as older than those that are written anew.
+            try await locks[0].write(mark(4), of: name, within: .seconds(20))
+            #expect(try await locks[1].marks(of: name, within: .seconds(20)) == marks + [mark(4)])
+            for locks in locks { await locks.shutdown(within: .zero) }
+            let kept = try broker.raw { client in
+                try client.consume(try broker.objects(name).done, prefetch: 8)
+                return try client.received(4)
+            }
+            #expect(kept.allSatisfy { BrokerBehavior.returns(of: $0.properties) < 100 })
+            #expect(kept.compactMap { MarkMessage($0)?.mark } == marks + [mark(4)])
+        }
+    }
+
     @Test func theLastMarksAreKeptAndNothingElse() async throws {
         try await withLocks(2, .singleActiveConsumer) { broker, name, locks in
             #expect(try await locks[0].marks(of: name, within: .seconds(20)) == [])
@@ -103,7 +134,7 @@ extension LiveBrokerTests.OnceTests {
             let error = await #expect(throws: LockError.self) {
                 try await locks[0].once(name, for: .key("k")) { _ in
                     runs.withLock { $0 += 1 }
-                    try await broker.ctl("close_all_connections", "a test")
+                    try await broker.closeConnections(name.string)
                 }
             }
             #expect(error?.code == .lost)
@@ -112,7 +143,7 @@ extension LiveBrokerTests.OnceTests {
             }
             #expect(second.mark == nil && runs.withLock { $0 } == 2)
             #expect(
-                try await locks[0].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 1")
+                try await locks[0].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "\(name) 1")
         }
     }
 
@@ -121,7 +152,7 @@ extension LiveBrokerTests.OnceTests {
         try await withLocks(1, .singleActiveConsumer) { broker, name, locks in
             guard broker.control != nil else { return }
             for number in 1...5 {
-                let ending = Task { try await broker.ctl("close_all_connections", "a test") }
+                let ending = Task { try await broker.closeConnections(name.string) }
                 for turn in 0..<10 {
                     try await locks[0].write(mark(number * 10 + turn), of: name, within: .seconds(60))
                 }
@@ -158,7 +189,7 @@ extension LiveBrokerTests.OnceTests {
             #expect(try await running.value.mark == nil)
             await stopping.value
             #expect(
-                try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "owner 0")
+                try await locks[1].once(name, for: .key("k"), within: .seconds(60)) { _ in }.mark?.owner == "\(name) 0")
         }
     }
 

@@ -4,16 +4,18 @@ import MQLockTesting
 import Testing
 
 /// Three programs do jobs once for each of some periods, in a generated order of messages, failures and losses.
-@Suite(.timeLimit(.minutes(5)), .inBackground) struct OnceInterleavingTests {
+@Suite(.timeLimit(.minutes(10)), .inBackground) struct OnceInterleavingTests {
     private static var seed: UInt64 {
         ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
     }
+
+    private static let isFullRun = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1"
 
     @Test func withoutFaultsEachPeriodRunsOnce() async throws {
         let seed = Self.seed
         print("once without faults: MQLOCK_SEED=\(seed)")
         var random = SeededGenerator(seed)
-        for index in 0..<40 {
+        for index in 0..<(Self.isFullRun ? 200 : 20) {
             let ledger = try await OnceWorld(&random).run(faults: 0)
             let faults =
                 ledger.faults
@@ -27,7 +29,7 @@ import Testing
         print("once with faults: MQLOCK_SEED=\(seed)")
         var random = SeededGenerator(seed)
         var (lost, repeated, failed) = (0, 0, 0)
-        for index in 0..<60 {
+        for index in 0..<(Self.isFullRun ? 300 : 24) {
             let ledger = try await OnceWorld(&random).run(faults: 12)
             // Whoever is told that it is done is the only one who is.
             let faults =

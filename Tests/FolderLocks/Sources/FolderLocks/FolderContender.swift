@@ -67,6 +67,7 @@ final class FolderContender: BrokerContender {
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
+        opened.add(1, ordering: .relaxed)
         let result: Result<LeaseRecord?, LockError> = await withCheckedContinuation { continuation in
             Thread.detachNewThread { [self] in
                 continuation.resume(
@@ -90,6 +91,8 @@ final class FolderContender: BrokerContender {
         let (refusal, isFirst) = state.withLock { state -> (LockError?, Bool) in
             if let refusal = state.isShutDown ? Self.shutDown : refusal() { return (refusal, false) }
             let isFirst = state.waits[name] == nil
+            // Together with the wait, not when the thread gets its turn.
+            if isFirst { opened.add(1, ordering: .relaxed) }
             state.waits[name] = .some(claimant)
             return (nil, isFirst)
         }
@@ -122,7 +125,6 @@ final class FolderContender: BrokerContender {
     }
 
     private func open(_ name: LockName, waits: Bool) throws(LockError) -> LockFile? {
-        opened.add(1, ordering: .relaxed)
         // Hexadecimal, because any byte can be in a name and a file system may take two names for one; in two parts, because
         // a file's name has 255 bytes at most.
         let digits = name.utf8.map { String(format: "%02x", $0) }.joined()

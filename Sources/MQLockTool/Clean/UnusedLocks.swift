@@ -1,0 +1,43 @@
+import MQLock
+import MQLockRabbitMQ
+
+/// Which locks nobody uses, by the queues that the broker lists. A pure value.
+struct UnusedLocks: Equatable {
+    /// One queue of the list.
+    struct Queue: Equatable {
+        var name: String
+        var isUsed = false
+        var messages = 0
+        var isSingleActiveConsumer = false
+    }
+
+    enum Reason: String, Equatable, CaseIterable {
+        /// Somebody holds the lock or waits for it.
+        case used
+        /// Jobs that have been done once for a period would be done again.
+        case marked
+    }
+
+    /// Which mutex each is of.
+    private(set) var unused: [LockName: RabbitMQLocks.Mutex] = [:]
+    private(set) var kept: [LockName: Reason] = [:]
+
+    init(_ queues: [Queue], matching pattern: NamePattern) {
+        for queue in queues {
+            guard let part = LockObjects.part(queue.name), pattern.matches(part.name) else { continue }
+            if queue.isUsed {
+                kept[part.name] = .used
+            } else if part.kind == .done, queue.messages > 0, kept[part.name] == nil {
+                kept[part.name] = .marked
+            }
+            switch part.kind {
+            case .lock: unused[part.name] = queue.isSingleActiveConsumer ? .singleActiveConsumer : .token
+            case .line: unused[part.name] = .exclusiveQueue
+            case .done, .register: break
+            }
+        }
+        for name in kept.keys { unused[name] = nil }
+        // What only has a mark or a register is no lock any more.
+        kept = kept.filter { name, _ in queues.contains { LockObjects.name(ofQueue: $0.name) == name } }
+    }
+}
