@@ -78,8 +78,8 @@ extension CommandDescriptor {
             process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
             suspect, stranger;
             with "time", "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
-            "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then), and of
-            a mark "period", "outcome" (completed, failed), "by", "began", "ended", "fence", "exitStatus".
+            "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then), and
+            of a mark "period", "outcome" (completed, failed), "by", "began", "ended", "fence", "exitStatus".
             COMMAND's own output is not touched.
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, and
