@@ -38,9 +38,8 @@ struct CommandDescriptor: Sendable {
 
 extension CommandDescriptor {
     static let all = [
-        run, elect, show, list, observe, breaking, clean, fence, shards, doctor, demo, bench, completion, help, demoWorker,
-        benchWorker,
-        guardian,
+        run, elect, show, list, observe, breaking, clean, fence, shards, doctor, demo, bench, completion, help,
+        demoWorker, benchWorker, guardian,
     ]
     static var visible: [Self] { all.filter { !$0.isHidden } }
 
