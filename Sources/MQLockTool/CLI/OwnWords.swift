@@ -19,7 +19,10 @@ enum OwnWords {
         let words = (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0] }
         #if os(Linux)
         // The language's library reads them from /proc, which need not be there.
-        return words.isEmpty ? onTheStack : words
+        if !words.isEmpty { return words }
+        let below = onTheStack
+        // A library that was loaded before us may have moved the environment.
+        return below.isEmpty ? inProc : below
         #else
         return words
         #endif
@@ -56,6 +59,23 @@ enum OwnWords {
     }
 
     #if os(Linux)
+    private static var inProc: [UnsafeMutablePointer<CChar>] {
+        let descriptor = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return [] }
+        defer { close(descriptor) }
+        var bytes: [CChar] = []
+        var part = [CChar](repeating: 0, count: 65536)
+        while true {
+            let count = Platform.retrying { read(descriptor, &part, part.count) }
+            guard count > 0 else { break }
+            bytes += part.prefix(count)
+        }
+        // Each ends with a null byte.
+        return bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast().compactMap {
+            strdup(Array($0) + [0])
+        }
+    }
+
     /// By the layout of a new process's stack, as the ABI of every processor has it: the number of words, the words, a
     /// null pointer, the environment. Right as long as nobody has changed the environment.
     private static var onTheStack: [UnsafeMutablePointer<CChar>] {

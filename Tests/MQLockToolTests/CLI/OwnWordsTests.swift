@@ -51,6 +51,26 @@ struct OwnWordsTests {
         #expect(result.errors.contains("\(name) is no UTF-8"))
     }
 
+    private static let faketime = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib"))?
+        .map { "/usr/lib/\($0)/faketime/libfaketime.so.1" }.first(where: FileManager.default.fileExists(atPath:))
+
+    /// libfaketime moves the environment, and takes the words from Swift's library.
+    @Test(
+        "the words are there below a preloaded library, byte by byte",
+        .enabled(if: faketime != nil, "needs the package libfaketime: brokers/install"))
+    func preloaded() async throws {
+        let environment = ["LD_PRELOAD": Self.faketime ?? "", "FAKETIME": "+2h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"]
+        for words in [["--version"], ["help", "run"], ["fence", "check", "", "--fence", "1"]] {
+            let plain = await (try TestProcess(TestProcess.mqlock, ["mqlock"] + words)).result()
+            let below = await (try TestProcess(TestProcess.mqlock, ["mqlock"] + words, environment: environment))
+                .result()
+            #expect((plain.status, plain.output, plain.errors) == (below.status, below.output, below.errors))
+        }
+        let raw = damaged(["run", "job"])
+        let result = await (try TestProcess(TestProcess.mqlock, [], raw: raw, environment: environment)).result()
+        #expect(result.status == 64 && result.errors.contains("UTF-8"))
+    }
+
     @Test(
         "without /proc the words are there all the same, and what needs it says so before it begins",
         .enabled(if: canHideProc, "run as root, on Linux"))
