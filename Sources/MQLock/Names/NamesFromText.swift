@@ -63,6 +63,18 @@ extension MarkKeeping {
         try await once(LockName(name), for: period, within: limit, marksFailures: marksFailures, body)
     }
 
+    /// As ``schedule(_:_:missed:marksFailures:_:onEvent:)-(LockName,_,_,_,_,_)``.
+    /// - Throws: ``LockError`` as that, and with code ``LockError/Code/invalidName``.
+    @_disfavoredOverload
+    public func schedule(
+        _ name: some StringProtocol, _ schedule: Schedule, missed: MissedTicks = .skip, marksFailures: Bool = false,
+        _ body: @escaping @Sendable (Tick) async throws -> Void,
+        onEvent: @escaping @Sendable (ScheduleEvent) -> Void = { _ in }
+    ) async throws {
+        let name = try LockName(name)
+        try await self.schedule(name, schedule, missed: missed, marksFailures: marksFailures, body, onEvent: onEvent)
+    }
+
     /// As ``marks(of:within:)-(LockName,_)``.
     /// - Throws: as that, and ``LockError`` with code ``LockError/Code/invalidName``.
     @_disfavoredOverload

@@ -7,10 +7,7 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
     /// When the one began in which a moment is; both in milliseconds since 1970.
     /// - Parameter zone: a time zone's name; nil is UTC.
     func start(at moment: Int64, zone: String?) throws(LockError) -> Int64 {
-        let found: TimeZone? = if let zone { Self.timeZone(zone) } else { .gmt }
-        guard let timeZone = found else {
-            throw LockError(.invalidConfiguration, "there is no time zone \(zone ?? "") on this machine any more")
-        }
+        let timeZone: TimeZone = if let zone { try .named(zone) } else { .gmt }
         // Of ISO 8601: Gregorian, and weeks begin on Monday.
         var calendar = Calendar(identifier: .iso8601)
         calendar.timeZone = timeZone
@@ -21,16 +18,6 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
         return Int64((interval.start.timeIntervalSince1970 * 1000).rounded())
     }
 
-    static func isKnown(_ zone: String) -> Bool { timeZone(zone) != nil }
-
-    private static func timeZone(_ name: String) -> TimeZone? {
-        let isName = name.utf8.allSatisfy { byte in
-            PercentCoding.uri.encodes(byte) ? byte == UInt8(ascii: "/") || byte == UInt8(ascii: "+") : true
-        }
-        guard isName, (1...64).contains(name.utf8.count) else { return nil }
-        return TimeZone(identifier: name)
-    }
-
     private var component: Calendar.Component {
         switch self {
         case .hour: .hour
@@ -38,6 +25,25 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
         case .week: .weekOfYear
         case .month: .month
         }
+    }
+}
+
+extension TimeZone {
+    /// - Parameter name: as in the IANA's data base: `Europe/Berlin`.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when this machine does not know it.
+    static func named(_ name: String) throws(LockError) -> TimeZone {
+        let isName = name.utf8.allSatisfy { byte in
+            PercentCoding.uri.encodes(byte) ? byte == UInt8(ascii: "/") || byte == UInt8(ascii: "+") : true
+        }
+        guard isName, (1...64).contains(name.utf8.count), let zone = TimeZone(identifier: name) else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                there is no time zone \(PeriodText.quoted(name)) on this machine; use a name of the IANA's data base, such \
+                as Europe/Berlin
+                """)
+        }
+        return zone
     }
 }
 

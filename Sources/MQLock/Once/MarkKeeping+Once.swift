@@ -40,7 +40,8 @@ extension MarkKeeping {
             do {
                 result = .success(try await body(lease))
             } catch {
-                guard marksFailures, !Task.isCancelled, lease.isValid else { throw error }
+                let counts = marksFailures && !Task.isCancelled && lease.isValid && !(error is TickIsOver)
+                guard counts else { throw error }
                 result = .failure(error)
             }
             // After a loss the next holder may be at it: it is for that one to say that it is done.

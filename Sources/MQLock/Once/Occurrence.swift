@@ -3,7 +3,7 @@ package struct Occurrence: Sendable {
     package let period: Period
     /// Milliseconds since 1970 by this machine's clock.
     let moment: Int64
-    /// When this part of the calendar began; nil for keys and durations.
+    /// When this part of the calendar began, or a tick was; nil for keys and durations.
     let start: Int64?
 
     /// Later than any clock that shows a time of day.
@@ -14,11 +14,11 @@ package struct Occurrence: Sendable {
     package init(_ period: Period, at moment: Int64) throws(LockError) {
         self.period = period
         self.moment = Self.bounded(moment)
-        guard case .calendar(let unit, let zone) = period.kind else {
-            start = nil
-            return
+        switch period.kind {
+        case .key, .every: start = nil
+        case .calendar(let unit, let zone): start = try unit.start(at: self.moment, zone: zone)
+        case .tick(let tick): start = tick
         }
-        start = try unit.start(at: self.moment, zone: zone)
     }
 
     static func bounded(_ moment: Int64) -> Int64 { min(max(0, moment), latest) }
@@ -26,7 +26,7 @@ package struct Occurrence: Sendable {
     /// Whether a mark says that the job has been done for this one.
     func isDone(by mark: DoneMark) -> Bool {
         switch period.kind {
-        case .key: mark.period.utf8.elementsEqual(period.description.utf8)
+        case .key, .tick: mark.period.utf8.elementsEqual(period.description.utf8)
         case .every(let milliseconds): moment - mark.began < milliseconds
         // Later ones count, too: with clocks that are apart one machine is in the next period before another, which must not
         // go back to the one before.
@@ -37,8 +37,40 @@ package struct Occurrence: Sendable {
     /// The mark that says so, the newest if there are several; nil when the job is to be done.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when a clock decides, and cannot.
     package func doneMark(among marks: [DoneMark], of name: LockName) throws(LockError) -> DoneMark? {
-        if case .key = period.kind {} else { for mark in marks { try check(mark, of: name) } }
-        return marks.filter(isDone(by:)).max { $0.fencingToken < $1.fencingToken }
+        let done = marks.filter(isDone(by:)).max { $0.fencingToken < $1.fencingToken }
+        switch period.kind {
+        case .key: return done
+        case .tick(let tick):
+            if let done { return done }
+            return try markBehind(tick, among: marks, of: name)
+        case .every, .calendar:
+            for mark in marks { try check(mark, of: name) }
+            return done
+        }
+    }
+
+    /// So many ticks may be marked out of order.
+    static let unordered = 3
+    /// How far the clocks of two machines are apart at most, in milliseconds, when none of them is wrong.
+    static let apart: Int64 = 60_000
+
+    /// The mark that a tick comes too late for: with the last marks only, it may have been done before.
+    ///
+    /// Such a mark is later than the tick. The last three do not count, so that a tick that failed elsewhere, or that a clock
+    /// which is behind comes to late, can still be done. It stays true that nothing is done twice: what is forgotten was one of
+    /// the last three once, at most three earlier ones could follow then, and a later one is among the marks that count ever
+    /// since. One that is far ahead is of a clock that was wrong, and keeps nobody from the ticks before it; several are of right
+    /// ones, and it is this machine that is behind.
+    private func markBehind(
+        _ tick: Int64, among marks: [DoneMark], of name: LockName
+    ) throws(LockError) -> DoneMark? {
+        let marks = marks.sorted { $0.fencingToken > $1.fencingToken }
+        func isLater(_ mark: DoneMark) -> Bool { mark.start ?? 0 >= tick }
+        let before = marks.dropFirst(Self.unordered).first { isLater($0) && $0.start ?? 0 <= moment + Self.apart }
+        let many = marks.filter(isLater).dropFirst(Self.unordered).first
+        guard let mark = before ?? many else { return nil }
+        try check(mark, of: name)
+        return mark
     }
 
     private func check(_ mark: DoneMark, of name: LockName) throws(LockError) {
@@ -73,6 +105,7 @@ extension Occurrence {
     package var key: String? {
         switch period.kind {
         case .key(let key): key.string
+        case .tick: period.description
         case .every: nil
         case .calendar: start.map(WallClock.text)
         }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What a job is to be done once for: a key, a length of time, or a part of the calendar.
 ///
 /// ```swift
@@ -14,6 +16,8 @@ public struct Period: Hashable, Sendable {
         case key(LockName)
         case every(milliseconds: Int64)
         case calendar(CalendarUnit, zone: String?)
+        /// Of a schedule, in milliseconds since 1970.
+        case tick(Int64)
     }
 
     let kind: Kind
@@ -87,14 +91,7 @@ public struct Period: Hashable, Sendable {
 
     static func calendar(_ unit: CalendarUnit, _ zone: String) throws(LockError) -> Period {
         guard zone != "UTC" else { return Self(.calendar(unit, zone: nil)) }
-        guard CalendarUnit.isKnown(zone) else {
-            throw LockError(
-                .invalidConfiguration,
-                """
-                there is no time zone \(PeriodText.quoted(zone)) on this machine; use a name of the IANA's data base, such \
-                as Europe/Berlin
-                """)
-        }
+        _ = try TimeZone.named(zone)
         return Self(.calendar(unit, zone: zone))
     }
 }

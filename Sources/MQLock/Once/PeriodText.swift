@@ -88,6 +88,7 @@ extension Period: CustomStringConvertible {
                 return "\(milliseconds / Int64(length))\(unit)"
             }
             return "\(milliseconds)ms"
+        case .tick(let tick): return tick % 1000 == 0 ? WallClock.text(tick) : WallClock.stamp(tick)
         case .calendar(let unit, let zone): return zone.map { "\(unit.rawValue)@\($0)" } ?? unit.rawValue
         }
     }

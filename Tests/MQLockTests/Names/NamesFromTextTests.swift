@@ -54,6 +54,7 @@ import Testing
             await #expect(throws: LockError.self) { try await provider.marks(of: bad) },
             await #expect(throws: LockError.self) { try await provider.write(marks[0], of: bad) },
             await #expect(throws: LockError.self) { try await provider.withLock(bad, least: .zero) { _ in } },
+            await #expect(throws: LockError.self) { try await provider.schedule(bad, .every(.seconds(1))) { _ in } },
         ] { #expect(error?.code == .invalidName) }
     }
 

@@ -1,0 +1,45 @@
+/// Something that happened to a scheduled job in this program.
+public struct ScheduleEvent: Sendable {
+    /// What happened.
+    public let kind: Kind
+    /// The tick, in milliseconds since 1970.
+    public let tick: Int64
+    /// When, by the provider's clock.
+    public let instant: ContinuousClock.Instant
+    /// The number of the grant: on `began`.
+    public let fencingToken: FencingToken?
+    /// By whom and when the job was done: on `skipped`.
+    public let mark: DoneMark?
+    /// What was thrown, by the job or by the lock: on `failed` and `retrying`.
+    public let error: (any Error)?
+
+    /// What can happen; new kinds may come with minor versions.
+    public struct Kind: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String { case began, done, skipped, failed, retrying, missed }
+        private let value: Value
+
+        /// The job begins.
+        public static let began = Self(value: .began)
+        /// The job is done and marked.
+        public static let done = Self(value: .done)
+        /// The job had been done before, by whomever the mark names, or a later tick had.
+        public static let skipped = Self(value: .skipped)
+        /// The job threw an error, or the lock did one that does not pass; this program does not try this tick again.
+        public static let failed = Self(value: .failed)
+        /// The broker could not be reached, or the lock was lost; the tick is tried again after a growing time.
+        public static let retrying = Self(value: .retrying)
+        /// The tick was left out, and others before it perhaps too: it could not be begun in time.
+        public static let missed = Self(value: .missed)
+
+        /// The kind's name.
+        public var description: String { value.rawValue }
+    }
+}
+
+extension ScheduleEvent: CustomStringConvertible {
+    /// The event in a line, fit to be shown.
+    public var description: String {
+        let details = [mark.map { "\($0)" }, error.map { String(describing: $0).escapedForDisplay }].compactMap(\.self)
+        return (["\(kind) \(Period(.tick(tick)))"] + details).joined(separator: ": ")
+    }
+}
