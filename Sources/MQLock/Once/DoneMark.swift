@@ -10,7 +10,7 @@ public struct DoneMark: Hashable, Sendable {
 
     /// What the job was done for: a ``Period``'s text, of whatever version wrote the mark.
     public let period: String
-    /// When that part of the calendar began, in milliseconds since 1970; nil for other periods.
+    /// When that part of the calendar began, or that tick of a schedule was, in milliseconds since 1970; nil for other periods.
     public let start: Int64?
     /// When the job began, in milliseconds since 1970 by the clock of its machine.
     public let began: Int64

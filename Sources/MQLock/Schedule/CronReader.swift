@@ -61,7 +61,8 @@ struct CronReader {
         }
         guard first <= last else {
             throw refusal(
-                "has the range “\(shown(text))”, which ends before it begins; write two, as in 22-23,0-6, or 5-7 for fri-sun")
+                "has the range “\(shown(text))”, which ends before it begins; write two, as in 22-23,0-6, or 5-7 for fri-sun"
+            )
         }
         return first...last
     }

@@ -100,7 +100,9 @@ private struct ScheduledJob: Sendable {
     /// Whether the next tick is due.
     private func isOver(_ tick: Int64) -> Bool { schedule.next(after: tick).map { $0 <= timeOfDay } ?? false }
 
-    private func sleep(_ duration: Duration) async { try? await locks.clock.sleep(until: locks.clock.now.after(duration)) }
+    private func sleep(_ duration: Duration) async {
+        try? await locks.clock.sleep(until: locks.clock.now.after(duration))
+    }
 
     private func tell(
         _ kind: ScheduleEvent.Kind, _ tick: Int64, token: FencingToken? = nil, mark: DoneMark? = nil,

@@ -16,7 +16,9 @@ import Testing
         for index in 0..<12 {
             let world = try ScheduleWorld(&random, hasFaults: false)
             let ledger = try await world.run()
-            let faults = ledger.faults + ledger.ticks.filter { $0.value != .init(started: 1, completed: 1, done: 1) }.map { "\($0)" }
+            let faults =
+                ledger.faults
+                + ledger.ticks.filter { $0.value != .init(started: 1, completed: 1, done: 1) }.map { "\($0)" }
             #expect(faults.isEmpty && ledger.ticks.count == ScheduleWorld.ticks, "case \(index), MQLOCK_SEED=\(seed)")
         }
     }
@@ -29,7 +31,8 @@ import Testing
         for index in 0..<25 {
             let world = try ScheduleWorld(&random, hasFaults: true)
             let ledger = try await world.run()
-            let faults = ledger.faults + ledger.ticks.filter { $0.value.completed < 1 || $0.value.done > 1 }.map { "\($0)" }
+            let faults =
+                ledger.faults + ledger.ticks.filter { $0.value.completed < 1 || $0.value.done > 1 }.map { "\($0)" }
             #expect(faults.isEmpty && ledger.ticks.count == ScheduleWorld.ticks, "case \(index), MQLOCK_SEED=\(seed)")
             deaths += ledger.deaths
             failed += ledger.failed

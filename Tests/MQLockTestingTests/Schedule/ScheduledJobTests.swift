@@ -22,7 +22,7 @@ import Testing
 
     /// Runs a program until it is cancelled.
     private func start(
-        _ locks: InMemoryLocks, _ owner: String, _ schedule: Schedule, missed: MissedTicks = .skip,
+        _ locks: any MarkKeeping, _ owner: String, _ schedule: Schedule, missed: MissedTicks = .skip,
         marksFailures: Bool = false, _ job: @escaping @Sendable (Tick) async throws -> Void = { _ in }
     ) -> Task<Void, any Error> {
         Task {
@@ -30,12 +30,16 @@ import Testing
             try await locks.schedule("report \(1)", schedule, missed: missed, marksFailures: marksFailures) { tick in
                 #expect(tick.lease.owner == owner && tick.lease.name == "report 1")
                 try await job(tick)
-            } onEvent: { log.add(owner, $0) }
+            } onEvent: {
+                log.add(owner, $0)
+            }
         }
     }
 
     /// Returns when so many programs wait for their clocks, and so are at nothing else.
-    private func asleep(_ programs: Int) async { while clock.sleepers < programs { await Task.yield() } }
+    private func asleep(_ programs: Int) async {
+        while clock.sleepers < programs, !Task.isCancelled { await Task.yield() }
+    }
 
     /// Moves the clock in steps, at each of which so many programs have done what was due.
     private func advance(_ seconds: Int, by step: Int = 1, programs: Int = 1) async {
@@ -59,7 +63,9 @@ import Testing
         mine.setTimeOfDay(ahead: .seconds(5))
         theirs.setTimeOfDay(ahead: .seconds(-5))
         let schedule = try Schedule.every(.seconds(interval))
-        let programs = [start(mine, "mine", schedule), start(theirs, "theirs", schedule), start(third, "third", schedule)]
+        let programs = [
+            start(mine, "mine", schedule), start(theirs, "theirs", schedule), start(third, "third", schedule),
+        ]
         await advance(interval * 20, programs: 3)
         for program in programs { try await end(program) }
         let done = log.ticks(.done)
@@ -80,7 +86,10 @@ import Testing
         try await end(program, other)
         #expect(log.events(.done).map { WallClock.text($0.tick) } == ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"])
         #expect(log.events(.skipped).count == 2)
-        #expect(try await mine.marks(of: "report 1").map(\.period).sorted() == ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"])
+        #expect(
+            try await mine.marks(of: "report 1").map(\.period).sorted() == [
+                "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z",
+            ])
     }
 
     @Test func betweenTicksTheBrokerIsLeftAlone() async throws {
@@ -101,7 +110,9 @@ import Testing
         await advance(120, programs: 2)
         try await end(first, second)
         let others = marksFailures ? ["theirs skipped"] : ["theirs began", "theirs done"]
-        #expect(log.lines == [60, 120].flatMap { tick in (["mine began", "mine failed"] + others).map { "\($0) \(tick)" } })
+        #expect(
+            log.lines
+                == [60, 120].flatMap { tick in (["mine began", "mine failed"] + others).map { "\($0) \(tick)" } })
         #expect(log.events(.failed).allSatisfy { $0.error is JobFailed })
         #expect(log.events(.skipped).allSatisfy { $0.mark?.outcome == .failed })
     }
@@ -148,10 +159,17 @@ import Testing
             mine.dropSession()
             try await clock.sleep(until: clock.now.after(.seconds(1000)))
         }
-        await advance(90)
+        await asleep(1)
+        while !log.lines.contains("mine done 60") {
+            clock.advance(by: .milliseconds(100))
+            await clock.settle()
+        }
         #expect(
             log.lines
-                == ["mine began 60", "mine retrying 60", "mine began 60", "mine retrying 60", "mine began 60", "mine done 60"])
+                == [
+                    "mine began 60", "mine retrying 60", "mine began 60", "mine retrying 60", "mine began 60",
+                    "mine done 60",
+                ])
         #expect(log.events(.retrying).allSatisfy { ($0.error as? LockError)?.code == .lost })
         #expect(try await mine.marks(of: "report 1").count == 1)
         try await end(program)
@@ -161,15 +179,14 @@ import Testing
     @Test(arguments: MissedTicks.allCases, [20, 130]) func aBrokerThatCannotBeReached(
         _ missed: MissedTicks, _ seconds: Int
     ) async throws {
-        let program = start(mine, "mine", try .every(.seconds(60)), missed: missed)
+        let locks = AskedLocks(locks: mine)
+        let program = start(locks, "mine", try .every(.seconds(60)), missed: missed)
         // With a session, and ticks of before done.
-        await advance(60)
-        let before = log.lines.count
-        await advance(50)
+        await advance(119)
+        let (before, asked) = (log.lines.count, locks.asked.withLock { $0 })
         mine.silence()
-        clock.advance(by: .seconds(10))
-        // It has begun to ask.
-        while clock.sleepers > 0 { await Task.yield() }
+        clock.advance(by: .seconds(1))
+        while locks.asked.withLock({ $0 }) == asked, !Task.isCancelled { await Task.yield() }
         for _ in 0..<seconds { clock.advance(by: .seconds(1)) }
         mine.heal()
         if seconds < 60 {
@@ -213,7 +230,9 @@ import Testing
         mine.setTimeOfDay(ahead: .seconds(2))
         let schedule = try Schedule.every(.seconds(60))
         let first = start(mine, "mine", schedule, missed: missed) { tick in
-            if tick.time == ScheduleLog.midnight + 60_000 { try await clock.sleep(until: clock.now.after(.seconds(150))) }
+            if tick.time == ScheduleLog.midnight + 60_000 {
+                try await clock.sleep(until: clock.now.after(.seconds(150)))
+            }
         }
         let second = start(theirs, "theirs", schedule, missed: missed)
         await asleep(2)
@@ -248,8 +267,9 @@ import Testing
         mine.setTimeOfDay(ahead: .zero)
         await advance(1800, by: 10)
         try await end(program)
-        #expect(log.lines.dropFirst(before).filter { $0.contains("done") }.sorted()
-            == ["mine done 1200", "mine done 1800", "mine done 600"])
+        #expect(
+            log.lines.dropFirst(before).filter { $0.contains("done") }.sorted()
+                == ["mine done 1200", "mine done 1800", "mine done 600"])
         if missed == .runOnce { #expect(log.lines.contains("mine skipped 1200")) }
     }
 

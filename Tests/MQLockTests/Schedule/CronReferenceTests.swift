@@ -8,7 +8,8 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct CronReferenceTests {
     private static let zones = [
         "UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Sao_Paulo", "America/St_Johns",
-        "America/Havana", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Beirut", "Asia/Tehran", "Africa/Casablanca", "Africa/Cairo",
+        "America/Havana", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Beirut", "Asia/Tehran", "Africa/Casablanca",
+        "Africa/Cairo",
         "Australia/Lord_Howe", "Antarctica/Troll", "Pacific/Apia", "Pacific/Chatham", "Pacific/Auckland",
         "Asia/Pyongyang", "America/Caracas", "Europe/Istanbul", "Antarctica/Casey", "America/Nuuk", "Asia/Gaza",
     ]
@@ -23,7 +24,8 @@ import Testing
             var compared = 0
             for _ in 0..<(Self.isFull ? 60 : 2) {
                 // 2011 and 2015 to 2018 have changes that are no summer time.
-                let year = MinutesOfYear([2011, 2015, 2016, 2018, .random(in: 1975...2037, using: &random)].randomElement(using: &random)!)
+                let year = MinutesOfYear(
+                    [2011, 2015, 2016, 2018, .random(in: 1975...2037, using: &random)].randomElement(using: &random)!)
                 for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 3) {
                     let minutes = year.minutes(in: TimeZone(identifier: name)!)
                     for _ in 0..<6 {
@@ -52,7 +54,9 @@ import Testing
                     }
                     for change in changes {
                         let minutes = MinutesOfYear(from: change - 2880, count: 5760).minutes(in: zone)
-                        for text in ["* * * * *", "0-59 0-23 * * *", "15,30 * * * *", "30 0-23/2 * * *", "*/7 1-3 * * *"] {
+                        for text in [
+                            "* * * * *", "0-59 0-23 * * *", "15,30 * * * *", "30 0-23/2 * * *", "*/7 1-3 * * *",
+                        ] {
                             _ = compare(WrittenExpression(text), minutes, name, year, &random)
                         }
                     }
@@ -77,7 +81,9 @@ import Testing
         let inside = expected.filter { (first..<last).contains($0) }
         let context = "\(written.text) in \(zone), \(year), MQLOCK_SEED=\(Self.seed)"
         var walked: Set<Int64> = []
-        for day in (first / 1440 - 2)...(last / 1440 + 2) { walked.formUnion(calendar.moments(on: day).map { $0 / 60 }) }
+        for day in (first / 1440 - 2)...(last / 1440 + 2) {
+            walked.formUnion(calendar.moments(on: day).map { $0 / 60 })
+        }
         let found = walked.filter { (first..<last).contains($0) }.sorted()
         if found != inside {
             let odd = Set(found).symmetricDifference(inside).sorted().prefix(5).map { WallClock.text($0 * 60_000) }
@@ -91,7 +97,9 @@ import Testing
             let (foundNext, foundLatest) = (
                 calendar.next(after: minute * 60), calendar.latest(upTo: minute * 60 + 59, after: first * 60 - 1)
             )
-            if let next, foundNext != next * 60 { Issue.record("\(context): next after \(WallClock.text(minute * 60_000))") }
+            if let next, foundNext != next * 60 {
+                Issue.record("\(context): next after \(WallClock.text(minute * 60_000))")
+            }
             if let foundNext, next == nil, foundNext < last * 60 { Issue.record("\(context): next that is none") }
             if foundLatest != latest.map({ $0 * 60 }) {
                 Issue.record("\(context): latest up to \(WallClock.text(minute * 60_000))")
@@ -158,7 +166,8 @@ private struct MinutesOfYear {
             for minute in 0..<60 {
                 names.append(
                     Name(
-                        minute: UInt8(minute), hour: UInt8(parts.hour!), day: UInt8(parts.day!), month: UInt8(parts.month!),
+                        minute: UInt8(minute), hour: UInt8(parts.hour!), day: UInt8(parts.day!),
+                        month: UInt8(parts.month!),
                         weekday: UInt8(parts.weekday! - 1)))
             }
         }
@@ -208,8 +217,11 @@ private struct WrittenExpression {
             var numbers: Set<Int> = []
             for item in word.split(separator: ",") {
                 let parts = item.split(separator: "/")
-                let ends = parts[0] == "*" ? [range.lowerBound, range.upperBound] : parts[0].split(separator: "-").map { Int($0)! }
-                numbers.formUnion(stride(from: ends[0], through: ends[ends.count - 1], by: parts.count > 1 ? Int(parts[1])! : 1))
+                let ends =
+                    parts[0] == "*"
+                    ? [range.lowerBound, range.upperBound] : parts[0].split(separator: "-").map { Int($0)! }
+                numbers.formUnion(
+                    stride(from: ends[0], through: ends[ends.count - 1], by: parts.count > 1 ? Int(parts[1])! : 1))
             }
             return (numbers, word.hasPrefix("*"))
         }

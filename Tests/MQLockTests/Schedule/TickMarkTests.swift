@@ -36,7 +36,7 @@ import Testing
         let seed = UInt64.random(in: 0 ... .max)
         print("marks of ticks: seed \(seed)")
         var random = SeededGenerator(seed)
-        for _ in 0..<60 {
+        for _ in 0..<30 {
             // As many marks as are kept, or some more.
             let kept = DoneMark.kept + Int.random(in: 0...3, using: &random)
             let clocks = (0..<4).map { _ in Int64.random(in: 0...60, using: &random) }
@@ -48,9 +48,9 @@ import Testing
                 let shown = Array(marks.suffix(kept)).shuffled(using: &random)
                 let skipped = try occurrence(tick, at: Self.midnight + time * 1000).doneMark(among: shown, of: "job")
                 if done.contains(tick) {
-                    #expect(skipped != nil, "\(tick) again, seed \(seed)")
+                    if skipped == nil { Issue.record("\(tick) again, seed \(seed)") }
                 } else if marks.dropLast(Occurrence.unordered).allSatisfy({ $0.start! < tick }) {
-                    #expect(skipped == nil, "\(tick) left out, seed \(seed)")
+                    if skipped != nil { Issue.record("\(tick) left out, seed \(seed)") }
                 }
                 // Some fail, and are left to others.
                 guard skipped == nil, Int.random(in: 0...2, using: &random) > 0 else { continue }
