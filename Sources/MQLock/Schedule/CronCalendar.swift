@@ -51,14 +51,12 @@ struct CronCalendar: Hashable, Sendable {
         let midnight = day * Self.day
         let stretches = stretches(from: midnight - Self.farthest, to: midnight + Self.day + Self.farthest)
         var moments: Set<Int64> = []
-        for hour in 0..<24 {
-            for minute in 0..<60 where expression.contains(minute: minute, of: hour) {
-                let shown = midnight + Int64(hour * 60 + minute) * 60
-                if expression.followsTheClock {
-                    for stretch in stretches where stretch.contains(shown) { moments.insert(shown - stretch.offset) }
-                } else if let stretch = stretches.first(where: { shown < $0.end + $0.offset }) {
-                    moments.insert(max(stretch.start, shown - stretch.offset))
-                }
+        for minute in expression.minutes {
+            let shown = midnight + Int64(minute) * 60
+            if expression.followsTheClock {
+                for stretch in stretches where stretch.contains(shown) { moments.insert(shown - stretch.offset) }
+            } else if let stretch = stretches.first(where: { shown < $0.end + $0.offset }) {
+                moments.insert(max(stretch.start, shown - stretch.offset))
             }
         }
         return moments.sorted()

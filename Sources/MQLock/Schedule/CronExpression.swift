@@ -15,8 +15,10 @@ struct CronExpression: Hashable, Sendable {
         }
     }
 
-    func contains(minute: Int, of hour: Int) -> Bool {
-        self[.minute].contains(minute) && self[.hour].contains(hour)
+    /// The minutes of one of its days, counted from midnight, in order.
+    var minutes: [Int] {
+        let minutes = (0..<60).filter(self[.minute].contains)
+        return (0..<24).filter(self[.hour].contains).flatMap { hour in minutes.map { hour * 60 + $0 } }
     }
 
     /// Whether a day, counted from 1970-01-01, is one of its days.

@@ -22,19 +22,19 @@ import Testing
             print("cron expressions: MQLOCK_SEED=\(Self.seed)")
             var random = SeededGenerator(Self.seed)
             var compared = 0
-            for _ in 0..<(Self.isFull ? 60 : 2) {
+            for _ in 0..<(Self.isFull ? 6 : 1) {
                 // 2011 and 2015 to 2018 have changes that are no summer time.
                 let year = MinutesOfYear(
                     [2011, 2015, 2016, 2018, .random(in: 1975...2037, using: &random)].randomElement(using: &random)!)
-                for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 3) {
+                for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 2) {
                     let minutes = year.minutes(in: TimeZone(identifier: name)!)
-                    for _ in 0..<6 {
+                    for _ in 0..<(Self.isFull ? 6 : 4) {
                         let written = WrittenExpression(&random)
                         compared += compare(written, minutes, name, year.year, &random)
                     }
                 }
             }
-            #expect(compared > 1000, "MQLOCK_SEED=\(Self.seed)")
+            #expect(compared > 100, "MQLOCK_SEED=\(Self.seed)")
         }
     }
 
@@ -43,8 +43,8 @@ import Testing
         await onThread {
             print("cron expressions around changes: MQLOCK_SEED=\(Self.seed)")
             var random = SeededGenerator(Self.seed)
-            for name in Self.zones {
-                for year in Self.isFull ? Array(1975...2037) : [2011, 2016, 2026] {
+            for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 6) {
+                for year in Self.isFull ? Array(stride(from: 1975, through: 2037, by: 3)) : [2011, 2016, 2026] {
                     let zone = TimeZone(identifier: name)!
                     var changes: [Int64] = []
                     let start = MinutesOfYear.start(year)
@@ -90,7 +90,7 @@ import Testing
             Issue.record("\(context): \(odd)")
             return 0
         }
-        for _ in 0..<40 {
+        for _ in 0..<10 {
             let minute = Int64.random(in: first..<last, using: &random)
             let next = inside.first { $0 > minute }
             let latest = inside.last { $0 <= minute }

@@ -21,7 +21,7 @@ import Testing
         print("ticks and clocks: seed \(seed)")
         var random = SeededGenerator(seed)
         for schedule in try Self.schedules() {
-            for _ in 0..<40 {
+            for _ in 0..<15 {
                 var now = Self.midnight + Int64.random(in: 0...400 * 24 * Self.hour, using: &random)
                 let start = now
                 var cursor = TickCursor(schedule, missed, at: now)
