@@ -126,6 +126,28 @@ extension LiveBrokerTests.OnceTests {
         }
     }
 
+    /// Three programs with one schedule, for three ticks.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases) func eachTickIsDoneOnce(_ mutex: RabbitMQLocks.Mutex) async throws {
+        try await withLocks(3, mutex) { _, name, locks in
+            let began = Locked<[Int64]>([])
+            let schedule = try Schedule.every(.seconds(1))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for locks in locks {
+                    group.addTask {
+                        try await locks.schedule(name, schedule) { tick in began.withLock { $0.append(tick.time) } }
+                    }
+                }
+                try await eventually("three ticks") { began.withLock { $0.count } >= 3 }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+            let ticks = began.withLock { $0 }
+            #expect(Set(ticks).count == ticks.count && ticks.allSatisfy { $0 % 1000 == 0 }, "\(ticks)")
+            let marks = try await locks[0].marks(of: name)
+            #expect(Set(marks.map(\.start)) == Set(ticks))
+        }
+    }
+
     /// The connections end while the job goes on, and again when it is done and to be marked.
     @Test func aJobUnderALostLockIsDoneAgainByAnother() async throws {
         try await withLocks(2, .singleActiveConsumer) { broker, name, locks in
