@@ -28,6 +28,15 @@ extension ShardOwnership {
     ) async throws -> R {
         try await withShard(of: LockName(name), body)
     }
+
+    /// As ``withShard(of:within:_:)-(LockName,_,_)``.
+    /// - Throws: as that, and `LockError` with code `invalidName`.
+    @_disfavoredOverload
+    public func withShard<R: Sendable>(
+        of name: some StringProtocol, within limit: Duration, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        try await withShard(of: LockName(name), within: limit, body)
+    }
 }
 
 extension KafkaElection {

@@ -15,7 +15,7 @@ package struct FencingNumbering: Sendable {
     }
 
     /// 2026-01-01T00:00:00Z in milliseconds since 1970.
-    private static let epoch: Int64 = 1_767_225_600_000
+    package static let epoch: Int64 = 1_767_225_600_000
     private static let shift: UInt64 = 21
     /// 42 bits of milliseconds, 139 years: what is left of a number below 2^63.
     private static let end: Int64 = 1 << 42
@@ -34,15 +34,19 @@ package struct FencingNumbering: Sendable {
     }
 
     /// Checks a number from outside, with so many steps added to it: at most a day ahead of the clock.
-    /// - Parameter now: milliseconds since 1970.
+    /// - Parameters:
+    ///   - now: milliseconds since 1970.
+    ///   - lead: how far ahead of it a number may be.
     /// - Throws: `internalError` when the clock is before 2026; `tokenRegression` when the number is out of bounds.
-    package func token(_ number: UInt64, steps: UInt64 = 0, at now: Int64) throws(LockError) -> FencingToken {
-        let (ahead, isLate) = now.addingReportingOverflow(Self.tolerance)
+    package func token(
+        _ number: UInt64, steps: UInt64 = 0, at now: Int64, lead: Duration = .milliseconds(tolerance)
+    ) throws(LockError) -> FencingToken {
+        let (ahead, isLate) = now.addingReportingOverflow(lead.nanoseconds / 1_000_000)
         guard !isLate, let limit = Self.number(at: ahead) else { throw wrongClock(now) }
         let (added, overflow) = steps.multipliedReportingOverflow(by: step)
         let (sum, carried) = number.addingReportingOverflow(added)
         guard !overflow, !carried, sum <= limit, let token = FencingToken(rawValue: sum) else {
-            throw outOfBounds(number, now)
+            throw outOfBounds(number, now, lead)
         }
         return token
     }
@@ -71,18 +75,24 @@ package struct FencingNumbering: Sendable {
         return UInt64(milliseconds) << shift
     }
 
+    /// When a clock would make this number, in milliseconds since 1970.
+    private static func moment(of number: UInt64) -> Int64 { epoch + Int64(number >> shift) }
+
     private func wrongClock(_ now: Int64) -> LockError {
         LockError(
             .internalError,
             "this machine's clock says \(WallClock.text(now)); fencing tokens are numbered from 2026 on: set the clock")
     }
 
-    private func outOfBounds(_ number: UInt64, _ now: Int64) -> LockError {
-        LockError(
+    private func outOfBounds(
+        _ number: UInt64, _ now: Int64, _ lead: Duration = .milliseconds(tolerance)
+    ) -> LockError {
+        let far = lead == .milliseconds(Self.tolerance) ? "a day" : lead.readable
+        return LockError(
             .tokenRegression,
             """
-            \(carrier) has the number \(number), more than a day ahead of this machine's clock \
-            (\(WallClock.text(now))): either the clock is wrong, or the number was forged; if the clock is right, \
+            \(carrier) has the number \(number), of \(WallClock.text(Self.moment(of: number))), more than \
+            \(far) ahead of this machine's clock (\(WallClock.text(now))): either the clock is wrong, or the number was forged; if the clock is right, \
             \(remedy)
             """)
     }

@@ -12,8 +12,7 @@ final class AcknowledgedProducer: @unchecked Sendable {
         sender = try RecordSender(connection, timeout: timeout, [("acks", "all")], log: log)
     }
 
-    /// The client itself, for questions about the cluster.
-    var handle: ClientHandle { sender.client }
+    var brokerTime: Int64? { sender.brokerTime }
 
     /// Writes these records and waits for every acknowledgement. When it throws, any of them may have been written.
     func produce(_ records: [ProducedRecord], within limit: Duration) throws(KafkaFailure) {

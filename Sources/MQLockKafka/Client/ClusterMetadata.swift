@@ -3,15 +3,31 @@ import MQLock
 
 /// Questions about the cluster. They block, so they belong on a thread of ours.
 enum ClusterMetadata {
+    /// What the cluster says about a topic.
+    struct Topic: Equatable {
+        var partitions: Int
+        /// How many of them nobody leads at the moment, as when the topic has just been made.
+        var withoutLeader = 0
+    }
+
     /// The number of a topic's partitions; nil when there is no such topic.
     static func partitionCount(
         of topic: String, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> Int? {
+        try Self.topic(topic, client, within: limit)?.partitions
+    }
+
+    /// Nil when there is no such topic.
+    static func topic(
+        _ topic: String, _ client: ClientHandle, within limit: Duration
+    ) throws(KafkaFailure) -> Topic? {
         try ask(about: topic, client, within: limit) { answer throws(KafkaFailure) in
             guard let entry = answer?.onlyTopic else { return nil }
             if KafkaFailure(entry.err).code.isUnknownTopic { return nil }
             try KafkaFailure.check(entry.err)
-            return Int(entry.partition_cnt)
+            let count = max(0, Int(entry.partition_cnt))
+            return Topic(
+                partitions: count, withoutLeader: (0..<count).count { entry.partitions[$0].leader < 0 })
         }
     }
 

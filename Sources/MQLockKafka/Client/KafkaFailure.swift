@@ -77,7 +77,9 @@ extension KafkaFailure.Code {
             RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
             RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
             RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
-            RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION)
+            RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR_TRANSACTION_COORDINATOR_FENCED)
     }
 
     /// The broker says that this member is not, or no longer, of the group in this generation.
@@ -110,6 +112,9 @@ extension KafkaFailure.Code {
     /// Something went wrong before.
     var isWrongState: Bool { isOne(of: RD_KAFKA_RESP_ERR__STATE) }
 
+    /// What the library says beside the reason.
+    var isAllDown: Bool { isOne(of: RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) }
+
     var isTimeOut: Bool { isOne(of: RD_KAFKA_RESP_ERR__TIMED_OUT) }
 
     /// More at a time than the client or the broker takes.
@@ -117,40 +122,5 @@ extension KafkaFailure.Code {
         isOne(
             of: RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
             RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
-    }
-
-    /// Nothing that waiting would mend: the library repeats such errors without end, and calls none of them fatal.
-    var needsAttention: LockError.Code? {
-        if isOne(of: RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT, RD_KAFKA_RESP_ERR__INVALID_ARG) {
-            return .invalidConfiguration
-        }
-        if isOne(
-            of: RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
-            RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-            RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
-            RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR__SSL,
-            RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM)
-        {
-            return .accessRefused
-        }
-        if isUnknownTopic || isOne(of: RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL) { return .incompatible }
-        return nil
-    }
-}
-
-extension LockError {
-    /// What a user of the module sees of a failure.
-    init(_ failure: KafkaFailure, while doing: String) {
-        let code = failure.code.needsAttention ?? (failure.isRetriable ? .unreachable : .internalError)
-        let advice: String =
-            switch code {
-            case .invalidConfiguration:
-                "the session time-out has to lie within the broker's group.min.session.timeout.ms and group.max.…"
-            case .accessRefused: "check credentials, certificates and the broker's access-control list"
-            case .incompatible: "check that the topic exists, and that all programs of this group are of one version"
-            case .unreachable: "check the brokers' addresses and the network"
-            default: "this should not happen; please report it"
-            }
-        self.init(code, "\(doing): \(failure.text); \(advice)", underlying: failure)
     }
 }

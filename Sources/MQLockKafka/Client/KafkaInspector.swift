@@ -37,25 +37,35 @@ public struct KafkaInspector: Sendable {
     ) throws(LockError) -> Int? {
         let settings = ClientSettings(connection: connection, own: [])
         let limit = max(.zero, limit)
-        let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR)
+        // Why a connection fails, or what its broker does not understand, is told apart from the failure.
+        let said = Locked<String?>(nil)
+        let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR) { line in
+            if line.level <= 5 { said.withLock { $0 = line.text } }
+        }
         let deadline = ContinuousClock.now.after(limit)
+        var last: KafkaFailure?
         while true {
             let left = ContinuousClock.now.duration(to: deadline)
             do throws(KafkaFailure) {
                 let slice = min(.seconds(1), max(left, .milliseconds(1)))
                 return try ClusterMetadata.partitionCount(of: topic, client, within: slice)
             } catch {
-                // Why a connection fails is told apart from the failure.
-                let cause = client.nextError { $0.code.needsAttention != nil } ?? error
+                let cause =
+                    client.nextError { failure in
+                        if !failure.code.isAllDown { last = failure }
+                        return failure.code.needsAttention != nil
+                    } ?? error
                 guard cause.code.isTransient else { throw LockError(cause, while: "asking the cluster") }
                 guard !cancellation.isCancelled else { throw LockError(.cancelled, "the question was cancelled") }
                 guard left > .zero else {
+                    let reason = last?.text ?? said.withLock { $0 } ?? error.text
                     throw LockError(
                         .unreachable,
                         """
                         no broker of \(connection.brokers.joined(separator: ",").escapedForDisplay) answered in \
-                        \(limit.readable): \(error.text); check the addresses and the network
-                        """, underlying: error)
+                        \(limit.readable): \(reason); check the addresses, the network, and whether Kafka is what \
+                        listens there
+                        """, underlying: last ?? error)
                 }
             }
         }

@@ -5,6 +5,9 @@ struct OnDemand<Client, Failure: Error> {
 
     init(_ make: @escaping () throws(Failure) -> Client) { self.make = make }
 
+    /// The client, if there is one.
+    var existing: Client? { client }
+
     mutating func ready() throws(Failure) -> Client {
         if let client { return client }
         let new = try make()

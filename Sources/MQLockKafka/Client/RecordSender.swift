@@ -11,6 +11,8 @@ final class RecordSender {
     /// How many records have no report yet.
     private var outstanding = 0
     private var failure: KafkaFailure?
+    /// When a broker took the last record, in milliseconds since 1970, by its own clock; nil unless the topic keeps that.
+    private(set) var brokerTime: Int64?
 
     /// - Parameters:
     ///   - timeout: after which the library gives up on a record, and reports that.
@@ -54,6 +56,9 @@ final class RecordSender {
             while let message = rd_kafka_event_message_next(event) {
                 outstanding -= 1
                 if message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR { failure = KafkaFailure(message.pointee.err) }
+                var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
+                let time = rd_kafka_message_timestamp(message, &kind)
+                if kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME { brokerTime = time }
             }
         }
         defer { failure = nil }

@@ -102,6 +102,8 @@ final class TransactionalProducer: @unchecked Sendable {
     /// What made the client useless, if anything did.
     var fatalError: KafkaFailure? { client.fatalError }
 
+    var brokerTime: Int64? { sender.brokerTime }
+
     /// The client itself, for questions about the cluster.
     var handle: ClientHandle { client }
 }

@@ -54,15 +54,7 @@ private struct ShardContender: BrokerContender {
         let shard = Int32(ownership.shard(of: name))
         // Mostly it is owned, and nothing has to be watched.
         if let record = ownership.board.hold(shard)?.grant(name) { return record }
-        let detail = "its shard is not owned: the group is being rebalanced"
-        return try await ownership.board.grant(name, of: shard, until: deadline, waitingFor: detail) {
-            standing throws(LockError) in
-            switch standing {
-            case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
-            case .elsewhere: throw await ownership.notOwner(name, Int(shard))
-            case .unsettled: break
-            }
-        }.record
+        return try await ownership.grant(name, until: deadline).record
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {

@@ -51,11 +51,32 @@ enum ClaimNumber {
     /// How many grants a claim is good for; then the shard is claimed anew.
     static let grants: UInt64 = 1 << 24
     private static let numbering = FencingNumbering(
-        step: grants, carrier: "a claim in the lock topic", remedy: "create the topic anew")
+        step: grants, carrier: "a claim in the lock topic",
+        remedy: """
+            raise toleratedLead (lead= in a URI) on all members until the clocks have caught up, and tokens go on from \
+            there
+            """)
 
     /// The number of a new claim, `largest` being that of all earlier ones.
-    /// - Parameter now: milliseconds since 1970.
-    static func next(above largest: UInt64?, at now: Int64) throws(LockError) -> UInt64 {
-        try numbering.token(numbering.next(above: largest, at: now), at: now).rawValue
+    /// - Parameters:
+    ///   - now: milliseconds since 1970.
+    ///   - lead: how far ahead of the clock it may be.
+    static func next(
+        above largest: UInt64?, at now: Int64, lead: Duration = .milliseconds(FencingNumbering.tolerance)
+    ) throws(LockError) -> UInt64 {
+        try numbering.token(numbering.next(above: largest, at: now), at: now, lead: lead).rawValue
+    }
+
+    /// Refuses a clock that is further from a broker's than `lead`. Brokers before 2026 are wrong, or make it up.
+    static func check(_ now: Int64, against broker: Int64, lead: Duration) throws(LockError) {
+        guard broker >= FencingNumbering.epoch else { return }
+        let (ahead, overflow) = now.subtractingReportingOverflow(broker)
+        guard overflow || ahead.magnitude > UInt64(max(0, lead.nanoseconds / 1_000_000)) else { return }
+        throw LockError(
+            .internalError,
+            """
+            this machine's clock says \(WallClock.text(now)) and the broker's \(WallClock.text(broker)); fencing tokens \
+            are numbered by the clock: set it. Nothing was claimed
+            """)
     }
 }

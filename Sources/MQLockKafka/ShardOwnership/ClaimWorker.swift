@@ -1,3 +1,4 @@
+import Foundation
 import MQLock
 
 /// Steps 1 to 3 of a claim, on a thread of its own: every call of the library's here blocks.
@@ -25,17 +26,28 @@ final class ClaimWorker: @unchecked Sendable {
         /// Longer than this no claim may take: its owner may have been stopped, and another have come after it. Nil where
         /// the broker refuses such a claim.
         var patience: Duration?
+        /// For how long a topic that is not there is waited for: brokers show a new one up to a second after they have
+        /// said that it was made.
+        var topicPatience: Duration = .seconds(5)
+        /// How far numbers, and this machine's clock, may be ahead of others.
+        var lead: Duration = .seconds(24 * 60 * 60)
+        /// Milliseconds since 1970.
+        var wallClock: @Sendable () -> Int64 = { WallClock.now }
     }
 
+    /// What came of a claim, and of what went wrong what is of use to people; nil for what a rebalance brings.
+    typealias Answer = @Sendable (Outcome, LockError?) -> Void
+
     private struct Abandoned: Error {}
-    private struct TopicUnseen: Error {}
 
     private let settings: Settings
     private let queue = BlockingQueue("claims")
     // Used on the queue only.
     private var readers: OnDemand<ReaderPair, LockError>
     private let writer: any ClaimWriter
-    private var hasSeenTopic = false
+    private var topicMissingSince: ContinuousClock.Instant?
+    /// Nobody waits for anything any more.
+    private let closing = Cancellation()
     /// The largest numbers that this worker has claimed: no later one may be below, whatever has become of the topic.
     private var claimed: [Int32: UInt64] = [:]
     private var isClosed = false
@@ -50,45 +62,83 @@ final class ClaimWorker: @unchecked Sendable {
             ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
     }
 
-    /// Makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before anything is claimed.
-    /// - Parameter answer: gets what trying again would not mend.
-    func warmUp(_ answer: @escaping @Sendable (LockError?) -> Void) {
+    /// Looks for the topic, then makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before
+    /// anything is claimed.
+    /// - Parameters:
+    ///   - seen: called when the topic is there, or the cluster does not answer: when to join the group. A member that joins
+    ///     before would see the topic by a refresh of its metadata only.
+    ///   - answer: gets what went wrong, and whether trying again would not mend it.
+    func warmUp(seen: @escaping @Sendable () -> Void, _ answer: @escaping @Sendable (Outcome, LockError?) -> Void) {
         queue.start { [self] in
             do {
-                try checkPartitions(try writer.client())
-                _ = try readers.ready()
+                do {
+                    try waitForTopic(needsLeaders: true)
+                } catch let failure as KafkaFailure where !failure.code.isFinal {}
+                seen()
                 try writer.warmUp()
-                answer(nil)
-            } catch let error as LockError {
-                answer(error)
-            } catch let failure as KafkaFailure {
-                answer(failure.code.needsAttention.map { _ in LockError(failure, while: "the first write") })
+                try checkClock()
+                answer(.retry, nil)
             } catch {
+                let (outcome, trouble) = judge(error, while: "claiming")
+                // Whoever may not write from the start is set up wrongly.
+                answer(trouble?.code == .accessRefused ? .failed(.refused(trouble?.message ?? "")) : outcome, trouble)
+            }
+        }
+    }
+
+    /// Waits for a topic that somebody misses; `answer` gets nil when it is there, and else why waiting makes no sense.
+    func findTopic(_ answer: @escaping @Sendable (LockError?) -> Void) {
+        queue.start { [self] in
+            do {
+                try waitForTopic(needsLeaders: false)
                 answer(nil)
+            } catch {
+                let (outcome, trouble) = judge(error, while: "looking for the topic")
+                if case .failed = outcome { answer(trouble) } else { answer(nil) }
             }
         }
     }
 
     /// Claims these shards together; `answer` is called exactly once. A claim that was cancelled ends early.
     func claim(
-        _ shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation,
-        _ answer: @escaping @Sendable (Outcome) -> Void
+        _ shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation, _ answer: @escaping Answer
     ) {
         queue.start { [self] in
             do {
-                answer(.committed(try claims(of: shards, metadata, cancellation)))
-            } catch let failure as KafkaFailure {
-                answer(failure.code.isStaleMembership || failure.code.isRebalanceInProgress ? .stale : .retry)
-            } catch let error as LockError {
-                answer(.failed(.refused(error.message)))
+                answer(.committed(try claims(of: shards, metadata, cancellation)), nil)
             } catch {
-                answer(.retry)
+                let (outcome, trouble) = judge(error, while: "claiming")
+                answer(outcome, trouble)
             }
+        }
+    }
+
+    /// What an error means for the claim, and what people should know of it.
+    private func judge(_ error: any Error, while doing: String) -> (Outcome, LockError?) {
+        switch error {
+        case let failure as KafkaFailure where failure.code.isStaleMembership || failure.code.isRebalanceInProgress:
+            return (.stale, nil)
+        case let failure as KafkaFailure:
+            var error = LockError(failure, while: doing)
+            if failure.code.isFinal { return (.failed(.refused(error.message)), error) }
+            if settings.method == .transactional, failure.code.isTimeOut {
+                error = LockError(
+                    error.code,
+                    """
+                    \(error.message), and whether the brokers have transactions (without them: ClaimMethod.acknowledged, \
+                    claims=acknowledged in a URI)
+                    """, underlying: failure)
+            }
+            return (.retry, error)
+        case let missing as TopicMissing: return (.retry, missing.error)
+        case let error as LockError: return (.failed(.refused(error.message)), error)
+        default: return (.retry, nil)
         }
     }
 
     /// Lets the clients go; a claim under way ends first.
     func close() {
+        closing.cancel()
         queue.start { [self] in
             isClosed = true
             readers.drop()
@@ -126,7 +176,7 @@ final class ClaimWorker: @unchecked Sendable {
             if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
         }
         try goOn()
-        try checkPartitions(try writer.client())
+        try checkTopic()
         let readers = try readers.ready()
         let starts = try waitForOffsets(shards, readers.committed, goOn)
         let (largest, watermarks) = try readClaims(shards, from: starts, readers.uncommitted)
@@ -135,7 +185,7 @@ final class ClaimWorker: @unchecked Sendable {
         var records: [Int32: ClaimRecord] = [:]
         for shard in shards {
             let known = [largest[shard], claimed[shard]].compactMap(\.self).max()
-            let number = try ClaimNumber.next(above: known, at: WallClock.now)
+            let number = try ClaimNumber.next(above: known, at: settings.wallClock(), lead: settings.lead)
             claimed[shard] = number
             records[shard] = ClaimRecord(
                 partitions: settings.partitions, owner: settings.owner, member: metadata.membership.member,
@@ -166,8 +216,7 @@ final class ClaimWorker: @unchecked Sendable {
         _ shards: [Int32], from starts: [Int32: Int64?], _ reader: LogReader
     ) throws -> (largest: [Int32: UInt64], watermarks: [Int32: Int64]) {
         var ranges: [Int32: Range<Int64>] = [:]
-        for shard in shards {
-            let bounds = try reader.bounds(settings.topic, shard, within: settings.requestTimeout)
+        for (shard, bounds) in try reader.bounds(settings.topic, shards, within: settings.requestTimeout) {
             // An offset that is not there any more says nothing: from the beginning.
             let start = (starts[shard] ?? nil).flatMap { bounds.contains($0) || $0 == bounds.upperBound ? $0 : nil }
             ranges[shard] = (start ?? bounds.lowerBound)..<bounds.upperBound
@@ -180,24 +229,55 @@ final class ClaimWorker: @unchecked Sendable {
         return (largest, ranges.mapValues(\.upperBound))
     }
 
-    private func checkPartitions(_ client: ClientHandle) throws {
-        let count = try ClusterMetadata.partitionCount(
-            of: settings.topic, client, within: settings.requestTimeout)
-        if let count, count == settings.partitions {
-            hasSeenTopic = true
-            return
+    // MARK: The topic and the clock
+
+    /// Not there now; for how long that is borne, the worker's settings say.
+    private struct TopicMissing: Error { let error: LockError }
+
+    /// - Throws: ``TopicMissing`` as long as that may pass, then `LockError`.
+    @discardableResult
+    private func checkTopic() throws -> ClusterMetadata.Topic {
+        let name = settings.topic.escapedForDisplay
+        guard let topic = try readers.ready().uncommitted.topic(settings.topic, within: settings.requestTimeout) else {
+            let error = LockError(
+                .incompatible, "there is no topic \(name); create it with \(settings.partitions) partitions")
+            let since = topicMissingSince ?? .now
+            topicMissingSince = since
+            if since.duration(to: .now) < settings.topicPatience { throw TopicMissing(error: error) }
+            throw error
         }
-        // A broker that has just come up may not know it yet.
-        if count == nil, hasSeenTopic { throw TopicUnseen() }
-        throw LockError(
-            .incompatible,
-            count.map {
+        topicMissingSince = nil
+        guard topic.partitions == settings.partitions else {
+            throw LockError(
+                .incompatible,
                 """
-                the topic \(settings.topic.escapedForDisplay) has \($0) partitions, configured are \
-                \(settings.partitions): names would belong to other shards; set the same number everywhere
-                """
+                the topic \(name) has \(topic.partitions) partitions, configured are \(settings.partitions): names \
+                would belong to other shards; set the same number everywhere
+                """)
+        }
+        return topic
+    }
+
+    /// - Parameter needsLeaders: whether to wait also, no longer than for a topic, until all partitions have a leader: a
+    ///   record for one that has none keeps its transaction waiting.
+    private func waitForTopic(needsLeaders: Bool) throws {
+        let deadline = ContinuousClock.now.after(settings.topicPatience)
+        while true {
+            do {
+                let topic = try checkTopic()
+                if !needsLeaders || topic.withoutLeader == 0 || ContinuousClock.now >= deadline { return }
+            } catch let missing as TopicMissing {
+                if closing.isCancelled { throw missing }
             }
-                ?? "there is no topic \(settings.topic.escapedForDisplay); create it with \(settings.partitions) partitions"
-        )
+            if closing.isCancelled { throw Abandoned() }
+            usleep(50_000)
+        }
+    }
+
+    /// Before anything is claimed: a number from a clock that is far ahead would end all other members. Topics with
+    /// `message.timestamp.type=LogAppendTime` tell the broker's time; from others it is not to be learned.
+    private func checkClock() throws(LockError) {
+        guard let broker = writer.brokerTime else { return }
+        try ClaimNumber.check(settings.wallClock(), against: broker, lead: settings.lead)
     }
 }

@@ -2,8 +2,8 @@ import MQLock
 
 /// Step 3 of a claim: gets the records into the topic. Blocks; belongs to the claim worker's thread.
 protocol ClaimWriter: AnyObject {
-    /// The client, for questions about the cluster; connects when it has to.
-    func client() throws -> ClientHandle
+    /// When the topic's leader took the last record, by its own clock; nil unless the topic keeps that.
+    var brokerTime: Int64? { get }
     /// Writes what costs the first write its time.
     func warmUp() throws
     /// Writes one claim for each shard. When this throws, it is not known what was written.
@@ -32,7 +32,7 @@ final class TransactionalClaimWriter: ClaimWriter {
         }
     }
 
-    func client() throws -> ClientHandle { try producer.ready().handle }
+    var brokerTime: Int64? { producer.existing?.brokerTime }
 
     /// The first transaction takes librdkafka 2.0.2 a second.
     func warmUp() throws {
@@ -88,9 +88,11 @@ final class AcknowledgedClaimWriter: ClaimWriter {
         }
     }
 
-    func client() throws -> ClientHandle { try producer.ready().handle }
+    var brokerTime: Int64? { producer.existing?.brokerTime }
 
-    func warmUp() throws { _ = try producer.ready() }
+    func warmUp() throws {
+        try producer.ready().produce([.warmUp(settings.topic)], within: settings.requestTimeout)
+    }
 
     func write(
         _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
@@ -119,10 +121,8 @@ final class AcknowledgedClaimWriter: ClaimWriter {
         after offsets: [Int32: Int64], _ reader: LogReader
     ) throws(KafkaFailure) -> [Int32: ClaimRecord] {
         var ranges: [Int32: Range<Int64>] = [:]
-        for (shard, start) in offsets {
-            let end = try reader.bounds(settings.topic, shard, within: settings.requestTimeout).upperBound
-            ranges[shard] = start..<max(start, end)
-        }
+        let bounds = try reader.bounds(settings.topic, Array(offsets.keys), within: settings.requestTimeout)
+        for (shard, start) in offsets { ranges[shard] = start..<max(start, bounds[shard]?.upperBound ?? start) }
         var newest: [Int32: ClaimRecord] = [:]
         try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
             if let claim = ClaimRecord(record) { newest[record.partition] = claim }

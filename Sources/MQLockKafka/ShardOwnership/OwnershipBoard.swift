@@ -13,6 +13,8 @@ final class OwnershipBoard: Sendable {
         var watchers: [UInt64: AsyncStream<Void>.Continuation] = [:]
         var readers = Readers<ShardEvent>()
         var next: UInt64 = 0
+        /// What keeps shards from being owned.
+        var hindrance: LockError?
         /// Shards that a rebalance took and may bring back.
         var interrupted: [Int32: FencingToken] = [:]
 
@@ -66,7 +68,7 @@ final class OwnershipBoard: Sendable {
 
     /// Grants a lease on `name` as soon as the shard is owned and takes new work.
     /// - Parameters:
-    ///   - detail: what a caller whose time is over has waited for.
+    ///   - detail: what a caller whose time is over has waited for; what is known to be in the way is added.
     ///   - mayWait: throws when waiting makes no sense as the shard stands.
     /// - Throws: `LockError`: `cancelled`, `timedOut`; else what `mayWait` throws.
     func grant(
@@ -79,7 +81,22 @@ final class OwnershipBoard: Sendable {
             defer { unwatch(id) }
             if let hold = hold(shard), let record = hold.grant(name, leads: leads) { return (hold, record) }
             try await mayWait(standing(of: shard))
-            try await Self.wait(for: changes, name, until: deadline, detail)
+            try await wait(for: changes, name, until: deadline, detail)
+        }
+    }
+
+    /// Waits until everything that the group has given us is owned.
+    /// - Throws: `LockError`: `cancelled`, `timedOut`, `shutDown`.
+    func settle(_ topic: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) {
+        while true {
+            let (id, changes) = watch()
+            defer { unwatch(id) }
+            let (isOver, isSettled) = state.withLock { state in
+                (state.isOver, state.assigned?.allSatisfy { state.holds[Int($0)] != nil } ?? false)
+            }
+            if isOver { throw LockError(.shutDown, "the shard ownership of \(topic) has ended") }
+            if isSettled { return }
+            try await wait(for: changes, topic, until: deadline, "the group is being joined or rebalanced")
         }
     }
 
@@ -98,7 +115,7 @@ final class OwnershipBoard: Sendable {
 
     /// Waits for one of these streams to yield.
     /// - Throws: `LockError`: `cancelled`, or `timedOut` with the detail of what was waited for.
-    private static func wait(
+    private func wait(
         for changes: AsyncStream<Void>, _ name: LockName, until deadline: ContinuousClock.Instant?, _ detail: String
     ) async throws(LockError) {
         let inTime = await withTaskGroup(of: Bool.self) { group in
@@ -116,7 +133,7 @@ final class OwnershipBoard: Sendable {
             return await group.next() ?? true
         }
         if Task.isCancelled { throw .cancelled(name) }
-        if !inTime { throw .timedOut(name, detail: detail) }
+        if !inTime { throw .timedOut(name, detail: hindrance.map { "\(detail); \($0.message)" } ?? detail) }
     }
 
     private func change(_ body: (inout State) -> Void) {
@@ -133,6 +150,7 @@ final class OwnershipBoard: Sendable {
 
     func set(_ hold: ShardHold) {
         change { state in
+            state.hindrance = nil
             state.holds[Int(hold.shard)] = hold
             let isBack = state.interrupted.removeValue(forKey: hold.shard) != nil
             state.readers.tell(ShardEvent(isBack ? .regained : .owned, shard: Int(hold.shard), token: hold.lease.token))
@@ -172,6 +190,18 @@ final class OwnershipBoard: Sendable {
     func unassigned() {
         lastOwners.forget()
         state.withLock { $0.assigned = nil }
+    }
+
+    /// What keeps shards from being owned, as far as is known; nil when nothing is known to.
+    var hindrance: LockError? { state.withLock { $0.hindrance } }
+
+    /// Tells a warning, and remembers it for whoever needs a shard until one is owned.
+    func hinder(_ error: LockError) {
+        state.withLock { state in
+            state.hindrance = error
+            state.readers.tell(
+                ShardEvent(.warning, reason: LossReason(.partitionLost, error.message), errorCode: error.code))
+        }
     }
 
     func tell(_ event: ShardEvent) { state.withLock { $0.readers.tell(event) } }

@@ -7,11 +7,13 @@ final class OwnershipDriver: @unchecked Sendable {
 
     /// What comes from other threads.
     private enum Command: Sendable {
-        case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome)
+        case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome, LockError?)
+        case join
+        case warmedUp(Machine.ClaimOutcome, LockError?)
+        case topicFound(LockError?)
         case drained(ShardHold)
         case usedUp(ShardHold)
         case broken(LossReason)
-        case refuse(LockError)
         case leave
     }
 
@@ -32,24 +34,30 @@ final class OwnershipDriver: @unchecked Sendable {
     private var snapshot: GroupMetadata?
     private var proof: ProofOfLife?
     private var holds: [Int32: ShardHold] = [:]
-    private var claim: (id: Machine.ClaimID, cancellation: Cancellation)?
+    private var claim: (id: Machine.ClaimID, cancellation: Cancellation, begun: ContinuousClock.Instant)?
+    private var troubles: ClaimTroubles
+    private var isLookingForTopic = false
+    private var begun: ContinuousClock.Instant
     private var unsent: (id: Machine.CommitID, offsets: [Int32: Int64], epoch: UInt64)?
     private var closeDeadline: ContinuousClock.Instant?
-    /// Why the first transaction showed that trying again makes no sense. Final once ``run()`` has returned.
+    /// Why trying again makes no sense. Final once ``run()`` has returned.
     private(set) var refusal: LockError?
 
     init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
-        (self.settings, self.board, self.clock) = (settings, board, clock)
+        (self.settings, self.board, self.clock, begun) = (settings, board, clock, clock.now)
         consumer = try GroupConsumer(settings.client(), topic: settings.topic, log: settings.log)
         worker = ClaimWorker(settings.claims, log: settings.log)
         machine = Machine(timing: settings.timing)
+        troubles = ClaimTroubles(session: settings.timing.session)
     }
 
     /// Joins the group and stays until the membership ends. Not cut short by cancellation: see ``leave()``.
     func run() async -> Machine.End {
         await withCheckedContinuation { continuation in
-            worker.warmUp { [weak self] error in
-                if let error { self?.send(.refuse(error)) }
+            worker.warmUp { [weak self] in
+                self?.send(.join)
+            } _: { [weak self] outcome, trouble in
+                self?.send(.warmedUp(outcome, trouble))
             }
             let status = DetachedThread.start { [self] in
                 let end = loop()
@@ -86,7 +94,7 @@ final class OwnershipDriver: @unchecked Sendable {
     // MARK: The poll thread
 
     private func loop() -> Machine.End {
-        do throws(KafkaFailure) { try consumer.subscribe() } catch { brokenClient(error) }
+        begun = clock.now
         while true {
             if case .ended(let end) = machine.phase {
                 inbox.withLock { $0.isClosed = true }
@@ -145,7 +153,7 @@ final class OwnershipDriver: @unchecked Sendable {
             return .accepted(now)
         }
         if failure.code.isStaleMembership { return .stale }
-        if failure.code.isUnknownTopic { warn(LockError(failure, while: "renewing the ownership")) }
+        if failure.code.isUnknownTopic { lookForTopic(failure, "renewing the ownership") }
         return .notRenewed
     }
 
@@ -154,16 +162,59 @@ final class OwnershipDriver: @unchecked Sendable {
             brokenClient(failure)
         } else if failure.code.isLossOfMembership {
             perform(machine.membershipLost(LossReason(.partitionLost, failure.text), now: clock.now))
+        } else if failure.code.isUnknownTopic {
+            lookForTopic(failure, "joining the group")
+        } else if failure.code.isFinal {
+            refuse(LockError(failure, while: "joining the group"))
         } else if failure.code.needsAttention != nil {
             warn(LockError(failure, while: "joining the group"))
         }
     }
 
+    private func refuse(_ error: LockError) {
+        refusal = refusal ?? error
+        perform(machine.refused(error.message, now: clock.now))
+    }
+
+    /// The library says once that the topic is not there, and looks for it seldom: we do until it is, and join again, or
+    /// until it makes no sense any more.
+    private func lookForTopic(_ failure: KafkaFailure, _ doing: String) {
+        guard !isLookingForTopic else { return }
+        isLookingForTopic = true
+        warn(LockError(failure, while: doing))
+        worker.findTopic { [weak self] error in self?.send(.topicFound(error)) }
+    }
+
+    private func join() {
+        do throws(KafkaFailure) { try consumer.subscribe() } catch { brokenClient(error) }
+    }
+
+    /// Tells what keeps the shards from being owned, if it lasts.
+    private func note(_ trouble: LockError, begun: ContinuousClock.Instant) {
+        if troubles.failed(trouble, begun: begun, now: clock.now) { warn(trouble) }
+    }
+
     private func handle(_ command: Command) {
         switch command {
-        case .claimAnswered(let id, let outcome):
+        case .claimAnswered(let id, let outcome, let trouble):
+            let begun = claim?.begun ?? clock.now
             claim = nil
+            switch outcome {
+            case .failed: refusal = refusal ?? trouble
+            case .committed: troubles.ended()
+            case .retry, .stale: if let trouble { note(trouble, begun: begun) }
+            }
             perform(machine.claimAnswered(id, outcome, now: clock.now))
+        case .join: if machine.phase == .joining { join() }
+        case .warmedUp(let outcome, let trouble):
+            if case .failed = outcome, let trouble {
+                refuse(trouble)
+            } else if let trouble {
+                note(trouble, begun: begun)
+            }
+        case .topicFound(let error):
+            isLookingForTopic = false
+            if let error { refuse(error) } else { join() }
         case .drained(let hold):
             guard holds[hold.shard] === hold else { break }
             perform(machine.drained(hold.shard, now: clock.now))
@@ -171,9 +222,6 @@ final class OwnershipDriver: @unchecked Sendable {
             guard holds[hold.shard] === hold else { break }
             perform(machine.usedUp(hold.shard, now: clock.now))
         case .broken(let reason): perform(machine.broken(reason, now: clock.now))
-        case .refuse(let error):
-            refusal = error
-            perform(machine.refused(error.message, now: clock.now))
         case .leave: perform(machine.leave(now: clock.now))
         }
     }
@@ -184,7 +232,9 @@ final class OwnershipDriver: @unchecked Sendable {
 
     private func warn(_ error: LockError) {
         settings.warn(error)
-        board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, error.message), errorCode: error.code))
+        board.hinder(error)
+        board.renewals.tell(
+            LockEvent(.warning, at: clock.now, owner: settings.claims.owner, errorCode: error.code, detail: error.message))
     }
 
     // MARK: Performing
@@ -271,8 +321,10 @@ final class OwnershipDriver: @unchecked Sendable {
             return
         }
         let cancellation = Cancellation()
-        claim = (id, cancellation)
-        worker.claim(shards, snapshot, cancellation) { [weak self] outcome in self?.send(.claimAnswered(id, outcome)) }
+        claim = (id, cancellation, clock.now)
+        worker.claim(shards, snapshot, cancellation) { [weak self] outcome, trouble in
+            self?.send(.claimAnswered(id, outcome, trouble))
+        }
     }
 
     /// Only after the consumer's queue has been drained, and only if nothing that was in it made the commit obsolete.

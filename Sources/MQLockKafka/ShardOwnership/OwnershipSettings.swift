@@ -27,6 +27,9 @@ struct OwnershipSettings: Sendable {
         guard configuration.backoff.lowerBound > .zero else {
             throw LockError(.invalidConfiguration, "the shortest back-off has to be longer than nothing")
         }
+        guard (.zero ... .seconds(3650 * 24 * 60 * 60)).contains(configuration.toleratedLead) else {
+            throw LockError(.invalidConfiguration, "the tolerated lead has to be from zero to ten years")
+        }
         topic = configuration.topic
         // No longer than the broker can wait for an answer to a revocation.
         timing = .init(session: session, drain: min(configuration.drainTimeout, session))
@@ -34,7 +37,7 @@ struct OwnershipSettings: Sendable {
         claims = .init(
             connection: configuration.connection, topic: topic, group: "mqlock.v1/\(topic)",
             partitions: configuration.partitions, owner: configuration.owner, method: configuration.claims,
-            patience: configuration.claims == .transactional ? nil : session)
+            patience: configuration.claims == .transactional ? nil : session, lead: configuration.toleratedLead)
         _ = try client().properties()
     }
 

@@ -14,7 +14,8 @@ extension ShardOwnership {
         public var owner: String
         /// After how long without a sign of life the cluster gives a member's shards to others: with
         /// ``surviveBrokerCrash`` (20 s) nobody loses anything by the crash of a broker, with ``fastFailover`` (6 s,
-        /// the lowest that brokers take by default) a dead member is replaced sooner.
+        /// the lowest that brokers take by default) a dead member is replaced sooner, but the crash of any broker that holds
+        /// a copy of the group's offsets ends all ownership for some seconds.
         public var session: Duration
         /// How long the work on a shard may take to end when a rebalance asks for the shard; the rebalance of all members
         /// waits for it. From zero; more than one session counts as one.
@@ -24,10 +25,17 @@ extension ShardOwnership {
         /// How claims get into the topic; the same for all members. Transactional by default: choose
         /// ``ClaimMethod/acknowledged`` only for brokers that have no transactions, and read what is weaker then.
         public var claims = ClaimMethod.transactional
+        /// How far ahead of this machine's clock a number in the topic may be, from zero to ten years; a day by default.
+        /// More is refused, because it comes from a clock that is wrong, or from somebody who wants all numbers used up. To
+        /// get over one such claim, raise it on all members until the clocks have caught up: tokens go on from there.
+        public var toleratedLead = Duration.seconds(24 * 60 * 60)
 
         /// A session that outlives the crash of a broker.
         public static let surviveBrokerCrash = Duration.seconds(20)
-        /// A session after which a dead member is replaced soon.
+        /// A session after which a dead member is replaced soon. For clusters of one broker, or for work that bears to be
+        /// interrupted: renewals are group commits, which wait for every copy of the group's offsets that is in sync. When
+        /// a broker with a copy crashes, the cluster takes about 9 s to leave it out (`broker.session.timeout.ms`), and by
+        /// then everything that rests on six seconds is lost, and owned anew after some more.
         public static let fastFailover = Duration.seconds(6)
 
         /// The shards of this topic.

@@ -23,6 +23,23 @@ extension ShardOwnership {
         return granted
     }
 
+    /// Grants a lease on a name; waits while its shard may still become ours.
+    /// - Throws: `LockError`: `notOwner` when another member has the shard; `timedOut`, `cancelled`, `shutDown`.
+    func grant(
+        _ name: LockName, until deadline: ContinuousClock.Instant?
+    ) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
+        let shard = shard(of: name)
+        let detail = "its shard is not owned: the group is being joined or rebalanced"
+        return try await board.grant(name, of: Int32(shard), until: deadline, waitingFor: detail) {
+            standing throws(LockError) in
+            switch standing {
+            case .over: throw LockError(.shutDown, "the shard ownership has ended; \(name) cannot be locked by it")
+            case .elsewhere: throw await notOwner(name, shard)
+            case .unsettled: break
+            }
+        }
+    }
+
     /// Grants a lease on a name if its shard is owned.
     /// - Throws: `limitExceeded` when the shard has no number left for it.
     func grant(_ name: LockName, of shard: Int32) throws(LockError) -> (hold: ShardHold, record: LeaseRecord)? {
@@ -34,15 +51,23 @@ extension ShardOwnership {
             "all fencing tokens of the claim on shard \(shard) are used, and another claim is under way: try again")
     }
 
-    /// The error of whoever needs the shard here. It says who has it when that is known soon.
+    /// The error of whoever needs the shard here. It says what to do, and who has it when that is known soon.
     func notOwner(_ name: LockName, _ shard: Int) async -> LockError {
         let here = "\(name) belongs to shard \(shard), which this process does not own now"
-        guard board.standing(of: Int32(shard)) == .elsewhere else {
-            return LockError(.notOwner, "\(here); the group is being rebalanced, or has just been: try again")
+        guard hasRun else {
+            return LockError(
+                .notOwner, "\(here): its ShardOwnership does not run; start run(), and wait for ready() or use within:")
         }
-        let last = await lastKnownOwner(Int32(shard), within: .milliseconds(250))
-        let who = last.map { "; its last known owner is \($0.escapedForDisplay)" } ?? ""
-        return LockError(.notOwner, "\(here)\(who); send the work to the owner")
+        switch board.standing(of: Int32(shard)) {
+        case .over: return LockError(.notOwner, "\(here): its ShardOwnership has ended; make a new one")
+        case .unsettled:
+            let why = board.hindrance.map(\.message) ?? "the group is being rebalanced, or has just been"
+            return LockError(.notOwner, "\(here): \(why); wait for it with within:, or try again")
+        case .elsewhere:
+            let last = await lastKnownOwner(Int32(shard), within: .milliseconds(250))
+            let who = last.map { "\($0.escapedForDisplay), its last known owner" } ?? "the member that does"
+            return LockError(.notOwner, "\(here); send the work to \(who), as waiting here does not bring it")
+        }
     }
 
     private func lastKnownOwner(_ shard: Int32, within limit: Duration) async -> String? {

@@ -10,7 +10,7 @@ public import MQLock
 /// ```swift
 /// let ownership = try ShardOwnership(.init(topic: "orders.locks", partitions: 12))
 /// async let running: Void = ownership.run()
-/// try await ownership.withShard(of: "customer-42") { lease in
+/// try await ownership.withShard(of: "customer-42", within: .seconds(30)) { lease in
 ///     try await handle(order, fence: lease.fencingToken)      // cancelled when the shard has to be given up
 /// }
 /// ```
@@ -26,6 +26,9 @@ public final class ShardOwnership: Sendable {
     var group: String { settings.claims.group }
     /// The membership of now.
     var driver: OwnershipDriver? { life.withLock { $0.isLeaving ? nil : $0.driver } }
+
+    /// Whether ``run()`` has been called.
+    var hasRun: Bool { life.withLock { $0.hasRun } }
 
     private struct Life {
         var hasRun = false
@@ -62,8 +65,11 @@ public final class ShardOwnership: Sendable {
     /// Is a member of the group until the calling task is cancelled or ``shutdown()`` is called: then claims nothing more,
     /// lets the work on its shards end (``Configuration/drainTimeout``), and leaves, within half a session more (a second at
     /// least), also when no broker answers. Memberships that fail are replaced by new ones.
-    /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist or has another
-    ///   number of partitions; `accessRefused` when the first transaction is; `alreadyRunning` when called twice.
+    /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist, for five seconds at
+    ///   least, or has another number of partitions; `accessRefused` when the first transaction is; whatever no repetition
+    ///   mends, as `invalidConfiguration` for a session that the brokers refuse; `tokenRegression` for a number in the topic
+    ///   that is further ahead than ``Configuration/toleratedLead``; `alreadyRunning` when called twice. What may pass, and
+    ///   lasts, is told by a ``ShardEvent/Kind/warning``.
     public func run() async throws(LockError) {
         let keeping = life.withLock { life -> Task<LockError?, Never>? in
             guard !life.hasRun else { return nil }
@@ -178,6 +184,15 @@ public final class ShardOwnership: Sendable {
 
     // MARK: Working
 
+    /// Waits until the group has shared its shards out, and all that this process was given are owned; which may be none.
+    /// For those who begin with work as soon as ``run()`` has been started: by then nothing is owned.
+    /// - Throws: `LockError`: `timedOut` after `limit`, with what is in the way; `cancelled`; `shutDown` when the ownership
+    ///   has ended.
+    public func ready(within limit: Duration? = nil) async throws(LockError) {
+        let topic = try LockName(configuration.topic)
+        try await board.settle(topic, until: limit.map { ContinuousClock.now.after($0) })
+    }
+
     /// Runs `body` while this process owns the shard of `name`. Its task is cancelled as soon as the shard has to be given
     /// up; then the lease stays valid until the body ends, or the drain does.
     ///
@@ -188,6 +203,18 @@ public final class ShardOwnership: Sendable {
         of name: LockName, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
         let (hold, record) = try await grant(name)
+        return try await work(hold, record, body)
+    }
+
+    /// As ``withShard(of:_:)-(LockName,_)``, and waits for the shard as long as it may still become ours: while the group is
+    /// being joined or rebalanced, or its claim is under way.
+    /// - Parameter limit: for the wait, not for the body.
+    /// - Throws: `LockError`: `notOwner` as soon as the group has given the shard to another member; `timedOut`, with what is
+    ///   in the way; `shutDown` when the ownership has ended; else as that.
+    public func withShard<R: Sendable>(
+        of name: LockName, within limit: Duration, _ body: @escaping @Sendable (Lease) async throws -> R
+    ) async throws -> R {
+        let (hold, record) = try await grant(name, until: ContinuousClock.now.after(limit))
         return try await work(hold, record, body)
     }
 

@@ -19,7 +19,7 @@ extension LiveKafkaTests {
         private static func configuration(_ broker: LiveKafka, _ topic: String) -> ShardOwnership.Configuration {
             var configuration = ShardOwnership.Configuration(
                 connection: broker.connection, topic: topic, partitions: 1)
-            configuration.session = .seconds(3)
+            configuration.session = LiveKafka.session(.seconds(3))
             configuration.drainTimeout = .seconds(1)
             configuration.backoff = .milliseconds(50) ... .milliseconds(200)
             return configuration

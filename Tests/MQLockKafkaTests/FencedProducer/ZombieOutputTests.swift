@@ -8,7 +8,7 @@ extension LiveKafkaTests {
     /// Former owners that do not know yet that they are: what they write is never committed after their successor's claim.
     @Suite(.serialized, .disabled(if: LiveKafka.isMock, "kafka: the mock fences nobody"))
     struct ZombieOutputTests {
-        private static let session = Duration.seconds(2)
+        private static let session = LiveKafka.session(.seconds(2))
         private let broker: LiveKafka
 
         init() throws { broker = try LiveKafkaTests.broker() }

@@ -33,7 +33,7 @@ extension LiveKafkaTests {
             #expect(whole.name == "shard/3" && whole.fencingToken > first.fencingToken)
             await #expect(throws: LockError.self) { try await ownership.withShard(4) { _ in } }
             // It lasts: renewals extend the proof past the session that the grant began with.
-            let extended = first.remaining + .seconds(3)
+            let extended = first.remaining + LiveKafka.session(.seconds(3))
             try await Task.sleep(for: extended)
             #expect(first.isValid)
             #expect(throws: Never.self) { try first.check(atLeast: .milliseconds(1)) }

@@ -99,7 +99,7 @@ extension LiveKafkaTests {
         private func endServices(_ work: Work, _ ending: Ending, _ isWorkAskedFirst: Bool) async throws {
             var configuration = ShardOwnership.Configuration(
                 connection: broker.connection, topic: try broker.makeTopic(partitions: 1), partitions: 1)
-            configuration.session = .seconds(3)
+            configuration.session = LiveKafka.session(.seconds(3))
             configuration.drainTimeout = .seconds(1)
             let ownership = try ShardOwnership(configuration)
             let (begun, begin) = AsyncStream.makeStream(of: Void.self)

@@ -17,6 +17,8 @@ final class KafkaProxy: Sendable {
         /// Resets every connection that stands, once.
         var cut = false
         var isStopped = false
+        /// How many requests with each API key have been passed to the broker.
+        var requests: [Int16: Int] = [:]
     }
 
     let port: UInt16
@@ -61,6 +63,9 @@ final class KafkaProxy: Sendable {
     }
 
     var isSilent: Bool { faults.withLock { $0.isSilent } }
+
+    /// How many requests with this API key have been passed to the broker.
+    func requests(_ key: Int16) -> Int { faults.withLock { $0.requests[key] ?? 0 } }
 
     static func loopback(_ port: UInt16) -> sockaddr_in {
         var address = sockaddr_in()
@@ -202,7 +207,10 @@ private final class KafkaProxyLoop {
             // A request begins with its API key, behind its length.
             if flow.isToBroker, first.bytes.count > 6 {
                 let key = Int16(first.bytes[4]) << 8 | Int16(first.bytes[5])
-                faults.withLock { if $0.silentBehind == key { ($0.isSilent, $0.silentBehind) = (true, nil) } }
+                faults.withLock {
+                    $0.requests[key, default: 0] += 1
+                    if $0.silentBehind == key { ($0.isSilent, $0.silentBehind) = (true, nil) }
+                }
             }
         }
     }

@@ -1,3 +1,4 @@
+import CMQLockRdKafka
 import Foundation
 import MQLock
 import Testing
@@ -34,6 +35,21 @@ struct LiveKafka: Sendable {
 
     var connection: KafkaConnection { KafkaConnection(brokers: brokers, sasl: sasl) }
 
+    /// The shortest session that it takes: tests are as quick as their broker allows.
+    static let leastSession: Duration = {
+        guard let shared, !isMock else { return .seconds(1) }
+        guard let handle = try? ClientHandle(.producer, ClientSettings(connection: shared.connection, own: [])),
+            let id = try? ClusterMetadata.copies(of: "mqlock-test", handle, within: .seconds(10)).brokers.first,
+            let settings = try? ClusterMetadata.settings(of: .broker(id), handle, within: .seconds(10)),
+            let least = settings["group.min.session.timeout.ms"].flatMap(Int64.init)
+        // What brokers have by default.
+        else { return .seconds(6) }
+        return .milliseconds(least)
+    }()
+
+    /// A session of that length, or of the least that the broker takes.
+    static func session(_ wanted: Duration) -> Duration { max(wanted, leastSession) }
+
     /// Sends a line to the embedded Kafka.
     func fault(_ words: String...) throws {
         let control = try #require(control)
@@ -60,17 +76,30 @@ struct LiveKafka: Sendable {
     }
 
     /// A topic that nobody else uses.
-    func makeTopic(partitions: Int) throws -> String {
+    /// - Parameter settings: its own, where it can have any.
+    func makeTopic(partitions: Int, _ settings: [String: String] = [:]) throws -> String {
         let topic = "mqlock-test-\(UInt64.random(in: 0 ... .max))"
-        if control != nil {
-            try fault("topic", "\(topic):\(partitions)")
-        } else {
-            let handle = try ClientHandle(.producer, ClientSettings(connection: connection, own: []))
-            try ClusterMetadata.createTopic(
-                topic, partitions: partitions, replicas: 1, settings: ["cleanup.policy": "compact"], handle,
-                within: .seconds(10))
-        }
+        try create(topic, partitions: partitions, settings)
         return topic
+    }
+
+    func create(_ topic: String, partitions: Int, _ settings: [String: String] = [:]) throws {
+        guard control == nil else { return try fault("topic", "\(topic):\(partitions)") }
+        let handle = try ClientHandle(.producer, ClientSettings(connection: connection, own: []))
+        try ClusterMetadata.createTopic(
+            topic, partitions: partitions, replicas: 1,
+            settings: ["cleanup.policy": "compact"].merging(settings) { $1 }, handle, within: .seconds(10))
+    }
+
+    /// Of a broker that has such requests.
+    func deleteTopic(_ topic: String) throws {
+        let handle = try ClientHandle(.producer, ClientSettings(connection: connection, own: []))
+        var request = rd_kafka_DeleteTopic_new(topic)
+        defer { rd_kafka_DeleteTopic_destroy(request) }
+        try ClusterMetadata.administer(RD_KAFKA_ADMIN_OP_DELETETOPICS, handle, within: .seconds(10)) { options, queue in
+            rd_kafka_DeleteTopics(handle.raw, &request, 1, options, queue)
+        } read: { _ in
+        }
     }
 }
 

@@ -9,7 +9,7 @@ final class Member: Sendable {
     private let running: Task<LockError?, Never>
 
     init(
-        _ broker: LiveKafka, _ topic: String, partitions: Int, session: Duration = .seconds(3),
+        _ broker: LiveKafka, _ topic: String, partitions: Int, session: Duration = LiveKafka.session(.seconds(3)),
         validity: Duration? = nil, grantsPerClaim: UInt64? = nil,
         _ change: (inout ShardOwnership.Configuration) -> Void = { _ in }
     ) throws {
