@@ -9,7 +9,8 @@ final class GroupConsumer: @unchecked Sendable {
     /// What the library had to say.
     enum Event: Sendable {
         /// To be answered by ``assign(_:)`` or ``unassign()``: until then the rebalance stands still.
-        case assigned([Int32])
+        /// - Parameter records: likewise of the other topic, if there is one.
+        case assigned([Int32], records: [Int32])
         /// Likewise; `lost` when the library knows that the broker has given the partitions on.
         case revoked([Int32], lost: Bool)
         /// The answer to ``commit(_:id:)``.
@@ -18,14 +19,17 @@ final class GroupConsumer: @unchecked Sendable {
     }
 
     let topic: String
+    /// Another topic that is shared out with it.
+    private let records: String?
     private let client: ClientHandle
     private let queue: OpaquePointer
     private var isClosing = false
 
     init(
-        _ settings: ClientSettings, topic: String, log: @escaping @Sendable (LogLine) -> Void = { _ in }
+        _ settings: ClientSettings, topic: String, records: String? = nil,
+        log: @escaping @Sendable (LogLine) -> Void = { _ in }
     ) throws(LockError) {
-        self.topic = topic
+        (self.topic, self.records) = (topic, records)
         client = try ClientHandle(
             .consumer, settings,
             events: RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT, log: log)
@@ -40,8 +44,8 @@ final class GroupConsumer: @unchecked Sendable {
 
     /// Joins the group; answered by events.
     func subscribe() throws(KafkaFailure) {
-        let code = try TopicPartitions(topic, [-1]).withList { rd_kafka_subscribe(client.raw, $0) }
-        try KafkaFailure.check(code)
+        let lists = [topic, records].compactMap { $0.map { TopicPartitions($0, [-1]) } }
+        try KafkaFailure.check(try lists.withList { rd_kafka_subscribe(client.raw, $0) })
     }
 
     /// Waits for an event, a wake-up or the end of the time. Has to be called more often than `max.poll.interval.ms`.
@@ -50,9 +54,11 @@ final class GroupConsumer: @unchecked Sendable {
         defer { rd_kafka_event_destroy(event) }
         switch rd_kafka_event_type(event) {
         case RD_KAFKA_EVENT_REBALANCE:
-            let partitions = TopicPartitions(topic, copying: rd_kafka_event_topic_partition_list(event)).partitions
+            let list = UnsafePointer(rd_kafka_event_topic_partition_list(event))
+            let partitions = TopicPartitions(topic, copying: list).partitions
             return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-                ? .assigned(partitions) : .revoked(partitions, lost: rd_kafka_assignment_lost(client.raw) != 0)
+                ? .assigned(partitions, records: records.map { TopicPartitions($0, copying: list).partitions } ?? [])
+                : .revoked(partitions, lost: rd_kafka_assignment_lost(client.raw) != 0)
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
             return .committed(id: UInt(bitPattern: rd_kafka_event_opaque(event)), Self.commitFailure(event, topic))
         case RD_KAFKA_EVENT_ERROR:

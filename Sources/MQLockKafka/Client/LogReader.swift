@@ -145,7 +145,7 @@ final class LogReader: @unchecked Sendable {
 }
 
 extension LogReader.Record {
-    fileprivate init(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>) {
+    init(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>) {
         let message = pointer.pointee
         partition = message.partition
         offset = message.offset

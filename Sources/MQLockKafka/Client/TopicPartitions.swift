@@ -49,12 +49,16 @@ struct TopicPartitions: Sendable, Equatable {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no memory for a list of partitions")
         }
         defer { rd_kafka_topic_partition_list_destroy(list) }
-        for entry in entries {
-            rd_kafka_topic_partition_list_add(list, topic, entry.partition).pointee.offset = entry.offset
-        }
+        add(to: list)
         let result = try body(list)
         self = TopicPartitions(topic, copying: list)
         return result
+    }
+
+    func add(to list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) {
+        for entry in entries {
+            rd_kafka_topic_partition_list_add(list, topic, entry.partition).pointee.offset = entry.offset
+        }
     }
 
     /// As ``fill(_:)`` for calls that only read.
@@ -63,5 +67,19 @@ struct TopicPartitions: Sendable, Equatable {
     ) throws(KafkaFailure) -> Result {
         var copy = self
         return try copy.fill(body)
+    }
+}
+
+extension [TopicPartitions] {
+    /// Calls `body`, which only reads, with a list of the library's that lives for the call only.
+    func withList<Result>(
+        _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
+    ) throws(KafkaFailure) -> Result {
+        guard let list = rd_kafka_topic_partition_list_new(Int32(count)) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, "no memory for a list of partitions")
+        }
+        defer { rd_kafka_topic_partition_list_destroy(list) }
+        for partitions in self { partitions.add(to: list) }
+        return try body(list)
     }
 }

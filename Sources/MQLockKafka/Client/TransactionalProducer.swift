@@ -13,16 +13,17 @@ final class TransactionalProducer: @unchecked Sendable {
     /// - Parameters:
     ///   - id: the transactional id, unique to this start of this process.
     ///   - timeout: after which the broker aborts a transaction that its producer left open.
+    ///   - partitioner: where records with a key go that name no partition.
     init(
-        _ connection: KafkaConnection, id: String, timeout: Duration,
+        _ connection: KafkaConnection, id: String, timeout: Duration, partitioner: Partitioner = .murmur2,
         log: @escaping @Sendable (LogLine) -> Void = { _ in }
     ) throws(LockError) {
         sender = try RecordSender(
             connection, timeout: timeout,
             [
                 ("transactional.id", id), ("transaction.timeout.ms", timeout.inMilliseconds),
-                // As Java's default partitioner has it, and as names belong to shards.
-                ("partitioner", "murmur2_random"),
+                // As names belong to shards.
+                ("partitioner", partitioner.ofProducer),
             ], log: log)
     }
 
@@ -35,10 +36,12 @@ final class TransactionalProducer: @unchecked Sendable {
     ///   - limit: for each question to the cluster.
     static func ready(
         _ connection: KafkaConnection, topic: String, purpose: String, timeout: Duration, within limit: Duration,
+        partitioner: Partitioner = .murmur2,
         log: @escaping @Sendable (LogLine) -> Void
     ) throws -> TransactionalProducer {
         let id = "mqlock/\(topic)/\(UUID().uuidString)/\(purpose)"
-        let producer = try TransactionalProducer(connection, id: id, timeout: timeout, log: log)
+        let producer = try TransactionalProducer(
+            connection, id: id, timeout: timeout, partitioner: partitioner, log: log)
         // First, since the search for a coordinator that finds no connection sleeps for a second.
         _ = try producer.learn(topic, within: limit)
         try producer.start(within: limit)
@@ -67,7 +70,7 @@ final class TransactionalProducer: @unchecked Sendable {
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.
     func send(
-        _ offsets: TopicPartitions, _ metadata: GroupMetadata, within limit: Duration
+        _ offsets: [TopicPartitions], _ metadata: GroupMetadata, within limit: Duration
     ) throws(KafkaFailure) {
         let error = try offsets.withList {
             rd_kafka_send_offsets_to_transaction(client.raw, $0, metadata.raw, limit.callLimit)

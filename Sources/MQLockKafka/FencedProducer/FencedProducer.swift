@@ -77,7 +77,7 @@ public final class FencedProducer: Sendable {
             .init(
                 connection: ownership.connection, topic: ownership.topic,
                 transactionTimeout: configuration.transactionTimeout, maximumWaiting: configuration.maximumWaiting,
-                isUnfenced: isUnfenced), before: before)
+                partitioner: ownership.partitioner, isUnfenced: isUnfenced), before: before)
     }
 
     /// Connects and writes a transaction without output, so that the first one that matters takes no longer than others;
@@ -114,7 +114,7 @@ public final class FencedProducer: Sendable {
     nonisolated(nonsending) public func transaction<Result>(
         for leases: [Lease], _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
-        var batch = OutputBatch(leases)
+        var batch = OutputBatch(leases, locks: ownership.topic, records: ownership.records)
         let result = try body(&batch)
         if let failure = batch.failure { throw failure }
         try await commit(batch, leases.map(\.record))
@@ -156,6 +156,12 @@ public final class FencedProducer: Sendable {
             let reason = LossReason(.partitionLost, "its membership is older than that of another lease")
             throw .lost(reason, name: stale.0.name)
         }
-        try await writer.write(.init(leases: leases, fences: fences, records: batch.records))
+        for partition in batch.offsets.values.flatMap(\.keys) where !fences.contains(where: { $0.shard == partition }) {
+            throw LockError(
+                .invalidConfiguration,
+                "the offset of partition \(partition) can be committed under a lease of shard \(partition) only")
+        }
+        try await writer.write(
+            .init(leases: leases, fences: fences, records: batch.records, offsets: batch.offsets))
     }
 }

@@ -10,6 +10,7 @@ final class FencedWriter: @unchecked Sendable {
         var topic: String
         var transactionTimeout: Duration
         var maximumWaiting: Int
+        var partitioner = Partitioner.murmur2
         /// For each question to the broker that is no part of a transaction.
         var requestTimeout: Duration = .seconds(5)
         /// A test switch: a defect to be found.
@@ -23,6 +24,8 @@ final class FencedWriter: @unchecked Sendable {
         var leases: [LeaseRecord]
         var fences: [ShardFence]
         var records: [ProducedRecord]
+        /// What the group is done with, by topic and partition; each in a partition of a fence.
+        var offsets: [String: [Int32: Int64]] = [:]
     }
 
     private let settings: Settings
@@ -37,7 +40,7 @@ final class FencedWriter: @unchecked Sendable {
         producer = OnDemand {
             try .ready(
                 settings.connection, topic: settings.topic, purpose: "output", timeout: settings.transactionTimeout,
-                within: settings.requestTimeout, log: settings.log)
+                within: settings.requestTimeout, partitioner: settings.partitioner, log: settings.log)
         }
     }
 
@@ -88,7 +91,7 @@ final class FencedWriter: @unchecked Sendable {
         // The line may have been long.
         for lease in order.leases { try lease.check(atLeast: .zero) }
         do {
-            try transact(order.records, order.fences)
+            try transact(order.records, order.fences, order.offsets)
         } catch let failed as TransactionFailure {
             let lease = order.leases.first { !$0.isValid } ?? order.leases[0]
             let lost: LossReason? = if case .lost(let reason) = lease.state { reason } else { nil }
@@ -102,7 +105,9 @@ final class FencedWriter: @unchecked Sendable {
         error as? LockError ?? LockError(.internalError, "writing output failed", underlying: error)
     }
 
-    private func transact(_ records: [ProducedRecord], _ fences: [ShardFence]) throws {
+    private func transact(
+        _ records: [ProducedRecord], _ fences: [ShardFence], _ offsets: [String: [Int32: Int64]] = [:]
+    ) throws {
         var step = TransactionFailure.Step.starting
         var used: TransactionalProducer?
         do {
@@ -116,7 +121,7 @@ final class FencedWriter: @unchecked Sendable {
             before(.records)
             for record in records { try producer.produce(record) }
             before(.offsets)
-            if !settings.isUnfenced { try sendOffsets(fences, producer, within: left) }
+            if !settings.isUnfenced { try sendOffsets(fences, offsets, producer, within: left) }
             // So that an answer that does not come to the commit leaves nothing open but the commit itself.
             try producer.flush(within: left)
             if let fatal = producer.fatalError { throw fatal }
@@ -162,10 +167,12 @@ final class FencedWriter: @unchecked Sendable {
     /// The broker refuses them when the membership is stale, and with them the whole transaction; and until it is decided,
     /// the next owner of the shards waits with its claim.
     private func sendOffsets(
-        _ fences: [ShardFence], _ producer: TransactionalProducer, within limit: Duration
+        _ fences: [ShardFence], _ offsets: [String: [Int32: Int64]], _ producer: TransactionalProducer,
+        within limit: Duration
     ) throws(KafkaFailure) {
         guard let first = fences.first else { return }
-        let offsets = Dictionary(fences.map { ($0.shard, $0.offset) }, uniquingKeysWith: { $1 })
-        try producer.send(TopicPartitions(first.topic, offsets: offsets), first.metadata, within: limit)
+        let own = Dictionary(fences.map { ($0.shard, $0.offset) }, uniquingKeysWith: { $1 })
+        let others = offsets.map { TopicPartitions($0.key, offsets: $0.value) }
+        try producer.send([TopicPartitions(first.topic, offsets: own)] + others, first.metadata, within: limit)
     }
 }

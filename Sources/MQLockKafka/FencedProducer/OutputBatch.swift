@@ -1,12 +1,18 @@
 public import MQLock
 
-/// The records that one transaction of a ``FencedProducer`` writes: all of them, or none.
+/// The records that one transaction of a ``FencedProducer`` writes, and the offsets that it commits: all of them, or none.
 public struct OutputBatch: Sendable {
     private(set) var records: [ProducedRecord] = []
+    /// By topic and partition.
+    private(set) var offsets: [String: [Int32: Int64]] = [:]
     private let leases: [Lease]
+    /// The lock topic, whose offsets are not the service's, and the topic of records if there is one.
+    private let topics: (locks: String, records: String?)
     private(set) var failure: LockError?
 
-    init(_ leases: [Lease]) { self.leases = leases }
+    init(_ leases: [Lease], locks: String = "", records: String? = nil) {
+        (self.leases, topics) = (leases, (locks, records))
+    }
 
     /// How many records there are.
     public var count: Int { records.count }
@@ -40,6 +46,38 @@ public struct OutputBatch: Sendable {
             ProducedRecord(
                 topic: topic, partition: number ?? ProducedRecord.byKey,
                 key: key, value: value, headers: headers + FenceStamp(lease).recordHeaders))
+    }
+
+    /// Commits, for the ownership's group, where reading a partition goes on: with the records of this batch, or not at all,
+    /// and only while this process owns the shard of that number. For records that were read by the service's own client,
+    /// with the partition assigned by hand; for ``ShardOwnership/records(of:)`` see ``commit(after:)``.
+    ///
+    /// The largest offset of a partition counts.
+    /// - Parameters:
+    ///   - offset: of the next record to be read, as Kafka has it: one more than that of the last one that is done with.
+    ///   - topic: any but the lock topic.
+    ///   - partition: that of the shard of one of the transaction's leases; another has the transaction fail.
+    public mutating func commit(offset: Int64, of topic: String, partition: Int) {
+        guard let number = Int32(exactly: partition), number >= 0, offset >= 0 else {
+            failure = LockError(
+                .invalidConfiguration, "\(topic.escapedForDisplay) has no offset \(offset) in a partition \(partition)")
+            return
+        }
+        guard topic != topics.locks else {
+            failure = LockError(.invalidConfiguration, "the offsets of the lock topic are those of claims")
+            return
+        }
+        offsets[topic, default: [:]][number] = max(offset, offsets[topic]?[number] ?? 0)
+    }
+
+    /// Commits that a record of ``ShardOwnership/records(of:)`` and all before it in its partition are done with; as
+    /// ``commit(offset:of:partition:)``.
+    public mutating func commit(after record: ShardRecords.Element) {
+        guard let topic = topics.records else {
+            failure = LockError(.invalidConfiguration, "no records' topic is configured whose offsets could be committed")
+            return
+        }
+        commit(offset: record.offset + 1, of: topic, partition: record.partition)
     }
 
     /// Adds a record of text; see ``send(_:partition:key:value:headers:under:)-(_,_,[UInt8]?,_,_,_)``.

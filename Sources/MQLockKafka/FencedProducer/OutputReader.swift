@@ -107,7 +107,7 @@ public final class OutputReader: @unchecked Sendable {
 }
 
 extension OutputReader.Record {
-    fileprivate init(_ record: LogReader.Record) {
+    init(_ record: LogReader.Record) {
         (partition, offset, key) = (Int(record.partition), record.offset, record.key)
         (value, headers) = (record.hasValue ? record.value : nil, record.headers)
     }

@@ -16,6 +16,8 @@ final class ClaimWorker: @unchecked Sendable {
         var connection: KafkaConnection
         var topic: String
         var group: String
+        /// The service's own topic, which has as many partitions.
+        var records: String?
         var partitions: Int
         var owner: String
         var method = ClaimMethod.transactional
@@ -176,7 +178,7 @@ final class ClaimWorker: @unchecked Sendable {
             if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
         }
         try goOn()
-        try checkTopic()
+        try checkTopics()
         let readers = try readers.ready()
         let starts = try waitForOffsets(shards, readers.committed, goOn)
         let (largest, watermarks) = try readClaims(shards, from: starts, readers.uncommitted)
@@ -234,28 +236,36 @@ final class ClaimWorker: @unchecked Sendable {
     /// Not there now; for how long that is borne, the worker's settings say.
     private struct TopicMissing: Error { let error: LockError }
 
+    /// Whether the topics are as they have to be.
+    /// - Returns: how many partitions have no leader at the moment.
     /// - Throws: ``TopicMissing`` as long as that may pass, then `LockError`.
     @discardableResult
-    private func checkTopic() throws -> ClusterMetadata.Topic {
-        let name = settings.topic.escapedForDisplay
-        guard let topic = try readers.ready().uncommitted.topic(settings.topic, within: settings.requestTimeout) else {
-            let error = LockError(
-                .incompatible, "there is no topic \(name); create it with \(settings.partitions) partitions")
-            let since = topicMissingSince ?? .now
-            topicMissingSince = since
-            if since.duration(to: .now) < settings.topicPatience { throw TopicMissing(error: error) }
-            throw error
+    private func checkTopics() throws -> Int {
+        let reader = try readers.ready().uncommitted
+        var withoutLeader = 0
+        for name in [settings.topic, settings.records].compactMap(\.self) {
+            guard let topic = try reader.topic(name, within: settings.requestTimeout) else { throw missing(name) }
+            withoutLeader += topic.withoutLeader
+            guard topic.partitions == settings.partitions else {
+                throw LockError(
+                    .incompatible,
+                    """
+                    the topic \(name.escapedForDisplay) has \(topic.partitions) partitions, configured are \
+                    \(settings.partitions): names would belong to other shards; set the same number everywhere
+                    """)
+            }
         }
         topicMissingSince = nil
-        guard topic.partitions == settings.partitions else {
-            throw LockError(
-                .incompatible,
-                """
-                the topic \(name) has \(topic.partitions) partitions, configured are \(settings.partitions): names \
-                would belong to other shards; set the same number everywhere
-                """)
-        }
-        return topic
+        return withoutLeader
+    }
+
+    private func missing(_ topic: String) -> any Error {
+        let error = LockError(
+            .incompatible,
+            "there is no topic \(topic.escapedForDisplay); create it with \(settings.partitions) partitions")
+        let since = topicMissingSince ?? .now
+        topicMissingSince = since
+        return since.duration(to: .now) < settings.topicPatience ? TopicMissing(error: error) : error
     }
 
     /// - Parameter needsLeaders: whether to wait also, no longer than for a topic, until all partitions have a leader: a
@@ -264,8 +274,8 @@ final class ClaimWorker: @unchecked Sendable {
         let deadline = ContinuousClock.now.after(settings.topicPatience)
         while true {
             do {
-                let topic = try checkTopic()
-                if !needsLeaders || topic.withoutLeader == 0 || ContinuousClock.now >= deadline { return }
+                let withoutLeader = try checkTopics()
+                if !needsLeaders || withoutLeader == 0 || ContinuousClock.now >= deadline { return }
             } catch let missing as TopicMissing {
                 if closing.isCancelled { throw missing }
             }

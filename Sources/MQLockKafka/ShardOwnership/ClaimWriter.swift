@@ -58,7 +58,7 @@ final class TransactionalClaimWriter: ClaimWriter {
             try ready.begin()
             for (shard, claim) in claims { try ready.produce(try claim.record(of: shard, settings.topic)) }
             try ready.send(
-                TopicPartitions(settings.topic, offsets: offsets), metadata, within: settings.requestTimeout)
+                [TopicPartitions(settings.topic, offsets: offsets)], metadata, within: settings.requestTimeout)
             try ready.commit(within: settings.transactionTimeout)
         } catch {
             if let failure = error as? KafkaFailure, !failure.isFatal, failure.needsAbort {

@@ -31,7 +31,12 @@ final class OwnershipBoard: Sendable {
     private let state: Locked<State>
     let renewals = Renewals()
 
-    init(partitions: Int) { state = Locked(State(holds: Array(repeating: nil, count: partitions))) }
+    private let partitioner: Partitioner
+
+    init(partitions: Int, _ partitioner: Partitioner = .murmur2) {
+        state = Locked(State(holds: Array(repeating: nil, count: partitions)))
+        self.partitioner = partitioner
+    }
 
     func hold(_ shard: Int32) -> ShardHold? { state.withLock { $0.holds[Int(shard)] } }
 
@@ -39,7 +44,7 @@ final class OwnershipBoard: Sendable {
     func hold(of lease: LeaseRecord) -> ShardHold? {
         let holds = state.withLock { $0.holds }
         // Mostly its name belongs to the shard; but not the lease of a whole shard, or of a leader.
-        let likely = holds[Int(Murmur2.partition(of: lease.name.utf8, count: holds.count))]
+        let likely = holds[Int(partitioner.partition(of: lease.name.utf8, count: holds.count))]
         if let likely, likely.grants(lease) { return likely }
         return holds.lazy.compactMap { $0 }.first { $0.grants(lease) }
     }

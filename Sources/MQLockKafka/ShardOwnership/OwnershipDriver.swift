@@ -45,7 +45,7 @@ final class OwnershipDriver: @unchecked Sendable {
 
     init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
         (self.settings, self.board, self.clock, begun) = (settings, board, clock, clock.now)
-        consumer = try GroupConsumer(settings.client(), topic: settings.topic, log: settings.log)
+        consumer = try GroupConsumer(settings.client(), topic: settings.topic, records: settings.records, log: settings.log)
         worker = ClaimWorker(settings.claims, log: settings.log)
         machine = Machine(timing: settings.timing)
         troubles = ClaimTroubles(session: settings.timing.session)
@@ -129,7 +129,8 @@ final class OwnershipDriver: @unchecked Sendable {
 
     private func handle(_ event: GroupConsumer.Event) {
         switch event {
-        case .assigned(let shards):
+        case .assigned(let given, let records):
+            let shards = settings.records == nil ? given : copartitioned(given, records)
             do throws(KafkaFailure) {
                 let snapshot = try consumer.metadata()
                 self.snapshot = snapshot
@@ -145,6 +146,25 @@ final class OwnershipDriver: @unchecked Sendable {
             if let failure, failure.isFatal || failure.code.isFenced { brokenClient(failure) }
         case .failed(let failure): handle(failure)
         }
+    }
+
+    /// What the group has given us of both topics. Whoever reads a partition without owning the shard of that number is not
+    /// our member, and has it to itself; so we keep off it, and it off our shards.
+    private func copartitioned(_ shards: [Int32], _ records: [Int32]) -> [Int32] {
+        let both = Set(shards).intersection(records)
+        if both.count != shards.count || both.count != records.count, let topic = settings.records {
+            func text(_ numbers: [Int32]) -> String { numbers.sorted().map(String.init).joined(separator: ", ") }
+            warn(
+                LockError(
+                    .incompatible,
+                    """
+                    the group has given this member the partitions \(text(records)) of \(topic.escapedForDisplay) and \
+                    \(text(shards)) of \(settings.topic.escapedForDisplay): only those of both can be owned. Every member \
+                    has to subscribe to both topics, and to share out by 'range'; while a version that does not is being \
+                    replaced this passes
+                    """))
+        }
+        return both.sorted()
     }
 
     private func outcome(of failure: KafkaFailure?) -> Machine.CommitOutcome {

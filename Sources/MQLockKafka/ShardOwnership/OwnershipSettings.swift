@@ -3,6 +3,8 @@ import MQLock
 /// What a driver needs, checked.
 struct OwnershipSettings: Sendable {
     var topic: String
+    /// The service's own topic, if it is read by the same group.
+    var records: String?
     var timing: OwnershipMachine.Timing
     var claims: ClaimWorker.Settings
     var closeTimeout: Duration
@@ -30,12 +32,25 @@ struct OwnershipSettings: Sendable {
         guard (.zero ... .seconds(3650 * 24 * 60 * 60)).contains(configuration.toleratedLead) else {
             throw LockError(.invalidConfiguration, "the tolerated lead has to be from zero to ten years")
         }
+        for (what, name) in [("records' topic", configuration.records), ("group", configuration.group)] {
+            guard let name else { continue }
+            guard !name.isEmpty, name.utf8.count <= 200, !name.utf8.contains(0) else {
+                throw LockError(.invalidConfiguration, "name the \(what), in 1 to 200 bytes")
+            }
+        }
+        guard configuration.records != configuration.topic else {
+            throw LockError(
+                .invalidConfiguration,
+                "claims need a topic of their own: the lock topic cannot be the one that the records are in")
+        }
         topic = configuration.topic
+        records = configuration.records
         // No longer than the broker can wait for an answer to a revocation.
         timing = .init(session: session, drain: min(configuration.drainTimeout, session))
         closeTimeout = max(.seconds(1), session / 2)
         claims = .init(
-            connection: configuration.connection, topic: topic, group: "mqlock.v1/\(topic)",
+            connection: configuration.connection, topic: topic,
+            group: configuration.group ?? "mqlock.v1/\(topic)", records: records,
             partitions: configuration.partitions, owner: configuration.owner, method: configuration.claims,
             patience: configuration.claims == .transactional ? nil : session, lead: configuration.toleratedLead)
         _ = try client().properties()

@@ -28,6 +28,9 @@ final class ShardHold: Sendable {
         var works: [LeaseID: Work] = [:]
         var drainUntil: ContinuousClock.Instant?
         var onIdle: (@Sendable () -> Void)?
+        /// Who wants to know, and is not waited for.
+        var watchers: [UInt64: @Sendable () -> Void] = [:]
+        var nextWatcher: UInt64 = 0
         var reason: LossReason?
         var isLed = false
 
@@ -35,7 +38,7 @@ final class ShardHold: Sendable {
         mutating func takeHandlers() -> [@Sendable () -> Void] {
             let handlers = works.values.compactMap(\.onDrain)
             for id in works.keys { works[id]?.onDrain = nil }
-            return handlers
+            return handlers + watchers.values
         }
     }
 
@@ -133,6 +136,18 @@ final class ShardHold: Sendable {
         }
         if already { handler() }
     }
+
+    /// Calls `handler`, which must do as little as that of ``onDrain(_:_:)``, when a drain begins and when the ownership
+    /// ends. The drain does not wait for whoever asks for this.
+    func onGivingUp(_ handler: @escaping @Sendable () -> Void) -> UInt64 {
+        state.withLock { state in
+            state.nextWatcher += 1
+            state.watchers[state.nextWatcher] = handler
+            return state.nextWatcher
+        }
+    }
+
+    func forget(_ watcher: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: watcher) } }
 
     /// Grants nothing more and tells the work to end. `whenIdle` is called when the last lease has.
     func drain(until: ContinuousClock.Instant, whenIdle: @escaping @Sendable () -> Void) {

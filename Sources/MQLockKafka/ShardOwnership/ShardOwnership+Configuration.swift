@@ -10,6 +10,15 @@ extension ShardOwnership {
         public var topic: String
         /// How many partitions the topic has. Another number on the cluster is an error: names would change owner.
         public var partitions: Int
+        /// The service's own topic, whose partitions are read by the owners of the shards with the same numbers; `nil` is
+        /// none. All members of the group have to subscribe to both topics: then the group gives the same numbers of both
+        /// to the same member, which is checked at each assignment. See <doc:YourTopic>.
+        public var records: String?
+        /// The group that shares the shards out; `nil` is `mqlock.v1/` and the lock topic. The same for all members.
+        public var group: String?
+        /// How the keys of records are spread over partitions, and names over shards with them; the same for all members,
+        /// and for whoever writes the records. `mqlock doctor` reads some and says by which they were written.
+        public var partitioner = Partitioner.murmur2
         /// Who we are, shown in claims; by default host and process id.
         public var owner: String
         /// After how long without a sign of life the cluster gives a member's shards to others: with
@@ -47,6 +56,21 @@ extension ShardOwnership {
             session = Self.surviveBrokerCrash
             drainTimeout = .seconds(2)
             backoff = .milliseconds(100) ... .seconds(5)
+        }
+
+        /// The shards of a service's own topic: who owns a shard reads the partition of that number.
+        /// - Parameters:
+        ///   - records: the service's topic. Nothing is written there.
+        ///   - locks: the lock topic, with as many partitions, compacted, and nobody else's; by default that name with
+        ///     `.mqlock` behind it.
+        ///   - group: the service's consumer group. Its committed offsets stay as they are, and say where reading goes on.
+        public init(
+            connection: KafkaConnection = KafkaConnection(), records: String, locks: String? = nil, group: String,
+            partitions: Int
+        ) {
+            self.init(connection: connection, topic: locks ?? "\(records).mqlock", partitions: partitions)
+            self.records = records
+            self.group = group
         }
     }
 }

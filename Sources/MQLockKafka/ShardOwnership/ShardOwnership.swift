@@ -19,11 +19,18 @@ public final class ShardOwnership: Sendable {
     private let configuration: Configuration
     private let clock: any LockClock
     let board: OwnershipBoard
+    /// Nil when there is no topic of records.
+    let recordConsumer: RecordConsumer?
+    /// Shards among whose records a key of another one has been seen.
+    let misplaced = Locked<Set<Int>>([])
     var owner: String { configuration.owner }
     var claims: ClaimMethod { configuration.claims }
     var connection: KafkaConnection { configuration.connection }
     var topic: String { configuration.topic }
     var group: String { settings.claims.group }
+    var records: String? { configuration.records }
+    var partitioner: Partitioner { configuration.partitioner }
+    var partitions: Int { configuration.partitions }
     /// The membership of now.
     var driver: OwnershipDriver? { life.withLock { $0.isLeaving ? nil : $0.driver } }
 
@@ -58,8 +65,12 @@ public final class ShardOwnership: Sendable {
         if let validity { settings.timing.margin = settings.timing.session - validity }
         self.settings = settings
         self.configuration = configuration
+        recordConsumer = settings.records.map { [claims = settings.claims] in
+            RecordConsumer(
+                claims.connection, topic: $0, group: claims.group, transactionTimeout: claims.transactionTimeout)
+        }
         self.clock = clock
-        board = OwnershipBoard(partitions: configuration.partitions)
+        board = OwnershipBoard(partitions: configuration.partitions, configuration.partitioner)
     }
 
     /// Is a member of the group until the calling task is cancelled or ``shutdown()`` is called: then claims nothing more,
@@ -155,10 +166,10 @@ public final class ShardOwnership: Sendable {
 
     // MARK: Looking
 
-    /// The shard that a name belongs to: the partition that a record with that key goes to by the default partitioner of
-    /// Java's client.
+    /// The shard that a name belongs to: the partition that a record with that key goes to by the configured partitioner,
+    /// which by default is that of Java's client.
     public func shard(of name: LockName) -> Int {
-        Int(Murmur2.partition(of: name.utf8, count: configuration.partitions))
+        Int(configuration.partitioner.partition(of: name.utf8, count: configuration.partitions))
     }
 
     /// Whether this process owns the shard of `name`. No I/O. False from the instant at which the cluster *could* have

@@ -13,8 +13,10 @@ extension CommandDescriptor {
             management API (--management).
 
             Kafka (kafka://host:9092/topic?partitions=N): whether the cluster can be reached, the topic's partitions,
-            copies, cleanup.policy and election, and whether the brokers take the session. Joins no group and writes
-            nothing, so rights on the group and on transactions show only in mqlock shards.
+            copies, cleanup.policy and election, whether the brokers take the session, and whether they have transactions
+            (a transactional id is left there, no record). With records=TOPIC, also whether the service's own topic goes
+            with it, and by which partitioner the newest records were written. Joins no group, so rights on the group show
+            only in mqlock shards.
 
             --json writes objects with "event": good, advice, wrong; "time", "subject", "message" and, if wrong, "status".
 

@@ -19,7 +19,8 @@ extension CommandDescriptor {
 
             On Kafka the broker is kafka://host:9092,host:9092/topic?session=20s, with partitions=N when the topic has
             more than one; the owner of NAME's shard leads. Every candidate that joins or leaves interrupts the leader:
-            COMMAND is ended (2 s at most: drain=DUR) and started again.
+            COMMAND is ended (2 s at most: drain=DUR) and started again. On brokers without transactions it needs
+            claims=acknowledged; mqlock help shards lists the other options.
 
             --json writes objects with "event": campaigning, elected, started, lost, exited, ended, resting, refused, failed,
             and the others of mqlock run; with "time", "name", "owner" and, as they apply, "fence" (as text), "held",

@@ -40,6 +40,11 @@ extension CommandDescriptor {
           session=DUR            after how long without a sign of life our shards are given to others (20s)
           drain=DUR              how long work on a shard may take to end (2s)
           partitions=N           as --partitions
+          records=TOPIC          the service's own topic, of which the owners of shards read the partitions
+          group=NAME             the consumer group (mqlock.v1/topic)
+          partitioner=NAME       how keys are spread: murmur2 (default), or consistent_random, librdkafka's own
+          claims=acknowledged    for brokers without transactions; all members alike
+          lead=DUR               how far ahead of the clock a token may be (24h)
           tls=true, cacertfile, certfile, keyfile
           insecure=true          with tls: the broker's certificate and name are not verified; for tests
           auth_mechanism         of kafka://user:password@…: plain, scram-sha-256, scram-sha-512 (default)

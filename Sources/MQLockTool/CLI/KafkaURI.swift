@@ -12,6 +12,13 @@ struct KafkaURI: Equatable, Sendable {
     var partitions: Int?
     var session: Duration?
     var drain: Duration?
+    var claims: ClaimMethod?
+    /// How far ahead of the clock a number may be.
+    var lead: Duration?
+    /// The service's own topic, and its group.
+    var records: String?
+    var group: String?
+    var partitioner: Partitioner?
 
     static let scheme = "kafka://"
     static let example = "kafka://host:9092,host:9092/topic"
@@ -54,6 +61,10 @@ struct KafkaURI: Equatable, Sendable {
             connection: connection, topic: try namedTopic(), partitions: partitions)
         if let session { configuration.session = session }
         if let drain { configuration.drainTimeout = drain }
+        if let claims { configuration.claims = claims }
+        if let lead { configuration.toleratedLead = lead }
+        if let partitioner { configuration.partitioner = partitioner }
+        (configuration.records, configuration.group) = (records, group)
         return configuration
     }
 
@@ -147,6 +158,13 @@ struct KafkaURI: Equatable, Sendable {
             switch key {
             case "session": session = try Self.duration(value, key)
             case "drain": drain = try Self.duration(value, key)
+            case "lead": lead = try Self.duration(value, key)
+            case "claims": claims = try Self.choice(value, key, [.transactional, .acknowledged])
+            case "partitioner": partitioner = try Self.choice(value, key, Partitioner.all)
+            case "records": records = try Self.topic(value[...])
+            case "group":
+                guard !value.isEmpty, value.utf8.count <= 200 else { throw Self.failure("group needs 1 to 200 bytes") }
+                group = value
             case "partitions": partitions = try Self.partitions(value)
             case "tls":
                 guard ["true", "false"].contains(value) else { throw Self.failure("tls can be true or false") }
@@ -181,7 +199,7 @@ struct KafkaURI: Equatable, Sendable {
     }
 
     private static let options = [
-        "session", "drain", "partitions", "tls", "insecure", "cacertfile", "certfile", "keyfile", "auth_mechanism",
+        "session", "drain", "partitions", "records", "group", "partitioner", "claims", "lead", "tls", "insecure", "cacertfile", "certfile", "keyfile", "auth_mechanism",
     ]
 
     private static func unknown(_ key: String) -> CommandFailure {
@@ -199,6 +217,15 @@ struct KafkaURI: Equatable, Sendable {
             throw failure("\(key) needs a duration: \(DurationText.accepted)")
         }
         return duration
+    }
+
+    private static func choice<Choice: CustomStringConvertible>(
+        _ text: String, _ key: String, _ choices: [Choice]
+    ) throws(CommandFailure) -> Choice {
+        guard let choice = choices.first(where: { $0.description == text }) else {
+            throw failure("\(key) can be \(choices.map(\.description).joined(separator: " or "))")
+        }
+        return choice
     }
 
     private static func partitions(_ text: String) throws(CommandFailure) -> Int {

@@ -1,7 +1,7 @@
 import MQLock
 import MQLockKafka
 
-/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes nothing.
+/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes no record.
 struct KafkaDoctor: Sendable {
     let uri: KafkaURI
     let patience: Duration
@@ -43,6 +43,75 @@ struct KafkaDoctor: Sendable {
         } catch {
             tell(.wrong("cluster", error.message, ExitStatus.of(error)))
         }
+        tell(await transactions(inspector, topic))
+        if let records = uri.records { await examine(records, beside: count, inspector) }
+    }
+
+    private func transactions(_ inspector: KafkaInspector, _ topic: String) async -> Finding {
+        guard uri.claims != .acknowledged else {
+            return .advice("transactions", "not used with claims=acknowledged: output is not fenced by the brokers")
+        }
+        do throws(LockError) {
+            try await inspector.checkTransactions(of: topic)
+            return .good("transactions", "can be begun")
+        } catch {
+            return .wrong(
+                "transactions",
+                """
+                \(error.message). Without them nothing is ever owned; for brokers that have none, there is \
+                claims=acknowledged
+                """, error.code == .accessRefused ? ExitStatus.of(error) : ExitStatus.incompatible)
+        }
+    }
+
+    // MARK: The service's own topic
+
+    private func examine(_ topic: String, beside count: Int, _ inspector: KafkaInspector) async {
+        do throws(LockError) {
+            guard let number = try await inspector.partitionCount(of: topic, within: patience) else {
+                return tell(.wrong("records", "there is no topic \(topic)", ExitStatus.incompatible))
+            }
+            guard number == count else {
+                return tell(
+                    .wrong(
+                        "records",
+                        """
+                        \(topic) has \(number) partitions and the lock topic \(count): the same number of both is given to \
+                        the same member only when there are as many
+                        """, ExitStatus.incompatible))
+            }
+            tell(.good("records", "\(topic) has \(number) partitions, as the lock topic"))
+            let spread = try await inspector.spread(of: topic, partitions: number)
+            tell(Self.judge(spread, configured: uri.partitioner ?? .murmur2, topic))
+        } catch {
+            tell(.advice("records", "not looked at: \(error.message)"))
+        }
+    }
+
+    static func judge(_ spread: KafkaInspector.Spread, configured: Partitioner, _ topic: String) -> Finding {
+        guard spread.records > 0 else {
+            return .advice(
+                "partitioner", "\(topic) holds no records with a key: nothing says whether they are spread by \(configured)")
+        }
+        let fitting = spread.fitting
+        if fitting.contains(configured) {
+            return .good("partitioner", "\(spread.records) records of \(topic) lie where \(configured) puts their keys")
+        }
+        if let other = fitting.first {
+            return .wrong(
+                "partitioner",
+                """
+                the \(spread.records) records looked at were written by \(other), and \(configured) is configured: set \
+                partitioner=\(other) on all members
+                """, ExitStatus.incompatible)
+        }
+        let counts = Partitioner.all.map { "\(spread.matches[$0] ?? 0) by \($0)" }.joined(separator: ", ")
+        return .wrong(
+            "partitioner",
+            """
+            of \(spread.records) records of \(topic) with a key, as many lie right: \(counts). Their writers use several \
+            partitioners, or one that is not known here, or the topic once had fewer partitions
+            """, ExitStatus.incompatible)
     }
 
     static func judge(partitions count: Int, configured: Int?, _ topic: String) -> Finding {
@@ -77,10 +146,24 @@ struct KafkaDoctor: Sendable {
         }
         switch setup.broker {
         case .failure(let error): findings.append(unseen("settings of a broker", error))
-        case .success(let settings): findings.append(judge(broker: settings, session: session))
+        case .success(let settings):
+            findings.append(judge(broker: settings, session: session))
+            if setup.brokers > 1, session < shortOfCrashes {
+                findings.append(
+                    .advice(
+                        "broker crash",
+                        """
+                        renewals wait for all copies of the group's offsets, and a crashed broker is left out after about \
+                        9 s: with \(session.readable) the crash of any broker that has a copy ends all ownership for some \
+                        seconds; \(ShardOwnership.Configuration.surviveBrokerCrash.readable) outlives it
+                        """))
+            }
         }
         return findings
     }
+
+    /// A broker that is gone is left out after `broker.session.timeout.ms`, 9 s by default, and its copies then.
+    private static let shortOfCrashes = Duration.seconds(15)
 
     /// Many users may not look at settings; that says nothing about whether locks work.
     private static func unseen(_ subject: String, _ error: KafkaInspector.Unseen) -> Finding {
@@ -102,6 +185,17 @@ struct KafkaDoctor: Sendable {
                     \(policies.joined(separator: ",")): records that are deleted by age take the largest token with them; \
                     set cleanup.policy=compact on \(topic)
                     """, ExitStatus.incompatible))
+        }
+        if settings["message.timestamp.type"] == "LogAppendTime" {
+            findings.append(.good("clock", "the topic tells the brokers' time: a member whose clock is far off ends"))
+        } else {
+            findings.append(
+                .advice(
+                    "clock",
+                    """
+                    a member whose clock is days ahead would end all others by its claims: set \
+                    message.timestamp.type=LogAppendTime on \(topic), and such a member ends before it claims
+                    """))
         }
         if settings["unclean.leader.election.enable"] == "true" {
             findings.append(

@@ -36,10 +36,7 @@ struct BrokerElection: Sendable {
     }
 
     private static func kafka(_ options: RunOptions, _ uri: KafkaURI) throws(CommandFailure) -> Self {
-        var configuration = ShardOwnership.Configuration(
-            connection: uri.connection, topic: try uri.namedTopic(), partitions: uri.partitions ?? 1)
-        if let session = uri.session { configuration.session = session }
-        if let drain = uri.drain { configuration.drainTimeout = drain }
+        var configuration = try uri.ownership(partitions: uri.partitions ?? 1)
         if let owner = options.owner { configuration.owner = owner }
         do throws(LockError) {
             return Self(

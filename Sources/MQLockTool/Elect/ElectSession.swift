@@ -29,6 +29,7 @@ struct ElectSession: Sendable {
     func run() async -> Int32 {
         let outcome = Locked<Int32?>(nil)
         let events = election.events
+        let refusal = Locked<String?>(nil)
         let work = Task {
             try await election.run { leadership in
                 outcome.withLock { $0 = nil }
@@ -38,6 +39,7 @@ struct ElectSession: Sendable {
         let listener = Task {
             for await event in events {
                 reporter.elected(event)
+                if event.kind == .failed { refusal.withLock { $0 = event.error?.message } }
                 // The broker may be misspelt; a session that was there once comes back.
                 if event.kind == .failed, event.error?.code == .unreachable {
                     outcome.withLock { $0 = ExitStatus.unavailable }
@@ -52,20 +54,20 @@ struct ElectSession: Sendable {
             work.cancel()
         }
         await listener.value
-        let status = status(result, outcome.withLock { $0 })
+        let status = status(result, outcome.withLock { $0 }, told: refusal.withLock { $0 })
         hurry(status)
         await shutDown()
         return status
     }
 
-    private func status(_ result: Result<Void, any Error>, _ outcome: Int32?) -> Int32 {
+    private func status(_ result: Result<Void, any Error>, _ outcome: Int32?, told: String?) -> Int32 {
         if let outcome { return outcome }
         let signal = desk.withLock { $0.cancelledBy ?? $0.passedOn }
         guard case .failure(let error) = result, let error = error as? LockError else {
             return signal.map(ExitStatus.ended(bySignal:)) ?? ExitStatus.success
         }
         let status = ExitStatus.of(error, cancelledBy: signal)
-        reporter.failed(error.message, status: status)
+        reporter.failed(error.message, status: status, isTold: error.message == told)
         return status
     }
 

@@ -49,7 +49,7 @@ extension LiveKafkaTests {
                 let consumer = try consumer(topic)
                 #expect(try !consumer.metadata().membership.isComplete)
                 try consumer.subscribe()
-                let assigned = try wait(consumer) { if case .assigned(let all) = $0 { all } else { nil } }
+                let assigned = try wait(consumer) { if case .assigned(let all, _) = $0 { all } else { nil } }
                 #expect(assigned?.sorted() == [0, 1, 2])
                 let membership = try consumer.metadata().membership
                 #expect(membership.isComplete)
@@ -127,7 +127,7 @@ extension LiveKafkaTests {
                 let topic = try own.broker.makeTopic(partitions: 1)
                 let consumer = try consumer(topic, own.broker)
                 try consumer.subscribe()
-                let assigned = try wait(consumer) { if case .assigned(let all) = $0 { all } else { nil } }
+                let assigned = try wait(consumer) { if case .assigned(let all, _) = $0 { all } else { nil } }
                 try consumer.assign(assigned ?? [])
                 try own.broker.fault("errors", "Heartbeat", "UNKNOWN_MEMBER_ID")
                 let lost = try wait(consumer) { if case .revoked(_, let lost) = $0 { lost } else { nil } }

@@ -80,7 +80,7 @@ extension LiveKafkaTests {
                 let deadline = ContinuousClock.now.advanced(by: .seconds(30))
                 var snapshot: GroupMetadata?
                 while snapshot == nil, ContinuousClock.now < deadline {
-                    guard case .assigned(let all)? = consumer.poll(for: .milliseconds(100)) else { continue }
+                    guard case .assigned(let all, _)? = consumer.poll(for: .milliseconds(100)) else { continue }
                     snapshot = try consumer.metadata()
                     try consumer.assign(all)
                 }
@@ -88,7 +88,7 @@ extension LiveKafkaTests {
                 let producer = try TransactionalProducer(broker.connection, id: topic, timeout: .seconds(10))
                 try producer.start(within: .seconds(10))
                 try producer.begin()
-                try producer.send(TopicPartitions(topic, offsets: [0: 1]), stale, within: .seconds(10))
+                try producer.send([TopicPartitions(topic, offsets: [0: 1])], stale, within: .seconds(10))
                 try producer.commit(within: .seconds(10))
                 try consumer.beginClosing()
                 while !consumer.isClosed, ContinuousClock.now < deadline {
@@ -96,7 +96,7 @@ extension LiveKafkaTests {
                 }
                 try producer.begin()
                 let refusal = #expect(throws: KafkaFailure.self) {
-                    try producer.send(TopicPartitions(topic, offsets: [0: 2]), stale, within: .seconds(10))
+                    try producer.send([TopicPartitions(topic, offsets: [0: 2])], stale, within: .seconds(10))
                 }
                 #expect(
                     refusal?.code.isStaleMembership == true && refusal?.needsAbort == true && refusal?.isFatal == false)

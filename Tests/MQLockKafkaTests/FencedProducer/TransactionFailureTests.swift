@@ -64,5 +64,7 @@ import Testing
         #expect(code(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) == .limitExceeded)
         #expect(code(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) == .incompatible)
         #expect(code(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) == .accessRefused)
+        // As a compacted topic says to a record without a key: to try again would never help.
+        #expect(code(RD_KAFKA_RESP_ERR_INVALID_RECORD) == .incompatible)
     }
 }

@@ -101,7 +101,7 @@ extension LiveKafkaTests {
             try zombie.begin()
             try zombie.produce(
                 .init(topic: topic, partition: 0, key: ClaimRecord.key(0), value: record.value()))
-            try zombie.send(TopicPartitions(topic, offsets: [0: 0]), metadata, within: .seconds(5))
+            try zombie.send([TopicPartitions(topic, offsets: [0: 0])], metadata, within: .seconds(5))
             try leave(first)
 
             let (second, fresh) = try join(topic)

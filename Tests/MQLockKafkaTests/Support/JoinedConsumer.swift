@@ -15,7 +15,7 @@ extension GroupConsumer {
         try consumer.subscribe()
         let deadline = ContinuousClock.now.advanced(by: .seconds(30))
         while ContinuousClock.now < deadline {
-            guard case .assigned(let shards)? = consumer.poll(for: .milliseconds(50)) else { continue }
+            guard case .assigned(let shards, _)? = consumer.poll(for: .milliseconds(50)) else { continue }
             let metadata = try consumer.metadata()
             try consumer.assign(shards)
             return (consumer, metadata)

@@ -45,6 +45,13 @@ struct KafkaURITests {
                 }
             ),
             ("kafka://h:1/t?partitions=12", plain { $0.partitions = 12 }),
+            ("kafka://h:1/t?claims=acknowledged&lead=48h", plain { ($0.claims, $0.lead) = (.acknowledged, .seconds(172_800)) }),
+            ("kafka://h:1/t?claims=transactional", plain { $0.claims = .transactional }),
+            (
+                "kafka://h:1/t?records=orders&group=billing%2F1&partitioner=consistent_random",
+                plain { ($0.records, $0.group, $0.partitioner) = ("orders", "billing/1", .consistentRandom) }
+            ),
+            ("kafka://h:1/t?partitioner=murmur2", plain { $0.partitioner = .murmur2 }),
             ("kafka://h:1/t?tls=true", plain { $0.connection.tls = .init() }),
             ("kafka://h:1/t?tls=false", plain()),
             ("kafka://h:1/t?insecure=true&tls=true", plain { $0.connection.tls = .init(insecure: true) }),

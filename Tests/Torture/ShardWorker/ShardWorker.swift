@@ -15,6 +15,10 @@ import MQLockTesting
 ///     ShardWorker grow BROKERS TOPIC PARTITIONS COUNT
 ///
 /// joins and leaves COUNT times; see ``Growth``. With `owns` in the place of `grow` it measures ``LookCost``.
+///
+///     ShardWorker bill BROKERS ORDERS PARTITIONS SESSION-MS BILLS GROUP PARTITIONER
+///
+/// is a service on the topic ORDERS until its standard input ends; see ``Billing``.
 @main
 struct ShardWorker {
     static func main() async throws {
@@ -28,6 +32,18 @@ struct ShardWorker {
         case ("own", 8):
             configuration.session = .milliseconds(number)
             try await own(configuration, history: arguments[6], arguments[7], hasDeadline: arguments[8] == "sound")
+        case ("bill", 8):
+            var own = ShardOwnership.Configuration(
+                connection: configuration.connection, records: arguments[3], group: arguments[7], partitions: partitions)
+            (own.session, own.backoff) = (.milliseconds(number), configuration.backoff)
+            if arguments[8] == Partitioner.consistentRandom.description { own.partitioner = .consistentRandom }
+            let billing = try Billing(own, bills: arguments[6])
+            let running = Task { try await billing.run() }
+            Thread.detachNewThread {
+                for _ in LineReader() {}
+                running.cancel()
+            }
+            try await running.value
         case ("grow", 5):
             configuration.session = .seconds(6)
             try await Growth(configuration).measure(count: number)
@@ -40,6 +56,7 @@ struct ShardWorker {
 
     private static func usage() -> Never {
         print("usage: ShardWorker own BROKERS TOPIC PARTITIONS SESSION-MS HISTORY NAME sound|no-deadline")
+        print("       ShardWorker bill BROKERS ORDERS PARTITIONS SESSION-MS BILLS GROUP PARTITIONER")
         print("       ShardWorker grow|owns BROKERS TOPIC PARTITIONS COUNT")
         exit(64)
     }
