@@ -29,8 +29,10 @@ struct ShardedInventory {
                 return try produce(count, articles: try options.number("articles", default: 20), cluster, movements)
             }
 
+            // One group for both topics: who owns a shard is the one that was given the partition of movements, too.
             var configuration = ShardOwnership.Configuration(
-                connection: KafkaConnection(brokers: cluster.brokers), topic: cluster.topic, partitions: partitions)
+                connection: KafkaConnection(brokers: cluster.brokers), records: movements, locks: cluster.topic,
+                group: "inventory/\(cluster.topic)", partitions: partitions)
             configuration.session = .seconds(try options.number("session", default: 20))
             let ownership = try ShardOwnership(configuration)
             let member = Member(

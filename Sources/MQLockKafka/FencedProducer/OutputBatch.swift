@@ -74,7 +74,8 @@ public struct OutputBatch: Sendable {
     /// ``commit(offset:of:partition:)``.
     public mutating func commit(after record: ShardRecords.Element) {
         guard let topic = topics.records else {
-            failure = LockError(.invalidConfiguration, "no records' topic is configured whose offsets could be committed")
+            failure = LockError(
+                .invalidConfiguration, "no records' topic is configured whose offsets could be committed")
             return
         }
         commit(offset: record.offset + 1, of: topic, partition: record.partition)

@@ -101,7 +101,8 @@ private final class Reading: Sendable {
             throw LockError(
                 .invalidConfiguration, "no records' topic is configured: use Configuration(records:group:partitions:)")
         }
-        guard (0..<Int32(ownership.partitions)).contains(shard), let hold = ownership.board.hold(shard), hold.isValid else {
+        guard (0..<Int32(ownership.partitions)).contains(shard), let hold = ownership.board.hold(shard), hold.isValid
+        else {
             throw LockError(
                 .notOwner, "this process does not own shard \(shard) now: read its records within withShard(\(shard))")
         }

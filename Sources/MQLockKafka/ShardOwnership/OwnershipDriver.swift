@@ -45,7 +45,8 @@ final class OwnershipDriver: @unchecked Sendable {
 
     init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
         (self.settings, self.board, self.clock, begun) = (settings, board, clock, clock.now)
-        consumer = try GroupConsumer(settings.client(), topic: settings.topic, records: settings.records, log: settings.log)
+        consumer = try GroupConsumer(
+            settings.client(), topic: settings.topic, records: settings.records, log: settings.log)
         worker = ClaimWorker(settings.claims, log: settings.log)
         machine = Machine(timing: settings.timing)
         troubles = ClaimTroubles(session: settings.timing.session)
@@ -254,7 +255,8 @@ final class OwnershipDriver: @unchecked Sendable {
         settings.warn(error)
         board.hinder(error)
         board.renewals.tell(
-            LockEvent(.warning, at: clock.now, owner: settings.claims.owner, errorCode: error.code, detail: error.message))
+            LockEvent(
+                .warning, at: clock.now, owner: settings.claims.owner, errorCode: error.code, detail: error.message))
     }
 
     // MARK: Performing

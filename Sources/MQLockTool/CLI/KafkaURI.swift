@@ -199,7 +199,8 @@ struct KafkaURI: Equatable, Sendable {
     }
 
     private static let options = [
-        "session", "drain", "partitions", "records", "group", "partitioner", "claims", "lead", "tls", "insecure", "cacertfile", "certfile", "keyfile", "auth_mechanism",
+        "session", "drain", "partitions", "records", "group", "partitioner", "claims", "lead", "tls", "insecure",
+        "cacertfile", "certfile", "keyfile", "auth_mechanism",
     ]
 
     private static func unknown(_ key: String) -> CommandFailure {

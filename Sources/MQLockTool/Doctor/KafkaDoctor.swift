@@ -91,7 +91,8 @@ struct KafkaDoctor: Sendable {
     static func judge(_ spread: KafkaInspector.Spread, configured: Partitioner, _ topic: String) -> Finding {
         guard spread.records > 0 else {
             return .advice(
-                "partitioner", "\(topic) holds no records with a key: nothing says whether they are spread by \(configured)")
+                "partitioner",
+                "\(topic) holds no records with a key: nothing says whether they are spread by \(configured)")
         }
         let fitting = spread.fitting
         if fitting.contains(configured) {

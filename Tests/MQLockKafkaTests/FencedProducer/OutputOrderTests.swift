@@ -64,7 +64,8 @@ extension LiveKafkaTests {
                 _ broker: LiveKafka, _ topic: String, _ output: String, isFenced: Bool, _ tally: Locked<Tally>,
                 _ generator: Locked<SeededGenerator>
             ) throws {
-                member = try Member(broker, topic, partitions: OutputOrderTests.shards, session: LiveKafka.session(.seconds(5)))
+                member = try Member(
+                    broker, topic, partitions: OutputOrderTests.shards, session: LiveKafka.session(.seconds(5)))
                 let ownership = member.ownership
                 let producer = try FencedProducer(ownership, .init(), isUnfenced: !isFenced) {
                     [isHeld, isStopped] step in

@@ -57,7 +57,8 @@ extension LiveKafkaTests {
             try await offPool { try stage.write(0..<Self.orders) }
             var members = try (0..<2).map { _ in try stage.start(session: session) }
             func billed(_ count: Int) async throws {
-                try await eventually("\(count) bills, of which there are \(stage.billed.count)", within: .seconds(240)) {
+                try await eventually("\(count) bills, of which there are \(stage.billed.count)", within: .seconds(240))
+                {
                     try await offPool { try stage.readBills() }
                     return stage.billed.count >= count
                 }

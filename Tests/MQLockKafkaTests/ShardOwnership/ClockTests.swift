@@ -39,7 +39,8 @@ extension LiveKafkaTests {
 
         /// The topic tells the broker's time: nothing is claimed, and others go on.
         @Test(
-            .disabled(if: LiveKafka.isMock, "kafka: the mock has no clock; set MQLOCK_KAFKA"),
+            .enabled(
+                if: LiveKafka.tellsTime, "kafka: the broker keeps no LogAppendTime; set MQLOCK_KAFKA to one that does"),
             arguments: [ClaimMethod.transactional, .acknowledged])
         func aFarClockIsRefusedBeforeItClaims(_ method: ClaimMethod) async throws {
             let topic = try await offPool {

@@ -42,9 +42,19 @@ struct LiveKafka: Sendable {
             let id = try? ClusterMetadata.copies(of: "mqlock-test", handle, within: .seconds(10)).brokers.first,
             let settings = try? ClusterMetadata.settings(of: .broker(id), handle, within: .seconds(10)),
             let least = settings["group.min.session.timeout.ms"].flatMap(Int64.init)
-        // What brokers have by default.
+            // What brokers have by default.
         else { return .seconds(6) }
         return .milliseconds(least)
+    }()
+
+    /// Whether its topics can be made to tell the time of the broker.
+    static let tellsTime: Bool = {
+        guard let shared, !isMock,
+            let topic = try? shared.makeTopic(partitions: 1, ["message.timestamp.type": "LogAppendTime"]),
+            let producer = try? AcknowledgedProducer(shared.connection, timeout: .seconds(10)),
+            (try? producer.produce([.warmUp(topic)], within: .seconds(10))) != nil
+        else { return false }
+        return producer.brokerTime != nil
     }()
 
     /// A session of that length, or of the least that the broker takes.

@@ -35,7 +35,8 @@ final class OrderStage: @unchecked Sendable {
     func write(_ numbers: Range<Int>, by partitioner: Partitioner? = nil) throws {
         let sender = try RecordSender(
             broker.connection, timeout: .seconds(30),
-            [("partitioner", (partitioner ?? self.partitioner).ofProducer), ("enable.idempotence", "true")], log: { _ in })
+            [("partitioner", (partitioner ?? self.partitioner).ofProducer), ("enable.idempotence", "true")],
+            log: { _ in })
         var known: Set<String> = []
         _ = try sender.client.learn(orders, &known, within: .seconds(10))
         for number in numbers {
@@ -63,7 +64,9 @@ final class OrderStage: @unchecked Sendable {
     func readBills() throws {
         let bounds = try readers.uncommitted.bounds(bills, (0..<Int32(partitions)).map { $0 }, within: .seconds(10))
         let ranges = Dictionary(
-            uniqueKeysWithValues: bounds.map { ($0.key, (positions[$0.key] ?? $0.value.lowerBound)..<$0.value.upperBound) })
+            uniqueKeysWithValues: bounds.map {
+                ($0.key, (positions[$0.key] ?? $0.value.lowerBound)..<$0.value.upperBound)
+            })
         try readers.committed.read(bills, ranges, within: .seconds(60)) { record in
             billed[String(decoding: record.value, as: UTF8.self), default: 0] += 1
             if let stamp = FenceStamp.read(record.headers).stamp {

@@ -45,7 +45,10 @@ struct KafkaURITests {
                 }
             ),
             ("kafka://h:1/t?partitions=12", plain { $0.partitions = 12 }),
-            ("kafka://h:1/t?claims=acknowledged&lead=48h", plain { ($0.claims, $0.lead) = (.acknowledged, .seconds(172_800)) }),
+            (
+                "kafka://h:1/t?claims=acknowledged&lead=48h",
+                plain { ($0.claims, $0.lead) = (.acknowledged, .seconds(172_800)) }
+            ),
             ("kafka://h:1/t?claims=transactional", plain { $0.claims = .transactional }),
             (
                 "kafka://h:1/t?records=orders&group=billing%2F1&partitioner=consistent_random",

@@ -25,13 +25,16 @@ import Testing
         }
     }
 
-    @Test func theArticleHasWhatIsCompiled() throws {
-        let code = try String(
-            contentsOf: ChoiceArticle.url("Tests/ServiceLifecycle/Sources/GracefulServices/Services.swift"),
-            encoding: .utf8)
-        let article = try String(
-            contentsOf: ChoiceArticle.url("Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/RunningAsAService.md"),
-            encoding: .utf8)
+    @Test(arguments: [
+        (
+            "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/RunningAsAService.md",
+            "Tests/ServiceLifecycle/Sources/GracefulServices/Services.swift"
+        ),
+        ("Sources/MQLockKafka/MQLockKafka.docc/YourTopic.md", "Tests/Torture/ShardWorker/Billing.swift"),
+    ])
+    func articlesHaveWhatIsCompiled(_ article: String, _ code: String) throws {
+        let code = try String(contentsOf: ChoiceArticle.url(code), encoding: .utf8)
+        let article = try String(contentsOf: ChoiceArticle.url(article), encoding: .utf8)
         #expect(article.contains("```swift\n\(code)```"))
     }
 }

@@ -1,15 +1,15 @@
 import MQLock
 import MQLockKafka
 
-/// A service on a topic of its own: bills each order once, by writing the bill and where to go on in one transaction.
+/// Bills each order once: the bill, and where to go on with the orders, are written in one transaction.
 struct Billing: Sendable {
     private let ownership: ShardOwnership
-    private let producer: FencedProducer
+    private let output: FencedProducer
     private let bills: String
 
     init(_ configuration: ShardOwnership.Configuration, bills: String) throws {
         ownership = try ShardOwnership(configuration)
-        producer = try FencedProducer(ownership)
+        output = try FencedProducer(ownership)
         self.bills = bills
     }
 
@@ -19,26 +19,30 @@ struct Billing: Sendable {
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await ownership.run() }
             for await event in events {
-                if event.kind == .warning { print("warning \(event.reason.map(\.description) ?? "")") }
-                guard let shard = event.shard, event.kind == .owned || event.kind == .regained else { continue }
-                group.addTask { await bill(shard) }
+                switch event.kind {
+                case .warning: print("warning: \(event.reason?.detail ?? "")")
+                case .owned, .regained:
+                    guard let shard = event.shard else { break }
+                    group.addTask { await bill(shard) }
+                default: break
+                }
             }
         }
     }
 
+    /// As long as this process owns the shard. What is not committed by then, the next owner bills.
     private func bill(_ shard: Int) async {
         do {
             try await ownership.withShard(shard) { lease in
                 for try await order in ownership.records(of: shard) {
-                    try await producer.transaction(for: lease) { batch in
+                    try await output.transaction(for: lease) { batch in
                         batch.send(bills, partition: shard, key: order.key, value: order.value)
                         batch.commit(after: order)
                     }
                 }
             }
         } catch {
-            // Whoever owns the shard next goes on behind what was committed.
-            print("shard \(shard): \(error)")
+            print("shard \(shard) is given up: \(error)")
         }
     }
 }

@@ -34,7 +34,8 @@ struct ShardWorker {
             try await own(configuration, history: arguments[6], arguments[7], hasDeadline: arguments[8] == "sound")
         case ("bill", 8):
             var own = ShardOwnership.Configuration(
-                connection: configuration.connection, records: arguments[3], group: arguments[7], partitions: partitions)
+                connection: configuration.connection, records: arguments[3], group: arguments[7], partitions: partitions
+            )
             (own.session, own.backoff) = (.milliseconds(number), configuration.backoff)
             if arguments[8] == Partitioner.consistentRandom.description { own.partitioner = .consistentRandom }
             let billing = try Billing(own, bills: arguments[6])
