@@ -72,7 +72,10 @@ final class LogReader: @unchecked Sendable {
         _ topic: String, _ partitions: [Int32], within limit: Duration
     ) throws(KafkaFailure) -> [Int32: Range<Int64>] {
         let deadline = ContinuousClock.now.after(limit)
-        try learn(topic, within: limit)
+        guard try client.learn(topic, &knownTopics, within: limit) else {
+            throw KafkaFailure(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        }
+        guard !partitions.isEmpty else { return [:] }
         var ends: [[Int32: Int64]] = []
         for end in [RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END] {
             // The library asks for the first and the last offset by these two in the place of a time, as the protocol does.

@@ -80,7 +80,7 @@ public final class OutputReader: @unchecked Sendable {
         let deadline = ContinuousClock.now.after(limit)
         var left: Duration { ContinuousClock.now.duration(to: deadline) }
         let readers = try readers.ready()
-        var ranges: [Int32: Range<Int64>] = [:]
+        var places: [Int32: Int] = [:]
         for partition in partitions {
             guard let number = Int32(exactly: partition), number >= 0 else {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
@@ -89,11 +89,15 @@ public final class OutputReader: @unchecked Sendable {
             guard starts[partition] ?? 0 >= 0 else {
                 throw LockError(.invalidConfiguration, "partition \(partition) has no offset \(starts[partition] ?? 0)")
             }
-            // The end of everything, not only of what is stable, which is what the other reader would be told.
-            let bounds = try readers.uncommitted.bounds(topic, number, within: left)
-            try readers.committed.learn(topic, within: left)
-            let start = min(max(starts[partition] ?? bounds.lowerBound, bounds.lowerBound), bounds.upperBound)
-            ranges[number] = start..<bounds.upperBound
+            places[number] = partition
+        }
+        // The end of everything, not only of what is stable, which is what the other reader would be told.
+        let bounds = try readers.uncommitted.bounds(topic, Array(places.keys), within: left)
+        try readers.committed.learn(topic, within: left)
+        var ranges: [Int32: Range<Int64>] = [:]
+        for (number, bounds) in bounds {
+            let wanted = places[number].flatMap { starts[$0] } ?? bounds.lowerBound
+            ranges[number] = min(max(wanted, bounds.lowerBound), bounds.upperBound)..<bounds.upperBound
         }
         var failure: (any Error)?
         func goesOn() -> Bool { failure == nil && !cancellation.isCancelled }

@@ -41,6 +41,7 @@ final class ClaimWorker: @unchecked Sendable {
     typealias Answer = @Sendable (Outcome, LockError?) -> Void
 
     private struct Abandoned: Error {}
+    private struct TookTooLong: Error {}
 
     private let settings: Settings
     private let queue = BlockingQueue("claims")
@@ -134,6 +135,12 @@ final class ClaimWorker: @unchecked Sendable {
             return (.retry, error)
         case let missing as TopicMissing: return (.retry, missing.error)
         case let error as LockError: return (.failed(.refused(error.message)), error)
+        case is AcknowledgedClaimWriter.Overtaken:
+            return (
+                .retry, LockError(.unreachable, "\(doing): another claim stood behind ours before it was read back")
+            )
+        case is TookTooLong:
+            return (.retry, LockError(.unreachable, "\(doing): it took longer than a session, and was not written"))
         default: return (.retry, nil)
         }
     }
@@ -175,7 +182,7 @@ final class ClaimWorker: @unchecked Sendable {
         let begun = ContinuousClock.now
         func goOn() throws {
             if cancellation.isCancelled { throw Abandoned() }
-            if let patience = settings.patience, begun.duration(to: .now) > patience { throw Abandoned() }
+            if let patience = settings.patience, begun.duration(to: .now) > patience { throw TookTooLong() }
         }
         try goOn()
         try checkTopics()

@@ -38,8 +38,9 @@ public struct ShardEvent: Sendable, Equatable {
         public static let released = Self(value: .released)
         /// Lost without a hand-over: another member may have it already.
         public static let lost = Self(value: .lost)
-        /// Somebody has to look at the reason's detail. With an ``ShardEvent/errorCode`` nothing can be owned before; without
-        /// one it hinders nothing: others on the network can read the password, or pose as the brokers.
+        /// Somebody has to look at the reason's detail. With an ``ShardEvent/errorCode`` some or all shards cannot be owned
+        /// before. Without one ownership goes on: others on the network can read the password, or pose as the brokers; or,
+        /// with a shard, its records' keys belong to other shards.
         public static let warning = Self(value: .warning)
 
         /// The kind's name.

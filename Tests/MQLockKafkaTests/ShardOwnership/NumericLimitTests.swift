@@ -48,6 +48,8 @@ import Testing
         if let settings = try? OwnershipSettings(drain) {
             #expect(settings.timing.drain == min(duration, drain.session))
         }
+        let lead = Self.configuration { $0.toleratedLead = duration }
+        #expect(takes { try ShardOwnership(lead) } == (.zero ... .seconds(1)).contains(duration))
         let backoff = Self.configuration { $0.backoff = duration...max(duration, .seconds(1)) }
         #expect(takes { try ShardOwnership(backoff) } == (duration > .zero))
         let ownership = try ShardOwnership(Self.configuration())
@@ -88,6 +90,11 @@ import Testing
         // A later record does not make up for it.
         batch.send("output", key: "k", value: "v")
         #expect((batch.failure == nil) == (0...Int(Int32.max)).contains(number))
+        for (offset, partition) in [(number, 0), (0, number)] {
+            var batch = OutputBatch([lease])
+            batch.commit(offset: Int64(offset), of: "input", partition: partition)
+            #expect((batch.failure == nil) == (offset >= 0 && (0...Int(Int32.max)).contains(partition)))
+        }
         guard number < 0 else { return }
         // Nothing of it is sent, and the reader asks nobody.
         let output = try FencedProducer(ownership)
@@ -114,6 +121,8 @@ import Testing
         let waits: [@Sendable () async throws -> Void] = [
             { _ = try await inspector.partitionCount(of: "t", within: limit) },
             { try await locks.withLock("name", within: limit) { _ in } },
+            { try await ownership.ready(within: limit) },
+            { try await ownership.withShard(of: "name", within: limit) { _ in } },
         ]
         for wait in waits {
             let isShort = limit <= .seconds(1)
