@@ -285,6 +285,9 @@ final class ClaimWorker: @unchecked Sendable {
                 if !needsLeaders || withoutLeader == 0 || ContinuousClock.now >= deadline { return }
             } catch let missing as TopicMissing {
                 if closing.isCancelled { throw missing }
+            } catch let failure as KafkaFailure where !needsLeaders && !failure.code.isFinal {
+                // Nothing is known of the topic then.
+                topicMissingSince = nil
             }
             if closing.isCancelled { throw Abandoned() }
             usleep(50_000)
