@@ -34,7 +34,8 @@ struct FencedWorker {
             // What was sent is to be on its way before everything stands still.
             usleep(100_000)
             say("stopping")
-            kill(getpid(), SIGSTOP)
+            // Of this thread: by `kill` another one could take the signal, and this one go on for a moment.
+            raise(SIGSTOP)
         }
         say("owned \(lease.fencingToken)")
         do {
