@@ -9,26 +9,61 @@ extension LeaseRecord {
     ///   - token: larger than that of every earlier grant of the whole.
     convenience init(combining parts: [LeaseRecord], name: LockName, token: FencingToken) {
         guard let first = parts.first else { preconditionFailure("a lease rests on something") }
+        self.init(parts, needed: parts.count, proof: first.proof, name: name, token: token)
+    }
+
+    /// A lease that is valid while `needed` of its parts are, and lost with the reason of the one that was one too many.
+    ///
+    /// It is suspect while fewer than that are beyond suspicion. Its release is its own, as above.
+    /// - Parameters:
+    ///   - needed: how many of the parts, which are of as many providers.
+    ///   - parts: at least so many.
+    convenience init(_ needed: Int, of parts: [LeaseRecord], name: LockName, token: FencingToken) {
+        guard let first = parts.first, 1...parts.count ~= needed else {
+            preconditionFailure("\(needed) of \(parts.count) leases")
+        }
+        // No session proves the whole: its parts do, each by its own.
+        let clock = first.proof.clock
+        let proof = ProofOfLife(until: clock.now.after(.longest), clock: clock)
+        self.init(parts, needed: needed, proof: proof, name: name, token: token)
+    }
+
+    private convenience init(
+        _ parts: [LeaseRecord], needed: Int, proof: ProofOfLife, name: LockName, token: FencingToken
+    ) {
         self.init(
-            name: name, token: token, owner: first.owner, proof: first.proof, limit: nil, ownProof: nil, parts: parts)
+            name: name, token: token, owner: parts[0].owner, proof: proof, limit: nil, ownProof: nil, parts: parts,
+            needed: needed)
         for part in parts {
             // Looks for the first itself: two losses of one instant are heard of in any order.
-            part.onLoss { [weak self] _ in self?.settleIfExpired() }
+            part.onLoss { [weak self] _ in
+                self?.settleIfExpired()
+                self?.followSuspicion()
+            }
             part.onSuspicion { [weak self] in self?.followSuspicion() }
         }
         followSuspicion()
     }
 
-    /// Why the part that ended first was lost, with its name; nil while all stand.
+    /// Why the part was lost without which too few were left, with its name; nil while there are enough.
     var lossOfParts: LossReason? {
-        var first: (reason: LossReason, part: LeaseRecord)?
-        for part in parts {
-            guard case .lost(let reason) = part.state else { continue }
-            if let before = first?.part.endedAt, let now = part.endedAt, before <= now { continue }
-            first = (reason, part)
+        typealias Loss = (reason: LossReason, part: LeaseRecord, at: ContinuousClock.Instant, number: Int)
+        let losses = parts.enumerated().compactMap { number, part -> Loss? in
+            guard case .lost(let reason) = part.state, let at = part.endedAt else { return nil }
+            return (reason, part, at, number)
         }
-        guard let (reason, part) = first, part.name != name else { return first?.reason }
+        let spare = parts.count - needed
+        guard losses.count > spare else { return nil }
+        let lost = losses.sorted { ($0.at, $0.number) < ($1.at, $1.number) }
+        let (reason, part) = (lost[spare].reason, lost[spare].part)
+        if spare > 0 { return LossReason(reason.kind, majorityIsGone(lost.map(\.reason))) }
+        guard part.name != name else { return reason }
         return LossReason(reason.kind, reason.detail.isEmpty ? part.name.string : "\(part.name): \(reason.detail)")
+    }
+
+    private func majorityIsGone(_ reasons: [LossReason]) -> String {
+        let words = reasons.map(\.description).joined(separator: ", ")
+        return "\(needed) of the lock's members are needed, and \(parts.count - reasons.count) are left: \(words)"
     }
 }
 

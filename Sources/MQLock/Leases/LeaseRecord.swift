@@ -18,8 +18,10 @@ public final class LeaseRecord: Sendable {
     package let limit: ContinuousClock.Instant?
     /// A further proof, of this lease alone: it stands no longer than this either.
     package let ownProof: ProofOfLife?
-    /// What a lease of a composed lock rests on: it stands no longer than the shortest of these, and is lost with the first.
+    /// What a lease of a composed lock rests on: it stands as long as so many of them do as are needed.
     package let parts: [LeaseRecord]
+    /// How many of the parts are needed: all of them, or a majority.
+    let needed: Int
 
     private struct Storage {
         var state = LeaseState.held
@@ -54,12 +56,14 @@ public final class LeaseRecord: Sendable {
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
         limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil
     ) {
-        self.init(name: name, token: token, owner: owner, proof: proof, limit: limit, ownProof: ownProof, parts: [])
+        self.init(
+            name: name, token: token, owner: owner, proof: proof, limit: limit, ownProof: ownProof, parts: [],
+            needed: 0)
     }
 
     init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife, limit: ContinuousClock.Instant?,
-        ownProof: ProofOfLife?, parts: [LeaseRecord]
+        ownProof: ProofOfLife?, parts: [LeaseRecord], needed: Int
     ) {
         self.name = name
         self.token = token
@@ -68,6 +72,7 @@ public final class LeaseRecord: Sendable {
         self.limit = limit
         self.ownProof = ownProof
         self.parts = parts
+        self.needed = needed
         grantedAt = proof.clock.now
     }
 
@@ -187,11 +192,12 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    /// Suspects what rests on parts while one of them is suspect.
+    /// Suspects what rests on parts while fewer of them are beyond suspicion than are needed.
     func followSuspicion() {
         change { storage in
             // Under the lock, so that whoever comes last has seen the last change. It is always taken before the parts'.
-            let wanted: LeaseState = parts.contains { $0.storage.withLock { $0.state == .suspect } } ? .suspect : .held
+            let sound = parts.count { $0.storage.withLock { $0.state == .held } }
+            let wanted: LeaseState = sound < needed ? .suspect : .held
             guard !storage.state.isFinal, storage.state != wanted else { return false }
             storage.state = wanted
             return true
@@ -225,15 +231,23 @@ public final class LeaseRecord: Sendable {
 
     private var remainingByClock: Duration {
         let session = proof.remaining
-        let proven = parts.reduce(min(session, ownProof?.remaining ?? session)) { min($0, $1.remaining) }
+        var proven = min(session, ownProof?.remaining ?? session)
+        if let left = ofParts(\.remaining) { proven = min(proven, left) }
         guard let limit else { return proven }
         return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
+    }
+
+    /// The largest value that as many of the parts reach as are needed; nil without parts. Each part is looked at.
+    private func ofParts<Value: Comparable>(_ value: (LeaseRecord) -> Value) -> Value? {
+        guard needed < parts.count else { return parts.map(value).min() }
+        return parts.map(value).sorted(by: >)[needed - 1]
     }
 
     /// When the lease ends, or has ended, by its proofs, its limit and its parts.
     private var endsAt: ContinuousClock.Instant {
         let proven = min(proof.endsAt, limit ?? proof.endsAt, ownProof?.endsAt ?? proof.endsAt)
-        return parts.reduce(proven) { min($0, $1.endedAt ?? $1.endsAt) }
+        guard let end = ofParts({ $0.endedAt ?? $0.endsAt }) else { return proven }
+        return min(proven, end)
     }
 
     @discardableResult

@@ -14,10 +14,13 @@ public final class ProofOfLife: Sendable {
     private let until: Atomic<Int64>
     private static let ended: Int64 = 1
     private static let epoch = ContinuousClock.now
+    /// When it was made: a broker that has forgotten its sessions has done so before.
+    package let beganAt: ContinuousClock.Instant
 
     /// A proof that stands until this instant, which is at most a hundred years ahead.
     public init(until: ContinuousClock.Instant, clock: any LockClock = SystemLockClock()) {
         self.clock = clock
+        beganAt = clock.now
         self.until = Atomic(Self.word(until))
     }
 

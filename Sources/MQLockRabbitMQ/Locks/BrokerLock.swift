@@ -69,6 +69,12 @@ class BrokerLock: ChannelHandler {
     /// The channels on which the broker is asked for this lock, and the quorum queues that it is asked for.
     var channels: [Channel?] { fatalError("a lock without a mutex") }
     var quorumQueues: [String] { fatalError("a lock without a mutex") }
+    /// Has later grants carry a number above this one; only a holder's. A mutex that cannot do it is never asked.
+    func raise(above token: FencingToken, _ answer: @escaping (Result<FencingToken, LockError>) -> Void) {
+        fatalError("a lock without a mutex")
+    }
+    /// Ends the wait for that; what has been asked of the broker may come yet.
+    func cancelRaising(_ error: LockError) {}
     /// Gives idle channels back; the name is quiet.
     func forget() {}
     func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
@@ -176,6 +182,19 @@ class BrokerLock: ChannelHandler {
         if let record { session?.presence.ended(self, record) }
         timers.stop(.limit)
         record = nil
+        cancelRaising(
+            LockError(.released, "the lock \(name) is no longer held; its number may have been raised or not"))
+    }
+
+    /// Raises the number of the lock that is held by this lease.
+    final func raise(
+        _ record: LeaseRecord, above token: FencingToken,
+        _ answer: @escaping (Result<FencingToken, LockError>) -> Void
+    ) {
+        guard self.record === record, session?.isProven == true else {
+            return answer(.failure(LockError(.released, "the lock \(name) is no longer held by this lease")))
+        }
+        raise(above: token, answer)
     }
 
     // MARK: The session

@@ -132,6 +132,9 @@ struct SessionSettings: Sendable {
         heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
+    /// The longest that a session can be proven for: the broker may lower the heartbeat, and never raises it.
+    var longestProof: Duration { proofWindow(heartbeat: heartbeat) }
+
     /// How long a try waits for a session.
     var patience: Duration { connectTimeout + requestTimeout }
 

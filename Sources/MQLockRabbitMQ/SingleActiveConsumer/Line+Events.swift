@@ -4,6 +4,8 @@ import MQLock
 extension Line {
     enum Event: Equatable, Sendable {
         case acquire, tryAcquire, cancel, release
+        /// Whoever is first wants the number raised, to what is published next.
+        case raise
         /// The queue is there, with so many messages ready and so many consumers before us.
         case declared(messages: UInt32, consumers: UInt32)
         /// The queue is bound to our exchange.
@@ -90,6 +92,8 @@ extension Line {
         /// The companion came to us: the queue has served us since it was sent.
         case proven
         case contended
+        /// The number is raised: later grants are above this, whatever happens.
+        case raised(FencingToken)
         /// A try cannot be answered: what it needs of the broker does not come.
         case unable
         case refuse(ChannelFault, doing: String)

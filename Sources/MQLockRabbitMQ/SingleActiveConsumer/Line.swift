@@ -105,6 +105,7 @@ struct Line: Sendable {
         case .tryAcquire: return begin(.tryAcquire)
         case .cancel: return cancel()
         case .release: return release()
+        case .raise: return raise()
         case .declared(let messages, let consumers): return declared(isNew: messages == 0 && consumers == 0)
         case .bound: return bound()
         case .consuming: return consuming()
@@ -388,10 +389,12 @@ extension Line {
     }
 
     /// Publishes what is wanted and not under way.
-    private mutating func publishWanted(_ place: Place) -> [Action] {
+    mutating func publishWanted(_ place: Place) -> [Action] {
         replace(place)
         if place.wantsExchange, place.exchange == nil { return [.publish(.exchange)] }
-        if provesByQueue, place.companion == nil, !place.wantsExchange { return [.publish(.companion)] }
+        if provesByQueue || place.needsCompanion, place.companion == nil, !place.wantsExchange {
+            return [.publish(.companion)]
+        }
         return []
     }
 
@@ -450,12 +453,18 @@ extension Line {
         case .exchanged(let old):
             failures = 0
             guard isFirst else { return [.stop(.retry), .acknowledge(old)] + prepare(place) }
-            return [.stop(.retry), .acknowledge(old), .start(.exchange), .start(.hold)] + publishWanted(place)
+            var actions: [Action] = [.stop(.retry), .acknowledge(old)]
+            actions += place.exchangedForRaising()
+            actions += [.start(.exchange), .start(.hold)]
+            return actions + publishWanted(place)
         case .proven:
             failures = 0
             guard isFirst else { return [.stop(.retry), .proven] + prepare(place) }
+            var actions: [Action] = [.stop(.retry), .proven]
+            actions += place.companionCameForRaising(isKept: provesByQueue)
             state = .first(place)
-            return [.stop(.retry), .proven, .start(.companion)]
+            if provesByQueue { actions.append(.start(.companion)) }
+            return actions
         }
     }
 

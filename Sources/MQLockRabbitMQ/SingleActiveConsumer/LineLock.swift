@@ -14,6 +14,9 @@ class LineLock: BrokerLock {
     /// When the companion was sent that extends it next.
     private var companionSent = ContinuousClock.now
 
+    /// Who waits for the number to be raised, and above what.
+    private var raising: (above: FencingToken, answer: (Result<FencingToken, LockError>) -> Void)?
+
     private static let tag = "line"
 
     override init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
@@ -80,6 +83,42 @@ class LineLock: BrokerLock {
         if proof.extend(to: end) { startTimer(.proof, at: end) }
     }
 
+    // MARK: Raising
+
+    override func raise(
+        above token: FencingToken, _ answer: @escaping (Result<FencingToken, LockError>) -> Void
+    ) {
+        guard raising == nil else {
+            return answer(
+                .failure(LockError(.alreadyRunning, "the number of the lock \(name) is being raised already")))
+        }
+        do throws(LockError) {
+            // Whoever reads the number has to accept it, with a return more.
+            _ = try TokenNumber.fence(try TokenNumber.seed(above: largestNumber(and: token)?.rawValue), returns: 1)
+        } catch {
+            return answer(.failure(error))
+        }
+        raising = (token, answer)
+        feedLine(.raise)
+    }
+
+    override func cancelRaising(_ error: LockError) {
+        guard let raising else { return }
+        self.raising = nil
+        raising.answer(.failure(error))
+    }
+
+    private func raised(_ fence: FencingToken) {
+        guard let raising, fence > raising.above else { return }
+        self.raising = nil
+        raising.answer(.success(fence))
+    }
+
+    /// The largest number that is to be passed.
+    private func largestNumber(and token: FencingToken? = nil) -> FencingToken? {
+        [line.place?.token.fence, locks.largest[name], token].compactMap(\.self).max()
+    }
+
     override var channels: [Channel?] { [channel] }
     override var quorumQueues: [String] { [lineQueue] }
 
@@ -119,6 +158,7 @@ class LineLock: BrokerLock {
             if lastSeed != nil, line.place?.token.nonce == lastSeed { tokenMadeAnew() }
             served(fence)
         case .proven: proven()
+        case .raised(let fence): raised(fence)
         case .contended:
             lineAnswered()
             contended()
@@ -252,7 +292,7 @@ class LineLock: BrokerLock {
         case .seed, .exchange:
             do throws(LockError) {
                 // A queue that was made anew may begin below what this process has seen of the name.
-                let largest = [line.place?.token.fence, locks.largest[name]].compactMap(\.self).max()
+                let largest = largestNumber(and: publication == .exchange ? raising?.above : nil)
                 let number = try TokenNumber.seed(above: largest?.rawValue)
                 let after = publication == .exchange ? line.place?.fence.rawValue : nil
                 message = .token(number, nonce, after: after ?? 0)

@@ -13,6 +13,7 @@ extension Line {
         var exchange: Nonce?
         var wantsExchange: Bool
         var companion: Companion?
+        var raising: Raising?
 
         init(_ token: Token, exchangesFirst: Bool) {
             (self.token, first, fence) = (token, token.nonce, token.fence)
@@ -28,6 +29,17 @@ extension Line {
             exchange = nil
             if case .published = companion { companion = nil }
         }
+    }
+
+    /// How far the raising of the number has come. The old token would come first once more if the queue forgot its
+    /// acknowledgement, which nothing answers: so it counts when a companion has come back that was put back after it †.
+    enum Raising: Equatable, Sendable {
+        /// The fresh token is yet to come.
+        case exchanging
+        /// The old token is acknowledged; the companion is yet to be put back, or was before.
+        case acknowledged(FencingToken)
+        /// The companion was put back behind the acknowledgement.
+        case proving(FencingToken)
     }
 
     /// A message that is no token, kept beside it; where it comes back, the queue still serves us.

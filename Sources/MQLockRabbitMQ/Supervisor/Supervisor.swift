@@ -78,6 +78,12 @@ actor Supervisor {
 
     private func cancel(_ name: LockName, _ attempt: UInt64) { locks.byName[name]?.cancel(attempt) }
 
+    /// The lock that is held by this lease; nil when it is lost or given back.
+    func lock(of record: LeaseRecord) -> BrokerLock? {
+        guard let lock = locks.byName[record.name], lock.record === record else { return nil }
+        return lock
+    }
+
     /// Gives a grant back; does nothing when it is no longer held here.
     func release(_ record: LeaseRecord) { locks.byName[record.name]?.release(record) }
 

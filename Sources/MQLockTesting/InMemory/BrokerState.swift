@@ -15,6 +15,8 @@ struct BrokerState: Sendable {
         /// Grows with every new queue and every restart, so that a counter that begins again never repeats a token.
         var epoch: UInt64
         var grants: UInt64 = 0
+        /// What every later token is above: nothing, until a holder has raised it; then also what was granted since.
+        var floor: UInt64
         var places: [Place] = []
     }
 
@@ -23,6 +25,8 @@ struct BrokerState: Sendable {
     private var lines: [LockName: Line] = [:]
     private var lastHeard: [SessionID: ContinuousClock.Instant] = [:]
     private var epoch: UInt64 = 1
+    /// The largest that any name was raised to: a name that is made anew begins above that.
+    private var raised: UInt64 = 0
     /// By name, the last ones, the oldest first. Nothing takes them away.
     private var marks: [LockName: [DoneMark]] = [:]
     /// Requests received so far, renewals not counted.
@@ -72,6 +76,9 @@ struct BrokerState: Sendable {
         case .marks(let asked, let id):
             let marks = marks(after: asked)
             deliveries.append(answer(request, .marks(marks, id)))
+        case .raise(let name, let contender, let number):
+            deliveries.append(
+                answer(request, .raised(contender, raise(name, contender, of: request.session, to: number))))
         case .close: deliveries += drop(request.session)
         }
         return deliveries
@@ -104,7 +111,20 @@ struct BrokerState: Sendable {
 
     private mutating func newLine(_ kind: String) -> Line {
         if !mutation.contains(.tokensForgottenOnDelete) { epoch += 1 }
-        return Line(kind: kind, epoch: epoch)
+        return Line(kind: kind, epoch: epoch, floor: raised)
+    }
+
+    private mutating func raise(
+        _ name: LockName, _ contender: ContenderID, of session: SessionID, to number: UInt64
+    ) -> Bool {
+        guard var line = lines[name],
+            line.places.contains(where: { $0.contender == contender && $0.session == session && $0.isGranted })
+        else { return false }
+        guard !mutation.contains(.raiseForgotten) else { return true }
+        line.floor = max(line.floor, number)
+        lines[name] = line
+        raised = max(raised, number)
+        return true
     }
 
     private func answer(_ request: Request, _ body: Delivery.Body) -> Delivery {
@@ -125,8 +145,9 @@ struct BrokerState: Sendable {
             if !mutation.contains(.tokenNotIncreased) || line.grants == 0 { line.grants += 1 }
             // 2^31 restarts and 2^32 grants fit below 2^63; a test that needs more has lost its way.
             guard line.epoch < 1 << 31, line.grants < 1 << 32,
-                let token = FencingToken(rawValue: line.epoch << 32 | line.grants)
+                let token = FencingToken(rawValue: max(line.epoch << 32 | line.grants, line.floor + 1))
             else { preconditionFailure("the in-memory broker has no tokens left for \(name)") }
+            if line.floor > 0, !mutation.contains(.tokenNotIncreased) { line.floor = token.rawValue }
             let place = line.places[index]
             deliveries.append(
                 Delivery(session: place.session, answers: nil, body: .granted(name, place.contender, token)))
@@ -167,6 +188,12 @@ struct BrokerState: Sendable {
             lines[name]?.epoch = epoch
             lines[name]?.grants = 0
         }
+    }
+
+    /// Forgets everything.
+    mutating func loseData() {
+        (lines, lastHeard, marks) = ([:], [:], [:])
+        (epoch, raised) = (1, 0)
     }
 
     /// Deletes a queue as an operator would; its contenders are told.

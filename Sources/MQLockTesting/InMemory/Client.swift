@@ -16,6 +16,7 @@ struct Client {
     private var proof: ProofOfLife?
     private var callers: [ContenderID: (name: LockName, caller: Caller)] = [:]
     private var asking: [MarkRequest.ID: Asker] = [:]
+    private var raising: [ContenderID: CheckedContinuation<Bool, Never>] = [:]
     private var returning: [ContenderID: CheckedContinuation<Void, Never>] = [:]
     private var records: [ContenderID: LeaseRecord] = [:]
     private var contenders: [LeaseID: ContenderID] = [:]
@@ -39,6 +40,24 @@ struct Client {
     ) {
         asking[id] = asker
         handle(.ask(request, id), at: now)
+    }
+
+    /// One at a time: a second one is refused.
+    mutating func raise(
+        _ id: LeaseID, to number: UInt64, at now: ContinuousClock.Instant, _ caller: CheckedContinuation<Bool, Never>
+    ) {
+        guard let contender = contenders[id], raising[contender] == nil else {
+            wakes.append { caller.resume(returning: false) }
+            return
+        }
+        raising[contender] = caller
+        handle(.raise(contender, to: number), at: now)
+    }
+
+    /// The caller is gone; what it has asked for may come yet.
+    mutating func giveUpRaising(_ id: LeaseID) {
+        guard let contender = contenders[id], let caller = raising.removeValue(forKey: contender) else { return }
+        wakes.append { caller.resume(returning: false) }
     }
 
     mutating func giveBack(
@@ -97,6 +116,8 @@ struct Client {
             if !state.mutation.contains(.lossNotTold) { record?.lose(reason) }
         case .returned(let contender):
             if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
+        case .raised(let contender, let isDone):
+            if let caller = raising.removeValue(forKey: contender) { wakes.append { caller.resume(returning: isDone) } }
         case .answered(let id, let result):
             if let asker = asking.removeValue(forKey: id) { wakes.append { asker.resume(returning: result) } }
         case .disconnected(let reason):

@@ -33,6 +33,8 @@ struct ClientState: Sendable {
         case release(ContenderID)
         /// Only sent by a mutant.
         case releaseAnyone(LockName)
+        /// A holder's; one at a time.
+        case raise(ContenderID, to: UInt64)
         case ask(MarkRequest, MarkRequest.ID)
         case giveUpAsking(MarkRequest.ID, LockError)
         case stop
@@ -48,6 +50,8 @@ struct ClientState: Sendable {
         case failed(ContenderID, LockError)
         case lost(ContenderID, LossReason)
         case returned(ContenderID)
+        /// False: the lock was lost before that was certain.
+        case raised(ContenderID, Bool)
         case answered(MarkRequest.ID, Result<[DoneMark], LockError>)
         case disconnected(LossReason)
     }
@@ -66,6 +70,8 @@ struct ClientState: Sendable {
     private var contenders: [ContenderID: ContenderMachine] = [:]
     /// Asked and not answered; over the next session again.
     private var asking: [MarkRequest.ID: MarkRequest] = [:]
+    /// Those whose numbers are being raised.
+    private var raising: Set<ContenderID> = []
     private var attempts = 0
     private var numbers: UInt64 = 0
     /// In order of sending.
@@ -85,6 +91,11 @@ struct ClientState: Sendable {
         case .open(let open): open.id
         case .offline, .stopped: nil
         }
+    }
+
+    /// Whether the session stands, by the clock.
+    func isConnected(at now: ContinuousClock.Instant) -> Bool {
+        if case .open(let open) = session { now < open.provenUntil } else { false }
     }
 
     /// When a tick is due.
@@ -126,6 +137,13 @@ struct ClientState: Sendable {
             apply(.release, to: contender, at: now)
         case .releaseAnyone(let name):
             if case .open(let open) = session { send(.releaseAnyone(name), over: open.id, at: now) }
+        case .raise(let contender, let number):
+            raising.insert(contender)
+            if let machine = contenders[contender], machine.state == .held, case .open = session {
+                sendOverOpen(.raise(machine.name, contender, to: number), at: now)
+            } else {
+                raised(contender, false)
+            }
         case .ask(let request, let id):
             asking[id] = request
             switch session {
@@ -231,6 +249,7 @@ struct ClientState: Sendable {
         guard let id = sessionID else { return }
         session = .offline(retryAt: retryAt)
         outstanding = []
+        for contender in raising.sorted() { raised(contender, false) }
         for contender in contenders.keys.sorted() { apply(.sessionDown(reason), to: contender, at: nil) }
         if tellBroker {
             numbers += 1
@@ -272,6 +291,7 @@ struct ClientState: Sendable {
             }
         case .withdrawn(let contender): apply(.withdrawn, to: contender, at: now)
         case .released(let contender): if let contender { apply(.released, to: contender, at: now) }
+        case .raised(let contender, let isDone): raised(contender, isDone)
         case .marks(let marks, let id): answered(id, .success(marks))
         case .queueDeleted(let contender): apply(.queueDeleted, to: contender, at: now)
         case .closed: end(LossReason(.connectionClosed, "closed by the broker"), tellBroker: false, retryAt: now)
@@ -280,6 +300,10 @@ struct ClientState: Sendable {
 
     private mutating func answered(_ id: MarkRequest.ID, _ result: Result<[DoneMark], LockError>) {
         if asking.removeValue(forKey: id) != nil { actions.append(.answered(id, result)) }
+    }
+
+    private mutating func raised(_ contender: ContenderID, _ isDone: Bool) {
+        if raising.remove(contender) != nil { actions.append(.raised(contender, isDone)) }
     }
 
     private mutating func pollForAll(over id: SessionID, at now: ContinuousClock.Instant) {

@@ -72,6 +72,19 @@ public final class InMemoryBroker: Sendable {
         }
     }
 
+    /// Ends the broker and starts it again without anything that it had: all sessions are closed, and tokens begin again.
+    ///
+    /// No lock of one broker survives that; it is what a member of a `BrokerQuorum` may do.
+    public func restartEmpty() {
+        world.post { state, now in
+            for id in state.clients.keys.sorted() {
+                state.clients[id]?.handle(
+                    .connectionClosed(LossReason(.connectionClosed, "the broker restarted")), at: now)
+            }
+            state.broker.loseData()
+        }
+    }
+
     /// Deletes the queue behind a name as an operator would: the holder loses the lock, waiters make the queue anew.
     public func deleteQueue(of name: LockName) {
         world.post { state, _ in state.route(state.broker.delete(name)) }

@@ -37,6 +37,8 @@ struct Request: Sendable {
         /// given back by a release.
         case withdraw(LockName, ContenderID)
         case release(LockName, ContenderID)
+        /// Has later grants carry more than this number; only a holder's counts.
+        case raise(LockName, ContenderID, to: UInt64)
         /// Only sent by a mutant: gives back whoever holds.
         case releaseAnyone(LockName)
         /// Looks at what has been done under a name, or says so. Both are answered with the marks that there are then.
@@ -63,6 +65,8 @@ struct Delivery: Sendable {
         case granted(LockName, ContenderID, FencingToken)
         case withdrawn(ContenderID)
         case released(ContenderID?)
+        /// False: the contender does not hold the lock.
+        case raised(ContenderID, Bool)
         case queueDeleted(ContenderID)
         case marks([DoneMark], MarkRequest.ID)
         case closed

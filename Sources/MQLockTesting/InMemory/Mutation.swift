@@ -36,6 +36,9 @@ package struct Mutation: OptionSet, Sendable, Hashable, CustomStringConvertible 
     /// Proof of life is never looked at: only the broker's word ends a session (rules 3 and 4).
     package static let noProof = Self(rawValue: 1 << 13)
 
+    /// A number that was raised is confirmed and forgotten.
+    package static let raiseForgotten = Self(rawValue: 1 << 14)
+
     private static let names: [(Self, String)] = [
         (.lateGrantNotPutBack, "lateGrantNotPutBack"), (.proofByReceiptTime, "proofByReceiptTime"),
         (.tokenNotIncreased, "tokenNotIncreased"), (.lossNotTold, "lossNotTold"),
@@ -43,7 +46,7 @@ package struct Mutation: OptionSet, Sendable, Hashable, CustomStringConvertible 
         (.waiterForgottenOnReconnect, "waiterForgottenOnReconnect"), (.noWaitForAnswer, "noWaitForAnswer"),
         (.polls, "polls"), (.dropNotReleased, "dropNotReleased"), (.waitersUnbounded, "waitersUnbounded"),
         (.kindNotChecked, "kindNotChecked"), (.tokensForgottenOnDelete, "tokensForgottenOnDelete"),
-        (.noProof, "noProof"),
+        (.noProof, "noProof"), (.raiseForgotten, "raiseForgotten"),
     ]
 
     /// The defects' names.

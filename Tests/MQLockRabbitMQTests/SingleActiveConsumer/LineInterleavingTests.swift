@@ -14,7 +14,7 @@ import Testing
         ] as [(LineWorld.Faults, Int)])
     func fencesRiseAndTheLockIsNeverLost(faults: LineWorld.Faults, clients: Int) {
         let seed = TestSeed.next()
-        var (grants, proofs, exchanges, abandoned) = (0, 0, 0, 0)
+        var (grants, proofs, exchanges, raises, abandoned) = (0, 0, 0, 0, 0)
         for round in 0..<UInt64(Self.rounds) {
             let world = LineWorld(seed: seed &+ round, clients: clients, faults: faults)
             do {
@@ -26,17 +26,19 @@ import Testing
             grants += world.grants
             proofs += world.proofs
             exchanges += world.exchanges
+            raises += world.raises
             abandoned += world.abandonedInFlight
         }
         print(
             """
             line, seed \(seed): \(Self.rounds) interleavings, \(grants) grants, \(proofs) proofs, \(exchanges) exchanges, \
-            \(abandoned) waits given up in flight
+            \(raises) numbers raised, \(abandoned) waits given up in flight
             """)
         // A test that hardly grants, renews or interrupts would show nothing.
         #expect(grants > Self.rounds)
         #expect(proofs > Self.rounds / 2)
         #expect(exchanges > Self.rounds / 10)
+        #expect(raises > 100)
         #expect(abandoned > 100)
     }
 

@@ -17,6 +17,8 @@ enum LineMutant: CaseIterable {
     case nacksTheToken
     /// The old token is acknowledged when the new one is published.
     case acknowledgesEarly
+    /// The number is taken for raised when the old token's acknowledgement has been sent.
+    case believesTheAcknowledgement
     /// A client publishes with the same nonce each time.
     case reusesNonce
     /// Somebody else's returned token is taken for a lost place.
@@ -49,6 +51,7 @@ enum LineMutant: CaseIterable {
             .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken:
             .order
         case .saysNothingOfItsGrant: .proof
+        case .believesTheAcknowledgement: .raise
         case .reusesNonce, .suspects: .loss
         case .acknowledgesNothing: .surplus
         case .consumesAtOnce: .early
@@ -63,6 +66,7 @@ enum LineMutant: CaseIterable {
             [.cuts, .latePublishes]
         case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
         // In an alarm nothing is waited for before a grant.
+        case .believesTheAcknowledgement: [.disconnects, .latePublishes]
         case .grantsTheExchanged: [.disconnects, .latePublishes, .alarms]
         default: [.latePublishes]
         }

@@ -87,6 +87,11 @@ import Testing
             .acquire, .declared(messages: 1, consumers: 0),
             .delivered(1, redelivered: true, token(1, fence: 64, .wornOut)), .timer(.retry),
         ],
+        [
+            .acquire, .declared(messages: 1, consumers: 0), .delivered(1, redelivered: false, token(1, fence: 64)),
+            .raise, .delivered(2, redelivered: false, token(100, fence: 160, after: 64)),
+            .delivered(3, redelivered: false, .companion(nonce(101), count: 0)),
+        ],
     ]
 
     /// Whatever the broker can send, at any time, and every timer that runs; two in a row.
@@ -137,6 +142,7 @@ import Testing
             let fault = ChannelFault(code: 403, text: "")
             events += [.arrived, .unknown, .unroutable, .refused(fault)].map { .outcome(publication, nonce, $0) }
         }
+        if probe.line.isFirst { events.append(.raise) }
         return events + Line.Timer.allCases.filter(probe.timers.contains).map { .timer($0) }
     }
 

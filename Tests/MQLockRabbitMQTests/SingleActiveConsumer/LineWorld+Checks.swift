@@ -31,6 +31,9 @@ extension LineWorld {
         guard !isBeingTold(clients[index]), let nonce = clients[index].first?.nonce else { return }
         let last = orphaned.contains(nonce) ? fences[nonce] ?? 0 : lastFence
         guard fence.rawValue > last else { throw Violation(.order, "fencing token \(fence) after \(last)") }
+        if let raised, raised.vanishings == vanishings, fence.rawValue <= raised.fence {
+            throw Violation(.raise, "fencing token \(fence), and \(raised.fence) was to be passed")
+        }
         fences[nonce] = fence.rawValue
         lastFence = max(lastFence, fence.rawValue)
         for (other, client) in clients.enumerated() where excludes && other != index {
@@ -47,6 +50,17 @@ extension LineWorld {
         guard grantees[sent.grants...].allSatisfy({ $0 == index }) else {
             throw Violation(.proof, "client \(index) proves that nobody was granted since, and somebody was")
         }
+    }
+
+    /// Client `index` is told that all later grants are above this.
+    func raised(_ index: Int, _ fence: FencingToken) throws {
+        guard let wanted = clients[index].raising else { return }
+        clients[index].raising = nil
+        guard fence.rawValue > wanted else { throw Violation(.raise, "raised to \(fence), not above \(wanted)") }
+        raises += 1
+        // Whoever was cut off has raised nothing, and is not told that it has.
+        guard !isBeingTold(clients[index]) else { return }
+        raised = (max(fence.rawValue, raised?.fence ?? 0), vanishings)
     }
 
     func exchanged() { exchanges += 1 }

@@ -101,11 +101,15 @@ extension LineWorld {
         case .putBack(let delivery):
             companionSent(index)
             write(index, .putBack(delivery))
+            if mutant == .believesTheAcknowledgement, case .proving(let fence)? = clients[index].line.place?.raising {
+                try raised(index, fence)
+            }
         case .start(.seed) where mutant == .neverSeeds: break
         case .start(let timer): clients[index].timers.insert(timer)
         case .stop(let timer): clients[index].timers.remove(timer)
         case .serve(let fence): try served(index, mutated(fence, index))
         case .proven: try proven(index)
+        case .raised(let fence): try raised(index, fence)
         case .contended, .unable, .refuse, .refuseAbsurd: try answered(index)
         case .lose(let reason): try placeLost(index, reason)
         case .report, .trouble: break

@@ -93,7 +93,8 @@ extension LineWorld {
             companionSent(index)
         } else {
             let place = clients[index].line.place
-            let above = max(place?.token.fence.rawValue ?? 0, largest[index]) + TokenNumber.step
+            let wanted = publication == .exchange ? clients[index].raising ?? 0 : 0
+            let above = max(place?.token.fence.rawValue ?? 0, largest[index], wanted) + TokenNumber.step
             let after = publication == .exchange && mutant != .saysNothingOfItsGrant ? place?.fence.rawValue : nil
             message = Message(
                 kind: .token, number: isSkewed ? above : max(clock << 21, above), nonce: nonce, after: after ?? 0)

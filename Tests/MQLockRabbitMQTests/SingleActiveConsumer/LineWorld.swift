@@ -11,7 +11,7 @@ class LineWorld {
     typealias Message = Broker.Message
 
     struct Violation: Error, CustomStringConvertible {
-        enum Kind { case order, exclusion, proof, loss, stuck, surplus, early, other }
+        enum Kind { case order, exclusion, proof, raise, loss, stuck, surplus, early, other }
 
         let kind: Kind
         let description: String
@@ -55,6 +55,8 @@ class LineWorld {
         var first: Message?
         var wants: Line.Wanted?
         var held: FencingToken?
+        /// What it wants the number raised above, while it waits for that.
+        var raising: UInt64?
         /// The broker has given its place away, and it was not told.
         var hasLostPlace = false
         /// What had happened when the companion was sent.
@@ -104,6 +106,9 @@ class LineWorld {
     /// Tokens that another's vanishing has made the first, maybe: they can be below what was granted before.
     var orphaned: Set<Nonce> = []
     var vanishings = 0
+    /// What later grants have to be above, and what had vanished when that was confirmed.
+    var raised: (fence: UInt64, vanishings: Int)?
+    var raises = 0
     var grants = 0
     var proofs = 0
     var exchanges = 0
@@ -126,6 +131,9 @@ class LineWorld {
         broker.prefetch = { $0 == 0 && mutant == .differsInPrefetch ? 2 : prefetch }
         for index in 0..<count { clients.append(newClient(index)) }
     }
+
+    /// Whether holders raise the number.
+    var canRaise: Bool { true }
 
     /// Whether a token can be held for longer than it may.
     var holdsEnd: Bool { true }
@@ -163,7 +171,7 @@ class LineWorld {
     func step() throws {
         clock += 1
         let index = Int.random(in: clients.indices, using: &random)
-        switch Int.random(in: 0..<26, using: &random) {
+        switch Int.random(in: 0..<28, using: &random) {
         case 0..<14: try carry()
         case 14..<16: try carryPublish()
         case 16, 17: try fireTimer(index)
@@ -175,6 +183,7 @@ class LineWorld {
             }
         case 20: broker.start()
         case 21..<25: try fail(index)
+        case 26, 27: try raise(index)
         default: try carry()
         }
     }
@@ -256,13 +265,19 @@ class LineWorld {
     /// Releases, or gives up waiting.
     func leave(_ index: Int) throws {
         if clients[index].held != nil {
-            clients[index].held = nil
+            (clients[index].held, clients[index].raising) = (nil, nil)
             try release(index)
         } else if clients[index].wants != nil {
             clients[index].wants = nil
             if isBeingServed(index) { abandonedInFlight += 1 }
             try cancel(index)
         }
+    }
+
+    private func raise(_ index: Int) throws {
+        guard canRaise, let held = clients[index].held, clients[index].raising == nil else { return }
+        clients[index].raising = held.rawValue + UInt64.random(in: 0...100, using: &random) * TokenNumber.step
+        try feed(index, .raise)
     }
 
     func release(_ index: Int) throws { try feed(index, .release) }
@@ -281,7 +296,7 @@ class LineWorld {
 
     func placeLost(_ index: Int, _ reason: LossReason) throws {
         guard clients[index].held != nil else { throw Violation(.other, "a loss without a hold") }
-        clients[index].held = nil
+        (clients[index].held, clients[index].raising) = (nil, nil)
         guard reason.kind != .holdLimit, reason.kind != .proofOverdue else { return }
         if faults.isDisjoint(with: [.cuts, .disconnects, .deletions, .cancels, .channels]) {
             throw Violation(.loss, "client \(index) lost the lock for nothing: \(reason)")

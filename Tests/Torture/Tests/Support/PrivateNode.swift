@@ -19,17 +19,19 @@ final class PrivateNode: Sendable {
     static func shared() async throws -> PrivateNode {
         let task = started.withLock { started in
             if let started { return started }
-            let task = Task {
-                let run = try await BrokerRun([])
-                return try PrivateNode(
-                    uri: run["MQLOCK_RABBITMQ"], control: run["MQLOCK_RABBITMQ_CTL"],
-                    pidFile: run["MQLOCK_RABBITMQ_PIDFILE"], restart: run["MQLOCK_RABBITMQ_RESTART"],
-                    data: run.data(), run)
-            }
+            let task = Task { try await PrivateNode.alone() }
             started = task
             return task
         }
         return try await task.value
+    }
+
+    /// A new one, which knows of no other; it ends when nobody has it any more.
+    static func alone() async throws -> PrivateNode {
+        let run = try await BrokerRun([])
+        return try PrivateNode(
+            uri: run["MQLOCK_RABBITMQ"], control: run["MQLOCK_RABBITMQ_CTL"], pidFile: run["MQLOCK_RABBITMQ_PIDFILE"],
+            restart: run["MQLOCK_RABBITMQ_RESTART"], data: run.data(), run)
     }
 
     /// The nodes of a new cluster; it ends when nobody has any of them any more.

@@ -1,0 +1,30 @@
+public import MQLock
+
+/// The single active consumer mutex can raise its numbers: a holder exchanges its token for one with a larger number.
+extension RabbitMQLocks: RaisingLocks {
+    /// Refuses the other mutexes.
+    /// - Throws: `LockError` with code `invalidConfiguration`.
+    public func checkRaising() throws(LockError) {
+        guard supervisor.settings.mutex == .singleActiveConsumer else {
+            throw LockError(
+                .invalidConfiguration,
+                """
+                the numbers of a \(supervisor.settings.mutex) lock cannot be raised, as a quorum of brokers needs: choose \
+                mutex=sac, the default
+                """)
+        }
+    }
+
+    /// Twice the heartbeat, less the margin.
+    public var proofLength: Duration { supervisor.settings.longestProof }
+
+    /// Raises the number of a lock that is held: publishes a token with a larger one, takes the old one off, and has the queue
+    /// prove that. Two round trips to the queue, and during an alarm of the broker nothing: then it waits.
+    /// - Returns: the number of the new token.
+    /// - Throws: `LockError`: `lost` and `released`; `cancelled`; `tokenRegression` for a number that is more than a day ahead
+    ///   of this machine's clock; `invalidConfiguration` as ``checkRaising()``.
+    public func raise(_ lease: Lease, above token: FencingToken) async throws(LockError) -> FencingToken {
+        try checkRaising()
+        return try await supervisor.raise(lease.record, above: token)
+    }
+}
