@@ -52,7 +52,8 @@ final class QuorumContender: BrokerContender {
                 try check(errors)
                 failures += 1
                 wake = clock.now.after(pause.delay(before: failures))
-                detail = silence(errors) ?? "it was held or waited for elsewhere"
+                let obstacle = errors.first { $0.code != .timedOut }?.message
+                detail = silence(errors) ?? obstacle ?? "it was held or waited for elsewhere"
             }
             try? await clock.sleep(until: min(wake, deadline ?? wake))
             guard !Task.isCancelled else { throw .cancelled(name) }
@@ -262,8 +263,11 @@ final class QuorumContender: BrokerContender {
     private func decide(_ parts: [Part], _ name: LockName, _ errors: [LockError]) async -> Outcome {
         let valid = parts.filter(\.lease.isValid)
         let settled = valid.filter { settlesAt($0) <= clock.now }
-        if settled.count >= needed, !Task.isCancelled, let record = await raise(settled, of: parts, name) {
-            return .granted(record)
+        if settled.count >= needed, !Task.isCancelled {
+            let (record, failures) = await raise(settled, of: parts, name)
+            if let record { return .granted(record) }
+            await release(parts)
+            return .short(failures + errors)
         }
         await release(parts)
         guard settled.count < needed, valid.count >= needed else { return .short(errors) }
@@ -275,10 +279,13 @@ final class QuorumContender: BrokerContender {
         part.lease.record.proof.beganAt.after(settling)
     }
 
-    /// Raises the numbers, and makes the lease of those parts where that is done; nil when they are no majority.
+    /// Raises the numbers, and makes the lease of those parts where that is done.
     /// - Parameter all: what is held with them, to be released at the end.
-    private func raise(_ parts: [Part], of all: [Part], _ name: LockName) async -> LeaseRecord? {
-        guard let largest = parts.map(\.lease.fencingToken).max() else { return nil }
+    /// - Returns: no lease when they are no majority, and why.
+    private func raise(
+        _ parts: [Part], of all: [Part], _ name: LockName
+    ) async -> (LeaseRecord?, [LockError]) {
+        let largest = parts.reduce(parts[0].lease.fencingToken) { max($0, $1.lease.fencingToken) }
         let byNumber = Dictionary(uniqueKeysWithValues: parts.map { ($0.member.number, $0) })
         let question = QuorumQuestion<FencingToken>(members: parts.map(\.member)) { member in
             guard let part = byNumber[member.number] else { return .failure(.cancelled(name)) }
@@ -292,15 +299,21 @@ final class QuorumContender: BrokerContender {
             guard case .success(let number) = answers[part.member.number], part.lease.isValid else { return nil }
             return (part, number)
         }
-        guard raised.count >= needed, !Task.isCancelled, let token = raised.map(\.number).min() else { return nil }
+        var failures = Self.errors(answers)
+        if failures.isEmpty {
+            failures = [LockError(.unreachable, "the lock's number was not raised in time on enough of the brokers")]
+        }
+        guard raised.count >= needed, !Task.isCancelled, let token = raised.map(\.number).min() else {
+            return (nil, failures)
+        }
         let record = LeaseRecord(needed, of: raised.map(\.part.lease.record), name: name, token: token)
-        guard record.isValid else { return nil }
+        guard record.isValid else { return (nil, failures) }
         held.withLock { $0[record.id] = all }
         record.onSuspicion { [weak record, relay] in
             guard let record, record.state == .suspect else { return }
             relay.report(.suspect, owner: record.owner, of: record, at: record.proof.clock.now)
         }
-        return record
+        return (record, [])
     }
 
     // MARK: Releasing

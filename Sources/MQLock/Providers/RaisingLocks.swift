@@ -1,4 +1,7 @@
 /// A lock service whose numbers can be raised by whoever holds a lock: what a member of a ``BrokerQuorum`` has to be.
+///
+/// Each of its sessions has a ``ProofOfLife`` of its own, made after the broker has let the session in: a session is as old as
+/// that.
 public protocol RaisingLocks: LockProvider {
     /// Refuses locks of a kind whose numbers cannot be raised, which may depend on how the provider is configured.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, which says what to choose instead.

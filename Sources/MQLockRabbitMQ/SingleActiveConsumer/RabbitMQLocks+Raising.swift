@@ -19,7 +19,7 @@ extension RabbitMQLocks: RaisingLocks {
     public var proofLength: Duration { supervisor.settings.longestProof }
 
     /// Raises the number of a lock that is held: publishes a token with a larger one, takes the old one off, and has the queue
-    /// prove that. Two round trips to the queue, and during an alarm of the broker nothing: then it waits.
+    /// prove that. Three round trips to the queue. Nothing is published during an alarm of the broker, so then it waits.
     /// - Returns: the number of the new token.
     /// - Throws: `LockError`: `lost` and `released`; `cancelled`; `tokenRegression` for a number that is more than a day ahead
     ///   of this machine's clock; `invalidConfiguration` as ``checkRaising()``.
