@@ -103,7 +103,7 @@ extension TortureTests.QuorumTests {
     @Test func aRaisedNumberOutlivesACrash() async throws {
         let node = try await PrivateNode.shared()
         try await node.broker.withName { name in
-            for round in 0..<(LiveBroker.isFullRun ? 20 : 2) {
+            for round in 0..<(LiveBroker.isFullRun ? 8 : 2) {
                 let locks = try node.broker.locks("heartbeat=1", mutex: .singleActiveConsumer)
                 let held = try await locks.acquire(name, within: .seconds(60))
                 try await TortureTests.FaultTests.outliveYoungQueues()
