@@ -57,7 +57,8 @@ struct LockCleaning: Sendable {
             return error.message
         }
         guard let held else { return Self.words(.used) }
-        guard held.lease.fencingToken.rawValue <= FencingNumbering.last(at: WallClock.now - margin) else {
+        let oldEnough = WallClock.now.subtractingReportingOverflow(margin).partialValue
+        guard held.lease.fencingToken.rawValue <= FencingNumbering.last(at: oldEnough) else {
             try await held.release()
             return "its token was made less than an hour ago"
         }
