@@ -9,7 +9,9 @@
 /// The command's entry.
 @main
 enum Mqlock {
+    /// That of `.github/CHANGELOG.md`, as is the day on which it was released, or on which its text was last changed.
     static let version = "0.1.0"
+    static let releaseDate = "2026-11-30"
 
     /// Not `async` on purpose: the guard must run before the concurrency runtime starts a thread, and signals must be
     /// blocked before that too, so that every thread inherits it.
@@ -30,6 +32,7 @@ enum Mqlock {
         case .help(let topic): output.standardOutput(HelpText.text(for: topic))
         case .version: output.standardOutput("mqlock \(version)\n")
         case .completion(let shell): output.standardOutput(Completion.script(for: shell))
+        case .manual: output.standardOutput(ManualPage.text)
         case .run(let options): try RunCommand.run(options, output)
         case .elect(let options): try ElectCommand.run(options, output)
         case .show(let options): try SeeingCommand.show(options, output)

@@ -3,7 +3,7 @@ extension CommandDescriptor {
         kind: .fence, summary: "refuse the writes of former holders, in scripts",
         operands: "check FILE [-- COMMAND [ARG…]] | show FILE",
         operandWords: FenceOptions.Action.allCases.map(\.rawValue),
-        takesFile: true, options: OptionDescriptor.fence,
+        takesFile: true, options: OptionDescriptor.fence, mayTakeCommand: true,
         notes: """
             check compares a fencing token with the largest that FILE remembers for the lock. A smaller one is stale:
             somebody else has held the lock since, and what was done under it must not be written. Any other is

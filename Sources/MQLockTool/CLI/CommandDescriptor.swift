@@ -26,6 +26,8 @@ struct CommandDescriptor: Sendable {
     var options: [OptionDescriptor] = []
     /// Whether `-- COMMAND [ARG…]` follows.
     var takesCommand = false
+    /// Whether a command behind `--` may follow, which the operands tell of.
+    var mayTakeCommand = false
     /// Whether everything but the listed options is somebody else's to parse.
     var passesArguments = false
     /// Not shown, not completed, not suggested.
@@ -34,6 +36,8 @@ struct CommandDescriptor: Sendable {
 
     var name: String { kind.rawValue }
     var allOptions: [OptionDescriptor] { options + [.help] }
+    /// Whether the shells complete what stands behind `--` as a command.
+    var completesCommand: Bool { takesCommand || mayTakeCommand }
 }
 
 extension CommandDescriptor {
@@ -102,11 +106,17 @@ extension CommandDescriptor {
             bash: mqlock completion bash > ~/.local/share/bash-completion/completions/mqlock
             zsh:  mqlock completion zsh > a folder of $fpath/_mqlock
             fish: mqlock completion fish > ~/.config/fish/completions/mqlock.fish
+
+            Behind -- a command is completed as a command, and its arguments by its own completion.
             """)
 
     static let help = Self(
         kind: .help, summary: "show the help of a command", operands: "[COMMAND]",
-        operandWords: Kind.allCases.filter { ![.demoWorker, .benchWorker, .guardian].contains($0) }.map(\.rawValue))
+        operandWords: Kind.allCases.filter { ![.demoWorker, .benchWorker, .guardian].contains($0) }.map(\.rawValue),
+        options: [.manual],
+        notes: """
+            The manual page, for packages: mqlock help --man > mqlock.1
+            """)
 
     static let demoWorker = Self(
         kind: .demoWorker, summary: "one process of the demo", options: .broker, passesArguments: true, isHidden: true)

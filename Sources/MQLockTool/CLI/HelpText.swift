@@ -21,12 +21,8 @@ enum HelpText {
     }
 
     private static func text(for descriptor: CommandDescriptor) -> String {
-        var usage = "mqlock \(descriptor.name)"
-        if !descriptor.options.isEmpty { usage += " [OPTION…]" }
-        if !descriptor.operands.isEmpty { usage += " \(descriptor.operands)" }
-        if descriptor.takesCommand { usage += " -- COMMAND [ARG…]" }
         var text =
-            "usage: \(usage)\n\n\(descriptor.summary.prefix(1).uppercased() + descriptor.summary.dropFirst()).\n\n"
+            "usage: mqlock \(descriptor.name)\(descriptor.usageTail)\n\n\(descriptor.summary.prefix(1).uppercased() + descriptor.summary.dropFirst()).\n\n"
         for option in descriptor.allOptions { text += entry("  \(option.label)", option.summary) }
         if !descriptor.notes.isEmpty { text += "\n\(descriptor.notes)\n" }
         return text

@@ -19,11 +19,12 @@ enum Invocation: Equatable {
     case bench(BenchOptions, BrokerSource)
     case benchWorker([String])
     case completion(Completion.Shell)
+    case manual
 
     /// Whether it talks with a broker, which takes time and threads.
     var talks: Bool {
         switch self {
-        case .help, .version, .completion, .fence: false
+        case .help, .version, .completion, .manual, .fence: false
         default: true
         }
     }
@@ -87,6 +88,10 @@ enum Invocation: Equatable {
 
     private static func help(_ words: ReadArguments) throws(CommandFailure) -> Self {
         guard words.operands.count <= 1 else { throw .usage("help is for one command at a time", "help") }
+        guard !words.has(.manual) else {
+            guard words.operands.isEmpty else { throw .usage("the manual page is about all commands", "help") }
+            return .manual
+        }
         guard let topic = words.operands.first else { return .help(nil) }
         guard let descriptor = CommandDescriptor.named(topic), !descriptor.isHidden else { throw unknown(topic) }
         return .help(descriptor.kind)

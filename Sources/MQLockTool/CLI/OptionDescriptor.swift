@@ -10,6 +10,7 @@ struct OptionDescriptor: Sendable {
         case cycles, processes, kills, quick, beside
         case partitions
         case restart
+        case manual
     }
 
     /// What follows the option.
@@ -44,6 +45,7 @@ struct OptionDescriptor: Sendable {
 extension OptionDescriptor {
     static let help = Self(key: .help, long: "help", short: "h", summary: "show this help")
     static let version = Self(key: .version, long: "version", summary: "show the version")
+    static let manual = Self(key: .manual, long: "man", summary: "print the manual page, in the language of man(7)")
 
     static let broker = [
         Self(
@@ -73,7 +75,7 @@ extension OptionDescriptor {
             key: .conflictStatus, long: "conflict-exit-code", short: "E", value: .text("CODE"),
             summary: "exit status when -n or -w did not get the lock (default 1)"),
         Self(
-            key: .once, long: "once", value: .text("PERIOD"),
+            key: .once, long: "once", value: .oneOf("PERIOD", ["hour", "day", "week", "month"]),
             summary: "run the command once for PERIOD, whoever comes first; the others skip it and end with 0"),
         Self(
             key: .markFailures, long: "mark-failures",
@@ -141,7 +143,7 @@ extension OptionDescriptor {
         Self(
             key: .management, long: "management", value: .text("URL"),
             summary: "the broker's management API, http://user:password@host:15672, \(purpose); else "
-                + "$MQLOCK_MANAGEMENT. Without a user it is the broker URI's")
+                + "$MQLOCK_MANAGEMENT. Without a user it is the broker URI's. It is asked by the program curl")
     }
 }
 
