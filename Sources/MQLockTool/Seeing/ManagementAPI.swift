@@ -2,10 +2,6 @@ import Foundation
 import MQLock
 import MQLockRabbitMQ
 
-#if canImport(FoundationNetworking)
-import FoundationNetworking
-#endif
-
 /// The few calls of RabbitMQ's management API (plugin `rabbitmq_management`) that a forced break and a list need.
 struct ManagementAPI: Sendable {
     struct Connection: Equatable, Sendable {
@@ -28,8 +24,6 @@ struct ManagementAPI: Sendable {
 
     private let base: String
     private let authorization: String
-    private static let timeout: TimeInterval = 10
-    private static let maximumAnswer = 64 << 20
 
     /// - Parameter credentials: the broker URI's, for a URL that has none.
     init(_ url: String, credentials: RabbitMQInspector.Credentials) throws(LockError) {
@@ -189,39 +183,20 @@ struct ManagementAPI: Sendable {
     private func send(
         _ method: String, _ path: String, _ headers: [String: String] = [:]
     ) async throws(LockError) -> Data? {
-        guard let url = URL(string: base + path) else {
-            throw LockError(.invalidConfiguration, "the management URL makes no sense")
-        }
-        var request = URLRequest(url: url, timeoutInterval: Self.timeout)
-        request.httpMethod = method
-        request.setValue(authorization, forHTTPHeaderField: "Authorization")
-        for (key, value) in headers { request.setValue(value, forHTTPHeaderField: key) }
-        let (data, status) = try await Self.exchange(request)
-        switch status {
-        case 200..<300:
-            guard data.count <= Self.maximumAnswer else {
-                throw LockError(.internalError, "the management API's answer is too long")
-            }
-            return data
+        var request = WebRequest(method: method, url: base + path)
+        request.headers = [("Authorization", authorization)] + headers.map { ($0, $1) }
+        let answer = try await request.answer()
+        switch answer.status {
+        case 200..<300: return Data(answer.body)
         case 404: return nil
         case 401, 403:
             throw LockError(
                 .accessRefused,
-                "the management API refuses us (\(status)): the user needs the tag 'administrator' or 'monitoring'")
-        default: throw LockError(.unreachable, "the management API answered with the status \(status)")
-        }
-    }
-
-    private static func exchange(_ request: URLRequest) async throws(LockError) -> (Data, Int) {
-        let session = URLSession(configuration: .ephemeral)
-        defer { session.invalidateAndCancel() }
-        do {
-            let (data, response) = try await session.data(for: request)
-            return (data, (response as? HTTPURLResponse)?.statusCode ?? 0)
-        } catch {
-            throw LockError(
-                .unreachable, "the management API cannot be reached: \(error.localizedDescription.escapedForDisplay)",
-                underlying: error)
+                """
+                the management API refuses us (\(answer.status)): the user needs the tag 'administrator' or 'monitoring'
+                """)
+        default:
+            throw LockError(.unreachable, "the management API answered with the status \(answer.status)")
         }
     }
 
