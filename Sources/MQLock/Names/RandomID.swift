@@ -1,13 +1,18 @@
 /// What tells one thing from every other, without anybody being asked: 128 random bits.
 package struct RandomID: Hashable, Comparable, Sendable, CustomStringConvertible {
-    private let high: UInt64
-    private let low: UInt64
+    /// The first 64 bits.
+    package let high: UInt64
+    /// The other 64 bits.
+    package let low: UInt64
 
     /// A new one.
     package init() {
         high = .random(in: 0 ... .max)
         low = .random(in: 0 ... .max)
     }
+
+    /// The one with these bits.
+    package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
     /// Reads what ``description`` writes; nil for anything else.
     package init?(_ text: some StringProtocol) {

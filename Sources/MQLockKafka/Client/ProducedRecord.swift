@@ -27,12 +27,13 @@ struct ProducedRecord: Sendable, Equatable {
     static let byKey: Int32 = -1
 
     /// Queues the record, which the library copies.
-    func produce(_ client: ClientHandle) throws(KafkaFailure) {
+    /// - Parameter id: comes back with the report of what became of it.
+    func produce(_ client: ClientHandle, id: UInt = 0) throws(KafkaFailure) {
         let list = try headerList()
         let error: OpaquePointer? = topic.withCString { topic in
             withBytes(key) { key in
                 withBytes(value) { value in
-                    var fields = [rd_kafka_vu_t](repeating: rd_kafka_vu_t(), count: list == nil ? 5 : 6)
+                    var fields = [rd_kafka_vu_t](repeating: rd_kafka_vu_t(), count: list == nil ? 6 : 7)
                     fields[0].vtype = RD_KAFKA_VTYPE_TOPIC
                     fields[0].u.cstr = topic
                     fields[1].vtype = RD_KAFKA_VTYPE_PARTITION
@@ -43,9 +44,11 @@ struct ProducedRecord: Sendable, Equatable {
                     fields[3].u.mem = .init(ptr: value.baseAddress, size: value.count)
                     fields[4].vtype = RD_KAFKA_VTYPE_MSGFLAGS
                     fields[4].u.i = Int32(RD_KAFKA_MSG_F_COPY)
+                    fields[5].vtype = RD_KAFKA_VTYPE_OPAQUE
+                    fields[5].u.ptr = UnsafeMutableRawPointer(bitPattern: id)
                     if let list {
-                        fields[5].vtype = RD_KAFKA_VTYPE_HEADERS
-                        fields[5].u.headers = list
+                        fields[6].vtype = RD_KAFKA_VTYPE_HEADERS
+                        fields[6].u.headers = list
                     }
                     return rd_kafka_produceva(client.raw, fields, fields.count)
                 }

@@ -1,0 +1,74 @@
+import Foundation
+import MQLock
+
+extension KafkaLocks {
+    /// How to reach the cluster and how to behave.
+    public struct Configuration: Sendable {
+        /// The cluster.
+        public var connection: KafkaConnection
+        /// The lock topic. It has to exist, with `cleanup.policy=delete` and a retention of a day at least; see <doc:LogLock>.
+        public var topic: String
+        /// Over how many of the topic's partitions names are spread: the same in all programs. One is enough for thousands of
+        /// hand-overs a second. A program that meets another number is refused.
+        public var partitions: Int
+        /// How long a session lives without a sign of life: a dead holder's lock goes on after a fifth more. From 1 s to 10
+        /// min; the default of 30 s outlives the crash of a broker.
+        public var ttl: Duration
+        /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
+        public var margin: Duration?
+        /// Who we are, shown to operators; by default host and process id. At most 255 bytes of it are written.
+        public var owner: String
+        /// How long the cluster may take to answer a question when a session starts.
+        public var requestTimeout: Duration
+        /// Delays between a session that failed and the next: the first one, above zero, and the longest; half is random.
+        public var backoff: ClosedRange<Duration>
+        /// How long a shutdown waits for holders to release.
+        public var drainTimeout: Duration
+        /// How many contenders may wait in this process, over all names.
+        public var maximumWaiters: Int
+
+        /// Locks on this topic.
+        public init(connection: KafkaConnection = KafkaConnection(), topic: String) {
+            self.connection = connection
+            self.topic = topic
+            partitions = 1
+            ttl = .seconds(30)
+            margin = nil
+            owner = "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
+            requestTimeout = .seconds(5)
+            backoff = .milliseconds(100) ... .seconds(5)
+            drainTimeout = .seconds(5)
+            maximumWaiters = 100_000
+        }
+    }
+}
+
+extension KafkaLocks.Configuration {
+    /// Checked.
+    /// - Throws: `LockError` with code `invalidConfiguration`.
+    func settings() throws(LockError) -> LogDriver.Settings {
+        guard LockTable.ttlLimits.contains(ttl) else {
+            throw LockError(.invalidConfiguration, "the ttl has to be from 1 s to 10 min, not \(ttl.readable)")
+        }
+        let margin = margin ?? max(.milliseconds(200), ttl / 10)
+        guard margin >= .zero, margin < ttl / 2 else {
+            throw LockError(
+                .invalidConfiguration, "the margin has to be less than half of the ttl, and is \(margin.readable)")
+        }
+        guard (1...100_000).contains(partitions) else {
+            throw LockError(.invalidConfiguration, "names are spread over 1 to 100000 partitions, not \(partitions)")
+        }
+        guard !topic.isEmpty, topic.utf8.count <= 249 else {
+            throw LockError(.invalidConfiguration, "name the topic, in 1 to 249 bytes")
+        }
+        try requestTimeout.require(.positive, "requestTimeout")
+        try backoff.lowerBound.require(.positive, "the first delay of backoff")
+        try drainTimeout.require(.notNegative, "drainTimeout")
+        _ = try ClientSettings(connection: connection, own: []).properties()
+        let session = LogSession.Settings(
+            ttl: .milliseconds(ttl.nanoseconds / 1_000_000), margin: margin, partitions: UInt32(partitions), owner: owner)
+        return .init(
+            connection: connection, topic: topic, partition: .init(session: session, backoff: GrowingDelay(backoff)),
+            requestTimeout: requestTimeout)
+    }
+}

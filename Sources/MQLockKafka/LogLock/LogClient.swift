@@ -1,0 +1,177 @@
+import CMQLockRdKafka
+import MQLock
+
+/// Reads partitions of the lock topic as they grow, without a group. Belongs to one thread, but for what is marked.
+final class LogFollower: @unchecked Sendable {
+    enum Event: Sendable {
+        case entry(partition: Int32, LogEntry)
+        /// There is nothing before this offset, for now.
+        case end(partition: Int32, Int64)
+        /// The next record is not there any more.
+        case lostPlace(partition: Int32)
+        case failed(partition: Int32, KafkaFailure)
+    }
+
+    private let client: ClientHandle
+    private let topic: String
+    private let handle: OpaquePointer
+    private let queue: OpaquePointer
+    private let main: OpaquePointer
+    private var following: Set<Int32> = []
+
+    init(
+        _ connection: KafkaConnection, topic: String, log: @escaping @Sendable (LogLine) -> Void = { _ in }
+    ) throws(LockError) {
+        self.topic = topic
+        client = try ClientHandle(
+            .consumer,
+            ClientSettings(
+                connection: connection,
+                own: [
+                    // Nobody writes transactions; whoever does it nevertheless must not keep readers waiting.
+                    ("isolation.level", "read_uncommitted"), ("enable.partition.eof", "true"),
+                    // A record that was deleted before it was read is the end of the session †.
+                    ("auto.offset.reset", "error"), ("check.crcs", "true"), ("fetch.min.bytes", "1"),
+                    ("fetch.error.backoff.ms", "50"),
+                ]), events: RD_KAFKA_EVENT_ERROR, log: log)
+        guard let handle = rd_kafka_topic_new(client.raw, topic, nil), let queue = rd_kafka_queue_new(client.raw),
+            let main = rd_kafka_queue_get_main(client.raw)
+        else { throw LockError(.internalError, "librdkafka's consumer has no queue") }
+        (self.handle, self.queue, self.main) = (handle, queue, main)
+    }
+
+    deinit {
+        for partition in following { rd_kafka_consume_stop(handle, partition) }
+        rd_kafka_queue_destroy(main)
+        rd_kafka_queue_destroy(queue)
+        rd_kafka_topic_destroy(handle)
+    }
+
+    /// Reads on from this offset, and from no other place of that partition.
+    func follow(_ partition: Int32, from offset: Int64) throws(KafkaFailure) {
+        stop(partition)
+        guard rd_kafka_consume_start_queue(handle, partition, offset, queue) == 0 else {
+            throw KafkaFailure(rd_kafka_last_error())
+        }
+        following.insert(partition)
+    }
+
+    func stop(_ partition: Int32) {
+        if following.remove(partition) != nil { rd_kafka_consume_stop(handle, partition) }
+    }
+
+    /// Waits for an event, a wake-up or the end of the time.
+    func poll(for limit: Duration) -> Event? {
+        guard let message = rd_kafka_consume_queue(queue, limit.pollLimit) else { return nil }
+        defer { rd_kafka_message_destroy(message) }
+        let partition = message.pointee.partition
+        switch message.pointee.err {
+        case RD_KAFKA_RESP_ERR_NO_ERROR:
+            let value = UnsafeRawBufferPointer(
+                start: message.pointee.payload, count: message.pointee.payload == nil ? 0 : message.pointee.len)
+            var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
+            let timestamp = max(0, rd_kafka_message_timestamp(message, &kind))
+            return .entry(
+                partition: partition,
+                LogEntry(
+                    offset: message.pointee.offset, timestamp: timestamp, content: LogRecord.read([UInt8](value))))
+        case RD_KAFKA_RESP_ERR__PARTITION_EOF: return .end(partition: partition, message.pointee.offset)
+        case let code:
+            let failure = KafkaFailure(code, rd_kafka_message_errstr(message).map { String(cString: $0) })
+            return failure.code.isOffsetOutOfRange
+                ? .lostPlace(partition: partition) : .failed(partition: partition, failure)
+        }
+    }
+
+    /// Ends a ``poll(for:)`` that runs, or else the next one. From any thread.
+    func wake() { rd_kafka_queue_yield(queue) }
+
+    /// The number of the topic's partitions, nil without a topic, and what there is of one partition. Blocks. From any
+    /// thread.
+    func bounds(
+        _ partition: Int32, within limit: Duration
+    ) throws(KafkaFailure) -> (partitions: Int, offsets: Range<Int64>)? {
+        do throws(KafkaFailure) {
+            // First: by itself the client would look for a topic that is new to it once a second.
+            guard let count = try ClusterMetadata.partitionCount(of: topic, client, within: limit) else { return nil }
+            guard partition < count else { return (count, 0..<0) }
+            var (low, high): (Int64, Int64) = (0, 0)
+            try KafkaFailure.check(
+                rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, limit.callLimit))
+            return (count, low..<max(low, high))
+        } catch {
+            // Why a connection fails is told apart from the failure.
+            throw client.nextError { $0.code.needsAttention != nil } ?? error
+        }
+    }
+}
+
+/// Writes records of the lock log, each at least once, in order, or reports that it did not. Belongs to one thread.
+final class LogWriter {
+    private let client: ClientHandle
+    private let queue: OpaquePointer
+    private let topic: String
+    private var outstanding = 0
+
+    /// - Parameter ttl: after which a record that was not acknowledged is given up.
+    init(
+        _ connection: KafkaConnection, topic: String, ttl: Duration,
+        log: @escaping @Sendable (LogLine) -> Void = { _ in }
+    ) throws(LockError) {
+        self.topic = topic
+        client = try ClientHandle(
+            .producer,
+            ClientSettings(
+                connection: connection,
+                own: [
+                    ("enable.idempotence", "true"), ("acks", "all"), ("linger.ms", "0"),
+                    ("message.timeout.ms", ttl.inMilliseconds), ("socket.timeout.ms", ttl.inMilliseconds),
+                ]), events: RD_KAFKA_EVENT_DR, log: log)
+        guard let queue = rd_kafka_queue_get_main(client.raw) else {
+            throw LockError(.internalError, "librdkafka's producer has no queue")
+        }
+        self.queue = queue
+    }
+
+    deinit { rd_kafka_queue_destroy(queue) }
+
+    /// Queues a record.
+    /// - Parameter id: comes back with its report.
+    func write(_ record: LogRecord, to partition: Int32, id: UInt) throws(KafkaFailure) {
+        try ProducedRecord(topic: topic, partition: partition, key: nil, value: record.bytes)
+            .produce(client, id: id)
+        outstanding += 1
+    }
+
+    /// What became of records, as far as it is known.
+    func reports(within limit: Duration = .zero) -> [(id: UInt, failure: KafkaFailure?)] {
+        var reports: [(id: UInt, failure: KafkaFailure?)] = []
+        var limit = limit
+        while outstanding > 0, let event = rd_kafka_queue_poll(queue, limit.pollLimit) {
+            defer { rd_kafka_event_destroy(event) }
+            limit = .zero
+            guard rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR else { continue }
+            while let message = rd_kafka_event_message_next(event) {
+                outstanding -= 1
+                let code = message.pointee.err
+                reports.append(
+                    (
+                        UInt(bitPattern: message.pointee._private),
+                        code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaFailure(code)
+                    ))
+            }
+        }
+        return reports
+    }
+
+    /// Waits until everything is written or given up.
+    func finish(within limit: Duration) {
+        let deadline = ContinuousClock.now.after(limit)
+        while outstanding > 0, ContinuousClock.now < deadline {
+            _ = reports(within: ContinuousClock.now.duration(to: deadline))
+        }
+    }
+
+    /// What made the client useless, if anything did.
+    var fatalError: KafkaFailure? { client.fatalError }
+}

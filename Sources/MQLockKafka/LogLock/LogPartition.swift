@@ -1,0 +1,361 @@
+import MQLock
+
+/// One partition's contenders, from session to session: starts when somebody wants a lock, puts those who wait back in
+/// line when a session ends, and writes the ended session's last word once nobody acts on its leases any more. A pure
+/// value.
+struct LogPartition: Sendable {
+    typealias Moment = LogSession.Moment
+
+    struct Settings: Sendable {
+        var session: LogSession.Settings
+        var backoff: GrowingDelay
+        var makeID: @Sendable () -> RandomID = { RandomID() }
+    }
+
+    enum Effect: Sendable, Equatable {
+        /// Asks the broker for the log's bounds.
+        case ask
+        /// Reads on from this offset, and from nowhere else.
+        case seek(Int64)
+        case stopReading
+        case write(LogRecord)
+        case opened(until: ContinuousClock.Instant)
+        case proven(until: ContinuousClock.Instant, sentAt: ContinuousClock.Instant)
+        case suspect(Bool)
+        case granted(UInt64, token: UInt64)
+        case refused(UInt64)
+        /// The place is given up, or the session is gone that it belonged to.
+        case left(UInt64)
+        case lost(UInt64, LossReason)
+        case failed(UInt64, LockError.Code, String)
+        case foreign(offset: Int64)
+        /// The session has ended, with all its leases.
+        case ended(LossReason)
+        /// No session came up; why.
+        case notStarted(String)
+    }
+
+    enum Phase: Sendable {
+        /// Nobody wants anything. To `asking`.
+        case idle
+        /// To `starting`, `pausing`, `idle`.
+        case asking
+        /// To `open`, `pausing`, `idle`.
+        case starting(LogStart, until: ContinuousClock.Instant)
+        /// To `pausing`, `idle`.
+        case open(LogSession)
+        /// To `asking`.
+        case pausing(until: ContinuousClock.Instant)
+    }
+
+    struct Contender: Sendable {
+        let name: LockName
+        let isTry: Bool
+    }
+
+    let settings: Settings
+    private(set) var phase = Phase.idle
+    private(set) var waiting: [UInt64: Contender] = [:]
+    /// Granted, and not released yet; also when the lease is lost.
+    private(set) var held: Set<UInt64> = []
+    /// Released, and not seen by all yet.
+    private var leaving: Set<UInt64> = []
+    /// Sessions that have ended, with those of their leases whose holders have not.
+    private var ended: [RandomID: Set<UInt64>] = [:]
+    private var failures = 0
+    /// A session that is for good: no other one follows.
+    private(set) var isStopped = false
+
+    init(_ settings: Settings) { self.settings = settings }
+
+    var session: LogSession? { if case .open(let session) = phase { session } else { nil } }
+
+    // MARK: What contenders want
+
+    mutating func want(_ attempt: UInt64, _ name: LockName, isTry: Bool, at moment: Moment) -> [Effect] {
+        guard !isStopped else { return [.failed(attempt, .shutDown, "the provider was shut down")] }
+        waiting[attempt] = Contender(name: name, isTry: isTry)
+        switch phase {
+        case .idle:
+            phase = .asking
+            return [.ask]
+        case .open: return inSession(at: moment) { $0.want(attempt, name, isTry: isTry, at: moment) }
+        case .asking, .starting, .pausing: return []
+        }
+    }
+
+    /// Ends a wait, or a hold: whoever acts on its lease has ended.
+    mutating func leave(_ attempt: UInt64, at moment: Moment) -> [Effect] {
+        if waiting.removeValue(forKey: attempt) != nil {
+            return inSession(at: moment) { $0.leave(attempt, at: moment) }
+        }
+        if held.remove(attempt) != nil {
+            leaving.insert(attempt)
+            let effects = inSession(at: moment) { $0.leave(attempt, at: moment) }
+            // The session does not have it any more.
+            if session?.attempts[attempt] == nil, leaving.remove(attempt) != nil { return effects + [.left(attempt)] }
+            return effects
+        }
+        for (id, attempts) in ended where attempts.contains(attempt) {
+            ended[id]?.remove(attempt)
+            return [.left(attempt)] + closeEnded(id, at: moment)
+        }
+        return [.left(attempt)]
+    }
+
+    // MARK: What happens
+
+    mutating func tick(at moment: Moment) -> [Effect] {
+        switch phase {
+        case .pausing(let until) where until <= moment.now:
+            phase = .asking
+            return [.ask]
+        case .starting(_, let until) where until <= moment.now:
+            return notStarted("the log could not be read in time", at: moment)
+        case .open: return inSession(at: moment) { $0.tick(at: moment) }
+        case .idle, .asking, .starting, .pausing: return []
+        }
+    }
+
+    /// When ``tick(at:)`` has something to do.
+    func deadline(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        switch phase {
+        case .idle, .asking: nil
+        case .pausing(let until), .starting(_, let until): until
+        case .open(let session): session.deadline(at: now)
+        }
+    }
+
+    /// The answer to ``Effect/ask``.
+    mutating func answered(_ bounds: Range<Int64>, at moment: Moment) -> [Effect] {
+        guard case .asking = phase else { return [] }
+        var start = LogStart(bounds)
+        let step = start.begin(at: moment.now)
+        phase = .starting(start, until: moment.now.after(max(settings.session.ttl, .seconds(10))))
+        return take(step, at: moment)
+    }
+
+    /// Likewise.
+    /// - Parameter code: what all contenders get, when another try would fare no better.
+    mutating func notAnswered(_ text: String, final code: LockError.Code?, at moment: Moment) -> [Effect] {
+        guard case .asking = phase else { return [] }
+        if let code { return failAll(code, text) + [.notStarted(text)] }
+        return notStarted(text, at: moment)
+    }
+
+    mutating func read(_ entry: LogEntry, at moment: Moment) -> [Effect] {
+        switch phase {
+        case .starting(var start, let until):
+            phase = .idle
+            let step = start.read(entry, at: moment.now)
+            phase = .starting(start, until: until)
+            return take(step, at: moment)
+        case .open: return inSession(at: moment) { $0.read(entry, at: moment) }
+        case .idle, .asking, .pausing: return []
+        }
+    }
+
+    /// There is nothing to read before this offset.
+    mutating func reachedEnd(_ offset: Int64, at moment: Moment) -> [Effect] {
+        guard case .starting(var start, let until) = phase else { return [] }
+        phase = .idle
+        let step = start.reached(offset, at: moment.now)
+        phase = .starting(start, until: until)
+        return take(step, at: moment)
+    }
+
+    /// The next record is not there any more.
+    mutating func lostPlace(at moment: Moment) -> [Effect] {
+        switch phase {
+        case .starting: notStarted("records were deleted while they were read", at: moment)
+        case .open: inSession(at: moment) { $0.lostPlace() }
+        case .idle, .asking, .pausing: []
+        }
+    }
+
+    mutating func failed(_ number: UInt64, at moment: Moment) -> [Effect] {
+        inSession(at: moment) { $0.failed(number, at: moment) }
+    }
+
+    /// Somebody has seen the proof's end before.
+    mutating func proofEnded(at moment: Moment) -> [Effect] { inSession(at: moment) { $0.proofEnded() } }
+
+    /// Turns those away who wait.
+    mutating func turnAway(at moment: Moment) -> [Effect] {
+        isStopped = true
+        let waiters = waiting.keys.sorted()
+        return waiters.flatMap { leave($0, at: moment) + [.failed($0, .shutDown, "the provider was shut down")] }
+    }
+
+    /// Ends the session; what is still held is lost.
+    mutating func stop(at moment: Moment) -> [Effect] {
+        isStopped = true
+        let effects = inSession(at: moment) { session in
+            // What is held is given on only when its holders have ended: they have been given their time.
+            session.close(at: moment)
+        }
+        phase = .idle
+        return effects
+    }
+
+    // MARK: Sessions
+
+    private mutating func take(_ step: LogStart.Step, at moment: Moment) -> [Effect] {
+        switch step {
+        case .goesOn: return []
+        case .seek(let offset): return [.seek(offset)]
+        case .again: return notStarted("what was to be read is not there any more", at: moment)
+        case .newer(let version): return failAll(.incompatible, Self.newer(version)) + [.stopReading]
+        case .ready(let view):
+            var session = LogSession(settings.makeID(), settings.session, view, at: moment)
+            var effects = session.begin(at: moment)
+            for (attempt, contender) in waiting.sorted(by: { $0.key < $1.key }) {
+                effects += session.want(attempt, contender.name, isTry: contender.isTry, at: moment)
+            }
+            // In an empty log there is nothing that has been read from.
+            let next = view.table.next
+            phase = .open(session)
+            return [.seek(next)] + translate(effects, at: moment)
+        }
+    }
+
+    private mutating func inSession(
+        at moment: Moment, _ body: (inout LogSession) -> [LogSession.Effect]
+    ) -> [Effect] {
+        guard case .open(var session) = phase else { return [] }
+        phase = .idle
+        let effects = body(&session)
+        phase = .open(session)
+        return translate(effects, at: moment)
+    }
+
+    private mutating func translate(_ effects: [LogSession.Effect], at moment: Moment) -> [Effect] {
+        effects.flatMap { translate($0, at: moment) }
+    }
+
+    private mutating func translate(_ effect: LogSession.Effect, at moment: Moment) -> [Effect] {
+        switch effect {
+        case .write(let record): return [.write(record)]
+        case .proven(let until, let sentAt): return [.proven(until: until, sentAt: sentAt)]
+        case .suspect(let isSuspect): return [.suspect(isSuspect)]
+        case .foreign(let offset): return [.foreign(offset: offset)]
+        case .granted(let attempt, let token):
+            failures = 0
+            waiting[attempt] = nil
+            held.insert(attempt)
+            return [.granted(attempt, token: token)]
+        case .refused(let attempt):
+            failures = 0
+            return waiting.removeValue(forKey: attempt) == nil ? [] : [.refused(attempt)]
+        case .left(let attempt): return leaving.remove(attempt) == nil ? [] : [.left(attempt)]
+        case .askedToYield(let attempt, let from):
+            return held.contains(attempt) ? [.lost(attempt, LossReason(.askedToYield, from))] : []
+        case .lost(let attempt):
+            return held.contains(attempt) ? [.lost(attempt, LossReason(.forced, "its place was taken away"))] : []
+        case .ended(let end): return sessionEnded(end, at: moment)
+        }
+    }
+
+    private mutating func sessionEnded(_ end: LogSession.End, at moment: Moment) -> [Effect] {
+        guard let session else { return [] }
+        let reason = end.reason
+        var effects: [Effect] = held.sorted().map { .lost($0, reason) }
+        effects += leaving.sorted().map { .left($0) }
+        effects.append(.ended(reason))
+        ended[session.id] = held
+        (held, leaving) = ([], [])
+        if end.isClosed {
+            ended[session.id] = ended[session.id].flatMap { $0.isEmpty ? nil : $0 }
+        } else {
+            effects += closeEnded(session.id, at: moment)
+        }
+        if let code = end.finalCode { return effects + failAll(code, reason.detail) + [.stopReading] }
+        effects += failTries(reason.description)
+        guard !waiting.isEmpty else {
+            phase = .idle
+            return effects + [.stopReading]
+        }
+        pause(at: moment)
+        return effects + [.stopReading]
+    }
+
+    /// The last word of a session that has ended: nobody acts on its leases any more, so nobody has to wait for its expiry.
+    private mutating func closeEnded(_ id: RandomID, at moment: Moment) -> [Effect] {
+        guard ended[id]?.isEmpty ?? false else { return [] }
+        ended[id] = nil
+        return [
+            .write(
+                LogRecord(
+                    number: LogNumber.of(moment.wall) + 1, applied: -1, hash: 0, snapshot: nil, body: .close(id)))
+        ]
+    }
+
+    private mutating func notStarted(_ text: String, at moment: Moment) -> [Effect] {
+        pause(at: moment)
+        let effects = failTries(text) + [.stopReading, .notStarted(text)]
+        if waiting.isEmpty { phase = .idle }
+        return effects
+    }
+
+    private mutating func pause(at moment: Moment) {
+        failures += 1
+        let random = Int(settings.makeID().low % 1001)
+        phase = .pausing(until: moment.now.after(settings.backoff.delay(before: failures, random: random)))
+    }
+
+    private mutating func failTries(_ text: String) -> [Effect] {
+        let tries = waiting.filter(\.value.isTry).keys.sorted()
+        for attempt in tries { waiting[attempt] = nil }
+        return tries.map { .failed($0, .unreachable, text) }
+    }
+
+    private mutating func failAll(_ code: LockError.Code, _ text: String) -> [Effect] {
+        let all = waiting.keys.sorted()
+        waiting = [:]
+        phase = .idle
+        return all.map { .failed($0, code, text) }
+    }
+
+    fileprivate static func newer(_ version: UInt8) -> String {
+        "the topic has records of format \(version), which this version of MQLock does not know: update it"
+    }
+}
+
+extension LogSession.End {
+    var reason: LossReason {
+        switch self {
+        case .proofOverdue: LossReason(.proofOverdue, "no record of this session was read back in time")
+        case .notOpened: LossReason(.connectionClosed, "the session's first record was not read back in time")
+        case .expired: LossReason(.proofOverdue, "another session has expired this one")
+        case .notWritten: LossReason(.connectionClosed, "a record could not be written")
+        case .gap: LossReason(.connectionClosed, "records are missing in the log that had not been read")
+        case .newer(let version): LossReason(.connectionClosed, LogPartition.newer(version))
+        case .contradicted(let offset):
+            LossReason(
+                .connectionClosed,
+                "another program has another state behind offset \(offset): the log was damaged, or changed")
+        case .otherPartitions(let count):
+            LossReason(
+                .connectionClosed,
+                "another program spreads names over \(count) partitions; all have to name the same number")
+        case .closed: LossReason(.shutdown)
+        case .idle: LossReason(.connectionClosed, "nobody has needed the session")
+        }
+    }
+
+    /// What contenders get where another session would fare no better.
+    var finalCode: LockError.Code? {
+        switch self {
+        case .newer, .otherPartitions: .incompatible
+        default: nil
+        }
+    }
+
+    /// Whether the session itself, or somebody else, has written its end.
+    var isClosed: Bool {
+        switch self {
+        case .closed, .idle, .expired: true
+        default: false
+        }
+    }
+}

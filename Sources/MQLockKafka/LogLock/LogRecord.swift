@@ -1,0 +1,210 @@
+import MQLock
+
+/// A record of the lock log: what a session asks for. Whether it takes effect is decided by the fold (``LockTable``), which
+/// is the same in every reader, never by its writer. The bytes are in the article *The log lock*.
+struct LogRecord: Hashable, Sendable {
+    typealias SessionID = RandomID
+
+    enum Body: Hashable, Sendable {
+        /// A new session, with how long it lives without a record, in whole milliseconds, and over how many partitions it
+        /// spreads names.
+        case open(SessionID, ttl: Duration, partitions: UInt32, owner: String)
+        case alive(SessionID)
+        /// A place at the end of a name's line; for a try, only if there is no other place.
+        case want(SessionID, LockName, attempt: UInt64, isTry: Bool)
+        /// Gives a place up: a release when it is the first.
+        case leave(SessionID, LockName, attempt: UInt64)
+        case close(SessionID)
+        /// Ends another's session, unless that has written something behind the offset `seen`.
+        case expire(SessionID, seen: Int64)
+        /// Asks the holder with this token to give the lock up.
+        case yield(LockName, token: UInt64, from: String)
+        /// For readers that start.
+        case snapshot(SnapshotChunk)
+    }
+
+    /// By which the fold numbers fencing tokens.
+    var number: UInt64
+    /// The last offset that the writer had applied, -1 for none, and the hash of its state there.
+    var applied: Int64
+    var hash: UInt64
+    /// The newest snapshot that the writer has read to the end.
+    var snapshot: SnapshotName?
+    var body: Body
+
+    /// The session whose life it proves: exactly the records that become the session's last one †.
+    var provenSession: SessionID? {
+        switch body {
+        case .open(let session, _, _, _), .alive(let session), .want(let session, _, _, _), .leave(let session, _, _):
+            session
+        case .close, .expire, .yield, .snapshot: nil
+        }
+    }
+}
+
+/// Which snapshot: the state behind the record at `asOf`.
+struct SnapshotName: Hashable, Sendable, Comparable {
+    let asOf: Int64
+    let id: RandomID
+
+    static func < (left: Self, right: Self) -> Bool { (left.asOf, left.id) < (right.asOf, right.id) }
+}
+
+/// A part of a snapshot.
+struct SnapshotChunk: Hashable, Sendable {
+    let name: SnapshotName
+    let index: UInt32
+    let count: UInt32
+    let bytes: [UInt8]
+}
+
+/// What stands at an offset of the log.
+struct LogEntry: Sendable, Hashable {
+    enum Content: Sendable, Hashable {
+        case record(LogRecord)
+        /// Not ours, or damaged: it has no effect.
+        case unreadable
+        /// Of a format that this program does not know: it must not guess what that would do.
+        case newer(version: UInt8)
+    }
+
+    let offset: Int64
+    /// Milliseconds since 1970, by the broker's clock; decides nothing but how long a try waits.
+    let timestamp: Int64
+    let content: Content
+}
+
+extension LogRecord {
+    /// The first bytes of every version.
+    static let magic: [UInt8] = [0x4D, 0x51, 0x4C]
+    static let version: UInt8 = 1
+
+    private enum Kind: UInt8 { case open = 1, alive, want, leave, close, expire, yield, snapshot }
+
+    var bytes: [UInt8] {
+        var out = LogBytesWriter()
+        out.put(Self.magic)
+        out.put(Self.version)
+        out.put(kind.rawValue)
+        out.put(number)
+        out.put(applied)
+        out.put(hash)
+        out.put(snapshot?.asOf ?? -1)
+        out.put(id: snapshot?.id ?? RandomID(high: 0, low: 0))
+        switch body {
+        case .open(let session, let ttl, let partitions, let owner):
+            out.put(id: session)
+            out.put(UInt32(clamping: ttl.nanoseconds / 1_000_000))
+            out.put(partitions)
+            out.put(Array(owner.utf8), length: UInt8.self)
+        case .alive(let session), .close(let session): out.put(id: session)
+        case .want(let session, let name, let attempt, let isTry):
+            out.put(id: session)
+            out.put(attempt)
+            out.put(UInt8(isTry ? 1 : 0))
+            out.put(name.utf8, length: UInt8.self)
+        case .leave(let session, let name, let attempt):
+            out.put(id: session)
+            out.put(attempt)
+            out.put(name.utf8, length: UInt8.self)
+        case .expire(let session, let seen):
+            out.put(id: session)
+            out.put(seen)
+        case .yield(let name, let token, let from):
+            out.put(name.utf8, length: UInt8.self)
+            out.put(token)
+            out.put(Array(from.utf8), length: UInt8.self)
+        case .snapshot(let chunk):
+            out.put(id: chunk.name.id)
+            out.put(chunk.name.asOf)
+            out.put(chunk.index)
+            out.put(chunk.count)
+            out.put(chunk.bytes)
+        }
+        return out.bytes
+    }
+
+    private var kind: Kind {
+        switch body {
+        case .open: .open
+        case .alive: .alive
+        case .want: .want
+        case .leave: .leave
+        case .close: .close
+        case .expire: .expire
+        case .yield: .yield
+        case .snapshot: .snapshot
+        }
+    }
+
+    /// Reads a record's value. Whatever it is, it is one of the three.
+    static func read(_ bytes: [UInt8]) -> LogEntry.Content {
+        guard bytes.count > magic.count, bytes.starts(with: magic) else { return .unreadable }
+        let version = bytes[magic.count]
+        guard version <= Self.version else { return .newer(version: version) }
+        guard version == Self.version else { return .unreadable }
+        var input = LogBytesReader(Array(bytes.dropFirst(magic.count + 1)))
+        do {
+            let record = try LogRecord(&input)
+            return input.isAtEnd ? .record(record) : .unreadable
+        } catch {
+            return .unreadable
+        }
+    }
+
+    private init(_ input: inout LogBytesReader) throws(LogBytesReader.Malformed) {
+        guard let kind = Kind(rawValue: try input.number()) else { throw .init() }
+        number = try input.number()
+        applied = try input.number()
+        hash = try input.number()
+        let asOf = try input.number(Int64.self)
+        let id = try input.id()
+        snapshot = asOf < 0 ? nil : SnapshotName(asOf: asOf, id: id)
+        switch kind {
+        case .open:
+            body = .open(
+                try input.id(), ttl: .milliseconds(Int64(try input.number(UInt32.self))),
+                partitions: try input.number(), owner: try input.words())
+        case .alive: body = .alive(try input.id())
+        case .close: body = .close(try input.id())
+        case .want:
+            let (session, attempt, flags) = (try input.id(), try input.number(UInt64.self), try input.number(UInt8.self))
+            guard flags <= 1 else { throw .init() }
+            body = .want(session, try input.name(), attempt: attempt, isTry: flags == 1)
+        case .leave:
+            let (session, attempt) = (try input.id(), try input.number(UInt64.self))
+            body = .leave(session, try input.name(), attempt: attempt)
+        case .expire: body = .expire(try input.id(), seen: try input.number())
+        case .yield:
+            body = .yield(try input.name(), token: try input.number(), from: try input.words())
+        case .snapshot:
+            let (id, asOf) = (try input.id(), try input.number(Int64.self))
+            let (index, count) = (try input.number(UInt32.self), try input.number(UInt32.self))
+            guard asOf >= 0, index < count else { throw .init() }
+            body = .snapshot(
+                SnapshotChunk(
+                    name: SnapshotName(asOf: asOf, id: id), index: index, count: count, bytes: input.everything()))
+        }
+    }
+}
+
+extension LogBytesWriter {
+    mutating func put(id: RandomID) {
+        put(id.high)
+        put(id.low)
+    }
+}
+
+extension LogBytesReader {
+    mutating func id() throws(Malformed) -> RandomID { RandomID(high: try number(), low: try number()) }
+
+    mutating func name() throws(Malformed) -> LockName {
+        let bytes = try text(UInt8.self)
+        guard let text = String(validating: bytes, as: UTF8.self), let name = try? LockName(text), name.utf8 == bytes
+        else { throw Malformed() }
+        return name
+    }
+
+    /// A text for people.
+    mutating func words() throws(Malformed) -> String { String(decoding: try text(UInt8.self), as: UTF8.self) }
+}

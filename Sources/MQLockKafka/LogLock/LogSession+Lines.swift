@@ -1,0 +1,111 @@
+import MQLock
+
+// Places in lines: who is granted, who is refused, and what is nobody's.
+extension LogSession {
+    /// A name has another first.
+    mutating func promoted(_ name: LockName) -> [Effect] {
+        var effects: [Effect] = []
+        let line = view.table.lines[name]
+        let first = line?.places.first
+        for (attempt, entry) in attempts where entry.name == name {
+            let isFirst = first?.session == id && first?.attempt == attempt
+            switch entry.state {
+            // The proof stands: what is overdue was looked at before.
+            case .waiting where isFirst:
+                guard let line, elders.isEmpty else { break }
+                doubtful.remove(attempt)
+                attempts[attempt]?.state = .held(line.token)
+                effects.append(.granted(attempt, token: line.token))
+            case .held where !isFirst:
+                attempts[attempt] = nil
+                effects.append(.lost(attempt))
+            default: break
+            }
+        }
+        return effects
+    }
+
+    /// What a record means for attempts of this session.
+    mutating func settle(_ record: LogRecord, at moment: Moment) -> [Effect] {
+        switch record.body {
+        case .want(let session, let name, let attempt, _) where session == id:
+            guard let entry = attempts[attempt] else {
+                // Come late or twice: nobody would ever give this place back.
+                guard hasPlace(attempt, name) else { return [] }
+                return [writeLeave(attempt, Attempt(name: name, isTry: false, began: moment.now), at: moment)]
+            }
+            guard case .waiting = entry.state, entry.isTry else { return [] }
+            return settleTry(attempt, at: moment)
+        case .leave(let session, _, let attempt) where session == id:
+            guard let entry = attempts[attempt], case .leaving = entry.state else { return [] }
+            attempts[attempt] = nil
+            return [.left(attempt)]
+        case .yield(let name, let token, let from):
+            return attempts.compactMap { attempt, entry in
+                if entry.name == name, case .held(token) = entry.state {
+                    .askedToYield(attempt, from: from)
+                } else {
+                    nil
+                }
+            }
+        default: return []
+        }
+    }
+
+    /// A try is refused only when it is sure that the first lives: in a process that has just started nobody's silence has
+    /// been heard yet, and with nothing but tries a dead holder would never be expired.
+    mutating func settleTry(_ attempt: UInt64, at moment: Moment) -> [Effect] {
+        guard let entry = attempts[attempt], case .waiting = entry.state, !hasPlace(attempt, entry.name) else { return [] }
+        guard let first = view.table.lines[entry.name]?.places.first else {
+            guard doubtful.remove(attempt) != nil else { return [] }
+            return [write(.want(id, entry.name, attempt: attempt, isTry: true), at: moment)]
+        }
+        guard first.session == id || isKnownToLive(first.session, since: entry.began, at: moment) else {
+            doubtful.insert(attempt)
+            return []
+        }
+        doubtful.remove(attempt)
+        attempts[attempt] = nil
+        return [.refused(attempt)]
+    }
+
+    func isKnownToLive(
+        _ other: RandomID, since began: ContinuousClock.Instant, at moment: Moment
+    ) -> Bool {
+        guard let session = view.table.sessions[other], let heard = view.heard[other] else { return false }
+        if heard.isFresh, heard.at >= began || heard.at.after(session.ttl) > moment.now { return true }
+        return heard.timestamp > moment.wall - session.ttl.nanoseconds / 1_000_000
+    }
+
+    private func hasPlace(_ attempt: UInt64, _ name: LockName) -> Bool {
+        view.table.lines[name]?.places.contains { $0.session == id && $0.attempt == attempt } ?? false
+    }
+}
+
+// Snapshots for those who start later: the session with the smallest id writes them, the others if it does not.
+extension LogSession {
+    private static let snapshotInterval = Duration.seconds(30)
+    private static let snapshotRecords: Int64 = 2000
+
+    private var snapshotRank: Int { view.table.sessions.keys.count { $0 < id } }
+
+    private var newestSnapshot: (asOf: Int64, at: ContinuousClock.Instant) {
+        guard let known = view.snapshot, known.name.asOf >= lastSnapshot.asOf else { return lastSnapshot }
+        return (known.name.asOf, known.at)
+    }
+
+    var snapshotDue: ContinuousClock.Instant {
+        newestSnapshot.at.after(Self.snapshotInterval + .seconds(5) * min(snapshotRank, 1000))
+    }
+
+    var recordsSinceSnapshot: Int64 { view.table.next - 1 - newestSnapshot.asOf }
+
+    var recordsPerSnapshot: Int64 { Self.snapshotRecords * Int64(4 + snapshotRank) / 4 }
+
+    mutating func writeSnapshot(at moment: Moment) -> [Effect] {
+        needsSnapshot = false
+        lastSnapshot = (view.table.next - 1, moment.now)
+        guard view.table.next > 0 else { return [] }
+        return LogSnapshot.chunks(of: view.table, id: id).map { write(.snapshot($0), at: moment) }
+    }
+}

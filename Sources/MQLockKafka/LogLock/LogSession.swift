@@ -1,0 +1,338 @@
+import MQLock
+
+/// One session of one partition: proves its life, stands in lines, expires others. A pure value: what was read and the
+/// time in, records and grants out.
+///
+/// Whatever is overdue is looked at before anything else, so that nothing is done in the belief that the session lives,
+/// however late an event is handled. Once it has ended it does nothing any more.
+struct LogSession: Sendable {
+    struct Settings: Sendable {
+        var ttl: Duration
+        var margin: Duration
+        var partitions: UInt32
+        var owner: String
+        /// A session that nobody needs ends then.
+        var idle = Duration.seconds(60)
+
+        /// For how long a record proves its session, from its sending on.
+        var validity: Duration { ttl - margin }
+    }
+
+    /// An instant, by both clocks; the time of day only numbers records.
+    struct Moment: Sendable {
+        var now: ContinuousClock.Instant
+        /// Milliseconds since 1970.
+        var wall: Int64
+    }
+
+    enum End: Sendable, Equatable {
+        case proofOverdue, notOpened, expired, notWritten, gap
+        case newer(version: UInt8)
+        case contradicted(at: Int64)
+        case otherPartitions(UInt32)
+        case closed, idle
+    }
+
+    enum Effect: Sendable, Equatable {
+        case write(LogRecord)
+        /// The session stands until then; the record that says so was sent at this instant.
+        case proven(until: ContinuousClock.Instant, sentAt: ContinuousClock.Instant)
+        case suspect(Bool)
+        case granted(UInt64, token: UInt64)
+        /// A try found somebody else.
+        case refused(UInt64)
+        /// A place is given up, for all to see.
+        case left(UInt64)
+        case askedToYield(UInt64, from: String)
+        /// The place was taken away.
+        case lost(UInt64)
+        /// Something that is not ours stands in the log.
+        case foreign(offset: Int64)
+        case ended(End)
+    }
+
+    struct Attempt: Sendable {
+        enum State: Sendable { case waiting, held(UInt64), leaving }
+        let name: LockName
+        let isTry: Bool
+        let began: ContinuousClock.Instant
+        var state = State.waiting
+    }
+
+    let id: RandomID
+    let settings: Settings
+    private(set) var view: LogView
+    private(set) var end: End?
+    /// Whether the session is in the table.
+    private(set) var isOpen = false
+    /// The end of the proof; before the session is open, the time by which it has to be.
+    private(set) var provenUntil: ContinuousClock.Instant
+    var attempts: [UInt64: Attempt] = [:]
+    /// Tries that have found a first of whom nothing fresh is known.
+    var doubtful: Set<UInt64> = []
+    /// Own records that have not been read back, by their numbers.
+    private var unread: [UInt64: ContinuousClock.Instant] = [:]
+    /// Which expiries were written: one for each last record of a session.
+    private var expiries: [UInt64: (session: RandomID, seen: Int64)] = [:]
+    private var lastNumber: UInt64 = 0
+    private var lastWritten: ContinuousClock.Instant
+    private var isSuspect = false
+    private var idleSince: ContinuousClock.Instant?
+    var lastSnapshot: (asOf: Int64, at: ContinuousClock.Instant)
+    var needsSnapshot = false
+    /// Sessions that were there before and spread names over another number of partitions: until they are gone nothing is
+    /// granted, and if one of them lives this session ends.
+    private(set) var elders: Set<RandomID> = []
+    /// A quarter of the shortest retention that the topic may have, in milliseconds.
+    private static let oldSnapshot: Int64 = 6 * 3600 * 1000
+
+    /// - Parameter view: at the end of the log.
+    init(_ id: RandomID, _ settings: Settings, _ view: LogView, at moment: Moment) {
+        self.id = id
+        self.settings = settings
+        self.view = view
+        self.view.compares = true
+        provenUntil = moment.now.after(settings.validity)
+        lastWritten = moment.now
+        idleSince = moment.now
+        lastSnapshot = (view.snapshot?.name.asOf ?? view.table.next - 1, view.snapshot?.at ?? moment.now)
+    }
+
+    // MARK: Events
+
+    /// The first record, to be called once.
+    mutating func begin(at moment: Moment) -> [Effect] {
+        [
+            write(
+                .open(id, ttl: settings.ttl, partitions: settings.partitions, owner: settings.owner), at: moment)
+        ]
+    }
+
+    /// Stands in line. The attempt's number is used once in a session †.
+    mutating func want(_ attempt: UInt64, _ name: LockName, isTry: Bool, at moment: Moment) -> [Effect] {
+        living(at: moment) { session in
+            session.attempts[attempt] = Attempt(name: name, isTry: isTry, began: moment.now)
+            session.idleSince = nil
+            return [session.write(.want(session.id, name, attempt: attempt, isTry: isTry), at: moment)]
+        }
+    }
+
+    /// Gives a place up, be it the first: always by a record †.
+    mutating func leave(_ attempt: UInt64, at moment: Moment) -> [Effect] {
+        living(at: moment) { session in
+            guard let entry = session.attempts[attempt] else { return [] }
+            if case .leaving = entry.state { return [] }
+            session.doubtful.remove(attempt)
+            return [session.writeLeave(attempt, entry, at: moment)]
+        }
+    }
+
+    /// A record could not be written, or nobody knows whether it was.
+    mutating func failed(_ number: UInt64, at moment: Moment) -> [Effect] {
+        living(at: moment) { session in
+            if session.unread[number] != nil { return session.finish(.notWritten) }
+            session.expiries[number] = nil
+            return []
+        }
+    }
+
+    /// The proof was found to have run out by somebody who looked before.
+    mutating func proofEnded() -> [Effect] { end == nil ? finish(.proofOverdue) : [] }
+
+    /// A hole in what was to be read.
+    mutating func lostPlace() -> [Effect] { end == nil ? finish(.gap) : [] }
+
+    /// Ends the session in good order.
+    mutating func close(at moment: Moment) -> [Effect] {
+        living(at: moment) { session in
+            // The leases end before others can read that.
+            session.finish(.closed) + [session.write(.close(session.id), at: moment)]
+        }
+    }
+
+    mutating func tick(at moment: Moment) -> [Effect] { living(at: moment) { _ in [] } }
+
+    mutating func read(_ entry: LogEntry, at moment: Moment) -> [Effect] {
+        living(at: moment) { session in session.apply(entry, at: moment) }
+    }
+
+    /// When ``tick(at:)`` has something to do at the latest.
+    func deadline(at now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        var next = min(provenUntil, lastWritten.after(settings.ttl / 4))
+        if !isSuspect { next = min(next, suspectAt) }
+        if let idleSince { next = min(next, idleSince.after(settings.idle)) }
+        if isOpen { next = min(next, snapshotDue) }
+        for (other, heard) in view.heard where other != id {
+            guard let session = view.table.sessions[other], !hasExpired(other, session.last) else { continue }
+            let early = Self.silenceEnds(session, heard)
+            next = min(next, early > now ? early : early.after(patience(towards: other, session)))
+        }
+        return next
+    }
+
+    // MARK: What is due
+
+    private mutating func living(at moment: Moment, _ body: (inout Self) -> [Effect]) -> [Effect] {
+        guard end == nil else { return [] }
+        // For good: one that writes and cannot read would else stay first in the line for ever †.
+        guard moment.now < provenUntil else { return finish(isOpen ? .proofOverdue : .notOpened) }
+        var effects = body(&self)
+        if end == nil { effects += due(at: moment) }
+        return effects
+    }
+
+    private mutating func due(at moment: Moment) -> [Effect] {
+        var effects: [Effect] = []
+        if attempts.isEmpty, idleSince == nil { idleSince = moment.now }
+        if let idleSince, idleSince.after(settings.idle) <= moment.now {
+            return finish(.idle) + [write(.close(id), at: moment)]
+        }
+        if !isSuspect, isOpen, suspectAt <= moment.now {
+            isSuspect = true
+            effects.append(.suspect(true))
+        }
+        if lastWritten.after(settings.ttl / 4) <= moment.now { effects.append(write(.alive(id), at: moment)) }
+        for (other, heard) in view.heard where other != id {
+            guard let session = view.table.sessions[other], !hasExpired(other, session.last),
+                Self.silenceEnds(session, heard) <= moment.now,
+                Self.silenceEnds(session, heard).after(patience(towards: other, session)) <= moment.now
+            else { continue }
+            effects.append(write(.expire(other, seen: session.last), at: moment))
+        }
+        if isOpen, needsSnapshot || snapshotDue <= moment.now || recordsSinceSnapshot >= recordsPerSnapshot {
+            effects += writeSnapshot(at: moment)
+        }
+        return effects
+    }
+
+    private var suspectAt: ContinuousClock.Instant {
+        provenUntil.before(settings.validity).after(settings.ttl / 2)
+    }
+
+    private func hasExpired(_ other: RandomID, _ seen: Int64) -> Bool {
+        expiries.values.contains { $0.session == other && $0.seen == seen }
+    }
+
+    /// When a session that is not heard of any more is dead: it cannot believe in its own proof any longer.
+    private static func silenceEnds(
+        _ session: LockTable.Session, _ heard: LogView.Heard
+    ) -> ContinuousClock.Instant {
+        heard.at.after(session.ttl * 11 / 10 + max(.milliseconds(200), session.ttl / 10))
+    }
+
+    /// Everybody expires everybody, not only the next in line †, but one after the other.
+    private func patience(towards other: RandomID, _ session: LockTable.Session) -> Duration {
+        session.ttl / 100 * rank(towards: other, session)
+    }
+
+    /// How many are to expire `other` before we do: those first that wait for what it holds.
+    private func rank(towards other: RandomID, _ session: LockTable.Session) -> Int {
+        func waits(_ candidate: RandomID) -> Bool {
+            guard let names = view.table.sessions[candidate]?.names else { return false }
+            return !names.isDisjoint(with: session.names)
+        }
+        let own = waits(id)
+        var rank = 0
+        for candidate in view.table.sessions.keys where candidate != id && candidate != other {
+            let theirs = waits(candidate)
+            if theirs == own ? candidate < id : theirs { rank += 1 }
+            if rank == 10 { break }
+        }
+        return rank
+    }
+
+    // MARK: Reading
+
+    private mutating func apply(_ entry: LogEntry, at moment: Moment) -> [Effect] {
+        let change: LockTable.Change
+        switch view.read(entry, isFresh: isOpen, at: moment.now) {
+        case .known: return []
+        case .gap: return finish(.gap)
+        case .newer(let version): return finish(.newer(version: version))
+        case .contradicted(let offset): return finish(.contradicted(at: offset))
+        case .applied(let applied): change = applied
+        }
+        guard case .record(let record) = entry.content else { return [.foreign(offset: entry.offset)] }
+        var effects: [Effect] = []
+        if record.provenSession == id {
+            // Only what took effect proves †, and from its sending on: neither from its acknowledgement † nor from now †.
+            if change.proven == id {
+                if !isOpen { effects += opened(at: moment) }
+                if let sent = unread.removeValue(forKey: record.number) { effects += prove(sent) }
+            }
+        }
+        if end != nil { return effects }
+        if let elder = change.proven, elders.contains(elder) { return effects + refuseSpread(of: elder) }
+        if let gone = change.gone {
+            if gone == id { return effects + finish(.expired) }
+            expiries = expiries.filter { $0.value.session != gone }
+            // All that was waited for, besides what this record has made first.
+            if elders.remove(gone) != nil, elders.isEmpty {
+                for name in Set(attempts.values.map(\.name)) { effects += promoted(name) }
+            }
+        }
+        for name in change.promoted { effects += promoted(name) }
+        effects += settle(record, at: moment)
+        for attempt in doubtful.sorted() { effects += settleTry(attempt, at: moment) }
+        return effects
+    }
+
+    /// The session is in the table.
+    private mutating func opened(at moment: Moment) -> [Effect] {
+        isOpen = true
+        // Old enough to be deleted before the next one is due, or none, although records have been deleted already.
+        needsSnapshot = view.snapshot.map { $0.timestamp < moment.wall - Self.oldSnapshot } ?? !view.startedAtZero
+        elders = Set(
+            view.table.sessions.filter { $0.key != id && $0.value.partitions != settings.partitions }.keys)
+        guard let living = elders.first(where: { isKnownToLive($0, since: moment.now, at: moment) }) else { return [] }
+        return refuseSpread(of: living)
+    }
+
+    /// Names are spread in another way: those of the same name would meet on different partitions.
+    private mutating func refuseSpread(of elder: RandomID) -> [Effect] {
+        finish(.otherPartitions(view.table.sessions[elder]?.partitions ?? 0))
+    }
+
+    private mutating func prove(_ sent: ContinuousClock.Instant) -> [Effect] {
+        let until = sent.after(settings.validity)
+        guard end == nil, until >= provenUntil else { return [] }
+        provenUntil = until
+        guard isSuspect else { return [.proven(until: until, sentAt: sent)] }
+        isSuspect = false
+        return [.proven(until: until, sentAt: sent), .suspect(false)]
+    }
+
+    // MARK: Writing
+
+    mutating func write(_ body: LogRecord.Body, at moment: Moment) -> Effect {
+        // Above all that was seen: two records of a session never have the same.
+        let number = max(LogNumber.of(moment.wall), view.table.mark, lastNumber) &+ 1
+        lastNumber = number
+        let record = LogRecord(
+            number: number, applied: view.table.next - 1, hash: view.table.hash, snapshot: view.snapshot?.name,
+            body: body)
+        if record.provenSession == id {
+            unread[number] = moment.now
+            lastWritten = moment.now
+        }
+        if case .expire(let other, let seen) = body { expiries[number] = (other, seen) }
+        return .write(record)
+    }
+
+    mutating func writeLeave(_ attempt: UInt64, _ entry: Attempt, at moment: Moment) -> Effect {
+        attempts[attempt] = entry
+        attempts[attempt]?.state = .leaving
+        return write(.leave(id, entry.name, attempt: attempt), at: moment)
+    }
+
+    private mutating func finish(_ end: End) -> [Effect] {
+        self.end = end
+        return [.ended(end)]
+    }
+}
+
+/// How records are numbered: by the time of day, so that fencing tokens keep growing when the topic is made anew.
+enum LogNumber {
+    /// The milliseconds since 2026, shifted left by 21.
+    static func of(_ wall: Int64) -> UInt64 { FencingNumbering.last(at: wall) >> 21 << 21 }
+}

@@ -1,0 +1,123 @@
+import MQLock
+
+/// How a reader of the log starts: from a snapshot that somebody near the end has read, else from one that is found in the
+/// log, else from its beginning. A pure value.
+struct LogStart: Sendable {
+    enum Step: Sendable {
+        case goesOn
+        /// The next entry to be read is the one at this offset.
+        case seek(Int64)
+        /// The state is that at the end of the log at the start.
+        case ready(LogView)
+        /// What was to be read is gone, or there are holes: to be started again.
+        case again
+        case newer(version: UInt8)
+    }
+
+    private enum Phase {
+        /// Looks for the name of a snapshot in the last records. To `load`, `scan`.
+        case tail(SnapshotName?)
+        /// Looks for a complete snapshot in everything that is left: the last writer may have started before there was
+        /// one †. To `load`.
+        case scan(SnapshotCollector, SnapshotName?)
+        /// Collects the snapshot's chunks, with the records behind its state.
+        case collect(SnapshotName, SnapshotCollector, [LogEntry])
+        case apply(LogView)
+    }
+
+    /// What there was at the start.
+    private let bounds: Range<Int64>
+    private var phase = Phase.tail(nil)
+    private static let tailLength: Int64 = 20
+
+    init(_ bounds: Range<Int64>) { self.bounds = bounds }
+
+    mutating func begin(at now: ContinuousClock.Instant) -> Step {
+        guard !bounds.isEmpty else { return load(nil, at: now) }
+        phase = .tail(nil)
+        return .seek(max(bounds.lowerBound, bounds.upperBound - Self.tailLength))
+    }
+
+    mutating func read(_ entry: LogEntry, at now: ContinuousClock.Instant) -> Step {
+        if case .newer(let version) = entry.content { return .newer(version: version) }
+        switch phase {
+        case .tail(let best):
+            var best = best
+            if case .record(let record) = entry.content, let name = record.snapshot, isUsable(name) {
+                best = max(best ?? name, name)
+            }
+            phase = .tail(best)
+        case .scan(var collector, var best):
+            phase = .tail(nil)
+            if case .record(let record) = entry.content, case .snapshot(let chunk) = record.body, isUsable(chunk.name),
+                collector.add(chunk) != nil
+            {
+                best = max(best ?? chunk.name, chunk.name)
+            }
+            phase = .scan(collector, best)
+        case .collect(let name, let collector, let entries):
+            return collect(entry, name, collector, entries, at: now)
+        case .apply(var view):
+            phase = .tail(nil)
+            let outcome = view.read(entry, isFresh: false, at: now)
+            phase = .apply(view)
+            if outcome == .gap { return .again }
+        }
+        return reached(entry.offset + 1, at: now)
+    }
+
+    /// There is nothing before this offset that has not been read.
+    mutating func reached(_ offset: Int64, at now: ContinuousClock.Instant) -> Step {
+        guard offset >= bounds.upperBound else { return .goesOn }
+        switch phase {
+        case .tail(let best?): return load(best, at: now)
+        case .tail(nil):
+            guard bounds.lowerBound > 0 else { return load(nil, at: now) }
+            phase = .scan(SnapshotCollector(), nil)
+            return .seek(bounds.lowerBound)
+        case .scan(_, let best): return load(best, at: now)
+        // It was named by somebody who had read it to the end.
+        case .collect: return .again
+        case .apply(let view): return view.table.next >= bounds.upperBound ? .ready(view) : .again
+        }
+    }
+
+    /// Nothing that its state rests on was deleted.
+    private func isUsable(_ name: SnapshotName) -> Bool {
+        name.asOf + 1 >= bounds.lowerBound && name.asOf < bounds.upperBound
+    }
+
+    private mutating func load(_ name: SnapshotName?, at now: ContinuousClock.Instant) -> Step {
+        guard let name else {
+            // Nobody lives who would have written one: the state at the log's beginning is nobody's. Not that at its end †.
+            let view = LogView(LockTable(next: bounds.lowerBound), snapshot: nil, at: now)
+            phase = .apply(view)
+            return bounds.isEmpty ? .ready(view) : .seek(bounds.lowerBound)
+        }
+        phase = .collect(name, SnapshotCollector(), [])
+        // Its state is that of asOf, however much later its chunks come †.
+        return .seek(name.asOf + 1)
+    }
+
+    private mutating func collect(
+        _ entry: LogEntry, _ name: SnapshotName, _ collector: SnapshotCollector, _ entries: [LogEntry],
+        at now: ContinuousClock.Instant
+    ) -> Step {
+        guard entry.offset > entries.last?.offset ?? name.asOf else { return .goesOn }
+        guard entry.offset == (entries.last?.offset ?? name.asOf) + 1 else { return .again }
+        phase = .tail(nil)
+        var (collector, entries) = (collector, entries)
+        entries.append(entry)
+        if case .record(let record) = entry.content, case .snapshot(let chunk) = record.body, chunk.name == name,
+            let table = collector.add(chunk)
+        {
+            var view = LogView(
+                table, snapshot: .init(name: name, at: now, timestamp: entry.timestamp), at: now)
+            for entry in entries { _ = view.read(entry, isFresh: false, at: now) }
+            phase = .apply(view)
+        } else {
+            phase = .collect(name, collector, entries)
+        }
+        return reached(entry.offset + 1, at: now)
+    }
+}

@@ -1,0 +1,102 @@
+import MQLock
+
+/// What one reader knows at its place in the log. A pure value.
+struct LogView: Sendable {
+    /// When a session was heard of.
+    struct Heard: Sendable, Equatable {
+        /// When this reader has applied its last record, or read the snapshot that has it: never an earlier instant †.
+        var at: ContinuousClock.Instant
+        /// Whether that was at the end of the log, and not while catching up.
+        var isFresh: Bool
+        /// The record's own time, in milliseconds since 1970.
+        var timestamp: Int64
+    }
+
+    /// A snapshot that was read to the end.
+    struct Known: Sendable, Equatable {
+        let name: SnapshotName
+        /// When it was read, and when it was written in milliseconds since 1970.
+        let at: ContinuousClock.Instant
+        let timestamp: Int64
+    }
+
+    /// What reading an entry came to.
+    enum Outcome: Equatable {
+        /// It was there before.
+        case known
+        case applied(LockTable.Change)
+        /// Records before it are missing: the state of now cannot be known any more †.
+        case gap
+        case newer(version: UInt8)
+        /// Its writer had another state at this offset.
+        case contradicted(at: Int64)
+    }
+
+    private(set) var table: LockTable
+    private(set) var heard: [RandomID: Heard] = [:]
+    /// The newest one.
+    private(set) var snapshot: Known?
+    /// Whether states are compared with what others say of theirs.
+    var compares = false
+    private var collector = SnapshotCollector()
+    /// Whether this is the state of the whole log, from its first record on.
+    let startedAtZero: Bool
+    private var hashes: [UInt64] = []
+    /// The offset behind which the first of the hashes is the state.
+    private var firstHash: Int64
+    private static let hashesKept = 10_000
+
+    /// - Parameter now: the instant at which the table was read.
+    init(_ table: LockTable, snapshot: Known?, at now: ContinuousClock.Instant) {
+        self.table = table
+        self.snapshot = snapshot
+        firstHash = table.next
+        startedAtZero = table.next == 0
+        for id in table.sessions.keys { heard[id] = Heard(at: now, isFresh: false, timestamp: 0) }
+    }
+
+    /// The state's hash behind an offset, as far as it is remembered.
+    func hash(at offset: Int64) -> UInt64? {
+        guard offset >= firstHash, offset < firstHash + Int64(hashes.count) else { return nil }
+        return hashes[Int(offset - firstHash)]
+    }
+
+    mutating func read(_ entry: LogEntry, isFresh: Bool, at now: ContinuousClock.Instant) -> Outcome {
+        guard entry.offset >= table.next else { return .known }
+        guard entry.offset == table.next else { return .gap }
+        var record: LogRecord?
+        switch entry.content {
+        case .record(let read): record = read
+        case .unreadable: break
+        case .newer(let version): return .newer(version: version)
+        }
+        if compares, let record, let own = hash(at: record.applied), own != record.hash {
+            return .contradicted(at: record.applied)
+        }
+        let change = table.apply(record)
+        remember(table.hash)
+        if let id = change.gone { heard[id] = nil }
+        if let id = change.proven { heard[id] = Heard(at: now, isFresh: isFresh, timestamp: entry.timestamp) }
+        if case .snapshot(let chunk) = record?.body { collect(chunk, entry.timestamp, at: now) }
+        return .applied(change)
+    }
+
+    private mutating func remember(_ hash: UInt64) {
+        hashes.append(hash)
+        guard hashes.count >= 2 * Self.hashesKept else { return }
+        hashes.removeFirst(Self.hashesKept)
+        firstHash += Int64(Self.hashesKept)
+    }
+
+    private mutating func collect(_ chunk: SnapshotChunk, _ timestamp: Int64, at now: ContinuousClock.Instant) {
+        guard let complete = collector.add(chunk), chunk.name > snapshot?.name ?? .none else { return }
+        // One that says something else than what was read is nobody's to start from.
+        if let own = hash(at: chunk.name.asOf), own != complete.hash { return }
+        guard chunk.name.asOf < table.next else { return }
+        snapshot = Known(name: chunk.name, at: now, timestamp: timestamp)
+    }
+}
+
+extension SnapshotName {
+    fileprivate static let none = Self(asOf: -1, id: RandomID(high: 0, low: 0))
+}
