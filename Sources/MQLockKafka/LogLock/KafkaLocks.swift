@@ -21,7 +21,7 @@ public final class KafkaLocks: LockProvider {
     public let capabilities = LockCapabilities(mutex: "log")
 
     private let front: LockFront
-    private let contender: LogContender
+    let contender: LogContender
     private let configuration: Configuration
     private let owner: String
     private let relay: ObserverRelay

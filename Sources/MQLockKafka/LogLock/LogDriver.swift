@@ -384,7 +384,7 @@ final class LogDriver: @unchecked Sendable {
             guard proof.extend(to: until) else { return perform(partition) { $0.proofEnded(at: $1) } }
         } else {
             slots[partition]?.proof = ProofOfLife(until: until, clock: clock)
-            health.opened(partition)
+            health.opened(partition, slots[partition]?.machine.session?.id)
             relay.report(.connected, owner: settings.owner, at: now)
         }
         relay.report(
@@ -418,29 +418,31 @@ final class LogDriver: @unchecked Sendable {
 /// How the sessions are, for whoever asks.
 final class LogHealth: Sendable {
     private struct State {
-        var open: Set<Int32> = []
+        var open: [Int32: RandomID] = [:]
         var hasBeenOpen = false
         var error: LockError?
     }
 
     private let state = Locked(State())
 
-    func opened(_ partition: Int32) {
+    func opened(_ partition: Int32, _ session: RandomID?) {
         state.withLock {
-            $0.open.insert(partition)
+            $0.open[partition] = session
             ($0.hasBeenOpen, $0.error) = (true, nil)
         }
     }
 
     func closed(_ partition: Int32, _ reason: LossReason) {
         state.withLock {
-            $0.open.remove(partition)
+            $0.open[partition] = nil
             $0.error = $0.error ?? LockError(.unreachable, "the session has ended: \(reason)")
         }
     }
 
     func failed(_ error: LockError) { state.withLock { $0.error = error } }
 
+    /// The sessions that stand, by partition.
+    var sessions: [Int32: RandomID] { state.withLock { $0.open } }
     var isConnected: Bool { state.withLock { !$0.open.isEmpty } }
     var lastError: LockError? { state.withLock { $0.open.isEmpty ? $0.error : nil } }
 

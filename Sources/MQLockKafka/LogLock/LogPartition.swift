@@ -19,7 +19,6 @@ struct LogPartition: Sendable {
         case seek(Int64)
         case stopReading
         case write(LogRecord)
-        case opened(until: ContinuousClock.Instant)
         case proven(until: ContinuousClock.Instant, sentAt: ContinuousClock.Instant)
         case suspect(Bool)
         case granted(UInt64, token: UInt64)

@@ -84,9 +84,6 @@ extension LogSession {
 
 // Snapshots for those who start later: the session with the smallest id writes them, the others if it does not.
 extension LogSession {
-    private static let snapshotInterval = Duration.seconds(30)
-    private static let snapshotRecords: Int64 = 2000
-
     private var snapshotRank: Int { view.table.sessions.keys.count { $0 < id } }
 
     private var newestSnapshot: (asOf: Int64, at: ContinuousClock.Instant) {
@@ -95,12 +92,12 @@ extension LogSession {
     }
 
     var snapshotDue: ContinuousClock.Instant {
-        newestSnapshot.at.after(Self.snapshotInterval + .seconds(5) * min(snapshotRank, 1000))
+        newestSnapshot.at.after(settings.snapshotInterval + settings.snapshotInterval / 6 * min(snapshotRank, 1000))
     }
 
     var recordsSinceSnapshot: Int64 { view.table.next - 1 - newestSnapshot.asOf }
 
-    var recordsPerSnapshot: Int64 { Self.snapshotRecords * Int64(4 + snapshotRank) / 4 }
+    var recordsPerSnapshot: Int64 { settings.snapshotRecords * Int64(4 + snapshotRank) / 4 }
 
     mutating func writeSnapshot(at moment: Moment) -> [Effect] {
         needsSnapshot = false

@@ -13,6 +13,9 @@ struct LogSession: Sendable {
         var owner: String
         /// A session that nobody needs ends then.
         var idle = Duration.seconds(60)
+        /// After how long, and how many records, the session that is to do it writes a snapshot.
+        var snapshotInterval = Duration.seconds(30)
+        var snapshotRecords: Int64 = 2000
 
         /// For how long a record proves its session, from its sending on.
         var validity: Duration { ttl - margin }
@@ -334,5 +337,5 @@ struct LogSession: Sendable {
 /// How records are numbered: by the time of day, so that fencing tokens keep growing when the topic is made anew.
 enum LogNumber {
     /// The milliseconds since 2026, shifted left by 21.
-    static func of(_ wall: Int64) -> UInt64 { FencingNumbering.last(at: wall) >> 21 << 21 }
+    static func of(_ wall: Int64) -> UInt64 { (FencingNumbering.last(at: wall) >> 21) << 21 }
 }

@@ -10,6 +10,9 @@ final class KafkaProxy: Sendable {
     struct Faults {
         /// As a network that drops packets: nothing passes in either direction, and nobody is told.
         var isSilent = false
+        /// The same in one direction only.
+        var silentToBroker = false
+        var silentToClient = false
         /// Falls silent as soon as a request with this API key has been passed to the broker.
         var silentBehind: Int16?
         /// How long answers are held back.
@@ -122,20 +125,20 @@ private final class KafkaProxyLoop {
         }
     }
 
-    private var isSilent: Bool { faults.withLock { $0.isSilent } }
+    private func isSilent(_ flow: Flow) -> Bool {
+        faults.withLock { $0.isSilent || (flow.isToBroker ? $0.silentToBroker : $0.silentToClient) }
+    }
 
     private func wait() {
         var descriptors = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
         descriptors.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0))
         var timeout: Int32 = -1
-        if !isSilent {
-            for flow in flows {
-                if !flow.ended { descriptors.append(pollfd(fd: flow.from, events: Int16(POLLIN), revents: 0)) }
-                if let due = flow.pending.first?.due {
-                    let left = max(
-                        1, Int32(clamping: ContinuousClock.now.duration(to: due).nanoseconds / 1_000_000 + 1))
-                    timeout = timeout < 0 ? left : min(timeout, left)
-                }
+        for flow in flows where !isSilent(flow) {
+            if !flow.ended { descriptors.append(pollfd(fd: flow.from, events: Int16(POLLIN), revents: 0)) }
+            if let due = flow.pending.first?.due {
+                let left = max(
+                    1, Int32(clamping: ContinuousClock.now.duration(to: due).nanoseconds / 1_000_000 + 1))
+                timeout = timeout < 0 ? left : min(timeout, left)
             }
         }
         poll(&descriptors, nfds_t(descriptors.count), timeout)
@@ -166,7 +169,7 @@ private final class KafkaProxyLoop {
     }
 
     private func receive(_ flow: inout Flow) {
-        guard !isSilent else { return }
+        guard !isSilent(flow) else { return }
         var buffer = [UInt8](repeating: 0, count: 65536)
         while !flow.ended {
             let count = read(flow.from, &buffer, buffer.count)
@@ -196,7 +199,7 @@ private final class KafkaProxyLoop {
     }
 
     private func pass(_ flow: inout Flow) {
-        while !isSilent, let first = flow.pending.first, first.due <= .now {
+        while !isSilent(flow), let first = flow.pending.first, first.due <= .now {
             let count = send(flow.to, first.bytes, first.bytes.count, Int32(MSG_NOSIGNAL))
             if count < 0, errno == EAGAIN { return }
             if count > 0, count < first.bytes.count {

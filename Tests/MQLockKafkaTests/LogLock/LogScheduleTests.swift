@@ -1,0 +1,33 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockKafka
+
+/// The log lock in worlds where records come late, twice or never, processes stop, die and start from snapshots.
+@Suite(.inBackground) struct LogScheduleTests {
+    private static var count: Int {
+        ProcessInfo.processInfo.environment["MQLOCK_SCHEDULES"].flatMap(Int.init) ?? 10_000
+    }
+
+    @Test func promisesAreKeptInGeneratedSchedules() throws {
+        let seed = TestSeed.next()
+        var grants = 0
+        var snapshots = 0
+        for index in 0..<UInt64(Self.count) {
+            let own = seed &+ index
+            var world = LogWorld(seed: own)
+            do {
+                try world.run(steps: 120)
+            } catch {
+                Issue.record("\(error), MQLOCK_SEED=\(own)")
+                return
+            }
+            grants += world.grants
+            snapshots += world.snapshotsUsed
+        }
+        // A schedule in which nothing happens shows nothing.
+        #expect(grants > 2 * Self.count)
+        #expect(snapshots > Self.count / 10)
+    }
+}

@@ -1,0 +1,335 @@
+import MQLock
+import MQLockTesting
+
+@testable import MQLockKafka
+
+/// A log in memory and processes that read and write it, each at its own pace and by its own clock; everything that can go
+/// wrong does, as a seed has it. Checks at every step what the log lock promises.
+struct LogWorld {
+    struct Violation: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    struct Lease {
+        let name: LockName
+        let token: UInt64
+        var isLost = false
+    }
+
+    struct Process {
+        var machine: LogPartition
+        /// Its clock's rate in thousandths, and how far its time of day is off, in milliseconds.
+        let rate: Int
+        let skew: Int64
+        var position: Int64?
+        var isAsking = false
+        var outbox: [LogRecord] = []
+        /// What was written last, for a resend.
+        var written: [LogRecord] = []
+        /// Failures that have not been reported yet.
+        var unreported: [UInt64] = []
+        var provenUntil: ContinuousClock.Instant?
+        var leases: [UInt64: Lease] = [:]
+        var waiting: [UInt64: LockName] = [:]
+        var isStopped = false, isDeaf = false, isMute = false
+    }
+
+    static let ttl = Duration.seconds(2)
+    static let retention: Int64 = 40_000
+    static let names: [LockName] = ["a", "b"]
+
+    private var random: SeededGenerator
+    private var processes: [Process] = []
+    /// What dead processes had on its way.
+    private var orphans: [LogRecord] = []
+    private var log: [LogEntry] = []
+    private var start: Int64 = 0
+    /// The state behind each offset, as the whole log says it.
+    private var truth = LockTable(next: 0)
+    private var hashes: [UInt64] = []
+    private var time: Int64 = 0
+    private var attempts: UInt64 = 0
+    private var highest: [LockName: UInt64] = [:]
+    private var served: [LockName: Int64] = [:]
+    private(set) var grants = 0
+    private(set) var snapshotsUsed = 0
+    private static let origin = ContinuousClock.now
+
+    init(seed: UInt64) {
+        random = SeededGenerator(seed)
+        for _ in 0..<3 { processes.append(newProcess()) }
+    }
+
+    private mutating func newProcess() -> Process {
+        let ids = Locked(SeededGenerator(random.next()))
+        var session = LogSession.Settings(ttl: Self.ttl, margin: .milliseconds(200), partitions: 1, owner: "p")
+        session.idle = .seconds(30)
+        session.snapshotInterval = .seconds(6)
+        session.snapshotRecords = 30
+        let settings = LogPartition.Settings(
+            session: session, backoff: GrowingDelay(.milliseconds(100) ... .seconds(1)),
+            makeID: { ids.withLock { RandomID(high: $0.next(), low: $0.next()) } })
+        return Process(machine: LogPartition(settings), rate: pick(960...1040), skew: chance(10) ? 3_600_000 : 0)
+    }
+
+    private mutating func pick(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
+    private mutating func chance(_ percent: Int) -> Bool { pick(0...99) < percent }
+
+    private func moment(_ index: Int) -> LogSession.Moment {
+        let process = processes[index]
+        // 2026-11-01, so that the clock matters for the numbers.
+        return .init(
+            now: Self.origin.advanced(by: .microseconds(time * Int64(process.rate))),
+            wall: 1_793_491_200_000 + time + process.skew)
+    }
+
+    // MARK: Schedules
+
+    /// Runs one schedule, and then lets everything get well.
+    mutating func run(steps: Int) throws {
+        for _ in 0..<steps { try step() }
+        try calm()
+    }
+
+    private mutating func step() throws {
+        let index = pick(0...2)
+        switch pick(0...99) {
+        case 0..<22: try pass(Int64(pick(0...300)))
+        case 22..<24: try pass(Int64(pick(1000...6000)))
+        case 24..<48: try turn(index)
+        case 48..<56: try append(index)
+        case 56..<64: try read(index, count: pick(1...3))
+        case 64..<76: try want(index, isTry: chance(25))
+        case 76..<86: try leaveSomething(index)
+        case 86..<88: processes[index].isStopped.toggle()
+        case 88..<90: processes[index].isDeaf.toggle()
+        case 90..<92: processes[index].isMute.toggle()
+        case 92..<93: kill(index)
+        case 93..<95: lose(index)
+        case 95..<97: resend(index)
+        case 97..<98: for _ in 0..<pick(1...20) { try quiet() }
+        default: if let record = orphans.first { orphans.removeFirst(); put(record) }
+        }
+    }
+
+    /// All that can does what it has to, at short intervals.
+    private mutating func quiet() throws {
+        for _ in 0..<4 {
+            try pass(250)
+            for index in processes.indices { try turn(index) }
+        }
+    }
+
+    private mutating func calm() throws {
+        orphans = []
+        for index in processes.indices {
+            (processes[index].isStopped, processes[index].isDeaf, processes[index].isMute) = (false, false, false)
+            for number in processes[index].unreported { try perform(index) { $0.failed(number, at: $1) } }
+            processes[index].unreported = []
+        }
+        for name in Self.names { try want(pick(0...2), name: name, isTry: false) }
+        for _ in 0..<400 {
+            for index in processes.indices {
+                try turn(index)
+                for attempt in processes[index].leases.keys.sorted() { try leave(index, attempt) }
+            }
+            if processes.allSatisfy({ $0.waiting.isEmpty && $0.leases.isEmpty }) { return }
+            try pass(100)
+        }
+        let starved = processes.flatMap(\.waiting)
+        throw Violation(description: "nobody served \(starved) although all was well, log of \(log.count)")
+    }
+
+    // MARK: Steps
+
+    private mutating func pass(_ milliseconds: Int64) throws {
+        time += milliseconds
+        while start < Int64(log.count), log[Int(start)].timestamp < 1_793_491_200_000 + time - Self.retention {
+            start += 1
+        }
+        try check()
+    }
+
+    private mutating func turn(_ index: Int) throws {
+        guard !processes[index].isStopped else { return }
+        while !processes[index].outbox.isEmpty, !processes[index].isMute { try append(index) }
+        if processes[index].isAsking, !processes[index].isDeaf, !processes[index].isMute {
+            processes[index].isAsking = false
+            let bounds = start..<Int64(log.count)
+            if chance(5) {
+                try perform(index) { $0.notAnswered("no answer", final: nil, at: $1) }
+            } else {
+                try perform(index) { $0.answered(bounds, at: $1) }
+            }
+        }
+        try read(index, count: .max)
+        try perform(index) { $0.tick(at: $1) }
+        if !processes[index].isMute { while !processes[index].outbox.isEmpty { try append(index) } }
+    }
+
+    private mutating func append(_ index: Int) throws {
+        guard !processes[index].isMute, !processes[index].outbox.isEmpty else { return }
+        let record = processes[index].outbox.removeFirst()
+        put(record)
+        processes[index].written = processes[index].written.suffix(3) + [record]
+    }
+
+    private mutating func put(_ record: LogRecord) {
+        // Through its bytes, as it goes.
+        log.append(
+            LogEntry(
+                offset: Int64(log.count), timestamp: 1_793_491_200_000 + time, content: LogRecord.read(record.bytes)))
+        _ = truth.apply(record)
+        hashes.append(truth.hash)
+    }
+
+    private mutating func read(_ index: Int, count: Int) throws {
+        guard !processes[index].isStopped, !processes[index].isDeaf else { return }
+        var left = count
+        while left > 0, let position = processes[index].position {
+            left -= 1
+            if position < start {
+                processes[index].position = nil
+                try perform(index) { $0.lostPlace(at: $1) }
+            } else if position < log.count {
+                processes[index].position = position + 1
+                let entry = log[Int(position)]
+                try perform(index) { $0.read(entry, at: $1) }
+            } else {
+                try perform(index) { $0.reachedEnd(position, at: $1) }
+                if processes[index].position == position { return }
+            }
+        }
+    }
+
+    private mutating func want(_ index: Int, isTry: Bool) throws {
+        guard !processes[index].isStopped, processes[index].waiting.count < 2 else { return }
+        let name = Self.names[pick(0...1)]
+        // One of a process at a time, as the arbiter sees to.
+        guard !processes[index].waiting.values.contains(name),
+            !processes[index].leases.values.contains(where: { $0.name == name && !$0.isLost })
+        else { return }
+        try want(index, name: name, isTry: isTry)
+    }
+
+    private mutating func want(_ index: Int, name: LockName, isTry: Bool) throws {
+        attempts += 1
+        let attempt = attempts
+        processes[index].waiting[attempt] = name
+        try perform(index) { $0.want(attempt, name, isTry: isTry, at: $1) }
+    }
+
+    private mutating func leaveSomething(_ index: Int) throws {
+        guard !processes[index].isStopped else { return }
+        let all = (Array(processes[index].waiting.keys) + processes[index].leases.keys).sorted()
+        guard !all.isEmpty else { return }
+        try leave(index, all[pick(0...(all.count - 1))])
+    }
+
+    private mutating func leave(_ index: Int, _ attempt: UInt64) throws {
+        processes[index].waiting[attempt] = nil
+        processes[index].leases[attempt] = nil
+        try perform(index) { $0.leave(attempt, at: $1) }
+    }
+
+    private mutating func kill(_ index: Int) {
+        orphans += processes[index].outbox
+        processes[index] = newProcess()
+    }
+
+    /// A record is lost, although later ones may come; or it is only its acknowledgement.
+    private mutating func lose(_ index: Int) {
+        guard !processes[index].outbox.isEmpty else { return }
+        let place = pick(0...(processes[index].outbox.count - 1))
+        let record = processes[index].outbox.remove(at: place)
+        if chance(40) { put(record) }
+        processes[index].unreported.append(record.number)
+    }
+
+    /// What was written last comes once more.
+    private mutating func resend(_ index: Int) {
+        for record in processes[index].written.suffix(pick(1...3)) { put(record) }
+    }
+
+    // MARK: Effects
+
+    private mutating func perform(
+        _ index: Int, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]
+    ) throws {
+        guard !processes[index].isStopped else { return }
+        if !processes[index].unreported.isEmpty, chance(30) {
+            let number = processes[index].unreported.removeFirst()
+            for effect in processes[index].machine.failed(number, at: moment(index)) { try take(effect, index) }
+        }
+        for effect in event(&processes[index].machine, moment(index)) { try take(effect, index) }
+        try check()
+        try compare(index)
+    }
+
+    private mutating func take(_ effect: LogPartition.Effect, _ index: Int) throws {
+        switch effect {
+        case .ask: processes[index].isAsking = true
+        case .seek(let offset):
+            processes[index].position = offset
+            if offset > 0, offset > start { snapshotsUsed += 1 }
+        case .stopReading: processes[index].position = nil
+        case .write(let record): processes[index].outbox.append(record)
+        case .proven(let until, _): processes[index].provenUntil = until
+        case .granted(let attempt, let token): try granted(attempt, token, index)
+        case .refused(let attempt), .failed(let attempt, _, _): processes[index].waiting[attempt] = nil
+        case .lost(let attempt, _): processes[index].leases[attempt]?.isLost = true
+        case .ended: processes[index].provenUntil = nil
+        case .left, .suspect, .foreign, .notStarted: break
+        }
+    }
+
+    private mutating func granted(_ attempt: UInt64, _ token: UInt64, _ index: Int) throws {
+        guard let name = processes[index].waiting.removeValue(forKey: attempt) else {
+            throw Violation(description: "granted what nobody waits for")
+        }
+        for (other, process) in processes.enumerated() where process.leases.values.contains(where: { $0.name == name }) {
+            if isValid(other, name) { throw Violation(description: "\(name) granted to two") }
+        }
+        guard token > highest[name] ?? 0 else { throw Violation(description: "the token of \(name) does not grow") }
+        highest[name] = token
+        if let place = processes[index].machine.session?.view.table.lines[name]?.places.first {
+            guard place.offset > served[name] ?? -1 else {
+                throw Violation(description: "\(name) not first come, first served")
+            }
+            served[name] = place.offset
+        }
+        grants += 1
+        processes[index].leases[attempt] = Lease(name: name, token: token)
+    }
+
+    // MARK: Checks
+
+    private func isValid(_ index: Int, _ name: LockName) -> Bool {
+        guard let until = processes[index].provenUntil, moment(index).now < until else { return false }
+        return processes[index].leases.values.contains { $0.name == name && !$0.isLost }
+    }
+
+    private func check() throws {
+        for name in Self.names where processes.indices.count(where: { isValid($0, name) }) > 1 {
+            throw Violation(description: "\(name) is held by two")
+        }
+    }
+
+    /// Whoever takes part in the log has the state that the whole log says, of everybody who lives.
+    private func compare(_ index: Int) throws {
+        guard let session = processes[index].machine.session, session.end == nil else { return }
+        let view = session.view
+        guard view.table.next > 0 else { return }
+        let isWhole = view.startedAtZero || view.startedFromSnapshot
+        if isWhole, view.table.hash != hashes[Int(view.table.next) - 1] {
+            throw Violation(description: "a reader has another state than the log at \(view.table.next)")
+        }
+        guard view.table.next == log.count else { return }
+        for process in processes {
+            guard let id = process.machine.session?.id, truth.sessions[id] != nil else { continue }
+            guard view.table.sessions[id] == truth.sessions[id] else {
+                throw Violation(description: "a reader does not know a session that lives")
+            }
+        }
+    }
+}
