@@ -51,12 +51,15 @@ let package = Package(
             name: "MQLockKafkaTests",
             dependencies: [
                 "MQLock", "MQLockKafka", "MQLockTesting", "CMQLockRdKafka", "EmbeddedKafka", "FencedWorker",
-                "ShardWorker",
+                "LogWorker", "ShardWorker",
             ],
             swiftSettings: settings),
         .executableTarget(
             name: "ShardWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
+        .executableTarget(
+            name: "LogWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
+            path: "Tests/Torture/LogWorker", swiftSettings: settings),
         .executableTarget(
             name: "FencedWorker", dependencies: ["MQLock", "MQLockKafka"], path: "Tests/Torture/FencedWorker",
             swiftSettings: settings),

@@ -106,8 +106,9 @@ final class LogFollower: @unchecked Sendable {
     }
 }
 
-/// Writes records of the lock log, each at least once, in order, or reports that it did not. Belongs to one thread.
-final class LogWriter {
+/// Writes records of the lock log, each at least once, in order, or reports that it did not. Belongs to one thread, but for
+/// what is marked.
+final class LogWriter: @unchecked Sendable {
     private let client: ClientHandle
     private let queue: OpaquePointer
     private let topic: String
@@ -134,6 +135,12 @@ final class LogWriter {
     }
 
     deinit { rd_kafka_queue_destroy(queue) }
+
+    /// Asks for the topic: by itself the client would look for one that is new to it once a second. Blocks. From any
+    /// thread.
+    func learn(within limit: Duration) throws(KafkaFailure) {
+        _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
+    }
 
     /// Queues a record.
     /// - Parameter id: comes back with its report.

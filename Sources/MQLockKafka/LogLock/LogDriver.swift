@@ -325,7 +325,10 @@ final class LogDriver: @unchecked Sendable {
         switch effect {
         case .ask:
             relay.report(.connecting, owner: settings.owner, at: clock.now)
-            questions.start { [self] in _ = send(.bounds(partition, ask(partition))) }
+            questions.start { [self, writer] in
+                try? writer.learn(within: settings.requestTimeout)
+                _ = send(.bounds(partition, ask(partition)))
+            }
         case .seek(let offset): follow(partition, from: offset)
         case .stopReading:
             follower.stop(partition)

@@ -103,6 +103,6 @@ extension LogSession {
         needsSnapshot = false
         lastSnapshot = (view.table.next - 1, moment.now)
         guard view.table.next > 0 else { return [] }
-        return LogSnapshot.chunks(of: view.table, id: id).map { write(.snapshot($0), at: moment) }
+        return LogSnapshot.chunks(of: view.table, id: id, size: settings.chunkSize).map { write(.snapshot($0), at: moment) }
     }
 }

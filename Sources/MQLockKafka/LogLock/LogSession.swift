@@ -16,6 +16,8 @@ struct LogSession: Sendable {
         /// After how long, and how many records, the session that is to do it writes a snapshot.
         var snapshotInterval = Duration.seconds(30)
         var snapshotRecords: Int64 = 2000
+        /// A chunk of a snapshot is full then, in bytes.
+        var chunkSize = LogSnapshot.chunkSize
 
         /// For how long a record proves its session, from its sending on.
         var validity: Duration { ttl - margin }

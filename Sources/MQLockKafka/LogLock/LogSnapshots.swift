@@ -7,7 +7,7 @@ enum LogSnapshot {
     private static let session: UInt8 = 1
     private static let line: UInt8 = 2
     /// A chunk is full then; with one more item it stays far below what a broker takes (1 MB).
-    private static let chunkSize = 400_000
+    static let chunkSize = 400_000
     private static let placesPerItem = 1000
 
     /// The table as it is, which is that behind the last record applied.

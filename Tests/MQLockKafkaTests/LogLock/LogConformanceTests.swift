@@ -17,7 +17,6 @@ extension LiveKafkaTests.LogConformanceTests {
     private static let leftOut: Set<String> = [
         "over a crash of the broker", "over deletion of the name's objects", "deleted objects", "a stopped process",
         "a release that is never answered", "waiting costs no requests", "an object of another kind",
-        "a grant in flight to a cancelled wait",
     ]
 
     @Test func theLogLockConforms() async throws {
@@ -30,7 +29,7 @@ extension LiveKafkaTests.LogConformanceTests {
         let leftOut = report.entries.compactMap { entry in
             if case .leftOut = entry.outcome { entry.check } else { nil }
         }
-        #expect(Set(leftOut).isSubset(of: Self.leftOut), "\(leftOut)")
+        #expect(Set(leftOut) == Self.leftOut)
     }
 
     /// Every provider has a proxy of its own between it and the broker.
@@ -56,7 +55,7 @@ extension LiveKafkaTests.LogConformanceTests {
         }
         // A broken connection ends no session here; what does is that others expire it, or, as quick, its own last word.
         subject.faults.endSession = { locks in
-            let session = try #require(locks.contender.driver.health.sessions[0])
+            guard let session = locks.contender.driver.health.sessions[0] else { return }
             try await offPool { try kafka.broker.append([LogRecord.foreign(.close(session))], to: topic) }
         }
         subject.faults.silence = { change($0) { $0.isSilent = true } }

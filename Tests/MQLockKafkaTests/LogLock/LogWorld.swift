@@ -66,6 +66,8 @@ struct LogWorld {
         session.idle = .seconds(30)
         session.snapshotInterval = .seconds(6)
         session.snapshotRecords = 30
+        // A chunk for each session and each line.
+        session.chunkSize = 1
         let settings = LogPartition.Settings(
             session: session, backoff: GrowingDelay(.milliseconds(100) ... .seconds(1)),
             makeID: { ids.withLock { RandomID(high: $0.next(), low: $0.next()) } })
@@ -189,7 +191,7 @@ struct LogWorld {
         while left > 0, let position = processes[index].position {
             left -= 1
             if position < start {
-                processes[index].position = nil
+                processes[index].position = start
                 try perform(index) { $0.lostPlace(at: $1) }
             } else if position < log.count {
                 processes[index].position = position + 1

@@ -1,0 +1,221 @@
+import Foundation
+import MQLock
+import MQLockTesting
+import Testing
+
+@testable import MQLockKafka
+
+extension LiveKafkaTests {
+    /// Processes that die or stop, links and brokers that fail.
+    @Suite struct LogFaultTests {}
+}
+
+extension LiveKafkaTests.LogFaultTests {
+    @Test func aReleasedLockGoesOnAtOnce() async throws {
+        let place = try await LogPlace.make()
+        let worker = try place.process("n")
+        let first = try await worker.token()
+        let locks = try place.locks()
+        async let next = locks.acquire("n").lease.fencingToken
+        try await place.inLine("n", 2)
+        worker.say("release")
+        #expect(try await next > first)
+        await locks.shutdown()
+    }
+
+    @Test func aKilledHoldersLockGoesOn() async throws {
+        let place = try await LogPlace.make()
+        let worker = try place.process("n")
+        let first = try await worker.token()
+        worker.signal(SIGKILL)
+        let killed = ContinuousClock.now
+        let locks = try place.locks()
+        let held = try await locks.acquire("n", within: .seconds(60))
+        #expect(held.lease.fencingToken > first)
+        // Not before the holder's proof can have ended: 2 s after its last record, which is not older than half a second.
+        #expect(killed.duration(to: .now) > .milliseconds(1200))
+        try await held.release()
+        await locks.shutdown()
+    }
+
+    /// It goes on with records that waited for it, and with a clock that went on: it holds nothing any more.
+    @Test func aStoppedHolderFindsItsLockLost() async throws {
+        let place = try await LogPlace.make()
+        let worker = try place.process("n")
+        let first = try await worker.token()
+        worker.signal(SIGSTOP)
+        let locks = try place.locks()
+        let held = try await locks.acquire("n", within: .seconds(60))
+        #expect(held.lease.fencingToken > first)
+        worker.signal(SIGCONT)
+        #expect(try await worker.line("lost") == "proofOverdue")
+        worker.say("release")
+        #expect(try await worker.line("failed") == "lost")
+        #expect(held.lease.isValid)
+        try await held.release()
+        await locks.shutdown()
+    }
+
+    /// It stands in the line until it is expired, which is while the holder holds.
+    @Test func aKilledWaiterCostsNothing() async throws {
+        let place = try await LogPlace.make()
+        let locks = try place.locks()
+        let holder = try await locks.acquire("n")
+        let worker = try place.process("n")
+        try await place.inLine("n", 2)
+        let others = try place.locks()
+        async let next = others.acquire("n").lease.fencingToken
+        try await place.inLine("n", 3)
+        worker.signal(SIGKILL)
+        try await place.inLine("n", 2)
+        let token = holder.lease.fencingToken
+        try await holder.release()
+        #expect(try await next > token)
+        await locks.shutdown()
+        await others.shutdown()
+    }
+
+    /// In either direction: the holder's lease ends by its own clock, before anybody else is granted.
+    @Test(arguments: [(true, false), (false, true), (true, true)])
+    func aSilentLinkEndsTheHold(_ toBroker: Bool, _ toClient: Bool) async throws {
+        let place = try await LogPlace.make()
+        let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+        let cutOff = try place.locks(behind: proxy)
+        let held = try await cutOff.acquire("n")
+        proxy.change { ($0.silentToBroker, $0.silentToClient) = (toBroker, toClient) }
+        let locks = try place.locks()
+        let next = try await locks.acquire("n", within: .seconds(60))
+        #expect(!held.lease.isValid)
+        #expect(next.lease.fencingToken > held.lease.fencingToken)
+        proxy.change { ($0.silentToBroker, $0.silentToClient) = (false, false) }
+        // The session that was cut off is followed by another.
+        async let again = cutOff.acquire("m", within: .seconds(60)).release()
+        _ = try await again
+        try await next.release()
+        await cutOff.shutdown()
+        await locks.shutdown()
+    }
+
+    @Test func aBrokerThatIsDownForLongEndsTheHoldAndTheWaiterIsServed() async throws {
+        let place = try await LogPlace.make()
+        let locks = try place.locks()
+        let others = try place.locks()
+        let held = try await locks.acquire("n")
+        async let next = others.acquire("n").lease
+        try await place.inLine("n", 2)
+        try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
+        for await state in held.lease.states where state.isFinal { break }
+        try await offPool { try place.kafka.broker.fault("broker", "all", "up") }
+        let token = held.lease.fencingToken
+        await #expect(throws: LockError.self) { try await held.release() }
+        let lease = try await next
+        #expect(lease.fencingToken > token)
+        await locks.shutdown()
+        await others.shutdown()
+    }
+
+    /// Produced late, refused for a while, answered late: nothing is lost by that.
+    @Test func aBriefFaultOfTheBrokerCostsNothing() async throws {
+        let place = try await LogPlace.make()
+        let locks = try place.locks(ttl: .seconds(6))
+        let held = try await locks.acquire("n")
+        try await offPool {
+            try place.kafka.broker.fault("errors", "Produce", "NOT_LEADER_FOR_PARTITION", "2")
+            try place.kafka.broker.fault("errors", "Fetch", "NOT_LEADER_FOR_PARTITION", "2")
+            try place.kafka.broker.fault("rtt", "all", "300")
+        }
+        let other = try await locks.acquire("m", within: .seconds(60))
+        #expect(held.lease.isValid)
+        try await other.release()
+        try await held.release()
+        await locks.shutdown()
+    }
+
+    /// On another Kafka, as after the topic was deleted: numbers are made from the time of day.
+    @Test func tokensGrowOverATopicThatWasMadeAnew() async throws {
+        var last: FencingToken?
+        for _ in 0..<2 {
+            let place = try await LogPlace.make()
+            let locks = try place.locks()
+            let held = try await locks.acquire("n")
+            if let last { #expect(held.lease.fencingToken > last) }
+            last = held.lease.fencingToken
+            try await held.release()
+            await locks.shutdown()
+        }
+    }
+
+    @Test func aTopicThatIsNotThereIsRefused() async throws {
+        let place = try await LogPlace.make()
+        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        configuration.partitions = 5
+        let locks = try KafkaLocks(configuration)
+        await #expect { try await locks.acquire("n").release() } throws: { ($0 as? LockError)?.code == .incompatible }
+        await #expect { try await locks.verify() } throws: { ($0 as? LockError)?.code == .incompatible }
+        await locks.shutdown()
+        let other = try place.locks()
+        try await other.verify()
+        #expect(other.isConnected)
+        await other.shutdown()
+        await #expect { try await other.verify() } throws: { ($0 as? LockError)?.code == .shutDown }
+    }
+
+    /// What the log holds that is not ours is told, and has no effect; a newer format ends everything.
+    @Test func whatIsNotOursIsTold() async throws {
+        let place = try await LogPlace.make()
+        let events = EventCollector()
+        let locks = try place.locks(observer: events)
+        let held = try await locks.acquire("n")
+        try await offPool { try place.kafka.broker.appendRaw([1, 2, 3], to: place.topic) }
+        try await eventually("the event") { events.kinds.contains(.stranger) }
+        #expect(held.lease.isValid)
+        try await offPool { try place.kafka.broker.appendRaw(LogRecord.magic + [2, 0], to: place.topic) }
+        for await state in held.lease.states where state.isFinal { break }
+        await #expect { try await locks.acquire("m").release() } throws: { ($0 as? LockError)?.code == .incompatible }
+        await locks.shutdown()
+    }
+
+    /// Processes take names and are killed at random; nothing in their histories contradicts a lock.
+    @Test func killedAtRandom() async throws {
+        let place = try await LogPlace.make()
+        let history = FileManager.default.temporaryDirectory.appending(path: "\(place.topic).history")
+        FileManager.default.createFile(atPath: history.path, contents: nil)
+        defer { try? FileManager.default.removeItem(at: history) }
+        var random = SeededGenerator(TestSeed.next())
+        let recorder = try HistoryRecorder(process: "test", appendingTo: #require(openToAppend(history)))
+        var workers: [String: LogProcess] = [:]
+        for round in 0..<12 {
+            while workers.count < 4 {
+                let name = "p\(round).\(workers.count)"
+                workers[name] = try LogProcess(
+                    "churn", place.kafka.broker, topic: place.topic, ttl: 1000, history.path, name, "20")
+            }
+            try await Task.sleep(for: .milliseconds(700))
+            guard let (name, worker) = workers.randomElement(using: &random) else { continue }
+            worker.signal(SIGKILL)
+            waitpid(worker.pid, nil, 0)
+            recorder.record(.init(at: HistoryClock.nanoseconds(of: .now), process: name, kind: .processDied))
+            workers[name] = nil
+        }
+        for (name, worker) in workers {
+            worker.signal(SIGKILL)
+            waitpid(worker.pid, nil, 0)
+            recorder.record(.init(at: HistoryClock.nanoseconds(of: .now), process: name, kind: .processDied))
+        }
+        let events = try History.events(fromLines: String(contentsOf: history, encoding: .utf8))
+        let verdict = HistoryChecker().check(events)
+        #expect(verdict.violations.isEmpty, "\(verdict.violations)")
+        #expect(verdict.statistics.grants > 50, "\(verdict.statistics)")
+    }
+
+    private func openToAppend(_ file: URL) -> Int32? {
+        let descriptor = open(file.path, O_WRONLY | O_APPEND)
+        return descriptor < 0 ? nil : descriptor
+    }
+}
+
+private final class EventCollector: LockObserver {
+    private let seen = Locked<[LockEvent.Kind]>([])
+    var kinds: [LockEvent.Kind] { seen.withLock { $0 } }
+    func observe(_ event: LockEvent) { seen.withLock { $0.append(event.kind) } }
+}

@@ -1,0 +1,119 @@
+import MQLock
+import MQLockTesting
+import Testing
+
+@testable import MQLockKafka
+
+/// The bytes of the log, made by another program than the one that is tested; the article *The log lock* has the same.
+@Suite struct LogRecordTests {
+    private static let session = RandomID(high: 0x0011_2233_4455_6677, low: 0x8899_AABB_CCDD_EEFF)
+    private static let number: UInt64 = 1 << 40
+    private static let none = "ffffffffffffffff00000000000000000000000000000000"
+    private static let id = "00112233445566778899aabbccddeeff"
+
+    private static func record(
+        _ offset: UInt64, _ applied: Int64, _ hash: UInt64, _ body: LogRecord.Body, _ snapshot: SnapshotName? = nil
+    ) -> LogRecord {
+        LogRecord(number: number + offset, applied: applied, hash: hash, snapshot: snapshot, body: body)
+    }
+
+    static let vectors: [(LogRecord, String)] = [
+        (
+            record(0, -1, 0, .open(session, ttl: .seconds(30), partitions: 1, owner: "web/7")),
+            "4d514c01010000010000000000ffffffffffffffff0000000000000000\(none)\(id)0000753000000001057765622f37"
+        ),
+        (
+            record(1, 0, 0x1122_3344_5566_7788, .alive(session), SnapshotName(asOf: 7, id: session)),
+            "4d514c01020000010000000001000000000000000011223344556677880000000000000007\(id)\(id)"
+        ),
+        (
+            record(2, 1, 1, .want(session, "job", attempt: 5, isTry: false)),
+            "4d514c0103000001000000000200000000000000010000000000000001\(none)\(id)000000000000000500036a6f62"
+        ),
+        (
+            record(3, 1, 1, .want(session, "\u{e9}", attempt: 6, isTry: true)),
+            "4d514c0103000001000000000300000000000000010000000000000001\(none)\(id)00000000000000060102c3a9"
+        ),
+        (
+            record(4, 2, 1, .leave(session, "job", attempt: 5)),
+            "4d514c0104000001000000000400000000000000020000000000000001\(none)\(id)0000000000000005036a6f62"
+        ),
+        (
+            record(5, 3, 1, .close(session)),
+            "4d514c0105000001000000000500000000000000030000000000000001\(none)\(id)"
+        ),
+        (
+            record(6, 4, 1, .expire(session, seen: 3)),
+            "4d514c0106000001000000000600000000000000040000000000000001\(none)\(id)0000000000000003"
+        ),
+        (
+            record(7, 4, 1, .yield("job", token: number + 3, from: "ops")),
+            "4d514c0107000001000000000700000000000000040000000000000001\(none)036a6f620000010000000003036f7073"
+        ),
+        (
+            record(
+                8, 5, 1,
+                .snapshot(
+                    SnapshotChunk(
+                        name: SnapshotName(asOf: 5, id: session), index: 0, count: 1, bytes: [UInt8](hex: chunk)))),
+            "4d514c0108000001000000000800000000000000050000000000000001\(none)\(id)00000000000000050000000000000001"
+                + chunk
+        ),
+    ]
+
+    /// Of a table with one session, which holds one name.
+    private static let chunk =
+        "000001000000000901\(id)00007530000000010000000000000004057765622f37"
+        + "02036a6f6200000100000000030000000100112233445566778899aabbccddeeff00000000000000050000000000000002"
+
+    @Test(arguments: vectors.indices) func recordsHaveTheirBytes(_ index: Int) {
+        let (record, hex) = Self.vectors[index]
+        #expect(record.bytes == [UInt8](hex: hex))
+        #expect(LogRecord.read([UInt8](hex: hex)) == .record(record))
+    }
+
+    /// A part, an addition, another first byte: never another record, never a trap.
+    @Test func whatIsNoRecordHasNoEffect() {
+        for (record, _) in Self.vectors {
+            let bytes = record.bytes
+            for count in 0..<bytes.count {
+                if case .snapshot = record.body, count >= bytes.count - Self.chunk.utf8.count / 2 { continue }
+                #expect(LogRecord.read(Array(bytes.prefix(count))) == .unreadable)
+            }
+            if case .snapshot = record.body {} else { #expect(LogRecord.read(bytes + [0]) == .unreadable) }
+            #expect(LogRecord.read([0] + bytes) == .unreadable)
+            #expect(LogRecord.read(Array("MQL".utf8) + [2] + bytes) == .newer(version: 2))
+        }
+        #expect(LogRecord.read([]) == .unreadable)
+        #expect(LogRecord.read(Array("MQL".utf8)) == .unreadable)
+    }
+
+    /// Bytes that are changed at random make a record, or none, and the same record never has other bytes.
+    @Test func everyReadableRecordIsWrittenAsItWasRead() {
+        var random = SeededGenerator(TestSeed.next())
+        for _ in 0..<20_000 {
+            guard var bytes = Self.vectors.randomElement(using: &random)?.0.bytes else { return }
+            for _ in 0..<Int.random(in: 1...3, using: &random) {
+                bytes[Int.random(in: 4..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            guard case .record(let record) = LogRecord.read(bytes) else { continue }
+            // A text for people may have been no text.
+            #expect(LogRecord.read(record.bytes) == .record(record))
+        }
+    }
+
+    @Test func aSnapshotIsTheTableAgain() throws {
+        let name = SnapshotName(asOf: 5, id: Self.session)
+        let chunk = SnapshotChunk(name: name, index: 0, count: 1, bytes: [UInt8](hex: Self.chunk))
+        let table = try #require(LogSnapshot.table(name, [chunk]))
+        #expect(table.hash == 0x1725_7F27_8E98_D3CA)
+        #expect(LogSnapshot.chunks(of: table, id: Self.session) == [chunk])
+    }
+}
+
+extension [UInt8] {
+    init(hex: String) {
+        let digits = hex.utf8.compactMap { $0.hexadecimalDigit(.lower) }
+        self = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+    }
+}

@@ -1,0 +1,327 @@
+import MQLock
+import Testing
+
+@testable import MQLockKafka
+
+/// One session of a process, by itself or beside records of others: what it writes, grants and believes, and until when.
+@Suite struct LogSessionTests {
+    private static let own = RandomID(high: 5, low: 5)
+    private static let other = RandomID(high: 9, low: 9)
+
+    /// A log, and a session that reads it.
+    private struct Desk {
+        var session: LogSession
+        var log: [LogRecord.Body] = []
+        var effects: [LogSession.Effect] = []
+        var now = ContinuousClock.now
+        var wall: Int64 = 1_793_491_200_000
+        /// Written, and not in the log yet.
+        var outbox: [LogRecord] = []
+
+        init(ttl: Duration = .seconds(10), partitions: UInt32 = 1) {
+            let settings = LogSession.Settings(
+                ttl: ttl, margin: ttl / 10, partitions: partitions, owner: "own")
+            let view = LogView(LockTable(next: 0), snapshot: nil, at: now)
+            session = LogSession(own, settings, view, at: .init(now: now, wall: wall))
+            take(session.begin(at: moment))
+        }
+
+        var moment: LogSession.Moment { .init(now: now, wall: wall) }
+
+        mutating func pass(_ duration: Duration) {
+            now = now.advanced(by: duration)
+            wall += duration.nanoseconds / 1_000_000
+        }
+
+        mutating func take(_ new: [LogSession.Effect]) {
+            for effect in new { if case .write(let record) = effect { outbox.append(record) } }
+            effects += new
+        }
+
+        /// Everything that was written gets into the log, and is read.
+        mutating func settle() {
+            while !outbox.isEmpty { put(outbox.removeFirst()) }
+        }
+
+        mutating func put(_ record: LogRecord, age: Int64 = 0) {
+            let entry = LogEntry(offset: Int64(log.count), timestamp: wall - age, content: .record(record))
+            log.append(record.body)
+            take(session.read(entry, at: moment))
+        }
+
+        mutating func put(_ bodies: LogRecord.Body..., age: Int64 = 0) {
+            for body in bodies { put(.foreign(body), age: age) }
+        }
+
+        mutating func tick() { take(session.tick(at: moment)) }
+        mutating func want(_ attempt: UInt64, isTry: Bool = false) {
+            take(session.want(attempt, "n", isTry: isTry, at: moment))
+        }
+
+        var written: [LogRecord.Body] {
+            effects.compactMap { if case .write(let record) = $0 { record.body } else { nil } }
+        }
+        var isGranted: Bool { effects.contains { if case .granted = $0 { true } else { false } } }
+    }
+
+    private static func openOther(partitions: UInt32 = 1, ttl: Duration = .seconds(10)) -> LogRecord.Body {
+        .open(other, ttl: ttl, partitions: partitions, owner: "other")
+    }
+
+    @Test func aFreeLockIsGrantedWhenItsRecordIsRead() {
+        var desk = Desk()
+        desk.want(1)
+        #expect(!desk.isGranted)
+        desk.settle()
+        #expect(desk.isGranted)
+    }
+
+    @Test func theProofIsThatOfTheSending() {
+        var desk = Desk()
+        let sent = desk.now
+        desk.pass(.seconds(2))
+        desk.settle()
+        #expect(desk.effects.contains(.proven(until: sent.advanced(by: .seconds(9)), sentAt: sent)))
+        #expect(desk.session.provenUntil == sent.advanced(by: .seconds(9)))
+    }
+
+    /// The same record once more is no newer proof.
+    @Test func aRecordThatComesTwiceProvesOnce() {
+        var desk = Desk()
+        let open = desk.outbox[0]
+        desk.settle()
+        let until = desk.session.provenUntil
+        desk.pass(.seconds(3))
+        desk.put(open)
+        #expect(desk.session.provenUntil == until)
+    }
+
+    @Test func anIdleSessionSaysThatItLivesFourTimesInItsTime() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        for _ in 0..<40 {
+            desk.pass(.seconds(1))
+            desk.tick()
+            desk.settle()
+        }
+        let count = desk.written.count { if case .alive = $0 { true } else { false } }
+        #expect((12...16).contains(count))
+        #expect(desk.session.end == nil)
+    }
+
+    @Test func aSessionThatReadsNothingEnds() {
+        var desk = Desk()
+        desk.settle()
+        desk.pass(.seconds(9))
+        desk.tick()
+        #expect(desk.session.end == .proofOverdue)
+        desk.effects = []
+        desk.want(1)
+        desk.tick()
+        #expect(desk.effects.isEmpty)
+    }
+
+    @Test func aSessionThatNeverOpensEnds() {
+        var desk = Desk()
+        desk.pass(.seconds(9))
+        desk.tick()
+        #expect(desk.session.end == .notOpened)
+    }
+
+    /// A holder that was stopped goes on with records that waited for it: none of them grants it anything.
+    @Test func aGrantThatIsReadTooLateIsNone() {
+        var desk = Desk()
+        desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
+        desk.want(1)
+        desk.settle()
+        #expect(!desk.isGranted)
+        desk.pass(.seconds(60))
+        desk.put(.leave(Self.other, "n", attempt: 1))
+        #expect(!desk.isGranted)
+        #expect(desk.session.end == .proofOverdue)
+    }
+
+    @Test func aLostRecordIsTheEndUnlessItWasRead() {
+        var desk = Desk()
+        let open = desk.outbox[0].number
+        desk.settle()
+        desk.take(desk.session.failed(open, at: desk.moment))
+        #expect(desk.session.end == nil)
+        desk.want(1)
+        let want = desk.outbox[0].number
+        desk.take(desk.session.failed(want, at: desk.moment))
+        #expect(desk.session.end == .notWritten)
+    }
+
+    @Test func aPlaceThatNobodyKnowsIsGivenUp() {
+        var desk = Desk()
+        desk.settle()
+        desk.put(.want(Self.own, "n", attempt: 77, isTry: false))
+        #expect(desk.written.last == .leave(Self.own, "n", attempt: 77))
+        #expect(!desk.isGranted)
+    }
+
+    @Test func aSilentSessionIsExpiredOnceForEachOfItsRecords() {
+        var desk = Desk()
+        desk.settle()
+        desk.put(Self.openOther())
+        let seen = Int64(desk.log.count - 1)
+        func expiries() -> [LogRecord.Body] {
+            desk.written.filter { if case .expire = $0 { true } else { false } }
+        }
+        for _ in 0..<119 {
+            desk.pass(.milliseconds(100))
+            desk.tick()
+            desk.settle()
+            #expect(expiries().isEmpty)
+        }
+        for _ in 0..<20 {
+            desk.pass(.milliseconds(100))
+            desk.tick()
+        }
+        #expect(expiries() == [.expire(Self.other, seen: seen)])
+        desk.settle()
+        #expect(desk.session.view.table.sessions.keys.sorted() == [Self.own])
+    }
+
+    @Test func aTryIsRefusedByAHolderThatLives() {
+        var desk = Desk()
+        desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
+        desk.want(1, isTry: true)
+        desk.settle()
+        #expect(desk.effects.contains(.refused(1)))
+    }
+
+    /// A process with nothing but a try does not know whether the holder lives: it waits until it does.
+    @Test func aTryWaitsForASignOfLifeOfAnUnknownHolder() {
+        for isDead in [true, false] {
+            var desk = Desk()
+            desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false), age: 3_600_000)
+            desk.want(1, isTry: true)
+            desk.settle()
+            #expect(!desk.effects.contains(.refused(1)) && !desk.isGranted)
+            if isDead {
+                for _ in 0..<16 {
+                    desk.pass(.seconds(1))
+                    desk.tick()
+                    desk.settle()
+                }
+                #expect(desk.isGranted)
+            } else {
+                desk.put(.alive(Self.other))
+                #expect(desk.effects.contains(.refused(1)))
+            }
+        }
+    }
+
+    @Test func whoIsAskedToYieldIsTheHolderWithThatToken() throws {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        let token = try #require(desk.session.view.table.lines["n"]?.token)
+        desk.put(.yield("n", token: token - 1, from: "ops"), .yield("m", token: token, from: "ops"))
+        #expect(!desk.effects.contains(.askedToYield(1, from: "ops")))
+        desk.put(.yield("n", token: token, from: "ops"))
+        #expect(desk.effects.contains(.askedToYield(1, from: "ops")))
+    }
+
+    @Test func aPlaceThatIsTakenAwayIsALoss() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        desk.put(.leave(Self.own, "n", attempt: 1))
+        #expect(desk.effects.contains(.lost(1)))
+    }
+
+    @Test func anotherNumberOfPartitionsIsRefused() {
+        var desk = Desk(partitions: 4)
+        desk.put(Self.openOther(partitions: 1))
+        desk.want(1)
+        desk.settle()
+        #expect(desk.session.end == .otherPartitions(1))
+        #expect(!desk.isGranted)
+    }
+
+    /// One that has died is waited for, and nothing is granted until it is expired.
+    @Test func aDeadSessionWithAnotherNumberOfPartitionsIsExpiredFirst() {
+        var desk = Desk(partitions: 4)
+        desk.put(Self.openOther(partitions: 1), age: 3_600_000)
+        desk.want(1)
+        desk.settle()
+        #expect(desk.session.end == nil && !desk.isGranted)
+        for _ in 0..<16 {
+            desk.pass(.seconds(1))
+            desk.tick()
+            desk.settle()
+        }
+        #expect(desk.isGranted)
+    }
+
+    @Test func aYoungerSessionWithAnotherNumberOfPartitionsIsItsOwnConcern() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        desk.put(Self.openOther(partitions: 7))
+        #expect(desk.session.end == nil)
+    }
+
+    @Test func anotherStateOfAnotherProgramEndsAllLeases() {
+        var desk = Desk()
+        desk.settle()
+        var record = LogRecord.foreign(Self.openOther())
+        record.applied = 0
+        record.hash = desk.session.view.table.hash
+        desk.put(record)
+        #expect(desk.session.end == nil)
+        record.body = .alive(Self.other)
+        record.hash ^= 1
+        desk.put(record)
+        #expect(desk.session.end == .contradicted(at: 0))
+    }
+
+    @Test func aNewerFormatEndsAllLeases() {
+        var desk = Desk()
+        desk.settle()
+        let entry = LogEntry(offset: Int64(desk.log.count), timestamp: 0, content: .newer(version: 2))
+        desk.take(desk.session.read(entry, at: desk.moment))
+        #expect(desk.session.end == .newer(version: 2))
+    }
+
+    @Test func aGapEndsAllLeases() {
+        var desk = Desk()
+        desk.settle()
+        let entry = LogEntry(offset: Int64(desk.log.count) + 1, timestamp: 0, content: .unreadable)
+        desk.take(desk.session.read(entry, at: desk.moment))
+        #expect(desk.session.end == .gap)
+    }
+
+    @Test func whatNobodyNeedsIsClosed() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        desk.take(desk.session.leave(1, at: desk.moment))
+        desk.settle()
+        for _ in 0..<61 {
+            desk.pass(.seconds(1))
+            desk.tick()
+            desk.settle()
+        }
+        #expect(desk.session.end == .idle)
+        #expect(desk.written.last == .close(Self.own))
+        #expect(desk.session.view.table.lines.isEmpty)
+    }
+
+    /// The leases end before anybody can read that the session has.
+    @Test func theEndComesBeforeItsRecord() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        desk.effects = []
+        desk.take(desk.session.close(at: desk.moment))
+        guard case .ended(.closed)? = desk.effects.first, case .write? = desk.effects.last else {
+            Issue.record("\(desk.effects)")
+            return
+        }
+    }
+}

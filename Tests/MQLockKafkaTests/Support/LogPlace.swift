@@ -1,0 +1,59 @@
+import Foundation
+import MQLock
+import Testing
+
+@testable import MQLockKafka
+
+/// A Kafka of its own, with a topic.
+struct LogPlace: Sendable {
+    let kafka: OwnKafka
+    let topic: String
+
+    static func make() async throws -> LogPlace {
+        let kafka = try OwnKafka()
+        return LogPlace(kafka: kafka, topic: try await offPool { try kafka.broker.makeTopic(partitions: 1) })
+    }
+
+    func locks(
+        ttl: Duration = .seconds(2), behind proxy: KafkaProxy? = nil, observer: (any LockObserver)? = nil
+    ) throws -> KafkaLocks {
+        let broker = proxy?.broker(of: kafka.broker) ?? kafka.broker
+        var configuration = KafkaLocks.Configuration(connection: broker.quickConnection, topic: topic)
+        configuration.ttl = ttl
+        return try KafkaLocks(configuration, observer: observer)
+    }
+
+    func process(_ name: String, ttl: Int = 2000) throws -> LogProcess {
+        try LogProcess("hold", kafka.broker, topic: topic, ttl: ttl, name)
+    }
+
+    /// Waits until so many stand in a name's line.
+    func inLine(_ name: LockName, _ count: Int) async throws {
+        let (broker, topic) = (kafka.broker, topic)
+        try await eventually("\(count) in line") {
+            try await offPool { try broker.lockTable(topic).lines[name]?.places.count ?? 0 } == count
+        }
+    }
+}
+
+extension LiveKafka {
+    func appendRaw(_ value: [UInt8], to topic: String) throws {
+        let producer = try AcknowledgedProducer(connection, timeout: .seconds(10))
+        try producer.produce([ProducedRecord(topic: topic, partition: 0, key: nil, value: value)], within: .seconds(10))
+    }
+
+    /// The state at the end of a log that is there from its first record on.
+    func lockTable(_ topic: String) throws -> LockTable {
+        let reader = try LogReader(connection, group: topic, .uncommitted)
+        let range = try reader.bounds(topic, 0, within: .seconds(10))
+        var table = LockTable(next: 0)
+        try reader.read(topic, [0: range], within: .seconds(30)) { record in
+            if case .record(let record) = LogRecord.read(record.value) {
+                _ = table.apply(record)
+            } else {
+                _ = table.apply(nil)
+            }
+        }
+        return table
+    }
+}
