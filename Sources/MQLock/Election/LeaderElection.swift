@@ -41,7 +41,7 @@ public final class LeaderElection: Election {
                 .invalidConfiguration,
                 """
                 the locks of \(provider.capabilities.mutex) do not wait for other processes, so nobody could be elected; \
-                on Kafka use KafkaElection
+                on Kafka use KafkaLocks or KafkaElection
                 """)
         }
         self.name = name

@@ -65,6 +65,9 @@ extension KafkaLocks.Configuration {
         try backoff.lowerBound.require(.positive, "the first delay of backoff")
         try drainTimeout.require(.notNegative, "drainTimeout")
         _ = try ClientSettings(connection: connection, own: []).properties()
+        // What is longer does not fit the record.
+        var owner = owner
+        while owner.utf8.count > Int(UInt8.max) { owner.removeLast() }
         let session = LogSession.Settings(
             ttl: .milliseconds(ttl.nanoseconds / 1_000_000), margin: margin, partitions: UInt32(partitions), owner: owner)
         return .init(

@@ -96,16 +96,18 @@ final class LogDriver: @unchecked Sendable {
     /// Turns waiters away, gives holders until then, and ends. Returns when it has ended.
     func shutdown(until deadline: ContinuousClock.Instant) async {
         await withCheckedContinuation { done in
-            let isOver = inbox.withLock { inbox in
+            let over: [CheckedContinuation<Void, Never>] = inbox.withLock { inbox in
+                inbox.ends.append(done)
                 guard inbox.isRunning, !inbox.isClosed else {
                     inbox.isClosed = true
-                    return true
+                    defer { inbox.ends = [] }
+                    return inbox.ends
                 }
                 inbox.commands.append(.shutdown(deadline))
-                inbox.ends.append(done)
-                return false
+                return []
             }
-            if isOver { done.resume() } else { follower.wake() }
+            for end in over { end.resume() }
+            if over.isEmpty { follower.wake() }
         }
     }
 
@@ -403,8 +405,14 @@ final class LogDriver: @unchecked Sendable {
     }
 
     private func grant(_ attempt: UInt64, _ number: UInt64, _ partition: Int32) {
-        guard let caller = callers.removeValue(forKey: attempt), let proof = slots[partition]?.proof else {
+        guard let caller = callers.removeValue(forKey: attempt) else {
             return perform(partition) { $0.leave(attempt, at: $1) }
+        }
+        guard let proof = slots[partition]?.proof else {
+            // Granted by a session that has ended at the same instant: it stands in line again.
+            perform(partition) { $0.leave(attempt, at: $1) }
+            callers[attempt] = caller
+            return perform(partition) { $0.want(attempt, caller.name, isTry: caller.isTry, at: $1) }
         }
         guard let token = FencingToken(rawValue: number) else {
             perform(partition) { $0.leave(attempt, at: $1) }
@@ -438,6 +446,7 @@ final class LogHealth: Sendable {
     func closed(_ partition: Int32, _ reason: LossReason) {
         state.withLock {
             $0.open[partition] = nil
+            guard reason.kind != .shutdown else { return }
             $0.error = $0.error ?? LockError(.unreachable, "the session has ended: \(reason)")
         }
     }

@@ -107,8 +107,8 @@ struct LogPartition: Sendable {
     mutating func tick(at moment: Moment) -> [Effect] {
         switch phase {
         case .pausing(let until) where until <= moment.now:
-            phase = .asking
-            return [.ask]
+            phase = waiting.isEmpty ? .idle : .asking
+            return waiting.isEmpty ? [] : [.ask]
         case .starting(_, let until) where until <= moment.now:
             return notStarted("the log could not be read in time", at: moment)
         case .open: return inSession(at: moment) { $0.tick(at: moment) }
@@ -338,7 +338,7 @@ extension LogSession.End {
                 .connectionClosed,
                 "another program spreads names over \(count) partitions; all have to name the same number")
         case .closed: LossReason(.shutdown)
-        case .idle: LossReason(.connectionClosed, "nobody has needed the session")
+        case .idle: LossReason(.shutdown, "nobody has needed the session")
         }
     }
 

@@ -206,5 +206,8 @@ extension LogBytesReader {
     }
 
     /// A text for people.
-    mutating func words() throws(Malformed) -> String { String(decoding: try text(UInt8.self), as: UTF8.self) }
+    mutating func words() throws(Malformed) -> String {
+        guard let words = String(validating: try text(UInt8.self), as: UTF8.self) else { throw Malformed() }
+        return words
+    }
 }
