@@ -69,7 +69,8 @@ extension KafkaLocks.Configuration {
         var owner = owner
         while owner.utf8.count > Int(UInt8.max) { owner.removeLast() }
         let session = LogSession.Settings(
-            ttl: .milliseconds(ttl.nanoseconds / 1_000_000), margin: margin, partitions: UInt32(partitions), owner: owner)
+            ttl: .milliseconds(ttl.nanoseconds / 1_000_000), margin: margin, partitions: UInt32(partitions),
+            owner: owner)
         return .init(
             connection: connection, topic: topic, partition: .init(session: session, backoff: GrowingDelay(backoff)),
             requestTimeout: requestTimeout)

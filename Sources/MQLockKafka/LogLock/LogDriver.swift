@@ -26,7 +26,7 @@ final class LogDriver: @unchecked Sendable {
     }
 
     /// What comes from other threads.
-    private enum Command: Sendable {
+    enum Command: Sendable {
         case want(UInt64, Caller)
         case giveUp(UInt64)
         case release(LeaseID, CheckedContinuation<Void, Never>)
@@ -43,7 +43,7 @@ final class LogDriver: @unchecked Sendable {
     }
 
     /// A partition, as the thread has it.
-    private struct Slot {
+    struct Slot {
         var machine: LogPartition
         var proof: ProofOfLife?
         /// The offset that the reader stands at.
@@ -51,22 +51,22 @@ final class LogDriver: @unchecked Sendable {
         var isReading = false
     }
 
-    private let settings: Settings
-    private let clock: any LockClock
-    private let relay: ObserverRelay
-    private let follower: LogFollower
-    private let questions = BlockingQueue("log")
+    let settings: Settings
+    let clock: any LockClock
+    let relay: ObserverRelay
+    let follower: LogFollower
+    let questions = BlockingQueue("log")
     private let inbox = Locked(Inbox())
     let health = LogHealth()
     // Used on the thread only.
-    private var writer: LogWriter
-    private var slots: [Int32: Slot] = [:]
-    private var callers: [UInt64: Caller] = [:]
-    private var records: [UInt64: LeaseRecord] = [:]
-    private var attempts: [LeaseID: UInt64] = [:]
-    private var releases: [UInt64: CheckedContinuation<Void, Never>] = [:]
-    private var unreported: [UInt: (partition: Int32, number: UInt64)] = [:]
-    private var lastID: UInt = 0
+    var writer: LogWriter
+    var slots: [Int32: Slot] = [:]
+    var callers: [UInt64: Caller] = [:]
+    var records: [UInt64: LeaseRecord] = [:]
+    var attempts: [LeaseID: UInt64] = [:]
+    var releases: [UInt64: CheckedContinuation<Void, Never>] = [:]
+    var unreported: [UInt: (partition: Int32, number: UInt64)] = [:]
+    var lastID: UInt = 0
     private var drainUntil: ContinuousClock.Instant?
 
     init(_ settings: Settings, _ relay: ObserverRelay, clock: any LockClock) throws(LockError) {
@@ -127,7 +127,7 @@ final class LogDriver: @unchecked Sendable {
         await questions.run { [self] _ in ask(partition) }
     }
 
-    private func send(_ command: Command, starts: Bool = false) -> Bool {
+    func send(_ command: Command, starts: Bool = false) -> Bool {
         let (isOpen, isNew) = inbox.withLock { inbox in
             guard !inbox.isClosed, inbox.isRunning || starts else { return (false, false) }
             inbox.commands.append(command)
@@ -142,18 +142,20 @@ final class LogDriver: @unchecked Sendable {
         return isOpen
     }
 
-    private func ask(_ partition: Int32) -> Result<Range<Int64>, LockError> {
+    func ask(_ partition: Int32) -> Result<Range<Int64>, LockError> {
         do throws(KafkaFailure) {
             guard let (count, offsets) = try follower.bounds(partition, within: settings.requestTimeout) else {
                 return .failure(
                     LockError(
-                        .incompatible, "there is no topic \(settings.topic.escapedForDisplay); create it for the locks"))
+                        .incompatible, "there is no topic \(settings.topic.escapedForDisplay); create it for the locks")
+                )
             }
             guard settings.partitions <= count else {
                 return .failure(
                     LockError(
                         .incompatible,
-                        "the topic \(settings.topic.escapedForDisplay) has \(count) partitions, not \(settings.partitions)"))
+                        "the topic \(settings.topic.escapedForDisplay) has \(count) partitions, not \(settings.partitions)"
+                    ))
             }
             return .success(offsets)
         } catch {
@@ -163,7 +165,7 @@ final class LogDriver: @unchecked Sendable {
 
     // MARK: The thread
 
-    private var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
+    var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
 
     private func loop() {
         while true {
@@ -247,7 +249,8 @@ final class LogDriver: @unchecked Sendable {
             guard let caller = callers[attempt] else { return }
             leave(attempt, caller, .cancelled(caller.name))
         case .release(let id, let done):
-            guard let attempt = attempts.removeValue(forKey: id), let record = records.removeValue(forKey: attempt) else {
+            guard let attempt = attempts.removeValue(forKey: id), let record = records.removeValue(forKey: attempt)
+            else {
                 done.resume()
                 return
             }
@@ -311,159 +314,5 @@ final class LogDriver: @unchecked Sendable {
     private var isDrained: Bool {
         guard let drainUntil else { return false }
         return drainUntil <= clock.now || slots.values.allSatisfy { $0.machine.held.isEmpty } && releases.isEmpty
-    }
-
-    // MARK: Performing
-
-    /// Each event gets an instant of its own: what comes after a stop of the process is of another time.
-    private func perform(_ partition: Int32, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]) {
-        guard var slot = slots[partition] else { return }
-        let effects = event(&slot.machine, moment)
-        slots[partition] = slot
-        for effect in effects { perform(effect, partition) }
-    }
-
-    private func perform(_ effect: LogPartition.Effect, _ partition: Int32) {
-        switch effect {
-        case .ask:
-            relay.report(.connecting, owner: settings.owner, at: clock.now)
-            questions.start { [self, writer] in
-                try? writer.learn(within: settings.requestTimeout)
-                _ = send(.bounds(partition, ask(partition)))
-            }
-        case .seek(let offset): follow(partition, from: offset)
-        case .stopReading:
-            follower.stop(partition)
-            slots[partition]?.isReading = false
-        case .write(let record): write(record, partition)
-        case .proven(let until, let sentAt): prove(until, sentAt, partition)
-        case .suspect(let isSuspect): suspect(isSuspect, partition)
-        case .granted(let attempt, let token): grant(attempt, token, partition)
-        case .refused(let attempt): callers.removeValue(forKey: attempt)?.answer.resume(returning: .success(nil))
-        case .left(let attempt): releases.removeValue(forKey: attempt)?.resume()
-        case .lost(let attempt, let reason): records[attempt]?.lose(reason)
-        case .failed(let attempt, let code, let text):
-            let caller = callers.removeValue(forKey: attempt)
-            caller?.answer.resume(returning: .failure(LockError(code, text)))
-        case .foreign(let offset):
-            relay.report(
-                .stranger, owner: settings.owner, at: clock.now,
-                detail: "the record at offset \(offset) of partition \(partition) is not of the lock log; it has no effect")
-        case .ended(let reason):
-            slots[partition]?.proof?.end()
-            slots[partition]?.proof = nil
-            health.closed(partition, reason)
-            relay.report(.disconnected, owner: settings.owner, at: clock.now, reason: reason)
-        case .notStarted(let text):
-            relay.report(.connectionFailed, owner: settings.owner, at: clock.now, detail: text)
-        }
-    }
-
-    private func follow(_ partition: Int32, from offset: Int64) {
-        guard slots[partition]?.isReading != true || slots[partition]?.position != offset else { return }
-        do throws(KafkaFailure) {
-            try follower.follow(partition, from: offset)
-            slots[partition]?.isReading = true
-            slots[partition]?.position = offset
-        } catch {
-            health.failed(LockError(error, while: "reading the lock log"))
-            perform(partition) { $0.lostPlace(at: $1) }
-        }
-    }
-
-    private func write(_ record: LogRecord, _ partition: Int32) {
-        lastID += 1
-        do throws(KafkaFailure) {
-            try writer.write(record, to: partition, id: lastID)
-            unreported[lastID] = (partition, record.number)
-        } catch {
-            health.failed(LockError(error, while: "writing to the lock log"))
-            perform(partition) { $0.failed(record.number, at: $1) }
-        }
-    }
-
-    private func prove(_ until: ContinuousClock.Instant, _ sentAt: ContinuousClock.Instant, _ partition: Int32) {
-        let now = clock.now
-        if let proof = slots[partition]?.proof {
-            // Somebody has looked after its end, and before us: then it is over, whatever has come since.
-            guard proof.extend(to: until) else { return perform(partition) { $0.proofEnded(at: $1) } }
-        } else {
-            slots[partition]?.proof = ProofOfLife(until: until, clock: clock)
-            health.opened(partition, slots[partition]?.machine.session?.id)
-            relay.report(.connected, owner: settings.owner, at: now)
-        }
-        relay.report(
-            .renewed, owner: settings.owner, at: now, roundTrip: sentAt.duration(to: now),
-            proven: now.duration(to: until))
-    }
-
-    private func suspect(_ isSuspect: Bool, _ partition: Int32) {
-        for attempt in slots[partition]?.machine.held ?? [] {
-            guard let record = records[attempt], record.setSuspect(isSuspect), isSuspect else { continue }
-            relay.report(.suspect, owner: settings.owner, of: record, at: clock.now)
-        }
-    }
-
-    private func grant(_ attempt: UInt64, _ number: UInt64, _ partition: Int32) {
-        guard let caller = callers.removeValue(forKey: attempt) else {
-            return perform(partition) { $0.leave(attempt, at: $1) }
-        }
-        guard let proof = slots[partition]?.proof else {
-            // Granted by a session that has ended at the same instant: it stands in line again.
-            perform(partition) { $0.leave(attempt, at: $1) }
-            callers[attempt] = caller
-            return perform(partition) { $0.want(attempt, caller.name, isTry: caller.isTry, at: $1) }
-        }
-        guard let token = FencingToken(rawValue: number) else {
-            perform(partition) { $0.leave(attempt, at: $1) }
-            let error = LockError(.tokenRegression, "the log has used its numbers up; create the topic anew")
-            return caller.answer.resume(returning: .failure(error))
-        }
-        let record = LeaseRecord(name: caller.name, token: token, owner: settings.owner, proof: proof)
-        records[attempt] = record
-        attempts[record.id] = attempt
-        caller.answer.resume(returning: .success(record))
-    }
-}
-
-/// How the sessions are, for whoever asks.
-final class LogHealth: Sendable {
-    private struct State {
-        var open: [Int32: RandomID] = [:]
-        var hasBeenOpen = false
-        var error: LockError?
-    }
-
-    private let state = Locked(State())
-
-    func opened(_ partition: Int32, _ session: RandomID?) {
-        state.withLock {
-            $0.open[partition] = session
-            ($0.hasBeenOpen, $0.error) = (true, nil)
-        }
-    }
-
-    func closed(_ partition: Int32, _ reason: LossReason) {
-        state.withLock {
-            $0.open[partition] = nil
-            guard reason.kind != .shutdown else { return }
-            $0.error = $0.error ?? LockError(.unreachable, "the session has ended: \(reason)")
-        }
-    }
-
-    func failed(_ error: LockError) { state.withLock { $0.error = error } }
-
-    /// The sessions that stand, by partition.
-    var sessions: [Int32: RandomID] { state.withLock { $0.open } }
-    var isConnected: Bool { state.withLock { !$0.open.isEmpty } }
-    var lastError: LockError? { state.withLock { $0.open.isEmpty ? $0.error : nil } }
-
-    /// What a wait came to whose time is over.
-    func timedOut(_ name: LockName) -> LockError {
-        let (hasBeenOpen, error) = state.withLock { ($0.hasBeenOpen, $0.error) }
-        guard !hasBeenOpen else { return .timedOut(name) }
-        return LockError(
-            .unreachable, "no session with the lock log came up in time: \(error?.message ?? "no broker has answered")",
-            underlying: error)
     }
 }

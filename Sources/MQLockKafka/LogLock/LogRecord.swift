@@ -168,7 +168,9 @@ extension LogRecord {
         case .alive: body = .alive(try input.id())
         case .close: body = .close(try input.id())
         case .want:
-            let (session, attempt, flags) = (try input.id(), try input.number(UInt64.self), try input.number(UInt8.self))
+            let (session, attempt, flags) = (
+                try input.id(), try input.number(UInt64.self), try input.number(UInt8.self)
+            )
             guard flags <= 1 else { throw .init() }
             body = .want(session, try input.name(), attempt: attempt, isTry: flags == 1)
         case .leave:

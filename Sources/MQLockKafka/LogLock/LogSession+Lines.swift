@@ -55,7 +55,9 @@ extension LogSession {
     /// A try is refused only when it is sure that the first lives: in a process that has just started nobody's silence has
     /// been heard yet, and with nothing but tries a dead holder would never be expired.
     mutating func settleTry(_ attempt: UInt64, at moment: Moment) -> [Effect] {
-        guard let entry = attempts[attempt], case .waiting = entry.state, !hasPlace(attempt, entry.name) else { return [] }
+        guard let entry = attempts[attempt], case .waiting = entry.state, !hasPlace(attempt, entry.name) else {
+            return []
+        }
         guard let first = view.table.lines[entry.name]?.places.first else {
             guard doubtful.remove(attempt) != nil else { return [] }
             return [write(.want(id, entry.name, attempt: attempt, isTry: true), at: moment)]
@@ -103,6 +105,8 @@ extension LogSession {
         needsSnapshot = false
         lastSnapshot = (view.table.next - 1, moment.now)
         guard view.table.next > 0 else { return [] }
-        return LogSnapshot.chunks(of: view.table, id: id, size: settings.chunkSize).map { write(.snapshot($0), at: moment) }
+        return LogSnapshot.chunks(of: view.table, id: id, size: settings.chunkSize).map {
+            write(.snapshot($0), at: moment)
+        }
     }
 }

@@ -121,7 +121,9 @@ import Testing
         var highest: UInt64 = 0
         for attempt in 0..<2000 as Range<UInt64> {
             let id = Bool.random(using: &random) ? Self.a : Self.b
-            let numbers: [UInt64] = [0, 1, .max, 1 << 62, (1 << 62) - 1 - UInt64.random(in: 0...(1 << 61), using: &random)]
+            let numbers: [UInt64] = [
+                0, 1, .max, 1 << 62, (1 << 62) - 1 - UInt64.random(in: 0...(1 << 61), using: &random),
+            ]
             for body in [want(id, attempt), .leave(id, "n", attempt: attempt)] {
                 var record = LogRecord.foreign(body)
                 record.number = attempt < 1000 ? numbers[Int.random(in: 0...3, using: &random)] : numbers[4]

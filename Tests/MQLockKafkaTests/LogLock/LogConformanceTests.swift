@@ -59,7 +59,9 @@ extension LiveKafkaTests.LogConformanceTests {
             try await offPool { try kafka.broker.append([LogRecord.foreign(.close(session))], to: topic) }
         }
         subject.faults.silence = { change($0) { $0.isSilent = true } }
-        subject.faults.heal = { change($0) { ($0.isSilent, $0.silentToBroker, $0.silentToClient) = (false, false, false) } }
+        subject.faults.heal = {
+            change($0) { ($0.isSilent, $0.silentToBroker, $0.silentToClient) = (false, false, false) }
+        }
         subject.faults.holdAnswers = { change($0) { $0.silentToClient = true } }
         subject.faults.passAnswers = { change($0) { $0.silentToClient = false } }
         subject.faults.holdRequests = { change($0) { $0.silentToBroker = true } }

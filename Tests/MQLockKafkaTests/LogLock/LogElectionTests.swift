@@ -15,7 +15,8 @@ extension LiveKafkaTests.LogElectionTests {
         let made = Locked<[ObjectIdentifier: (locks: KafkaLocks, proxy: KafkaProxy)]>([:])
         var subject = ElectionSubject<LeaderElection>(handOverLimit: .seconds(4)) { name, count in
             try await eventually("\(count) candidates in line") {
-                try await offPool { try place.kafka.broker.lockTable(place.topic).lines[name]?.places.count ?? 0 } >= count
+                try await offPool { try place.kafka.broker.lockTable(place.topic).lines[name]?.places.count ?? 0 }
+                    >= count
             }
         } make: { options in
             let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }

@@ -289,7 +289,8 @@ struct LogWorld {
         guard let name = processes[index].waiting.removeValue(forKey: attempt) else {
             throw Violation(description: "granted what nobody waits for")
         }
-        for (other, process) in processes.enumerated() where process.leases.values.contains(where: { $0.name == name }) {
+        for (other, process) in processes.enumerated() where process.leases.values.contains(where: { $0.name == name })
+        {
             if isValid(other, name) { throw Violation(description: "\(name) granted to two") }
         }
         guard token > highest[name] ?? 0 else { throw Violation(description: "the token of \(name) does not grow") }

@@ -29,7 +29,8 @@ struct LogWorker {
         }
         switch words[0] {
         case "hold": try await hold(locks, LockName(words[4]), lines)
-        case "churn" where words.count == 7: try await churn(locks, history: words[4], process: words[5], names: words[6])
+        case "churn" where words.count == 7:
+            try await churn(locks, history: words[4], process: words[5], names: words[6])
         default: say("unknown \(words[0])")
         }
     }
