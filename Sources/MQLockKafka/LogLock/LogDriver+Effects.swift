@@ -3,9 +3,9 @@ import MQLock
 // What the machines decide, done. On the driver's thread only.
 extension LogDriver {
     /// Each event gets an instant of its own: what comes after a stop of the process is of another time.
-    func perform(_ partition: Int32, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect])
-    {
-        guard var slot = slots[partition] else { return }
+    func perform(_ partition: Int32, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]) {
+        // Taken out, so that what changes is not copied.
+        guard var slot = slots.removeValue(forKey: partition) else { return }
         let effects = event(&slot.machine, moment)
         slots[partition] = slot
         for effect in effects { perform(effect, partition) }

@@ -55,8 +55,9 @@ struct LogStart: Sendable {
                 best = max(best ?? chunk.name, chunk.name)
             }
             phase = .scan(collector, best)
-        case .collect(let name, let collector, let entries):
-            return collect(entry, name, collector, entries, at: now)
+        case .collect(let name, var collector, var entries):
+            phase = .tail(nil)
+            return collect(entry, name, &collector, &entries, at: now)
         case .apply(var view):
             phase = .tail(nil)
             let outcome = view.read(entry, isFresh: false, at: now)
@@ -100,13 +101,14 @@ struct LogStart: Sendable {
     }
 
     private mutating func collect(
-        _ entry: LogEntry, _ name: SnapshotName, _ collector: SnapshotCollector, _ entries: [LogEntry],
+        _ entry: LogEntry, _ name: SnapshotName, _ collector: inout SnapshotCollector, _ entries: inout [LogEntry],
         at now: ContinuousClock.Instant
     ) -> Step {
-        guard entry.offset > entries.last?.offset ?? name.asOf else { return .goesOn }
-        guard entry.offset == (entries.last?.offset ?? name.asOf) + 1 else { return .again }
-        phase = .tail(nil)
-        var (collector, entries) = (collector, entries)
+        let last = entries.last?.offset ?? name.asOf
+        guard entry.offset == last + 1 else {
+            phase = .collect(name, collector, entries)
+            return entry.offset <= last ? .goesOn : .again
+        }
         entries.append(entry)
         if case .record(let record) = entry.content, case .snapshot(let chunk) = record.body, chunk.name == name,
             let table = collector.add(chunk)
