@@ -59,6 +59,9 @@ package struct FencingNumbering: Sendable {
         return moment << shift | ((1 << shift) - 1)
     }
 
+    /// The moment that a number is made from, in milliseconds since 1970.
+    package static func milliseconds(of number: UInt64) -> Int64 { Int64(number >> shift) + epoch }
+
     /// Whether a token can have been numbered by a clock that is at most so far ahead of this one.
     /// - Parameters:
     ///   - lead: nil for tokens that are not made from a clock.

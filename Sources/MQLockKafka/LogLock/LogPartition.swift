@@ -315,7 +315,7 @@ struct LogPartition: Sendable {
         return all.map { .failed($0, code, text) }
     }
 
-    fileprivate static func newer(_ version: UInt8) -> String {
+    static func newer(_ version: UInt8) -> String {
         "the topic has records of format \(version), which this version of MQLock does not know: update it"
     }
 }

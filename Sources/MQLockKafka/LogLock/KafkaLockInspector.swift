@@ -1,0 +1,190 @@
+public import MQLock
+
+/// Sees who holds the locks of a Kafka topic and who waits for them, and asks holders to yield.
+///
+/// Everything is in the log, so nobody has to answer, and also a holder that is stopped is seen. Connects for each call and
+/// takes no lock. Of a contender the log knows the owner, as configured, and no more; how long a holder has held is by the
+/// clock of whoever was first in the line then.
+public struct KafkaLockInspector: LockInspector {
+    private let settings: LogDriver.Settings
+
+    /// Prepares an inspector; no I/O happens before the first use.
+    /// - Parameter configuration: the cluster, the topic and the number of partitions.
+    /// - Throws: `LockError` with code `invalidConfiguration` when a value makes no sense.
+    public init(_ configuration: KafkaLocks.Configuration) throws(LockError) {
+        settings = try configuration.settings()
+    }
+
+    /// The names that are held now, in the order of their bytes.
+    /// - Parameter limit: how long to try to read each partition.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
+    public func heldNames(within limit: Duration = .seconds(10)) async throws(LockError) -> [LockName] {
+        var names: [LockName] = []
+        for partition in 0..<Int32(settings.partitions) {
+            names += try await table(of: partition, within: limit).lines.keys
+        }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// Who holds a lock and who waits for it.
+    /// - Parameters:
+    ///   - name: the lock that the question is about.
+    ///   - limit: how long to try to read the log.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
+    public func view(_ name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> LockView {
+        let contenders = try await table(of: partition(of: name), within: limit).contenders(for: name)
+        return LockView(name: name, contenders: contenders, queue: contenders.isEmpty ? .missing : .taken)
+    }
+
+    /// Every change of a lock as the log has it; what is there at the beginning comes first.
+    ///
+    /// Goes on over lost connections until its task is cancelled. A reader that is too slow loses the oldest changes.
+    public func changes(of name: LockName) -> AsyncThrowingStream<LockChange, any Error> {
+        let (settings, partition) = (settings, partition(of: name))
+        return AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1024)) { continuation in
+            let task = Task {
+                do {
+                    try await BlockingQueue("watch").run { cancellation throws(LockError) in
+                        try Self.watch(name, settings, partition, cancellation) { continuation.yield($0) }
+                    }
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error.code == .cancelled ? nil : error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    /// Asks the holder with this token to give the lock up, by a record that holders obey. Whoever may write to the topic
+    /// can.
+    /// - Parameters:
+    ///   - name: the lock.
+    ///   - token: the hold that is meant; a later one is not given up.
+    ///   - limit: how long to wait until the lock has been given up.
+    /// - Returns: `silent` when the lock was not given up in time, or is not held with this token.
+    /// - Throws: as ``view(_:within:)``.
+    public func askToYield(
+        _ name: LockName, token: FencingToken, within limit: Duration
+    ) async throws(LockError) -> YieldAnswer {
+        let (settings, partition) = (settings, partition(of: name))
+        return try await BlockingQueue("watch").run { cancellation throws(LockError) in
+            let deadline = ContinuousClock.now.after(limit)
+            let watch = try LogWatch(settings, partition)
+            let table = try watch.catchUp(until: deadline, cancellation)
+            guard let holder = table.contenders(for: name).first, holder.fencingToken == token else { return .silent }
+            try Self.write(
+                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.mark)
+            while ContinuousClock.now < deadline, !cancellation.isCancelled {
+                let slice = min(deadline, ContinuousClock.now.after(.milliseconds(200)))
+                guard let change = try watch.next(until: slice) else { continue }
+                if change.after.lines[name]?.token != token.rawValue { return .yielding(holder) }
+            }
+            return .silent
+        }
+    }
+
+    // MARK: Reading
+
+    private func partition(of name: LockName) -> Int32 {
+        Murmur2.partition(of: name.utf8, count: Int(settings.partitions))
+    }
+
+    private func table(of partition: Int32, within limit: Duration) async throws(LockError) -> LockTable {
+        let settings = settings
+        return try await BlockingQueue("watch").run { cancellation throws(LockError) in
+            try LogWatch(settings, partition).catchUp(until: .now.after(limit), cancellation)
+        }
+    }
+
+    private static func watch(
+        _ name: LockName, _ settings: LogDriver.Settings, _ partition: Int32, _ cancellation: Cancellation,
+        _ tell: (LockChange) -> Void
+    ) throws(LockError) {
+        var known = LockTable(next: 0)
+        while !cancellation.isCancelled {
+            do throws(LockError) {
+                let watch = try LogWatch(settings, partition)
+                let table = try watch.catchUp(until: .now.after(settings.requestTimeout), cancellation)
+                for change in LockTable.changes(of: name, from: known, to: table, isFirst: known.next == 0) {
+                    tell(change)
+                }
+                known = table
+                while !cancellation.isCancelled {
+                    guard let change = try watch.next(until: .now.after(.milliseconds(200))) else { continue }
+                    for change in LockTable.changes(of: name, from: known, to: change.after, by: change.record) {
+                        tell(change)
+                    }
+                    known = change.after
+                }
+            } catch {
+                guard error.code == .unreachable else { throw error }
+            }
+        }
+    }
+
+    private static func write(
+        _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above mark: UInt64
+    ) throws(LockError) {
+        let writer = try LogWriter(settings.connection, topic: settings.topic, ttl: settings.ttl, log: settings.log)
+        let number = max(LogNumber.of(WallClock.now), mark) &+ 1
+        let record = LogRecord(number: number, applied: -1, hash: 0, snapshot: nil, body: body)
+        do throws(KafkaFailure) {
+            try writer.learn(within: settings.requestTimeout)
+            try writer.write(record, to: partition, id: 1)
+            for report in writer.reports(within: settings.ttl) { if let failure = report.failure { throw failure } }
+        } catch {
+            throw LockError(error, while: "writing to the lock log")
+        }
+    }
+}
+
+extension LockTable {
+    /// Everybody in a name's line, the holder first.
+    func contenders(for name: LockName) -> [LockContender] {
+        guard let line = lines[name] else { return [] }
+        return line.places.enumerated().map { contender($0.element, at: $0.offset, token: line.token) }
+    }
+
+    /// What is to be told of a name's line.
+    /// - Parameters:
+    ///   - record: what has made the change, if it is one record.
+    ///   - isFirst: whether nothing was known before.
+    static func changes(
+        of name: LockName, from old: LockTable, to new: LockTable, by record: LogRecord? = nil, isFirst: Bool = false
+    ) -> [LockChange] {
+        let (before, after) = (old.lines[name], new.lines[name])
+        var changes: [LockChange] = []
+        for (index, place) in (before?.places ?? []).enumerated() where !(after?.places.contains(place) ?? false) {
+            let contender = old.contender(place, at: index, token: before?.token ?? 0)
+            if case .expire = record?.body {
+                changes.append(
+                    LockChange(index == 0 ? .lost : .left, contender, reason: "its session was silent, and has expired")
+                )
+            } else {
+                changes.append(LockChange(index == 0 ? .released : .left, contender))
+            }
+        }
+        for (index, place) in (after?.places ?? []).enumerated() {
+            let contender = new.contender(place, at: index, token: after?.token ?? 0)
+            if index == 0, before?.token != after?.token {
+                changes.append(LockChange(isFirst ? .held : .granted, contender))
+            } else if index > 0, !(before?.places.contains(place) ?? false) {
+                changes.append(LockChange(.waiting, contender))
+            }
+        }
+        return changes
+    }
+
+    private func contender(_ place: Place, at index: Int, token: UInt64) -> LockContender {
+        // A token is made from the time of day.
+        let since = FencingNumbering.milliseconds(of: token)
+        let held = Duration.milliseconds(max(0, WallClock.now - since))
+        return LockContender(
+            role: index == 0 ? .holder : .waiter, session: place.session.description,
+            owner: sessions[place.session]?.owner ?? "", host: "", process: 0, mutex: "log",
+            duration: index == 0 ? held : .zero, since: index == 0 ? since : 0,
+            fencingToken: index == 0 ? FencingToken(rawValue: token) : nil, place: index == 0 ? nil : index,
+            connection: "")
+    }
+}
