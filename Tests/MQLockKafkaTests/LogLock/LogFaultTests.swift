@@ -183,10 +183,9 @@ extension LiveKafkaTests.LogFaultTests {
     @Test func killedAtRandom() async throws {
         let place = try await LogPlace.make()
         let history = FileManager.default.temporaryDirectory.appending(path: "\(place.topic).history")
-        FileManager.default.createFile(atPath: history.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: history) }
         var random = SeededGenerator(TestSeed.next())
-        let recorder = try HistoryRecorder(process: "test", appendingTo: #require(openToAppend(history)))
+        let recorder = try HistoryRecorder(process: "test", appendingTo: openToAppend(history))
         var workers: [String: LogProcess] = [:]
         for round in 0..<12 {
             while workers.count < 4 {
@@ -212,9 +211,10 @@ extension LiveKafkaTests.LogFaultTests {
         #expect(verdict.statistics.grants > 50, "\(verdict.statistics)")
     }
 
-    private func openToAppend(_ file: URL) -> Int32? {
-        let descriptor = open(file.path, O_WRONLY | O_APPEND)
-        return descriptor < 0 ? nil : descriptor
+    private func openToAppend(_ file: URL) throws -> Int32 {
+        let descriptor = open(file.path, O_WRONLY | O_APPEND | O_CREAT, 0o600)
+        try #require(descriptor >= 0)
+        return descriptor
     }
 }
 

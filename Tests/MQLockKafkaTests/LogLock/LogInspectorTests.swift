@@ -19,13 +19,14 @@ extension LiveKafkaTests.LogInspectorTests {
         #expect(try await inspector.view("n").state == .free)
         let (locks, others) = (try place.locks(), try place.locks())
         let held = try await locks.acquire("n")
+        let (token, owner) = (held.lease.fencingToken, held.lease.record.owner)
         let waiter = Task { try await others.acquire("n").release() }
         try await place.inLine("n", 2)
         let view = try await inspector.view("n")
         #expect(view.state == .held)
-        #expect(view.holders.map(\.fencingToken) == [held.lease.fencingToken])
+        #expect(view.holders.map(\.fencingToken) == [token])
         #expect(view.waiters.map(\.place) == [1])
-        #expect(view.holders.first?.owner == held.lease.record.owner)
+        #expect(view.holders.first?.owner == owner)
         #expect(try await inspector.heldNames() == ["n"])
         try await held.release()
         try await waiter.value

@@ -328,8 +328,11 @@ struct LogWorld {
             throw Violation(description: "a reader has another state than the log at \(view.table.next)")
         }
         guard view.table.next == log.count else { return }
-        for process in processes {
-            guard let id = process.machine.session?.id, truth.sessions[id] != nil else { continue }
+        for (other, process) in processes.enumerated() {
+            // One that was stopped may not know yet that it lives no longer.
+            guard let id = process.machine.session?.id, truth.sessions[id] != nil,
+                let until = process.provenUntil, moment(other).now < until
+            else { continue }
             guard view.table.sessions[id] == truth.sessions[id] else {
                 throw Violation(description: "a reader does not know a session that lives")
             }
