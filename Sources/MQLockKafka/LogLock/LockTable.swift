@@ -183,7 +183,7 @@ extension LockTable {
 
     /// Puts a session of a snapshot in; false when it cannot be of this table.
     mutating func restore(_ id: SessionID, _ session: Session) -> Bool {
-        guard sessions[id] == nil, session.last < next else { return false }
+        guard sessions[id] == nil, session.last < next, Self.ttlLimits.contains(session.ttl) else { return false }
         set(id, session)
         return true
     }

@@ -47,6 +47,9 @@ struct SnapshotName: Hashable, Sendable, Comparable {
     let asOf: Int64
     let id: RandomID
 
+    /// No log gets so long: what is read can be calculated with.
+    static let limit: Int64 = 1 << 62
+
     static func < (left: Self, right: Self) -> Bool { (left.asOf, left.id) < (right.asOf, right.id) }
 }
 
@@ -56,6 +59,9 @@ struct SnapshotChunk: Hashable, Sendable {
     let index: UInt32
     let count: UInt32
     let bytes: [UInt8]
+
+    /// More chunks than any snapshot has: some gigabytes.
+    static let limit: UInt32 = 10_000
 }
 
 /// What stands at an offset of the log.
@@ -159,6 +165,7 @@ extension LogRecord {
         hash = try input.number()
         let asOf = try input.number(Int64.self)
         let id = try input.id()
+        guard asOf < SnapshotName.limit else { throw .init() }
         snapshot = asOf < 0 ? nil : SnapshotName(asOf: asOf, id: id)
         switch kind {
         case .open:
@@ -182,7 +189,9 @@ extension LogRecord {
         case .snapshot:
             let (id, asOf) = (try input.id(), try input.number(Int64.self))
             let (index, count) = (try input.number(UInt32.self), try input.number(UInt32.self))
-            guard asOf >= 0, index < count else { throw .init() }
+            guard (0..<SnapshotName.limit).contains(asOf), index < count, count <= SnapshotChunk.limit else {
+                throw .init()
+            }
             body = .snapshot(
                 SnapshotChunk(
                     name: SnapshotName(asOf: asOf, id: id), index: index, count: count, bytes: input.everything()))

@@ -62,7 +62,7 @@ enum LogSnapshot {
             do {
                 let mark = try input.number(UInt64.self)
                 var part = table ?? LockTable(asOf: name.asOf, mark: mark)
-                guard part.mark == mark else { return nil }
+                guard part.mark == mark, mark <= FencingToken.maximum else { return nil }
                 while !input.isAtEnd { if !(try readItem(&input, into: &part)) { return nil } }
                 table = part
             } catch {

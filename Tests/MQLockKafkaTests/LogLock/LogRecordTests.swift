@@ -88,16 +88,30 @@ import Testing
         #expect(LogRecord.read(Array("MQL".utf8)) == .unreadable)
     }
 
-    /// Bytes that are changed at random make a record, or none, and the same record never has other bytes.
+    /// Bytes that are changed at random make a record, or none; the same record never has other bytes; and whoever reads the
+    /// log, or starts from it, takes all of them.
     @Test func everyReadableRecordIsWrittenAsItWasRead() {
         var random = SeededGenerator(TestSeed.next())
-        for _ in 0..<20_000 {
+        let now = ContinuousClock.now
+        var view = LogView(LockTable(next: 0), snapshot: nil, at: now)
+        view.compares = true
+        var start = LogStart(0..<20_000)
+        _ = start.begin(at: now)
+        for offset in 0..<20_000 as Range<Int64> {
             guard var bytes = Self.vectors.randomElement(using: &random)?.0.bytes else { return }
-            for _ in 0..<Int.random(in: 1...3, using: &random) {
-                bytes[Int.random(in: 4..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            for _ in 0..<Int.random(in: 0...3, using: &random) {
+                let place = Int.random(in: 4..<bytes.count, using: &random)
+                let value: UInt8 = [0, 1, 0x7F, 0x80, 0xFF, .random(in: 0...255, using: &random)].randomElement() ?? 0
+                // A number of eight bytes has many values that are none of one byte's.
+                for index in place..<min(bytes.count, place + (Bool.random(using: &random) ? 1 : 8)) {
+                    bytes[index] = value
+                }
             }
-            guard case .record(let record) = LogRecord.read(bytes) else { continue }
-            // A text for people may have been no text.
+            let content = LogRecord.read(bytes)
+            let entry = LogEntry(offset: view.table.next, timestamp: .max, content: content)
+            if case .contradicted = view.read(entry, isFresh: true, at: now) { view.compares = false }
+            _ = start.read(LogEntry(offset: offset, timestamp: .min, content: content), at: now)
+            guard case .record(let record) = content else { continue }
             #expect(LogRecord.read(record.bytes) == .record(record))
         }
     }
