@@ -23,8 +23,6 @@ public final class KafkaLocks: LockProvider {
     private let front: LockFront
     let contender: LogContender
     private let configuration: Configuration
-    private let owner: String
-    private let relay: ObserverRelay
 
     /// Prepares a provider; no I/O happens before the first use or ``run()``.
     /// - Throws: `LockError` with code `invalidConfiguration` when a value makes no sense.
@@ -38,13 +36,12 @@ public final class KafkaLocks: LockProvider {
         _ configuration: Configuration, observer: (any LockObserver)?, clock: any LockClock
     ) throws(LockError) {
         let settings = try configuration.settings()
-        relay = ObserverRelay(observer)
+        let relay = ObserverRelay(observer)
         contender = LogContender(try LogDriver(settings, relay, clock: clock))
         front = LockFront(
             contender: contender, owner: configuration.owner, relay: relay, clock: clock,
             maximumWaiters: max(0, configuration.maximumWaiters))
         self.configuration = configuration
-        owner = configuration.owner
     }
 
     /// Keeps the provider until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
@@ -54,7 +51,6 @@ public final class KafkaLocks: LockProvider {
     ///   `accessRefused`, `invalidConfiguration`, or `incompatible` without a topic of so many partitions. What may pass by
     ///   itself, such as a broker that is down, is waited for.
     public func run() async throws {
-        if let exposure = configuration.connection.exposure { relay.report(.warning, owner: owner, detail: exposure) }
         if case .failure(let error) = await contender.driver.bounds(of: 0), error.code != .unreachable { throw error }
         await withTaskCancellationHandler {
             await contender.driver.ended()

@@ -168,6 +168,10 @@ final class LogDriver: @unchecked Sendable {
     var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
 
     private func loop() {
+        // Before anything is sent; it hinders nothing.
+        if let exposure = settings.connection.exposure {
+            relay.report(.warning, owner: settings.owner, at: clock.now, detail: exposure)
+        }
         while true {
             turn()
             if isDrained { break }
