@@ -16,7 +16,7 @@
 #ifndef LOG
 #define LOG 5
 #endif
-#define K 4                     /* records of a session, and expiries, at most */
+#define K 4                     /* records of a session at most */
 
 #define ALIVE 1
 #define WANT 2
@@ -24,8 +24,8 @@
 #define EXPIRE 4
 
 /* On the way into the log: kind, number within the session or offset that an expiry has seen. */
-chan way0 = [K] of { byte, byte };
-chan way1 = [K] of { byte, byte };
+chan way0 = [LOG] of { byte, byte };
+chan way1 = [LOG] of { byte, byte };
 
 byte kind[LOG], by[LOG], arg[LOG], end = 0, begun = 0;
 
@@ -126,7 +126,7 @@ inline read(c) {
     :: d_step { MAY(c) && mode[c] > 0 && wrote[c] < K -> own(c, ALIVE) } \
     :: d_step { MAY(c) && mode[c] == 0 && wrote[c] < K - 1 -> own(c, WANT); mode[c] = 1 } \
     :: d_step { MAY(c) && mode[c] == 2 && wrote[c] < K -> mode[c] = 0; own(c, LEAVE) } \
-    :: d_step { MAY(c) && in[2*c+OTHER(c)] && nfull(way) -> AGE(c); write(c, EXPIRE, last[2*c+OTHER(c)]) } \
+    :: d_step { MAY(c) && in[2*c+OTHER(c)] -> AGE(c); write(c, EXPIRE, last[2*c+OTHER(c)]) } \
     :: d_step { nempty(way) && end < LOG -> way?k,a; kind[end] = k; arg[end] = a; by[end] = c; end++; ACK(c); k = 0; a = 0 } \
     :: d_step { mode[c] == 1 && !over[c] && proof[c] > old[c] && line[2*c] == c + 1 -> \
         assert(!VALID(OTHER(c))); mode[c] = 2 }
