@@ -43,7 +43,7 @@ public struct KafkaLockInspector: LockInspector {
         let (settings, partition) = (settings, partition(of: name))
         return AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1024)) { continuation in
             let task = Task {
-                do {
+                do throws(LockError) {
                     try await BlockingQueue("watch").run { cancellation throws(LockError) in
                         try Self.watch(name, settings, partition, cancellation) { continuation.yield($0) }
                     }
