@@ -37,9 +37,19 @@ final class LogDriver: @unchecked Sendable {
     private struct Inbox {
         var commands: [Command] = []
         var isRunning = false
+        /// Nothing comes in any more.
         var isClosed = false
+        /// And everything has been done.
+        var hasEnded = false
         /// Those that wait for the end.
         var ends: [CheckedContinuation<Void, Never>] = []
+
+        /// - Returns: those that have waited for the end.
+        mutating func end() -> [CheckedContinuation<Void, Never>] {
+            (isClosed, hasEnded) = (true, true)
+            defer { ends = [] }
+            return ends
+        }
     }
 
     /// A partition, as the thread has it.
@@ -98,12 +108,8 @@ final class LogDriver: @unchecked Sendable {
         await withCheckedContinuation { done in
             let over: [CheckedContinuation<Void, Never>] = inbox.withLock { inbox in
                 inbox.ends.append(done)
-                guard inbox.isRunning, !inbox.isClosed else {
-                    inbox.isClosed = true
-                    defer { inbox.ends = [] }
-                    return inbox.ends
-                }
-                inbox.commands.append(.shutdown(deadline))
+                guard inbox.isRunning, !inbox.hasEnded else { return inbox.end() }
+                if !inbox.isClosed { inbox.commands.append(.shutdown(deadline)) }
                 return []
             }
             for end in over { end.resume() }
@@ -115,8 +121,8 @@ final class LogDriver: @unchecked Sendable {
     func ended() async {
         await withCheckedContinuation { done in
             let isOver = inbox.withLock { inbox in
-                if !inbox.isClosed { inbox.ends.append(done) }
-                return inbox.isClosed
+                if !inbox.hasEnded { inbox.ends.append(done) }
+                return inbox.hasEnded
             }
             if isOver { done.resume() }
         }
@@ -136,7 +142,10 @@ final class LogDriver: @unchecked Sendable {
         }
         if isNew {
             let status = DetachedThread.start { [self] in loop() }
-            if status != 0 { inbox.withLock { $0.isRunning = false } }
+            if status != 0 {
+                let error = LockError(.unreachable, "no thread could be started for the lock log: errno \(status)")
+                for command in takeCommands(closes: false) { refuse(command, error) }
+            }
         }
         if isOpen { follower.wake() }
         return isOpen
@@ -177,18 +186,23 @@ final class LogDriver: @unchecked Sendable {
             if isDrained { break }
         }
         for partition in slots.keys.sorted() { perform(partition) { $0.stop(at: $1) } }
-        let (ends, commands) = inbox.withLock { inbox in
-            inbox.isClosed = true
-            defer { (inbox.ends, inbox.commands) = ([], []) }
-            return (inbox.ends, inbox.commands)
-        }
-        for command in commands { refuse(command) }
+        let commands = takeCommands(closes: true)
+        for command in commands { refuse(command, LockError(.shutDown, "the provider was shut down")) }
         for (_, done) in releases { done.resume() }
         releases = [:]
         writer.finish(within: min(settings.ttl, .seconds(2)))
         for partition in slots.keys { follower.stop(partition) }
         relay.report(.stopped, owner: settings.owner, at: clock.now)
-        for done in ends { done.resume() }
+        for done in inbox.withLock({ $0.end() }) { done.resume() }
+    }
+
+    /// What nobody will do any more, at the end or where there is no thread.
+    private func takeCommands(closes: Bool) -> [Command] {
+        inbox.withLock { inbox in
+            if closes { inbox.isClosed = true } else { inbox.isRunning = false }
+            defer { inbox.commands = [] }
+            return inbox.commands
+        }
     }
 
     private func turn() {
@@ -273,10 +287,9 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    private func refuse(_ command: Command) {
+    private func refuse(_ command: Command, _ error: LockError) {
         switch command {
-        case .want(_, let caller):
-            caller.answer.resume(returning: .failure(LockError(.shutDown, "the provider was shut down")))
+        case .want(_, let caller): caller.answer.resume(returning: .failure(error))
         case .release(_, let done): done.resume()
         case .giveUp, .bounds, .shutdown: break
         }
