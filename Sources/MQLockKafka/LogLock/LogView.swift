@@ -41,7 +41,7 @@ struct LogView: Sendable {
     private var collector = SnapshotCollector()
     /// Whether this is the state of the whole log, from its first record on.
     let startedAtZero: Bool
-    let startedFromSnapshot: Bool
+    let startedFrom: SnapshotName?
     private var hashes: [UInt64] = []
     /// The offset behind which the first of the hashes is the state.
     private var firstHash: Int64
@@ -52,7 +52,7 @@ struct LogView: Sendable {
         self.table = table
         self.snapshot = snapshot
         firstHash = table.next
-        (startedAtZero, startedFromSnapshot) = (table.next == 0, snapshot != nil)
+        (startedAtZero, startedFrom) = (table.next == 0, snapshot?.name)
         for id in table.sessions.keys { heard[id] = Heard(at: now, isFresh: false, timestamp: 0) }
     }
 

@@ -47,6 +47,7 @@ struct LogWorld {
     /// The state behind each offset, as the whole log says it.
     private var truth = LockTable(next: 0)
     private var hashes: [UInt64] = []
+    private var wholeSnapshots: Set<SnapshotName> = []
     private var time: Int64 = 0
     private var attempts: UInt64 = 0
     private var highest: [LockName: UInt64] = [:]
@@ -275,7 +276,12 @@ struct LogWorld {
             processes[index].position = offset
             if offset > 0, offset > start { snapshotsUsed += 1 }
         case .stopReading: processes[index].position = nil
-        case .write(let record): processes[index].outbox.append(record)
+        case .write(let record):
+            processes[index].outbox.append(record)
+            if case .snapshot(let chunk) = record.body, let view = processes[index].machine.session?.view, isWhole(view)
+            {
+                wholeSnapshots.insert(chunk.name)
+            }
         case .proven(let until, _): processes[index].provenUntil = until
         case .granted(let attempt, let token): try granted(attempt, token, index)
         case .refused(let attempt), .failed(let attempt, _, _): processes[index].waiting[attempt] = nil
@@ -318,13 +324,18 @@ struct LogWorld {
         }
     }
 
+    /// Who has started behind the first record, and not from a snapshot, has a state of its own, and so have those that start
+    /// from its snapshots: without those that were dead by then.
+    private func isWhole(_ view: LogView) -> Bool {
+        view.startedAtZero || view.startedFrom.map(wholeSnapshots.contains) ?? false
+    }
+
     /// Whoever takes part in the log has the state that the whole log says, of everybody who lives.
     private func compare(_ index: Int) throws {
         guard let session = processes[index].machine.session, session.end == nil else { return }
         let view = session.view
         guard view.table.next > 0 else { return }
-        let isWhole = view.startedAtZero || view.startedFromSnapshot
-        if isWhole, view.table.hash != hashes[Int(view.table.next) - 1] {
+        if isWhole(view), view.table.hash != hashes[Int(view.table.next) - 1] {
             throw Violation(description: "a reader has another state than the log at \(view.table.next)")
         }
         guard view.table.next == log.count else { return }
