@@ -20,9 +20,9 @@ extension LiveKafkaTests.LogElectionTests {
             }
         } make: { options in
             let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
-            let locks = try place.locks(ttl: .seconds(3), behind: proxy)
+            let locks = try place.locks(ttl: .seconds(3), behind: proxy, owner: options.owner)
             let election = try LeaderElection(
-                options.name, on: locks, owner: options.owner, settings: options.settings)
+                options.name, on: locks, inspector: place.inspector, owner: options.owner, settings: options.settings)
             made.withLock { $0[ObjectIdentifier(election)] = (locks, proxy) }
             return election
         }
@@ -36,6 +36,7 @@ extension LiveKafkaTests.LogElectionTests {
             guard let session = locks?.contender.driver.health.sessions[0] else { return }
             try await offPool { try place.kafka.broker.append([.foreign(.close(session))], to: place.topic) }
         }
+        subject.observesOthers = true
         // Until the leader has read what everybody else has read, too.
         subject.noticeTakes = .milliseconds(500)
         subject.silence = { election in

@@ -9,13 +9,9 @@ extension LiveKafkaTests {
 }
 
 extension LiveKafkaTests.LogInspectorTests {
-    private func inspector(_ place: LogPlace) throws -> KafkaLockInspector {
-        try KafkaLockInspector(.init(connection: place.kafka.broker.quickConnection, topic: place.topic))
-    }
-
     @Test func holdersAndWaitersAreSeen() async throws {
         let place = try await LogPlace.make()
-        let inspector = try inspector(place)
+        let inspector = try place.inspector
         #expect(try await inspector.view("n").state == .free)
         let (locks, others) = (try place.locks(), try place.locks())
         let held = try await locks.acquire("n")
@@ -37,7 +33,7 @@ extension LiveKafkaTests.LogInspectorTests {
 
     @Test func aHolderThatIsAskedToYieldDoes() async throws {
         let place = try await LogPlace.make()
-        let inspector = try inspector(place)
+        let inspector = try place.inspector
         let locks = try place.locks(ttl: .seconds(10))
         let (leases, tell) = AsyncStream.makeStream(of: Lease.self)
         let work = Task {
@@ -64,7 +60,7 @@ extension LiveKafkaTests.LogInspectorTests {
         let locks = try place.locks(ttl: .seconds(10))
         let others = try place.locks(ttl: .seconds(10))
         let held = try await locks.acquire("n")
-        var changes = try inspector(place).changes(of: "n").makeAsyncIterator()
+        var changes = try place.inspector.changes(of: "n").makeAsyncIterator()
         #expect(try await changes.next()?.kind == .held)
         let waiter = Task { try await others.acquire("n").release() }
         #expect(try await changes.next()?.kind == .waiting)

@@ -15,16 +15,22 @@ struct LogPlace: Sendable {
     }
 
     func locks(
-        ttl: Duration = .seconds(2), behind proxy: KafkaProxy? = nil, observer: (any LockObserver)? = nil
+        ttl: Duration = .seconds(2), behind proxy: KafkaProxy? = nil, owner: String? = nil,
+        observer: (any LockObserver)? = nil
     ) throws -> KafkaLocks {
         let broker = proxy?.broker(of: kafka.broker) ?? kafka.broker
         var configuration = KafkaLocks.Configuration(connection: broker.quickConnection, topic: topic)
         configuration.ttl = ttl
+        configuration.owner = owner ?? configuration.owner
         return try KafkaLocks(configuration, observer: observer)
     }
 
     func process(_ name: String, ttl: Int = 2000) throws -> LogProcess {
         try LogProcess("hold", kafka.broker, topic: topic, ttl: ttl, name)
+    }
+
+    var inspector: KafkaLockInspector {
+        get throws { try KafkaLockInspector(.init(connection: kafka.broker.quickConnection, topic: topic)) }
     }
 
     /// Waits until so many stand in a name's line.
