@@ -128,7 +128,7 @@ struct LogPartition: Sendable {
     /// The answer to ``Effect/ask``.
     mutating func answered(_ bounds: Range<Int64>, at moment: Moment) -> [Effect] {
         guard case .asking = phase else { return [] }
-        var start = LogStart(bounds)
+        var start = LogStart(bounds, tail: settings.session.tail)
         let step = start.begin(at: moment.now)
         phase = .starting(start, until: moment.now.after(max(settings.session.ttl, .seconds(10))))
         return take(step, at: moment)

@@ -18,6 +18,8 @@ struct LogSession: Sendable {
         var snapshotRecords: Int64 = 2000
         /// A chunk of a snapshot is full then, in bytes.
         var chunkSize = LogSnapshot.chunkSize
+        /// In so many of the last records a reader that starts looks for a snapshot's name.
+        var tail: Int64 = 20
 
         /// For how long a record proves its session, from its sending on.
         var validity: Duration { ttl - margin }

@@ -28,14 +28,15 @@ struct LogStart: Sendable {
     /// What there was at the start.
     private let bounds: Range<Int64>
     private var phase = Phase.tail(nil)
-    private static let tailLength: Int64 = 20
+    private let tail: Int64
 
-    init(_ bounds: Range<Int64>) { self.bounds = bounds }
+    /// - Parameter tail: how many of the last records are looked at for a name.
+    init(_ bounds: Range<Int64>, tail: Int64 = 20) { (self.bounds, self.tail) = (bounds, tail) }
 
     mutating func begin(at now: ContinuousClock.Instant) -> Step {
         guard !bounds.isEmpty else { return load(nil, at: now) }
         phase = .tail(nil)
-        return .seek(max(bounds.lowerBound, bounds.upperBound - Self.tailLength))
+        return .seek(max(bounds.lowerBound, bounds.upperBound - tail))
     }
 
     mutating func read(_ entry: LogEntry, at now: ContinuousClock.Instant) -> Step {

@@ -18,7 +18,8 @@ struct LogWorld {
 
     struct Process {
         var machine: LogPartition
-        /// Its clock's rate in thousandths, and how far its time of day is off, in milliseconds.
+        /// Its clock's rate in thousandths, and how far its time of day is ahead, in milliseconds: less than the retention,
+        /// for that long nobody may have been there, and only clocks number tokens then.
         let rate: Int
         let skew: Int64
         var position: Int64?
@@ -48,6 +49,8 @@ struct LogWorld {
     private var truth = LockTable(next: 0)
     private var hashes: [UInt64] = []
     private var wholeSnapshots: Set<SnapshotName> = []
+    private var chunks: [SnapshotName: Set<UInt32>] = [:]
+    private var complete: Set<SnapshotName> = []
     private var time: Int64 = 0
     private var attempts: UInt64 = 0
     private var highest: [LockName: UInt64] = [:]
@@ -69,10 +72,11 @@ struct LogWorld {
         session.snapshotRecords = 30
         // A chunk for each session and each line.
         session.chunkSize = 1
+        session.tail = 1
         let settings = LogPartition.Settings(
             session: session, backoff: GrowingDelay(.milliseconds(100) ... .seconds(1)),
             makeID: { ids.withLock { RandomID(high: $0.next(), low: $0.next()) } })
-        return Process(machine: LogPartition(settings), rate: pick(960...1040), skew: chance(10) ? 3_600_000 : 0)
+        return Process(machine: LogPartition(settings), rate: pick(960...1040), skew: chance(10) ? 30_000 : 0)
     }
 
     private mutating func pick(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
@@ -174,7 +178,7 @@ struct LogWorld {
         guard !processes[index].isMute, !processes[index].outbox.isEmpty else { return }
         let record = processes[index].outbox.removeFirst()
         put(record)
-        processes[index].written = processes[index].written.suffix(3) + [record]
+        processes[index].written = processes[index].written.suffix(7) + [record]
     }
 
     private mutating func put(_ record: LogRecord) {
@@ -184,6 +188,10 @@ struct LogWorld {
                 offset: Int64(log.count), timestamp: 1_793_491_200_000 + time, content: LogRecord.read(record.bytes)))
         _ = truth.apply(record)
         hashes.append(truth.hash)
+        if case .snapshot(let chunk) = record.body {
+            chunks[chunk.name, default: []].insert(chunk.index)
+            if chunks[chunk.name]?.count == Int(chunk.count) { complete.insert(chunk.name) }
+        }
     }
 
     private mutating func read(_ index: Int, count: Int) throws {
@@ -249,9 +257,14 @@ struct LogWorld {
         processes[index].unreported.append(record.number)
     }
 
-    /// What was written last comes once more.
+    /// What was written last comes once more, all of it or a part.
     private mutating func resend(_ index: Int) {
-        for record in processes[index].written.suffix(pick(1...3)) { put(record) }
+        let written = processes[index].written
+        if chance(50) {
+            for record in written.suffix(pick(1...3)) { put(record) }
+        } else if !written.isEmpty {
+            put(written[pick(0...(written.count - 1))])
+        }
     }
 
     // MARK: Effects
@@ -278,6 +291,9 @@ struct LogWorld {
         case .stopReading: processes[index].position = nil
         case .write(let record):
             processes[index].outbox.append(record)
+            if let name = record.snapshot, !complete.contains(name) {
+                throw Violation(description: "a snapshot is named that is not complete")
+            }
             if case .snapshot(let chunk) = record.body, let view = processes[index].machine.session?.view, isWhole(view)
             {
                 wholeSnapshots.insert(chunk.name)
