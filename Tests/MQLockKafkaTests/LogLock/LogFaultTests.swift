@@ -164,6 +164,45 @@ extension LiveKafkaTests.LogFaultTests {
         await #expect { try await other.verify() } throws: { ($0 as? LockError)?.code == .shutDown }
     }
 
+    @Test func aRunEndsWhenItIsCancelledAlsoWhenNobodyHasLocked() async throws {
+        let place = try await LogPlace.make()
+        for isUsed in [false, true] {
+            let locks = try place.locks()
+            let running = Task { try await locks.run() }
+            if isUsed { try await locks.acquire("n").release() }
+            running.cancel()
+            try await running.value
+            await #expect { try await locks.verify() } throws: { ($0 as? LockError)?.code == .shutDown }
+        }
+        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        configuration.partitions = 5
+        let refused = try KafkaLocks(configuration)
+        await #expect { try await refused.run() } throws: { ($0 as? LockError)?.code == .incompatible }
+    }
+
+    @Test func whatIsHeldAtTheEndIsLostAndGoesOnAtOnce() async throws {
+        let place = try await LogPlace.make()
+        let locks = try place.locks(ttl: .seconds(60))
+        let held = try await locks.acquire("n")
+        let lease = held.lease
+        let waiter = Task { try await locks.acquire("n").release() }
+        await locks.shutdown(within: .zero)
+        let end = Result { () throws(LockError) in try lease.check() }
+        guard case .failure(let error) = end else {
+            Issue.record("the lease is valid after the end")
+            return
+        }
+        #expect(error.lossReason?.kind == .shutdown)
+        do { try await held.release() } catch { #expect(error.code == .lost) }
+        await #expect { try await waiter.value } throws: { ($0 as? LockError)?.code == .shutDown }
+        // Nobody has to wait for the end of its minute.
+        let others = try place.locks()
+        let next = try await others.acquire("n", within: .seconds(30))
+        #expect(next.lease.fencingToken > lease.fencingToken)
+        try await next.release()
+        await others.shutdown()
+    }
+
     /// What the log holds that is not ours is told, and has no effect; a newer format ends everything.
     @Test func whatIsNotOursIsTold() async throws {
         let place = try await LogPlace.make()
