@@ -43,9 +43,9 @@ extension BrokerSource {
         case (.kafka, let origin):
             throw .usage(
                 """
-                the broker of \(origin) is Kafka, which has shards and elections in the place of locks on names: use \
-                mqlock shards or mqlock elect there (the module MQLockKafka has locks on the names of owned shards), or \
-                an amqp:// or amqps:// broker here
+                the broker of \(origin) is Kafka, where this command knows shards and elections only: use mqlock shards or \
+                mqlock elect there (programs lock names with KafkaLocks of the module MQLockKafka), or an amqp:// or \
+                amqps:// broker here
                 """)
         }
     }
