@@ -164,6 +164,37 @@ extension LiveKafkaTests.LogFaultTests {
         await #expect { try await other.verify() } throws: { ($0 as? LockError)?.code == .shutDown }
     }
 
+    @Test func namesOfSeveralPartitionsAreLockedAlike() async throws {
+        let place = try await LogPlace.make(partitions: 3)
+        let (locks, others) = (try place.locks(), try place.locks())
+        let names = try (0..<12).map { try LockName("name-\($0)") }
+        #expect(Set(names.map { Murmur2.partition(of: $0.utf8, count: 3) }).count == 3)
+        var tokens: [FencingToken] = []
+        let works = names.map { name in
+            let (leases, tell) = AsyncStream.makeStream(of: Lease.self)
+            let work = Task {
+                try await locks.withLock(name) { lease in
+                    tell.yield(lease)
+                    try await Task.sleep(for: .seconds(600))
+                }
+            }
+            return (leases, work)
+        }
+        for (leases, _) in works { tokens.append(try #require(await leases.first { _ in true }).fencingToken) }
+        for name in names {
+            let held = try await others.tryAcquire(name)
+            let isHeld = held != nil
+            #expect(!isHeld)
+        }
+        await locks.shutdown(within: .zero)
+        for (name, token) in zip(names, tokens) {
+            let held = try await others.acquire(name, within: .seconds(60))
+            #expect(held.lease.fencingToken > token)
+            try await held.release()
+        }
+        await others.shutdown()
+    }
+
     @Test func aRunEndsWhenItIsCancelledAlsoWhenNobodyHasLocked() async throws {
         let place = try await LogPlace.make()
         for isUsed in [false, true] {
@@ -226,11 +257,13 @@ extension LiveKafkaTests.LogFaultTests {
         var random = SeededGenerator(TestSeed.next())
         let recorder = try HistoryRecorder(process: "test", appendingTo: openToAppend(history))
         var workers: [String: LogProcess] = [:]
-        for round in 0..<12 {
-            while workers.count < 4 {
+        let isFull = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1"
+        let (rounds, processes, names) = isFull ? (40, 20, "200") : (12, 4, "20")
+        for round in 0..<rounds {
+            while workers.count < processes {
                 let name = "p\(round).\(workers.count)"
                 workers[name] = try LogProcess(
-                    "churn", place.kafka.broker, topic: place.topic, ttl: 1000, history.path, name, "20")
+                    "churn", place.kafka.broker, topic: place.topic, ttl: 1000, history.path, name, names)
             }
             try await Task.sleep(for: .milliseconds(700))
             guard let (name, worker) = workers.randomElement(using: &random) else { continue }

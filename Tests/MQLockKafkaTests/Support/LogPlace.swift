@@ -8,10 +8,12 @@ import Testing
 struct LogPlace: Sendable {
     let kafka: OwnKafka
     let topic: String
+    let partitions: Int
 
-    static func make() async throws -> LogPlace {
+    static func make(partitions: Int = 1) async throws -> LogPlace {
         let kafka = try OwnKafka()
-        return LogPlace(kafka: kafka, topic: try await offPool { try kafka.broker.makeTopic(partitions: 1) })
+        let topic = try await offPool { try kafka.broker.makeTopic(partitions: partitions) }
+        return LogPlace(kafka: kafka, topic: topic, partitions: partitions)
     }
 
     func locks(
@@ -21,6 +23,7 @@ struct LogPlace: Sendable {
         let broker = proxy?.broker(of: kafka.broker) ?? kafka.broker
         var configuration = KafkaLocks.Configuration(connection: broker.quickConnection, topic: topic)
         configuration.ttl = ttl
+        configuration.partitions = partitions
         configuration.owner = owner ?? configuration.owner
         return try KafkaLocks(configuration, observer: observer)
     }
