@@ -120,7 +120,7 @@ struct LogWorld {
         case 93..<95: lose(index)
         case 95..<97: resend(index)
         case 97..<98: for _ in 0..<pick(1...20) { try quiet() }
-        default: putOrphan()
+        default: if !orphans.isEmpty { put(orphans.removeFirst()) }
         }
     }
 
@@ -148,10 +148,6 @@ struct LogWorld {
             processes[index].leases.values.allSatisfy(\.isLost)
         else { return }
         try want(index, name: name, isTry: false)
-    }
-
-    private mutating func putOrphan() {
-        if !orphans.isEmpty { put(orphans.removeFirst()) }
     }
 
     /// All that can does what it has to, at short intervals.
