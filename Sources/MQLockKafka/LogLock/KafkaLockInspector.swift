@@ -178,8 +178,8 @@ extension LockTable {
 
     private func contender(_ place: Place, at index: Int, token: UInt64) -> LockContender {
         // A token is made from the time of day.
-        let since = FencingNumbering.milliseconds(of: token)
-        let held = Duration.milliseconds(max(0, WallClock.now - since))
+        let (since, now) = (FencingNumbering.milliseconds(of: token), WallClock.now)
+        let held = Duration.milliseconds(max(0, now - since))
         return LockContender(
             role: index == 0 ? .holder : .waiter, session: place.session.description,
             owner: sessions[place.session]?.owner ?? "", host: "", process: 0, mutex: "log",
