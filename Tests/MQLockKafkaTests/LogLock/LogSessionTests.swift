@@ -312,6 +312,22 @@ import Testing
         #expect(desk.session.view.table.lines.isEmpty)
     }
 
+    /// Its own records that come behind its expiry prove nothing †.
+    @Test func whoIsExpiredHasEndedForGood() {
+        var desk = Desk()
+        desk.want(1)
+        desk.settle()
+        let until = desk.session.provenUntil
+        desk.pass(.seconds(3))
+        desk.tick()
+        let alive = desk.outbox.removeFirst()
+        desk.put(.expire(Self.own, seen: Int64(desk.log.count - 1)))
+        #expect(desk.session.end == .expired)
+        #expect(desk.effects.last == .ended(.expired))
+        desk.put(alive)
+        #expect(desk.session.provenUntil == until)
+    }
+
     /// The leases end before anybody can read that the session has.
     @Test func theEndComesBeforeItsRecord() {
         var desk = Desk()
