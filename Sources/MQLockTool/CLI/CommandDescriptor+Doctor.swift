@@ -7,8 +7,8 @@ extension CommandDescriptor {
             at) or WRONG, with what to do.
 
             RabbitMQ: whether it can be reached with these credentials, its version, and whether the user may do what locks
-            need: a lock of each mutex is taken and given back, under names of its own (mqlock-doctor/…), and removed.
-            With a memory or disk alarm that does not come to an end, and is told. What policies do to a lock's message is
+            need: a lock of each mutex is acquired and released, under names of its own (mqlock-doctor/…), and removed.
+            With a memory or disk alarm that does not come to an end, and says so. What policies do to a lock's message is
             tried out: it is returned 25 times, and left alone for 5 s. A policy that waits longer shows only in the
             management API (--management).
 

@@ -3,7 +3,7 @@ extension CommandDescriptor {
         kind: .elect, summary: "run a command while leading", operands: "NAME",
         options: OptionDescriptor.elect + OptionDescriptor.broker, takesCommand: true,
         notes: """
-            Campaigns for the leadership of NAME (1 to 200 bytes) for ever, and runs COMMAND while leading: of all processes
+            Keeps campaigning for the leadership of NAME (1 to 200 bytes), and runs COMMAND while leading: of all processes
             that campaign, one at a time. To the broker it is the lock NAME, so mqlock show, observe and break see leaders
             and candidates, too.
 

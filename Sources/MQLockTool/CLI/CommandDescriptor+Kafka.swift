@@ -15,8 +15,8 @@ extension CommandDescriptor {
               joining                the group is being joined
               owned, regained        the shard is ours, from its claim on; regained: after an interruption
               draining               we have to give it up, and its work to end
-              interrupted            given back in a rebalance; regained or released follows
-              released               given back in good order, for good
+              interrupted            interrupted by a rebalance; regained or released follows
+              released               released in good order
               lost                   lost without a hand-over: another member may have it already
               warning                somebody has to look at it: nothing can be owned before, or the network is not safe
               left, failed           the last line

@@ -74,7 +74,7 @@ extension CommandDescriptor {
             When the lock is lost, COMMAND is ended with everything that it has started; on Linux also with what has left its
             process group, elsewhere with that group. A second process, the guard, sees to it also when mqlock itself is
             killed or stopped. When COMMAND ends after INT, TERM, HUP or QUIT, what it leaves behind is ended before the
-            lock is released; when it ends by itself, that is let be. Who has become another user cannot be ended by a guard
+            lock is released; when it ends by itself, that goes on. Who has become another user cannot be ended by a guard
             that is not root. A unit of systemd needs KillMode=mixed, so that COMMAND is not sent TERM twice.
 
             --json writes objects with "event": waiting, granted, started, stopped, undelivered (a signal), lost, survivor (a

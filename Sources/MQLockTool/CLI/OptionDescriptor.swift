@@ -108,7 +108,7 @@ extension OptionDescriptor {
         Self(key: .verbose, long: "verbose", short: "v", summary: "tell what happens on stderr"),
         Self(
             key: .quiet, long: "quiet", short: "q",
-            summary: "say nothing when the lock is not obtained (-n, -w), only exit; all other failures are told"),
+            summary: "say nothing when the lock is not obtained (-n, -w), only exit; all other failures are reported"),
     ]
 }
 

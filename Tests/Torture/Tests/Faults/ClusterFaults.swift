@@ -59,7 +59,7 @@ extension TortureTests.FaultTests {
                 overlaps.withLock { $0[stage.mutex.description] = overlap }
                 try stage.noteGrant(
                     next, overlap > .seconds(2) ? "beside the holder: two at once" : "next, maybe moments too early")
-                if old.isValid { stage.note { $0.holder = "not told as long as the cut lasts" } }
+                if old.isValid { stage.note { $0.holder = "not notified until the cut healed" } }
             }
             try await Self.heal(nodes, isByItself: fault == .clusterCutPausing)
             try await stages.each { stage in

@@ -20,7 +20,7 @@ enum Fault: String, CaseIterable {
     case memoryAlarm = "memory alarm while held, waited for and released"
     case diskAlarm = "disk alarm while held, waited for and released"
     case acknowledgementTimeout = "held past the broker's delivery-acknowledgement timeout"
-    case unknownAcknowledgementTimeout = "the same, with a timeout that the adapter was not told of"
+    case unknownAcknowledgementTimeout = "the same, with a timeout that the adapter does not know"
 
     case queueDeleted = "the lock's queue deleted by an operator"
     case allQueuesDeleted = "all queues of the lock deleted by an operator"

@@ -87,7 +87,7 @@ final class Stage: Sendable {
         #expect(error?.code == .lost, "\(mutex): \(String(describing: error))")
         let ended = try #require(lease.record.endedAt)
         note {
-            $0.holder = "told: \(LossReason(reason.kind))"
+            $0.holder = "notified: \(LossReason(reason.kind))"
             $0.holderKnew = struck.duration(to: ended)
         }
     }
