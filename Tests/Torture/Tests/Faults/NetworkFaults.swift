@@ -82,7 +82,7 @@ extension TortureTests.FaultTests {
         let node = try await PrivateNode.shared()
         for mutex in MutexUnderTest.allCases {
             var reasons: Set<LossReason.Kind> = []
-            for _ in 1...5 where reasons.isDisjoint(with: [.queueDeleted, .consumerCancelled]) {
+            for _ in 1...20 where reasons.isDisjoint(with: [.queueDeleted, .consumerCancelled]) {
                 reasons = try await reasonsOfResetBehindNotices(mutex, node)
             }
             print("\(mutex): \(reasons)")
