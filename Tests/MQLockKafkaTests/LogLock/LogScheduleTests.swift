@@ -6,7 +6,7 @@ import Testing
 
 /// The log lock in worlds where records come late, twice or never, processes stop, die and start from snapshots.
 @Suite(.inBackground) struct LogScheduleTests {
-    private static let count = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1" ? 10_000 : 1_000
+    private static let count = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1" ? 10_000 : 200
 
     @Test func promisesAreKeptInGeneratedSchedules() throws {
         let seed = TestSeed.next()

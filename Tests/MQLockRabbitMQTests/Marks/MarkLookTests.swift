@@ -5,13 +5,13 @@ import Testing
 @testable import MQLockRabbitMQ
 
 /// Those who look at the marks of a lock, in every order of their steps, with deaths between any two.
-@Suite struct MarkLookTests {
+@Suite(.inBackground, .timeLimit(.minutes(20))) struct MarkLookTests {
     @Test func whoeverLooksSeesEveryMark() {
         let seed = TestSeed.next()
         print("looks at marks: MQLOCK_SEED=\(seed)")
         var generator = SeededGenerator(seed)
         var (looks, renewals, deaths) = (0, 0, 0)
-        for index in 0..<4000 {
+        for index in 0..<1000 {
             var world = LookWorld(&generator)
             let faults = world.run(&generator)
             #expect(faults.isEmpty, "case \(index), MQLOCK_SEED=\(seed)")
@@ -21,7 +21,7 @@ import Testing
             deaths += world.deaths
         }
         print("looks at marks: \(looks), \(renewals) wrote them anew, \(deaths) deaths")
-        #expect(looks > 10_000 && renewals > 1000 && deaths > 1000, "else nothing was tested")
+        #expect(looks > 2500 && renewals > 250 && deaths > 250, "else nothing was tested")
     }
 }
 

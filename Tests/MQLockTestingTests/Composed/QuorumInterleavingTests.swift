@@ -9,8 +9,8 @@ import Testing
 ///
 /// No two leases may be valid at once, the tokens have to grow in the order of the grants, and when all is well again everybody
 /// is served.
-@Suite(.inBackground, .timeLimit(.minutes(10))) struct QuorumInterleavingTests {
-    private static let rounds = 60
+@Suite(.inBackground, .timeLimit(.minutes(20))) struct QuorumInterleavingTests {
+    private static let rounds = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1" ? 60 : 12
 
     private static var seed: UInt64 {
         ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
@@ -41,7 +41,7 @@ import Testing
 
     @Test(arguments: Defect.allCases) func aDefectIsFound(_ defect: Defect) async throws {
         let seed = Self.seed
-        for round in 0..<UInt64(Self.rounds * 5) {
+        for round in 0..<UInt64(300) {
             let world = try QuorumWorld(3, seed: seed &+ round, defect)
             let kinds = Set(try await world.run().violations.map(\.kind))
             let expected: Set<Verdict.Violation.Kind> =
@@ -104,7 +104,9 @@ private final class QuorumWorld {
             defer { isDone.withLock { $0 = true } }
             for contender in all { try await contender.value }
         }
-        for _ in 0..<3000 where !isDone.withLock({ $0 }) { await passTime(.milliseconds(200)) }
+        // By this machine's clock: the programs' tasks may get little of it beside other tests.
+        let patience = ContinuousClock.now + .seconds(120)
+        while !isDone.withLock({ $0 }), ContinuousClock.now < patience { await passTime(.milliseconds(200)) }
         guard isDone.withLock({ $0 }) else {
             for contender in all { contender.cancel() }
             throw Stuck()

@@ -5,7 +5,7 @@ import Testing
 @testable import MQLock
 
 /// Generated cron expressions in many time zones, against one that looks at every minute.
-@Suite(.timeLimit(.minutes(10))) struct CronReferenceTests {
+@Suite(.inBackground, .timeLimit(.minutes(20))) struct CronReferenceTests {
     private static let zones = [
         "UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Sao_Paulo", "America/St_Johns",
         "America/Havana", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Beirut", "Asia/Tehran", "Africa/Casablanca",
@@ -43,8 +43,8 @@ import Testing
         await onThread {
             print("cron expressions around changes: MQLOCK_SEED=\(Self.seed)")
             var random = SeededGenerator(Self.seed)
-            for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 6) {
-                for year in Self.isFull ? Array(stride(from: 1975, through: 2037, by: 3)) : [2011, 2016, 2026] {
+            for name in Self.zones.shuffled(using: &random).prefix(Self.isFull ? 24 : 2) {
+                for year in Self.isFull ? Array(stride(from: 1975, through: 2037, by: 3)) : [2016, 2026] {
                     let zone = TimeZone(identifier: name)!
                     var changes: [Int64] = []
                     let start = MinutesOfYear.start(year)

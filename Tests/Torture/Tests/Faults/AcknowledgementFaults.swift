@@ -32,8 +32,8 @@ extension TortureTests.FaultTests {
     /// It was told half an hour, and the broker thinks otherwise. An exclusive queue is no delivery: its hold goes on, though
     /// its place in line is gone.
     @Test func unknownAcknowledgementTimeout() async throws {
-        try await withAcknowledgementTimeout(.seconds(3)) { broker in
-            // The waiter's own hold ends like the holder's when a busy machine takes that long.
+        try await withAcknowledgementTimeout(.seconds(6)) { broker in
+            // Long enough for a busy machine to set the scene, before the holder's hold ends, and the waiter's.
             try await strike(.unknownAcknowledgementTimeout, on: broker, .init(strikesWaiterToo: true)) { stages in
                 try await stages.each { stage in
                     guard stage.mutex.description == "exclusive" else {
@@ -41,7 +41,7 @@ extension TortureTests.FaultTests {
                         return try await stage.waiterIsServedAtOnce()
                     }
                     // Twice the timeout and twice the interval at which the broker looks.
-                    try await stage.holderKeeps(for: .seconds(8))
+                    try await stage.holderKeeps(for: .seconds(14))
                     stage.strike()
                     try await stage.holderReleases()
                     try await stage.waiterIsServed("next, within 10 s of the release")

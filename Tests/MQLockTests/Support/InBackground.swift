@@ -1,0 +1,1 @@
+../../MQLockRabbitMQTests/Support/InBackground.swift
