@@ -52,7 +52,7 @@ extension LiveKafkaTests {
         /// Two members; one is killed, another one joins, and whatever `disturb` does.
         private func play(
             _ partitioner: Partitioner, _ session: Duration,
-            disturb: @Sendable (OrderStage, [BillingProcess]) async throws -> Void
+            disturb: @Sendable (OrderStage, [ShardProcess]) async throws -> Void
         ) async throws -> OrderStage {
             let stage = try await offPool { try OrderStage(broker, partitions: 6, partitioner) }
             try await offPool { try stage.write(0..<Self.orders) }

@@ -85,35 +85,10 @@ final class OrderStage: @unchecked Sendable {
     }
 
     /// A member in a process of its own, which bills until it is told to leave.
-    func start(session: Duration) throws -> BillingProcess {
-        try BillingProcess([
+    func start(session: Duration) throws -> ShardProcess {
+        try ShardProcess([
             "bill", broker.brokers.joined(separator: ","), orders, "\(partitions)",
             "\(session.nanoseconds / 1_000_000)", bills, group, partitioner.description,
         ])
-    }
-}
-
-/// A `ShardWorker` that bills.
-final class BillingProcess: Sendable {
-    private let pid: pid_t
-    private let input: Int32
-    private let isClosed = Locked(false)
-
-    init(_ arguments: [String]) throws { (pid, input) = try spawn(programBesideTests("ShardWorker"), arguments) }
-
-    deinit {
-        leave()
-        kill(pid, SIGKILL)
-        waitpid(pid, nil, 0)
-    }
-
-    func signal(_ number: Int32) { kill(pid, number) }
-
-    func leave() {
-        let isFirst = isClosed.withLock { closed in
-            defer { closed = true }
-            return !closed
-        }
-        if isFirst { close(input) }
     }
 }

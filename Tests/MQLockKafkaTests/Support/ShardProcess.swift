@@ -10,16 +10,20 @@ final class ShardProcess: Sendable {
     private let input: Int32
     private let isClosed = Locked(false)
 
-    init(
+    init(_ arguments: [String], name: String = "") throws {
+        self.name = name
+        (pid, input) = try spawn(programBesideTests("ShardWorker"), arguments)
+    }
+
+    convenience init(
         _ name: String, _ broker: LiveKafka, topic: String, partitions: Int, session: Int, history: URL,
         hasNoDeadline: Bool = false
     ) throws {
-        let arguments = [
-            "own", broker.brokers.joined(separator: ","), topic, "\(partitions)", "\(session)", history.path, name,
-            hasNoDeadline ? "no-deadline" : "sound",
-        ]
-        self.name = name
-        (pid, input) = try spawn(programBesideTests("ShardWorker"), arguments)
+        try self.init(
+            [
+                "own", broker.brokers.joined(separator: ","), topic, "\(partitions)", "\(session)", history.path, name,
+                hasNoDeadline ? "no-deadline" : "sound",
+            ], name: name)
     }
 
     deinit {

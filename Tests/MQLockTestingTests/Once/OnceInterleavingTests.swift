@@ -42,7 +42,8 @@ import Testing
         }
         print("once with faults: \(lost) lost, \(failed) failed, \(repeated) done again")
         // Else the faults miss what they are for.
-        #expect(lost + failed + repeated > 0, "MQLOCK_SEED=\(seed)")
+        let hasAll = lost > 0 && failed > 0 && repeated > 0
+        #expect(Self.isFullRun ? hasAll : lost + failed + repeated > 0, "MQLOCK_SEED=\(seed)")
     }
 }
 
