@@ -102,7 +102,8 @@ struct Client {
             proof = ProofOfLife(until: isUnchecked ? now.after(.seconds(1 << 30)) : until, clock: clock)
             relay.send(LockEvent(.connected, at: now, owner: owner))
         case .proven(let until, let sentAt):
-            proof?.extend(to: until)
+            // Somebody has looked after its end, and before us: then it is over, whatever has come since.
+            if let proof, !proof.extend(to: until) { return handle(.proofEnded, at: now) }
             relay.send(
                 LockEvent(
                     .renewed, at: now, owner: owner, roundTrip: sentAt.duration(to: now),

@@ -28,6 +28,8 @@ struct ClientState: Sendable {
         case tick
         case delivery(Delivery)
         case connectionClosed(LossReason)
+        /// A holder saw the session's proof run out before it was extended.
+        case proofEnded
         case start(ContenderID, LockName, once: Bool)
         case giveUp(ContenderID, LockError)
         case release(ContenderID)
@@ -123,6 +125,7 @@ struct ClientState: Sendable {
         case .connectionClosed(let reason):
             guard sessionID != nil else { break }
             end(reason, tellBroker: false, retryAt: now)
+        case .proofEnded: end(LossReason(.proofOverdue), tellBroker: true, retryAt: now)
         case .start(let contender, let name, let once):
             contenders[contender] = ContenderMachine(name: name, once: once, mutation: mutation)
             switch session {

@@ -52,6 +52,9 @@ extension InMemoryLocks {
     }
 
     /// Loses the next message of one direction, renewals and their answers not counted.
+    ///
+    /// What a client has asked for it misses in time, and ends the session. A grant that comes unasked it misses only
+    /// when the session ends: no connection loses a message and lives on.
     public func dropNext(_ direction: Direction) {
         link { direction == .toBroker ? ($0.requestsToDrop += 1) : ($0.deliveriesToDrop += 1) }
     }

@@ -60,6 +60,27 @@ import Testing
         #expect(await isLost(held))
     }
 
+    /// The clock goes on between the moment at which an answer is taken in and the one at which it extends the proof.
+    @Test func anAnswerThatAHolderSawComeTooLateEndsTheSession() async throws {
+        let clock = SetClock()
+        let broker = InMemoryBroker(clock: clock, sessionTimeout: .seconds(10))
+        let mine = InMemoryLocks(broker)
+        let held = try await mine.acquire("name")
+        let began = clock.now
+        clock.now = began + .seconds(3)
+        mine.hold(.toClient)
+        // A turn in which the renewal that is due is sent.
+        mine.resume()
+        #expect(mine.inFlight(.toClient) == 1)
+        clock.now = began + .seconds(10)
+        #expect(!held.lease.isValid)
+        clock.now = began + .seconds(4)
+        mine.unhold(.toClient)
+        // Else nobody would ever get it: the session would live on, with a lease that nobody has.
+        #expect(broker.contenders(for: "name") == 0)
+        #expect(await isLost(held))
+    }
+
     private func isLost(_ held: consuming HeldLock) async -> Bool {
         do throws(LockError) {
             try await held.release()
@@ -150,4 +171,16 @@ import Testing
         }
         #expect(refused?.code == .timedOut)
     }
+}
+
+/// A clock that a test sets, also back; nobody wakes by it.
+private final class SetClock: LockClock {
+    private let instant = Locked(ContinuousClock.now)
+
+    var now: ContinuousClock.Instant {
+        get { instant.withLock { $0 } }
+        set { instant.withLock { $0 = newValue } }
+    }
+
+    func sleep(until deadline: ContinuousClock.Instant) async throws { try await Task.sleep(for: .seconds(86_400)) }
 }

@@ -124,7 +124,8 @@ private struct OnceWorld {
         case 0: client.dropSession()
         case 1: client.silence()
         case 2: client.hold(.toClient)
-        case 3: client.dropNext(number(0...1) == 0 ? .toBroker : .toClient)
+        // Not to the client: a grant lost over a session that lives on is one that no connection loses.
+        case 3: client.dropNext(.toBroker)
         case 4: broker.restart()
         default: client.heal()
         }
