@@ -12,7 +12,7 @@ extension LiveBrokerTests.ManyNamesTests {
     @Test func aThousandNamesHeldAtOnce() async throws {
         let broker = try LiveBrokerTests.broker()
         let log = EventLog()
-        let locks = try broker.locks("heartbeat=2", observer: log)
+        let locks = try broker.locks("heartbeat=5", observer: log)
         let run = UInt64.random(in: 0 ... .max)
         let names = try (0..<1000).map { try LockName("test/thousand/\(run)/\($0)") }
         let clock = ContinuousClock.now

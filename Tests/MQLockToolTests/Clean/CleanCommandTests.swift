@@ -32,7 +32,7 @@ extension SeeingCommandTests {
         "gc removes what nobody uses, and tokens go on growing",
         .enabled(if: Management.isThere, Management.reason))
     func collected() async throws {
-        let url = try await Management.start()
+        let url = try await Management.url()
         var fences: [String: UInt64] = [:]
         for mutex in ["sac", "token", "exclusive"] { fences[mutex] = try await fence("\(name)-\(mutex)", mutex) }
         let marked = await (try start(["run", "\(name)-marked", "--once", "day", "--", "true"])).result()
@@ -65,7 +65,6 @@ extension SeeingCommandTests {
         for (mutex, fence) in fences { #expect(try await self.fence("\(name)-\(mutex)", mutex) > fence) }
         holder.send(SIGTERM)
         #expect(await holder.ended().exitStatus == 143)
-        try await Management.stop()
     }
 
     @Test("gc without a pattern, or without the management API, does nothing")

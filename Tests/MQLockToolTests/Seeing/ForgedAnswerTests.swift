@@ -72,7 +72,7 @@ extension SeeingCommandTests {
         .enabled(if: Management.isThere, Management.reason),
         arguments: [LockContender.Role.holder, .waiter], Manner.allCases)
     func connections(role: LockContender.Role, manner: Manner) async throws {
-        let url = try await Management.start()
+        let url = try await Management.url()
         try await Forger.withUser { uri in
             let holder = try hold("sac", owner: "stopped", heartbeat: 60)
             #expect(await isGranted(holder))
@@ -117,7 +117,6 @@ extension SeeingCommandTests {
             holder.send(SIGTERM)
             _ = await holder.ended()
         }
-        try await Management.stop()
     }
 
     @Test("many claims of one user keep nobody else's from being asked")

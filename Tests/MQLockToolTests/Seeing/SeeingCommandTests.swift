@@ -268,7 +268,7 @@ struct SeeingCommandTests {
         "break of a stopped holder by the management API",
         .enabled(if: Management.isThere, Management.reason), arguments: ["sac", "token", "exclusive"])
     func management(mutex: String) async throws {
-        let url = try await Management.start()
+        let url = try await Management.url()
         let holder = try hold(mutex, owner: "stopped", heartbeat: 60)
         #expect(await isGranted(holder))
         let waiter = try hold(mutex, owner: "second")
@@ -289,14 +289,13 @@ struct SeeingCommandTests {
         #expect(await holder.ended().exitStatus == 123)
         waiter.send(SIGTERM)
         #expect(await waiter.ended().exitStatus == 143)
-        try await Management.stop()
     }
 
     /// Longer than anybody tries out.
     @Test(
         "doctor asks the management API for the policy of locks", .enabled(if: Management.isThere, Management.reason))
     func policy() async throws {
-        let url = try await Management.start()
+        let url = try await Management.url()
         let vhost = "policy-\(UUID().uuidString)"
         try await Management.ctl("add_vhost", vhost)
         try await Management.ctl("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
@@ -306,7 +305,6 @@ struct SeeingCommandTests {
         try await Management.ctl("delete_vhost", vhost)
         #expect(result.status == 78)
         #expect(result.output.contains("hourly") && result.output.contains("message-ttl=3600000"), "\(result.output)")
-        try await Management.stop()
     }
 
     @Test("no broker: 69; a wrong password: 77")

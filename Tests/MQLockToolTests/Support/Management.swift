@@ -11,7 +11,7 @@ import Musl
 import Darwin
 #endif
 
-/// The broker's management API, for as long as a test needs it.
+/// The broker's management API: started for the first test that needs it, and there until the broker ends.
 enum Management {
     private static let control = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_CTL"]
     private static let plugin = "rabbitmq_management"
@@ -36,18 +36,21 @@ enum Management {
         }
     }
 
-    /// Starts it on a free port; returns its URL.
-    static func start() async throws -> String {
+    private static let starting = Task { try await start() }
+
+    /// Where it answers.
+    static func url() async throws -> String { try await starting.value }
+
+    /// Starts it on a free port; it may still run on that of an earlier run beside the same broker.
+    private static func start() async throws -> String {
         let port = Int.random(in: 12_000..<20_000)
         let listener = """
             application:set_env(rabbitmq_management, listener, [{port,\(port)},{ip,"127.0.0.1"}], [{persistent,true}]).
             """
         try await run(required(control), ["-q", "eval", listener])
-        try await run(required(plugins), ["-q", "enable", plugin])
+        for verb in ["disable", "enable"] { try await run(required(plugins), ["-q", verb, plugin]) }
         return "http://127.0.0.1:\(port)"
     }
-
-    static func stop() async throws { try await run(required(plugins), ["-q", "disable", plugin]) }
 
     @discardableResult
     private static func run(_ path: String, _ arguments: [String]) async throws -> String {
