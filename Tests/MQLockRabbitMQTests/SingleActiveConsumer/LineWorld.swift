@@ -151,8 +151,9 @@ class LineWorld {
         try settle()
         // Whoever tries again and again gets it, as whoever waits.
         let waits = Bool.random(using: &random)
-        // What an earlier cut has left in the queue may cost who is first its place once more.
-        for _ in 0..<(waits ? faults.contains(.cuts) ? 3 : 1 : 6) where clients[0].held == nil {
+        // What an earlier cut, or a token that vanished, has left in the queue may cost who is first its place once more.
+        let leavesNothing = faults.isDisjoint(with: [.cuts, .deletions, .purges])
+        for _ in 0..<(waits ? leavesNothing ? 1 : 3 : 6) where clients[0].held == nil {
             try acquire(0, waits: waits)
             try settle()
         }
