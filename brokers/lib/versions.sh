@@ -45,14 +45,17 @@ namespace=(unshare --mount)
 
 version_can_run() { "${namespace[@]}" mount --bind /usr /usr 2>/dev/null; }
 
-# version_command: sets `within` to the words that run what follows them with $usr for its usr/. The cache of the dynamic
-# linker names our libraries.
+# The words that run a command with another usr/, which comes first. The cache of the dynamic linker names our libraries.
+# shellcheck disable=SC2016
+with_usr=("${namespace[@]}" sh -c 'mount --bind /dev/null /etc/ld.so.cache && mount --bind "$0" /usr && exec "$@"')
+
+# version_command: sets `within` to the words that run what follows them with $usr for its usr/.
 # shellcheck disable=SC2034,SC2154  # of rabbitmq.sh
 version_command() {
-    # shellcheck disable=SC2016
-    within=("${namespace[@]}" sh -c 'mount --bind /dev/null /etc/ld.so.cache && mount --bind "$0" /usr && exec "$@"' "$usr")
     # Which Debian's wrappers say, and we do not call them.
-    within=("RABBITMQ_PLUGINS_DIR=/usr/lib/rabbitmq/lib/rabbitmq_server-$(version_in "${usr%/usr}")/plugins" "${within[@]}")
+    within=(
+        "RABBITMQ_PLUGINS_DIR=/usr/lib/rabbitmq/lib/rabbitmq_server-$(version_in "${usr%/usr}")/plugins" "${with_usr[@]}" "$usr"
+    )
 }
 
 # install_version VERSION: downloads and unpacks it; no root needed. Status 1 when it cannot be had, with the reason said.
@@ -67,7 +70,7 @@ install_version() {
     folder=$(version_folder "$version")
     say "downloading RabbitMQ $version (Debian $suite) to $folder"
     mkdir -p "${folder%/*}" && work=$(mktemp -d "$folder.XXXXXX") || return 1
-    if ! download_suite "$suite" "$work" >"$work/log" 2>&1; then
+    if ! download_suite "$suite" "$work" rabbitmq-server >"$work/log" 2>&1; then
         say "RabbitMQ $version cannot be had from Debian $suite on this machine:"
         tail -n 5 "$work/log" >&2
         rm -rf "$work"
@@ -83,10 +86,11 @@ install_version() {
     mv "$work/root" "$folder" && rm -rf "$work"
 }
 
-# download_suite SUITE WORK: unpacks rabbitmq-server of SUITE, and what it needs, into WORK/root. With package lists of its
+# download_suite SUITE WORK PACKAGE…: unpacks packages of SUITE, and what they need, into WORK/root. With package lists of its
 # own, from the mirror that this machine uses and checked by the keys that it trusts; nothing of the system changes.
 download_suite() {
     local suite=$1 work=$2 mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg package
+    shift 2
     # shellcheck disable=SC2016  # apt-get expands them
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' \
         | awk '$2 !~ /-(security|updates|backports)/ { print $1; exit }')
@@ -106,8 +110,8 @@ download_suite() {
         -o DPkg::Post-Invoke= -o APT::Update::Post-Invoke=
     )
     apt-get "${options[@]}" -qq update </dev/null || return 1
-    # Of what every Debian has only what the node and its scripts call.
-    apt-get "${options[@]}" -qq -y --download-only install rabbitmq-server \
+    # Of what every Debian has only what a node and its scripts call.
+    apt-get "${options[@]}" -qq -y --download-only install "$@" \
         base-files libc6 libc-bin bash dash coreutils sed grep gawk mawk perl-base util-linux hostname procps </dev/null || return 1
     for package in "$work"/cache/archives/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/root" --no-same-owner || return 1

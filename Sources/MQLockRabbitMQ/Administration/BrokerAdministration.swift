@@ -44,6 +44,11 @@ package final class BrokerAdministration {
         return .supported(testedOn: BrokerBehavior.tested.map(\.description))
     }
 
+    /// With which the queues of locks are declared on this version; nil: without one.
+    package static func deliveryLimit(on version: String?) -> Int64? {
+        BrokerBehavior(BrokerVersion(announced: version)).deliveryLimit
+    }
+
     package enum Support: Equatable {
         case supported(testedOn: [String])
         /// Supported, with a fault of the broker that an upgrade mends.

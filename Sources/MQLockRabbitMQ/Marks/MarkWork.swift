@@ -168,7 +168,18 @@ final class MarkWork: ChannelHandler {
     }
 
     private func refusal(_ fault: ChannelFault) -> Result<[DoneMark], LockError> {
-        .failure(
+        if fault.isOfOtherMajorVersion { return .failure(otherMajorVersion(fault)) }
+        return .failure(
             fault.refusal(of: doing.first ?? "a request", for: "the marks of \(name)", capacity: session.link.capacity))
+    }
+
+    private func otherMajorVersion(_ fault: ChannelFault) -> LockError {
+        let deletion = LockObjects.deletion(of: [queue], vhost: session.vhost)
+        return LockError(
+            .incompatible,
+            """
+            the marks of \(name): \(fault.otherKind(than: .singleActiveConsumer)) (\(fault.text.escapedForDisplay)); to \
+            migrate, delete it with `\(deletion)`: what has been done in the period of now is then done once more
+            """)
     }
 }

@@ -25,14 +25,16 @@ struct BrokerBehavior: Equatable, Sendable {
             """)
     }
 
-    /// A fault of the broker that can stop a lock though it is used as it should be; nil when none is known.
+    /// A fault of the broker in what locks are made of; nil when none is known.
     ///
-    /// rabbitmq-server 17317: our own consumers do not stay attached after the timeout, but somebody else's may.
+    /// rabbitmq-server 17317: our own consumers do not stay attached after the timeout, and those that do are passed over
+    /// for one of ours.
     var knownFault: String? {
         guard version >= BrokerVersion(4, 3, 0), version < BrokerVersion(4, 3, 6) else { return nil }
         return """
-            a queue with a single active consumer delivers to nobody once every consumer on it has hit the consumer \
-            timeout and stays attached (rabbitmq-server 17317): upgrade to 4.3.6 or newer
+            a consumer that has hit the consumer timeout and stays attached is never served again by a queue with a single \
+            active consumer (rabbitmq-server 17317). MQLock's do not stay, and are served beside those that do; clients of \
+            other make that use a lock's queue may wait for ever: upgrade to 4.3.6 or newer
             """
     }
 

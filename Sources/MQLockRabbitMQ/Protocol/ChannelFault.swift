@@ -79,7 +79,7 @@ extension BrokerLock {
             .incompatible,
             """
             this program uses the \(settings.mutex.title) for \(name), and \(fault.otherKind(than: settings.mutex)) \
-            (\(fault.text.escapedForDisplay)); \(fault.remedy(for: objects, of: settings.mutex))
+            (\(fault.text.escapedForDisplay)); \(fault.remedy(for: objects, of: settings.mutex, settings.endpoint.vhost))
             """)
     }
 }
@@ -139,12 +139,11 @@ extension ChannelFault {
         }
     }
 
-    func remedy(for objects: ObjectNames, of mutex: RabbitMQLocks.Mutex) -> String {
-        guard InequivalentArgument(text)?.name == QueueArguments.deliveryLimit else {
+    func remedy(for objects: ObjectNames, of mutex: RabbitMQLocks.Mutex, _ vhost: String) -> String {
+        guard isOfOtherMajorVersion else {
             return
                 "let all programs use the same mutex and version for a name, or delete the queue when no lock is held"
         }
-        // From 4.0 on the 21st return of a token would drop it.
         let queues =
             switch mutex {
             case .token: [objects.queue, objects.register]
@@ -152,11 +151,14 @@ extension ChannelFault {
             default: [objects.queue]
             }
         return """
-            to migrate, stop the programs that use this lock, delete \
-            \(queues.map(\.escapedForDisplay).joined(separator: " and ")), and start them again: the lock is made anew with \
-            larger tokens
+            to migrate, stop the programs that use this lock, delete its \(queues.count == 1 ? "queue" : "queues") with \
+            `\(LockObjects.deletion(of: queues, vhost: vhost))`, and start them again: the lock is made anew with larger tokens
             """
     }
+
+    /// Whether the queue that is there was made under a version that declares it otherwise. Without the delivery limit, the
+    /// 21st return of a token would drop it from 4.0 on.
+    var isOfOtherMajorVersion: Bool { InequivalentArgument(text)?.name == QueueArguments.deliveryLimit }
 }
 
 extension RabbitMQLocks.Mutex {

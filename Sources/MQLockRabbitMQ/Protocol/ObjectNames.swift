@@ -92,4 +92,14 @@ package struct LockObjects: Sendable {
         guard let (name, kind) = part(queue), kind == .lock || kind == .line else { return nil }
         return name
     }
+    /// What deletes queues, for a shell on the broker.
+    package static func deletion(of queues: [String], vhost: String) -> String {
+        queues.map { "rabbitmqctl delete_queue -p \(vhost.quotedForShell) \($0.quotedForShell)" }
+            .joined(separator: " && ").escapedForDisplay
+    }
+}
+
+extension String {
+    /// One word for a shell, whatever is in it.
+    fileprivate var quotedForShell: String { "'\(replacing("'", with: #"'\''"#))'" }
 }

@@ -20,6 +20,7 @@ final class Session: LinkOwner, ChannelHandler {
     let link: Link
     /// Where it is, of those that the URI names.
     let host: Endpoint.Host
+    let vhost: String
     let cluster: KnownCluster?
     let publishing: PublishConnection
     let publisher: Publisher
@@ -55,7 +56,7 @@ final class Session: LinkOwner, ChannelHandler {
         link = Link(
             connection, on: loop, requestTimeout: settings.requestTimeout, prefetch: settings.mutex.prefetch,
             channelLimit: channelLimit)
-        host = connection.endpoint.hosts[0]
+        (host, vhost) = (connection.endpoint.hosts[0], settings.endpoint.vhost)
         cluster = KnownCluster(connection)
         publishing = PublishConnection(settings, at: host, of: cluster, on: loop)
         publisher = Publisher(publishing, settings, on: loop)

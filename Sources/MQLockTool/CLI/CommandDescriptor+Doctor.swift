@@ -10,7 +10,7 @@ extension CommandDescriptor {
             need: a lock of each mutex is acquired and released, under names of its own (mqlock-doctor/…), and removed.
             With a memory or disk alarm that does not come to an end, and says so. What policies do to a lock's message is
             tried out: it is returned 25 times, and left alone for 5 s. A policy that waits longer shows only in the
-            management API (--management).
+            management API (--management), as do locks from before an upgrade of RabbitMQ, which programs are refused.
 
             Kafka (kafka://host:9092/topic?partitions=N): whether the cluster can be reached, the topic's partitions,
             copies, cleanup.policy and election, whether the brokers take the session, and whether they have transactions

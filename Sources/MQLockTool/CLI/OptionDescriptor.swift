@@ -137,7 +137,7 @@ extension OptionDescriptor {
         objects,
     ]
 
-    static let doctor = [management("to look at the policy that applies to locks (RabbitMQ)"), objects]
+    static let doctor = [management("to look at policies, and for locks from before an upgrade (RabbitMQ)"), objects]
 
     private static func management(_ purpose: String) -> Self {
         Self(

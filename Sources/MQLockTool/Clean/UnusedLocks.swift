@@ -9,6 +9,9 @@ struct UnusedLocks: Equatable {
         var isUsed = false
         var messages = 0
         var isSingleActiveConsumer = false
+        var isQuorum = false
+        /// Nil when it was declared without one.
+        var deliveryLimit: Int64?
     }
 
     enum Reason: String, Equatable, CaseIterable {

@@ -11,9 +11,10 @@ struct RabbitMQDoctor: Sendable {
     let tell: @Sendable (Finding) -> Void
 
     func examine() async {
-        let greeting = greet()
+        let (greeting, version) = greet()
         tell(greeting)
         guard greeting.level != .wrong else { return }
+        await lookForOtherMajorVersion(version)
         var names: [LockName] = []
         var left: (name: LockName, since: ContinuousClock.Instant)?
         for (mutex, word) in [
@@ -40,12 +41,13 @@ struct RabbitMQDoctor: Sendable {
         tell(remove(names))
     }
 
-    private func greet() -> Finding {
+    private func greet() -> (finding: Finding, version: String?) {
         do throws(LockError) {
             let administration = try BrokerAdministration(uri: uri)
-            return Self.judge(version: administration.version, at: administration.address)
+            let version = administration.version
+            return (Self.judge(version: version, at: administration.address), version)
         } catch {
-            return .wrong("broker", error.message, ExitStatus.of(error))
+            return (.wrong("broker", error.message, ExitStatus.of(error)), nil)
         }
     }
 

@@ -102,7 +102,9 @@ struct ManagementAPI: Sendable {
         return entries.map { entry in
             UnusedLocks.Queue(
                 name: entry.name, isUsed: entry.isUsed, messages: entry.messages ?? 0,
-                isSingleActiveConsumer: entry.arguments?.value?.isSingleActiveConsumer ?? false)
+                isSingleActiveConsumer: entry.arguments?.value?.isSingleActiveConsumer ?? false,
+                isQuorum: entry.arguments?.value?.type == "quorum",
+                deliveryLimit: entry.arguments?.value?.deliveryLimit)
         }
     }
 
@@ -132,8 +134,14 @@ struct ManagementAPI: Sendable {
 
     struct Arguments: Decodable {
         var isSingleActiveConsumer: Bool?
+        var type: String?
+        var deliveryLimit: Int64?
 
-        enum CodingKeys: String, CodingKey { case isSingleActiveConsumer = "x-single-active-consumer" }
+        enum CodingKeys: String, CodingKey {
+            case isSingleActiveConsumer = "x-single-active-consumer"
+            case type = "x-queue-type"
+            case deliveryLimit = "x-delivery-limit"
+        }
     }
 
     /// An object, or the empty array that stands in its place as long as the API has not collected it.

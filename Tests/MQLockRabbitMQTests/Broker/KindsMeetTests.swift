@@ -113,7 +113,7 @@ extension LiveBrokerTests.KindsMeetTests {
         let words = fault.otherKind(than: .token)
         #expect(words.contains("under RabbitMQ 3"))
         for mutex in RabbitMQLocks.Mutex.allCases {
-            #expect(try fault.remedy(for: ObjectNames("job", vhost: "/"), of: mutex).contains("to migrate"))
+            #expect(try fault.remedy(for: ObjectNames("job", vhost: "/"), of: mutex, "/").contains("to migrate"))
         }
     }
 

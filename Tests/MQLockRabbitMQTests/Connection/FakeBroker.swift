@@ -19,6 +19,15 @@ final class FakeBroker: Sendable {
         let channel: UInt16
         let classID: UInt16
         let methodID: UInt16
+        /// Of a consume or a get.
+        var queue = ""
+    }
+
+    /// A channel on which a delivery was taken back, and how many requests had come by then.
+    struct TakenBack: Sendable {
+        let connection: Int
+        let channel: UInt16
+        let requests: Int
     }
 
     /// What is sent after the answer to a request; nil hangs up.
@@ -35,6 +44,7 @@ final class FakeBroker: Sendable {
         var connections = 0
         var requests: [Request] = []
         var queues = FakeQueues()
+        var takenBack: [TakenBack] = []
     }
 
     init(channelMax: UInt16 = 100, interject: @escaping Interjection = { _ in [] }) throws {
@@ -64,6 +74,18 @@ final class FakeBroker: Sendable {
     var uri: String { "amqp://u:p@127.0.0.1:\(port)?heartbeat=1" }
     var requests: [Request] { world.withLock { $0.requests } }
     var connections: Int { world.withLock { $0.connections } }
+    var takenBack: [TakenBack] { world.withLock { $0.takenBack } }
+
+    /// Whatever is out is overdue now.
+    func takeBack(_ overdue: FakeQueues.Overdue) {
+        world.withLock { world in
+            let (places, output) = world.queues.takeBack(overdue)
+            world.takenBack += places.map {
+                TakenBack(connection: $0.connection, channel: $0.channel, requests: world.requests.count)
+            }
+            for (connection, bytes) in output { Self.send(bytes, to: world.clients[connection]) }
+        }
+    }
 
     // MARK: One client
 
@@ -82,14 +104,19 @@ final class FakeBroker: Sendable {
                 switch frame.type {
                 case 1:
                     let message = Reader(frame.payload)
-                    let request = Request(
+                    var request = Request(
                         connection: number, channel: frame.channel, classID: message.short(), methodID: message.short())
+                    if request.classID == 60, [20, 70].contains(request.methodID) {
+                        let arguments = Reader(frame.payload.dropFirst(6))
+                        request.queue = arguments.text()
+                    }
                     if request.classID == 60, request.methodID == 40 {
                         _ = (message.short(), message.text())
                         publishing = (frame.channel, message.text(), [], [], 0)
                     }
+                    // First: whatever comes of the answer comes later.
+                    world.withLock { [request] world in world.requests.append(request) }
                     answer(request, message)
-                    world.withLock { $0.requests.append(request) }
                     if let bytes = interject(request) { say(bytes, to: number) } else { isOver = true }
                     if request.classID == 10, request.methodID == 50 { isOver = true }
                 case 2:
@@ -214,7 +241,7 @@ final class FakeBroker: Sendable {
     private final class Reader {
         private var rest: ArraySlice<UInt8>
 
-        init(_ bytes: [UInt8]) { rest = bytes[...] }
+        init(_ bytes: some Sequence<UInt8>) { rest = Array(bytes)[...] }
 
         func byte() -> UInt8 { rest.popFirst() ?? 0 }
         func short() -> UInt16 { UInt16(number(2)) }

@@ -30,6 +30,7 @@ struct FakeQueues {
         let tag: String
         let acknowledges: Bool
         let room: Int
+        var isOverdue = false
     }
 
     private struct Queue {
@@ -197,6 +198,39 @@ struct FakeQueues {
         return deliver(settled.queue)
     }
 
+    /// What becomes of whoever keeps a delivery for too long.
+    enum Overdue: CaseIterable {
+        /// Up to RabbitMQ 4.2, and of what was asked for also later.
+        case closesChannel
+        /// From 4.3: the consumer is notified, and stays attached; it is not served any more.
+        case cancelsConsumer
+    }
+
+    /// All that is out goes back, as it is overdue.
+    /// - Returns: also where it was.
+    mutating func takeBack(_ overdue: Overdue) -> (places: [Place], output: Output) {
+        var output: Output = []
+        let late = Dictionary(grouping: unacknowledged.values, by: \.place).mapValues { Set($0.map(\.consumer)) }
+        for (place, tags) in late {
+            if overdue == .closesChannel || tags.contains(nil) {
+                output += refuse(place, 406, "PRECONDITION_FAILED - delivery acknowledgement timed out", (0, 0))
+                continue
+            }
+            for name in queues.keys {
+                for index in queues[name]?.consumers.indices ?? 0..<0 {
+                    guard let consumer = queues[name]?.consumers[index], consumer.place == place,
+                        tags.contains(consumer.tag)
+                    else { continue }
+                    queues[name]?.consumers[index].isOverdue = true
+                    output.append(
+                        (place.connection, Frames.method(place.channel, 60, 30, Frames.short(consumer.tag) + [1])))
+                }
+            }
+            output += giveBack { $0.place == place }
+        }
+        return (Array(late.keys), output)
+    }
+
     private mutating func giveBack(_ isReturned: (Unacknowledged) -> Bool) -> Output {
         giveBack(tags: unacknowledged.filter { isReturned($0.value) }.map(\.key).sorted())
     }
@@ -228,7 +262,8 @@ struct FakeQueues {
         var output: Output = []
         while let queue = queues[name], let message = queue.messages.first {
             let isSingle = queue.arguments[QueueArguments.singleActiveConsumerFlag]?.boolean == true
-            let served = queue.consumers.prefix(isSingle ? 1 : .max).first { consumer in
+            let attached = queue.consumers.filter { !$0.isOverdue }
+            let served = attached.prefix(isSingle ? 1 : .max).first { consumer in
                 unacknowledged.values.count { $0.place == consumer.place && $0.consumer == consumer.tag }
                     < consumer.room
             }

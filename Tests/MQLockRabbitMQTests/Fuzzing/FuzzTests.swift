@@ -98,7 +98,7 @@ import Testing
                 let message = fault.refusal(of: "declaring", for: "n", capacity: 1).message
                 guard !message.unicodeScalars.contains(where: \.needsEscaping) else { return .wrong("shown unescaped") }
                 for mutex in RabbitMQLocks.Mutex.allCases {
-                    _ = (fault.otherKind(than: mutex), fault.remedy(for: objects, of: mutex), fault.saysInvalid)
+                    _ = (fault.otherKind(than: mutex), fault.remedy(for: objects, of: mutex, "/"), fault.saysInvalid)
                 }
                 if let timeout = ConsumerTimeout.named(in: fault) {
                     var learned = settings

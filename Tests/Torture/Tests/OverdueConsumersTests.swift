@@ -1,7 +1,8 @@
 import Foundation
 import MQLock
-import MQLockRabbitMQ
 import Testing
+
+@testable import MQLockRabbitMQ
 
 extension TortureTests {
     /// Every contender of a lock has once held longer than the broker's consumer timeout.
@@ -39,6 +40,36 @@ extension TortureTests.OverdueConsumersTests {
                 tokens += try await holdOnce(programs, name) { _ in }
                 #expect(tokens.count == 8)
                 #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<), "\(tokens)")
+                for locks in programs { await locks.shutdown() }
+            }
+        }
+    }
+
+    /// Somebody else's, that stay when the broker has ended them: attached, and none of them served any more. Ours, in line
+    /// behind them or new, are served as if they were not there; so they are in 4.3.0 to 4.3.5.
+    @Test(arguments: MutexUnderTest.allCases) func consumersThatStayAreNoObstacle(
+        _ mutex: MutexUnderTest
+    ) async throws {
+        try await withAcknowledgementTimeout(.seconds(3)) { broker in
+            // Before, a client that does not answer the close of its channel keeps what it has.
+            guard BrokerBehavior(broker.version).overdue == .cancelsConsumer else { return }
+            try await broker.withName { name in
+                let objects = try broker.objects(name)
+                let queue = mutex.description == "exclusive" ? objects.line : objects.queue
+                let programs = try (0..<2).map { _ in try broker.locks("heartbeat=30") { mutex.configure(&$0) } }
+                var tokens = try await holdOnce([programs[0]], name) { _ in }
+                var sockets: [Int32] = []
+                for _ in 0..<2 {
+                    try RawClient.run("\(broker.uri)?heartbeat=60") { raw in
+                        try raw.consume(queue, prefetch: 8)
+                        try raw.leave { sockets.append(dup($0)) }
+                    }
+                }
+                defer { for socket in sockets { close(socket) } }
+                // The first stands in line behind both, the second comes when both are overdue.
+                for locks in programs { tokens += try await holdOnce([locks], name) { _ in } }
+                #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<), "\(tokens)")
+                #expect(try await broker.consumers(of: queue) == 2, "else nobody stayed")
                 for locks in programs { await locks.shutdown() }
             }
         }

@@ -11,7 +11,7 @@ import Darwin
 /// A process that tests can stop and kill: takes locks as its arguments say, tells what happens in lines on standard
 /// output, and ends with its standard input, so that none outlives its test.
 ///
-/// `TortureWorker hold|spin|churn|once|seed|elect|watch|serve URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`;
+/// `TortureWorker hold|spin|churn|contend|once|seed|elect|watch|serve URI NAME MUTEX`, the mutex by its name in `MutexUnderTest`;
 /// `fence`: see ``FenceWriter``. Instants are nanoseconds of CLOCK_BOOTTIME, the same in every process.
 @main
 struct Worker {
@@ -24,7 +24,7 @@ struct Worker {
             writer.run()
         }
         guard arguments.count == 5, let mutex = MutexUnderTest.named(arguments[4]) else {
-            return say("usage: TortureWorker hold|spin|churn|once|seed|elect|watch|serve URI NAME MUTEX")
+            return say("usage: TortureWorker hold|spin|churn|contend|once|seed|elect|watch|serve URI NAME MUTEX")
         }
         let (mode, uri, name) = (arguments[1], arguments[2], arguments[3])
         let locks = try RabbitMQLocks(configuration(uri, mutex))
@@ -34,6 +34,7 @@ struct Worker {
             case "hold": try await hold(locks, LockName(name), commands)
             case "spin": try await spin(locks, LockName(name), commands)
             case "churn": try await churn(locks, LockName(name), commands)
+            case "contend": try await contend(locks, LockName(name))
             case "once": try await once(locks, LockName(name), commands)
             case "seed": try await seed(locks, name)
             case "elect": try await elect(locks, LockName(name), commands)

@@ -35,6 +35,8 @@ final class WorkerProcess: Sendable {
     /// It would end with its standard input; this is quicker, and works on a stopped one.
     deinit { signal(SIGKILL) }
 
+    var pid: Int32 { process.processIdentifier }
+
     func signal(_ number: Int32) { if process.isRunning { kill(process.processIdentifier, number) } }
 
     /// Kills it; returns the instant just before.

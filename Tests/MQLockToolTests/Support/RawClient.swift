@@ -1,0 +1,1 @@
+../../MQLockRabbitMQTests/Broker/Support/RawClient.swift
