@@ -80,9 +80,11 @@ final class MarkWork: ChannelHandler {
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
             if code == ChannelFault.notFound, !request.isCreating { return finish(.success([])) }
-            // Something on the broker is in motion: a queue that is deleted, or has no leader yet.
-            guard [ChannelFault.notFound, ChannelFault.unanswered].contains(code) else {
-                return finish(refusal(ChannelFault(code: code, text: text)))
+            let fault = ChannelFault(code: code, text: text)
+            // Something on the broker is in motion: a queue that is deleted, or has no leader yet. Or we were stopped for
+            // longer than it lets us look.
+            guard [ChannelFault.notFound, ChannelFault.unanswered].contains(code) || fault.isOverdue else {
+                return finish(refusal(fault))
             }
             beginLater()
         case .cancelledByBroker: beginLater()

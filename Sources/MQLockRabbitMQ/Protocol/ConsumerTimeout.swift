@@ -13,3 +13,10 @@ enum ConsumerTimeout {
         return .milliseconds(milliseconds)
     }
 }
+
+extension ChannelFault {
+    /// Whether the broker has taken back what was not acknowledged within its `consumer_timeout`. Nothing is refused by that.
+    var isOverdue: Bool {
+        code == Self.preconditionFailed && text.hasPrefix("PRECONDITION_FAILED - delivery acknowledgement on channel ")
+    }
+}

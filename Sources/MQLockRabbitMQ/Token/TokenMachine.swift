@@ -428,6 +428,8 @@ struct TokenMachine: Sendable {
         case (_, ChannelFault.unanswered): return stopSuspecting + [.trouble(Self.unanswered)] + pause()
         // It is gone, or another's by now: a fresh look will tell.
         case (_, ChannelFault.notFound), (_, ChannelFault.resourceLocked): return stopSuspecting + pause()
+        // A token that was looked at for too long, as by a process that was stopped.
+        case (_, _) where fault.isOverdue: return stopSuspecting + pause()
         case (.getting, _), (.consuming, _), (.pinning, _), (.verifying, _):
             return stopSuspecting + refuse(fault, doing: "consuming from the lock's queue")
         }

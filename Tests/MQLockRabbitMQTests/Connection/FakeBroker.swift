@@ -19,7 +19,7 @@ final class FakeBroker: Sendable {
         let channel: UInt16
         let classID: UInt16
         let methodID: UInt16
-        /// Of a consume or a get.
+        /// Of a consume, a get or a binding.
         var queue = ""
     }
 
@@ -106,7 +106,7 @@ final class FakeBroker: Sendable {
                     let message = Reader(frame.payload)
                     var request = Request(
                         connection: number, channel: frame.channel, classID: message.short(), methodID: message.short())
-                    if request.classID == 60, [20, 70].contains(request.methodID) {
+                    if [[60, 20], [60, 70], [50, 20]].contains([request.classID, request.methodID]) {
                         let arguments = Reader(frame.payload.dropFirst(6))
                         request.queue = arguments.text()
                     }

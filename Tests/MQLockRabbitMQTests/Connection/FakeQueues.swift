@@ -206,6 +206,13 @@ struct FakeQueues {
         case cancelsConsumer
     }
 
+    static func overdueWords(on channel: UInt16) -> String {
+        """
+        PRECONDITION_FAILED - delivery acknowledgement on channel \(channel) timed out. Timeout value used: 1800000 ms. This \
+        timeout value can be configured, see consumers doc guide to learn more
+        """
+    }
+
     /// All that is out goes back, as it is overdue.
     /// - Returns: also where it was.
     mutating func takeBack(_ overdue: Overdue) -> (places: [Place], output: Output) {
@@ -213,7 +220,7 @@ struct FakeQueues {
         let late = Dictionary(grouping: unacknowledged.values, by: \.place).mapValues { Set($0.map(\.consumer)) }
         for (place, tags) in late {
             if overdue == .closesChannel || tags.contains(nil) {
-                output += refuse(place, 406, "PRECONDITION_FAILED - delivery acknowledgement timed out", (0, 0))
+                output += refuse(place, 406, Self.overdueWords(on: place.channel), (0, 0))
                 continue
             }
             for name in queues.keys {

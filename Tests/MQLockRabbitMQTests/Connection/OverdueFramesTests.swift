@@ -29,6 +29,8 @@ struct OverdueFramesTests {
     ) async throws {
         let broker = try FakeBroker()
         let programs = try programs(broker, mutex)
+        // What else there is at a first contact has gone then.
+        for locks in programs { try await locks.acquire(name, within: .seconds(20)).release() }
         var waiting = programs.map { Contender($0, name) }
         var tokens: [FencingToken] = []
         while !waiting.isEmpty {
@@ -67,6 +69,44 @@ struct OverdueFramesTests {
             }
             #expect(closed < next ?? .max, "\(ended) was still open at the consume \(next ?? -1)")
         }
+    }
+
+    /// Also what somebody only looks at is taken back. Whoever waits goes on waiting.
+    @Test(arguments: RabbitMQLocks.Mutex.allCases, FakeQueues.Overdue.allCases)
+    func nobodyIsRefusedForIt(_ mutex: RabbitMQLocks.Mutex, _ overdue: FakeQueues.Overdue) async throws {
+        let broker = try FakeBroker()
+        let programs = try programs(broker, mutex)
+        let waiting = programs.map { Contender($0, name) }
+        for _ in 0..<20 {
+            broker.takeBack(overdue)
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        for contender in waiting {
+            #expect(try await contender.failure() == nil)
+            try await contender.release()
+        }
+        for locks in programs { await locks.shutdown() }
+    }
+
+    /// Nor is whoever looks at what has been done.
+    @Test func marksAreReadAllTheSame() async throws {
+        let objects = try ObjectNames(name, vhost: "/")
+        let done = Locked(false)
+        let broker = try FakeBroker { request in
+            guard (request.classID, request.methodID) == (50, 20), request.queue == objects.done else { return [] }
+            let isFirst = done.withLock { done in
+                defer { done = true }
+                return !done
+            }
+            guard isFirst else { return [] }
+            let words = FakeQueues.overdueWords(on: request.channel)
+            let close = Frames.bytes(UInt16(406)) + Frames.short(words) + [0, 0, 0, 0]
+            return Frames.method(request.channel, 20, 40, close)
+        }
+        let locks = try programs(broker, .singleActiveConsumer)[0]
+        #expect(try await locks.marks(of: name, within: .seconds(20)) == [])
+        #expect(done.withLock { $0 }, "else nothing was overdue")
+        await locks.shutdown()
     }
 
     /// Where among the requests the client closed this channel, or confirmed that the broker did.

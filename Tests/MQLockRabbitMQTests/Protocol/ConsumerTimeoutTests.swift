@@ -22,6 +22,19 @@ import Testing
         #expect(named("Timeout value used: \(Int64.max) ms") == .milliseconds(Int64.max))
     }
 
+    /// It refuses nothing by that, so whoever waits goes on; on 4.3 without naming the timeout.
+    @Test func whatIsTakenBackIsNoRefusal() {
+        let words = "PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: -1 ms."
+        #expect(ChannelFault(code: 406, text: words).isOverdue)
+        #expect(!ChannelFault(code: 404, text: words).isOverdue)
+        for text in [
+            "PRECONDITION_FAILED - unknown delivery tag 7",
+            "PRECONDITION_FAILED - inequivalent arg 'x' for queue '\(words)'",
+        ] {
+            #expect(!ChannelFault(code: 406, text: text).isOverdue)
+        }
+    }
+
     @Test func theURISaysIt() throws {
         func settings(_ query: String) throws -> SessionSettings {
             try SessionSettings(.init(uri: "amqp://127.0.0.1/%2F?heartbeat=2&\(query)"))

@@ -161,6 +161,20 @@ import Testing
         }
     }
 
+    /// As after a stop: the broker has waited too long for what is to become of a delivery, and has taken it back. Whoever has
+    /// no token yet goes on waiting, at whatever step that was.
+    @Test func aDeliveryThatIsOverdueRefusesNobody() {
+        let fault = ChannelFault(code: 406, text: FakeQueues.overdueWords(on: 2))
+        var steps: [[TokenMachine.Event]] = [Self.waiting.dropLast(2), Self.waiting]
+        steps.append(Self.waiting + [.delivered(consumer: 1, 9, Self.token)])
+        steps.append(Self.waiting + [.cancelledByBroker(.pin), .delivered(consumer: 1, 9, Self.token)])
+        for events in steps {
+            var waiter = machine(events)
+            let actions = waiter.handle(.channelClosed(fault))
+            #expect(waiter.state == .pausing && waiter.wanted != nil && actions.contains(.start(.pause)), "\(events)")
+        }
+    }
+
     @Test func whoeverLeavesTheLineHealsNothing() {
         let delivered = Self.waiting + [.consumeConfirmed(.token(1)), .delivered(consumer: 1, 9, Self.token)]
         var verifying = machine(delivered)
