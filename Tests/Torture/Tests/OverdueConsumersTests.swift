@@ -58,14 +58,21 @@ extension TortureTests.OverdueConsumersTests {
                 let queue = mutex.description == "exclusive" ? objects.line : objects.queue
                 let programs = try (0..<2).map { _ in try broker.locks("heartbeat=30") { mutex.configure(&$0) } }
                 var tokens = try await holdOnce([programs[0]], name) { _ in }
-                var sockets: [Int32] = []
-                for _ in 0..<2 {
-                    try RawClient.run("\(broker.uri)?heartbeat=60") { raw in
-                        try raw.consume(queue, prefetch: 8)
-                        try raw.leave { sockets.append(dup($0)) }
+                let foreign = try (0..<2).map { _ in
+                    let connection = try AMQPConnection.open(AMQPURI.parse("\(broker.uri)?heartbeat=60"))
+                    try connection.channelOpen(1)
+                    try connection.basicQos(1, prefetch: 8)
+                    try connection.basicConsume(1, queue)
+                    return connection
+                }
+                // Nor do they read what the broker says.
+                defer {
+                    for connection in foreign {
+                        connection.moveToThisThread()
+                        connection.abort()
                     }
                 }
-                defer { for socket in sockets { close(socket) } }
+                try await eventually("two consumers") { try await broker.consumers(of: queue) == 2 }
                 // The first stands in line behind both, the second comes when both are overdue.
                 for locks in programs { tokens += try await holdOnce([locks], name) { _ in } }
                 #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<), "\(tokens)")
