@@ -81,9 +81,14 @@ struct OverdueFramesTests {
             broker.takeBack(overdue)
             try await Task.sleep(for: .milliseconds(2))
         }
-        for contender in waiting {
-            #expect(try await contender.failure() == nil)
-            try await contender.release()
+        try await withThrowingTaskGroup { group in
+            for contender in waiting {
+                group.addTask {
+                    #expect(try await contender.failure() == nil)
+                    try await contender.release()
+                }
+            }
+            try await group.waitForAll()
         }
         for locks in programs { await locks.shutdown() }
     }

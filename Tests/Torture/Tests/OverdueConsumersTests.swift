@@ -66,12 +66,7 @@ extension TortureTests.OverdueConsumersTests {
                     return connection
                 }
                 // Nor do they read what the broker says.
-                defer {
-                    for connection in foreign {
-                        connection.moveToThisThread()
-                        connection.abort()
-                    }
-                }
+                defer { for connection in foreign { connection.abort() } }
                 try await eventually("two consumers") { try await broker.consumers(of: queue) == 2 }
                 // The first stands in line behind both, the second comes when both are overdue.
                 for locks in programs { tokens += try await holdOnce([locks], name) { _ in } }
