@@ -92,10 +92,10 @@ package struct LockObjects: Sendable {
         guard let (name, kind) = part(queue), kind == .lock || kind == .line else { return nil }
         return name
     }
-    /// What deletes queues, for a shell on the broker.
+    /// What deletes queues, for a shell on the broker. One that has gone already keeps none of the others.
     package static func deletion(of queues: [String], vhost: String) -> String {
         queues.map { "rabbitmqctl delete_queue -p \(vhost.quotedForShell) \($0.quotedForShell)" }
-            .joined(separator: " && ").escapedForDisplay
+            .joined(separator: "; ").escapedForDisplay
     }
 }
 

@@ -21,23 +21,26 @@ extension RabbitMQDoctor {
     ) throws(LockError) -> Finding {
         var stale: [String] = []
         var names: Set<LockName> = []
+        var hasMarks = false
         for queue in queues where queue.isQuorum && queue.deliveryLimit != limit {
             guard let part = LockObjects.part(queue.name), part.kind != .register else { continue }
             names.insert(part.name)
             stale.append(queue.name)
+            if part.kind == .done { hasMarks = true }
             // A token and its register go together.
             if part.kind == .lock, !queue.isSingleActiveConsumer {
                 stale.append(try LockObjects(part.name, vhost: vhost).register)
             }
         }
         guard !stale.isEmpty else { return .good("upgrade", "no lock is left from another major version of RabbitMQ") }
+        let marks = "; with those of mqlock.v1.done, what has been done in the period of now is done once more"
         return .wrong(
             "upgrade",
             """
             \(names.count) \(names.count == 1 ? "lock was" : "locks were") made under another major version of RabbitMQ, \
             and programs are refused there. Stop those that use them, delete the queues with \
             `\(LockObjects.deletion(of: stale.sorted(), vhost: vhost))`, and start them again: the locks are made anew with \
-            larger tokens. With mqlock.v1.done go the marks of jobs that are done once in a period
+            larger tokens\(hasMarks ? marks : "")
             """, ExitStatus.incompatible)
     }
 }
