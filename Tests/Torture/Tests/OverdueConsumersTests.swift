@@ -50,30 +50,34 @@ extension TortureTests.OverdueConsumersTests {
     @Test(arguments: MutexUnderTest.allCases) func consumersThatStayAreNoObstacle(
         _ mutex: MutexUnderTest
     ) async throws {
-        try await withAcknowledgementTimeout(.seconds(3)) { broker in
-            // Before, a client that does not answer the close of its channel keeps what it has.
-            guard BrokerBehavior(broker.version).overdue == .cancelsConsumer else { return }
-            try await broker.withName { name in
-                let objects = try broker.objects(name)
-                let queue = mutex.description == "exclusive" ? objects.line : objects.queue
-                let programs = try (0..<2).map { _ in try broker.locks("heartbeat=30") { mutex.configure(&$0) } }
-                var tokens = try await holdOnce([programs[0]], name) { _ in }
-                let foreign = try (0..<2).map { _ in
-                    let connection = try AMQPConnection.open(AMQPURI.parse("\(broker.uri)?heartbeat=60"))
-                    try connection.channelOpen(1)
-                    try connection.basicQos(1, prefetch: 8)
-                    try connection.basicConsume(1, queue)
-                    return connection
-                }
-                // Nor do they read what the broker says.
-                defer { for connection in foreign { connection.abort() } }
-                try await eventually("two consumers") { try await broker.consumers(of: queue) == 2 }
-                // The first stands in line behind both, the second comes when both are overdue.
-                for locks in programs { tokens += try await holdOnce([locks], name) { _ in } }
-                #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<), "\(tokens)")
-                #expect(try await broker.consumers(of: queue) == 2, "else nobody stayed")
-                for locks in programs { await locks.shutdown() }
+        let broker = try await PrivateNode.shared().broker
+        // Before, a client that does not answer the close of its channel keeps what it has.
+        guard BrokerBehavior(broker.version).overdue == .cancelsConsumer else { return }
+        try await broker.withName { name in
+            // Nobody else's name ends so, so it does no harm should it be left.
+            let pattern = "/\(name.string.split(separator: "/").last ?? "")$"
+            try await broker.ctl(
+                "-q", "set_policy", "\(name)", pattern, #"{"consumer-timeout":3000}"#, "--apply-to", "queues")
+            let objects = try broker.objects(name)
+            let queue = mutex.description == "exclusive" ? objects.line : objects.queue
+            let programs = try (0..<2).map { _ in try broker.locks("heartbeat=30") { mutex.configure(&$0) } }
+            var tokens = try await holdOnce([programs[0]], name) { _ in }
+            let foreign = try (0..<2).map { _ in
+                let connection = try AMQPConnection.open(AMQPURI.parse("\(broker.uri)?heartbeat=60"))
+                try connection.channelOpen(1)
+                try connection.basicQos(1, prefetch: 8)
+                try connection.basicConsume(1, queue)
+                return connection
             }
+            // Nor do they read what the broker says.
+            defer { for connection in foreign { connection.abort() } }
+            try await eventually("two consumers") { try await broker.consumers(of: queue) == 2 }
+            // The first stands in line behind both, the second comes when both are overdue.
+            for locks in programs { tokens += try await holdOnce([locks], name) { _ in } }
+            #expect(zip(tokens, tokens.dropFirst()).allSatisfy(<), "\(tokens)")
+            #expect(try await broker.consumers(of: queue) == 2, "else nobody stayed")
+            for locks in programs { await locks.shutdown() }
+            try await broker.ctl("-q", "clear_policy", "\(name)")
         }
     }
 
