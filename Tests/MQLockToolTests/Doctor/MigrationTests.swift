@@ -117,7 +117,7 @@ extension SeeingCommandTests {
         "doctor finds locks from before an upgrade of RabbitMQ, and the way",
         .enabled(if: Management.isThere, Management.reason))
     func otherMajorVersion() async throws {
-        let url = try await Management.start()
+        let url = try await Management.url()
         try await Leftover.withVirtualHost { broker, vhost in
             for leftover in Leftover.allCases {
                 try leftover.leave(LockName(leftover.rawValue), on: broker, vhost: vhost)
@@ -137,6 +137,5 @@ extension SeeingCommandTests {
                 return found.withLock { $0.map(\.level) == [.good] } ? true : nil
             }
         }
-        try await Management.stop()
     }
 }
