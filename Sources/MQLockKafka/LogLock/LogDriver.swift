@@ -9,6 +9,8 @@ final class LogDriver: @unchecked Sendable {
         var topic: String
         var partition: LogPartition.Settings
         var requestTimeout: Duration
+        /// For how long calls wait for the first session.
+        var startupTimeout: Duration?
         var log: @Sendable (LogLine) -> Void = { _ in }
 
         var owner: String { partition.session.owner }
@@ -21,6 +23,8 @@ final class LogDriver: @unchecked Sendable {
         let name: LockName
         let isTry: Bool
         let deadline: ContinuousClock.Instant?
+        /// By when the first session has to stand.
+        var startupDeadline: ContinuousClock.Instant?
         let cancellation: Cancellation
         let answer: Answer
     }
@@ -212,7 +216,7 @@ final class LogDriver: @unchecked Sendable {
             if let deadline = slot.machine.deadline(at: now) { wait = min(wait, now.duration(to: deadline)) }
         }
         for caller in callers.values {
-            if let deadline = caller.deadline { wait = min(wait, now.duration(to: deadline)) }
+            if let deadline = deadline(of: caller) { wait = min(wait, now.duration(to: deadline)) }
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
         // Failures are reported at the end of a record's time, which is that of a proof.
@@ -250,7 +254,8 @@ final class LogDriver: @unchecked Sendable {
 
     private func handle(_ command: Command) {
         switch command {
-        case .want(let attempt, let caller):
+        case .want(let attempt, var caller):
+            caller.startupDeadline = settings.startupTimeout.map { clock.now.after($0) }
             guard !caller.cancellation.isCancelled else {
                 caller.answer.resume(returning: .failure(.cancelled(caller.name)))
                 return
@@ -313,9 +318,14 @@ final class LogDriver: @unchecked Sendable {
         for (partition, number) in lost { perform(partition) { $0.failed(number, at: $1) } }
     }
 
+    private func deadline(of caller: Caller) -> ContinuousClock.Instant? {
+        let startup = health.hasBeenOpen ? nil : caller.startupDeadline
+        return [caller.deadline, startup].compactMap(\.self).min()
+    }
+
     private func timeOut() {
         let now = clock.now
-        for (attempt, caller) in callers where caller.deadline.map({ $0 <= now }) ?? false {
+        for (attempt, caller) in callers where deadline(of: caller).map({ $0 <= now }) ?? false {
             leave(attempt, caller, health.timedOut(caller.name))
         }
     }
