@@ -42,4 +42,14 @@ import Testing
         let broker = try Broker.changed { $0.password = "wrong" }
         #expect(try await TestProcess.run(["demo", "--workers", "2", "--broker", broker]).status == 77)
     }
+
+    @Test(.enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    func aRoundOnKafkaIsGood() async throws {
+        let kafka = try await PrivateKafka("locks:1")
+        let result = try await TestProcess.run(
+            ["demo", "--rounds", "1", "--workers", "3", "--broker", "kafka://\(kafka.brokers)/locks?session=2s"])
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("SIGKILL ") && result.output.contains("SIGSTOP "))
+        #expect(result.output.contains("1 refused") && result.output.contains("verdict      good"))
+    }
 }
