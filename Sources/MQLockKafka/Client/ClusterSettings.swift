@@ -147,7 +147,10 @@ extension KafkaInspector {
     }
 
     /// How a topic and its cluster are set up; to be asked once ``partitionCount(of:within:)`` has had an answer.
-    package func setup(of topic: String, within limit: Duration = .seconds(3)) async throws(LockError) -> Setup {
+    /// - Parameter asksBroker: whether the settings of a broker are wanted, too.
+    package func setup(
+        of topic: String, asksBroker: Bool = true, within limit: Duration = .seconds(3)
+    ) async throws(LockError) -> Setup {
         let connection = connection
         return try await newQueue().run { _ throws(LockError) in
             let client = try ClientHandle(.consumer, ClientSettings(connection: connection, own: []))
@@ -166,7 +169,7 @@ extension KafkaInspector {
             }
             return Setup(
                 brokers: brokers.count, replicas: replicas, topic: settings(.topic(topic)),
-                broker: settings(.broker(brokers.first ?? 0)))
+                broker: asksBroker ? settings(.broker(brokers.first ?? 0)) : .failure(Unseen(reason: "not asked for")))
         }
     }
 }

@@ -41,7 +41,7 @@ struct LogDoctor: Sendable {
         }
         tell(Self.judge(partitions: count, configured: uri.partitions, topic))
         do throws(LockError) {
-            let setup = try await inspector.setup(of: topic)
+            let setup = try await inspector.setup(of: topic, asksBroker: false)
             for finding in Self.judge(setup, topic, ttl: configuration.ttl) { tell(finding) }
         } catch {
             tell(.wrong("cluster", error.message, ExitStatus.of(error)))

@@ -4,7 +4,8 @@ import Foundation
 /// Records like those of the log lock, written and read by librdkafka, with the least that makes a lock of them: a line of
 /// who wants it. It has no sessions, no proof of life, no snapshots, so the death of a holder is for ever.
 ///
-/// On the first partition of the topic in the URI, which has to name its brokers in plain text.
+/// On the first partition of the topic in the URI, which has to name its brokers in plain text; of its options those count
+/// that are properties of the library.
 final class RawLog: RawLock {
     private let producer: OpaquePointer
     private let consumer: OpaquePointer
@@ -26,12 +27,17 @@ final class RawLog: RawLock {
             throw RawLogFailure("kafka://host:port/topic is needed")
         }
         let topic = String(parts[1].prefix { $0 != "?" })
+        var properties = ["bootstrap.servers": String(parts[0])]
+        for option in parts[1].dropFirst(topic.count + 1).split(separator: "&") where option.contains(".") {
+            let words = option.split(separator: "=", maxSplits: 1)
+            properties[String(words[0])] = words.count > 1 ? String(words[1]) : ""
+        }
         name = queue
         producer = try Self.client(
-            RD_KAFKA_PRODUCER, ["bootstrap.servers": String(parts[0]), "enable.idempotence": "true", "linger.ms": "0"])
+            RD_KAFKA_PRODUCER, properties.merging(["enable.idempotence": "true", "linger.ms": "0"]) { $1 })
         consumer = try Self.client(
             RD_KAFKA_CONSUMER,
-            ["bootstrap.servers": String(parts[0]), "fetch.min.bytes": "1", "isolation.level": "read_uncommitted"])
+            properties.merging(["fetch.min.bytes": "1", "isolation.level": "read_uncommitted"]) { $1 })
         guard let written = rd_kafka_topic_new(producer, topic, nil),
             let read = rd_kafka_topic_new(consumer, topic, nil)
         else { throw RawLogFailure("no topic \(topic)") }

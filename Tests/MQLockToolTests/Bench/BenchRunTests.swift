@@ -93,7 +93,8 @@ import Darwin
         let words = [
             "bench", "--quick", "--kills", "1", "--processes", "2", "--json", "--beside", Self.rawLocks, "--broker",
         ]
-        let result = try await TestProcess.run(words + ["kafka://\(kafka.brokers)/locks?session=2s"])
+        let result = try await TestProcess.run(
+            words + ["kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)"])
         #expect(result.status == 0, "\(result.output)\(result.errors)")
         let results = result.output.split(separator: "\n").compactMap {
             try? JSONDecoder().decode(BenchResult.self, from: Data($0.utf8))

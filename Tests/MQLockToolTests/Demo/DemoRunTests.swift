@@ -47,7 +47,10 @@ import Testing
     func aRoundOnKafkaIsGood() async throws {
         let kafka = try await PrivateKafka("locks:1")
         let result = try await TestProcess.run(
-            ["demo", "--rounds", "1", "--workers", "3", "--broker", "kafka://\(kafka.brokers)/locks?session=2s"])
+            [
+                "demo", "--rounds", "1", "--workers", "3", "--broker",
+                "kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)",
+            ])
         #expect(result.status == 0, "\(result.output)\(result.errors)")
         #expect(result.output.contains("SIGKILL ") && result.output.contains("SIGSTOP "))
         #expect(result.output.contains("1 refused") && result.output.contains("verdict      good"))

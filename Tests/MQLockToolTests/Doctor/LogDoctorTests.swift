@@ -103,7 +103,10 @@ struct TopicKindTests {
         let uri = "kafka://\(kafka.brokers)/topic"
         let holder = try TestProcess(
             TestProcess.mqlock,
-            ["mqlock", "run", "job", "--broker", uri, "--", "sh", "-c", "echo ready; exec sleep 600"])
+            [
+                "mqlock", "run", "job", "--broker", "\(uri)?\(PrivateKafka.quick)", "--", "sh", "-c",
+                "echo ready; exec sleep 600",
+            ])
         #expect(await holder.output.line() == "ready")
         let commands = [["elect", "job", "--", "true"], ["shards", "-p", "1"], ["doctor"]]
         let shards = "\(uri)?mutex=shards&session=3s"
@@ -117,7 +120,9 @@ struct TopicKindTests {
         }
         // The marker of one transaction would have ended its session.
         #expect(try await TestProcess.run(["show", "job", "--broker", uri]).status == 0)
-        let other = try await TestProcess.run(["run", "other", "--broker", uri, "--", "true"])
+        let other = try await TestProcess.run([
+            "run", "other", "--broker", "\(uri)?\(PrivateKafka.quick)", "--", "true",
+        ])
         #expect(other.status == 0, "\(other.errors)")
         holder.send(15)
         #expect(await holder.result().status == 128 + 15)

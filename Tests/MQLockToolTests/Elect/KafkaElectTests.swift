@@ -29,7 +29,7 @@ struct KafkaElectTests {
     @Test("by the locks of a topic: its status, and a killed leader's command dies before another leads")
     func locks() async throws {
         let kafka = try await PrivateKafka("locks:1")
-        let uri = "kafka://\(kafka.brokers)/locks?session=2s"
+        let uri = "kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)"
         func candidate(_ owner: String, _ script: String) throws -> TestProcess {
             try TestProcess(
                 TestProcess.mqlock, ["mqlock", "elect", "relay", "--owner", owner, "--", "sh", "-c", script],
@@ -59,7 +59,7 @@ struct KafkaElectTests {
     @Test("a leader that is asked to yield ends its command, and campaigns again")
     func yields() async throws {
         let kafka = try await PrivateKafka("locks:1")
-        let uri = "kafka://\(kafka.brokers)/locks?session=2s"
+        let uri = "kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)"
         let leader = try TestProcess(
             TestProcess.mqlock, ["mqlock", "elect", "relay", "--", "sh", "-c", "echo $MQLOCK_FENCE; exec sleep 600"],
             environment: ["MQLOCK_BROKER": uri])

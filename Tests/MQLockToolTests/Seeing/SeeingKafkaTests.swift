@@ -18,7 +18,9 @@ import Darwin
     "mqlock show, list, observe, break on Kafka", .timeLimit(.minutes(2)),
     .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
 struct SeeingKafkaTests {
-    private func start(_ kafka: PrivateKafka, _ words: [String], query: String = "?session=2s") throws -> TestProcess {
+    private func start(
+        _ kafka: PrivateKafka, _ words: [String], query: String = "?session=2s&\(PrivateKafka.quick)"
+    ) throws -> TestProcess {
         try TestProcess(
             TestProcess.mqlock, ["mqlock"] + words,
             environment: ["MQLOCK_BROKER": "kafka://\(kafka.brokers)/locks\(query)", "MQLOCK_MANAGEMENT": "http://h"])
@@ -170,7 +172,7 @@ struct SeeingKafkaTests {
         // One that is where who names one partition would look for it.
         let name = try required(
             (0..<100).map { "job-\($0)" }.first { Partitioner.murmur2.partition(of: Array($0.utf8), count: 4) == 0 })
-        let query = "?session=2s&partitions=4"
+        let query = "?session=2s&partitions=4&\(PrivateKafka.quick)"
         let holder = try start(kafka, ["run", name, "--", "sh", "-c", "echo ready; exec sleep 600"], query: query)
         #expect(await holder.output.line() == "ready")
         for command in [["show", name], ["list"], ["break", name, "--yes"], ["observe", name]] {
