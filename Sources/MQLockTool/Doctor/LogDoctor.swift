@@ -66,9 +66,9 @@ struct LogDoctor: Sendable {
 
     // MARK: Judging
 
-    /// With what the topic is made: records are kept for two days.
+    /// With what the topic is made: records are kept for a week.
     static let settings = [
-        "cleanup.policy": "delete", "retention.ms": "172800000", "retention.bytes": "-1",
+        "cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime", "unclean.leader.election.enable": "false",
     ]
 
