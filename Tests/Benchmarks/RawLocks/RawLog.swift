@@ -32,16 +32,16 @@ final class RawLog: RawLock {
             let words = option.split(separator: "=", maxSplits: 1)
             properties[String(words[0])] = words.count > 1 ? String(words[1]) : ""
         }
-        name = queue
-        producer = try Self.client(
+        let producer = try Self.client(
             RD_KAFKA_PRODUCER, properties.merging(["enable.idempotence": "true", "linger.ms": "0"]) { $1 })
-        consumer = try Self.client(
+        let consumer = try Self.client(
             RD_KAFKA_CONSUMER,
             properties.merging(["fetch.min.bytes": "1", "isolation.level": "read_uncommitted"]) { $1 })
         guard let written = rd_kafka_topic_new(producer, topic, nil),
             let read = rd_kafka_topic_new(consumer, topic, nil)
         else { throw RawLogFailure("no topic \(topic)") }
-        (self.written, self.read) = (written, read)
+        (self.producer, self.consumer, self.written, self.read) = (producer, consumer, written, read)
+        name = queue
         for (client, topic) in [(producer, written), (consumer, read)] {
             var metadata: UnsafePointer<rd_kafka_metadata>?
             try Self.check(rd_kafka_metadata(client, 0, topic, &metadata, Self.patience))
@@ -75,8 +75,7 @@ final class RawLog: RawLock {
             // The library only reads what it is given a mutable pointer to.
             rd_kafka_produce(
                 written, 0, Int32(RD_KAFKA_MSG_F_COPY), UnsafeMutableRawPointer(mutating: bytes), text.utf8.count, nil,
-                0,
-                nil)
+                0, nil)
         }
         guard code == 0 else { throw RawLogFailure(String(cString: rd_kafka_err2str(rd_kafka_last_error()))) }
         rd_kafka_poll(producer, 0)

@@ -139,7 +139,7 @@ extension LiveKafkaTests.LogFaultTests {
         try await locks.acquire("n").release()
         try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
         try await eventually("the session's end") { !locks.isConnected }
-        async let late = locks.acquire("n").release()
+        async let late: Void = locks.acquire("n").release()
         // A provider that has never been connected has given up by now.
         let other = try KafkaLocks(configuration)
         await #expect { try await other.acquire("n").release() } throws: { ($0 as? LockError)?.code == .unreachable }
