@@ -6,7 +6,7 @@ import Testing
 /// The whole demo, with the command that was built beside the tests.
 @Suite("Demo runs", .serialized, .timeLimit(.minutes(2))) struct DemoRunTests {
     @Test func sabotageIsFound() async throws {
-        let result = try await TestProcess.run(["demo", "--sabotage"])
+        let result = try await TestProcess.run(["demo", "--sabotage", "--broker", "amqp://127.0.0.1:1"])
         #expect(result.status == 1)
         #expect(result.output.contains("VIOLATED"))
         #expect(result.output.contains("overlap after"))
