@@ -41,7 +41,6 @@ extension CommandDescriptor {
         ('mqlock doctor --create' makes it). Its options are
           session=DUR            how long a holder's session lives without a sign of life (30s); then a fifth more
           partitions=N           over how many partitions names are spread (1); the same everywhere
-          drain=DUR              how long a shutdown waits for holders (5s)
         and those for the connection that mqlock help shards lists. With mutex=shards it means the shards of a topic, which
         only mqlock elect and doctor know, and mqlock shards without saying so.
         """
