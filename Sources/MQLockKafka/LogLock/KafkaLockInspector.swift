@@ -36,6 +36,15 @@ public struct KafkaLockInspector: LockInspector {
         return LockView(name: name, contenders: contenders, queue: contenders.isEmpty ? .missing : .taken)
     }
 
+    /// What has been done under a lock, once for a period: the last marks, in the order of their tokens. Writes nothing.
+    /// - Parameters:
+    ///   - name: the lock that the question is about.
+    ///   - limit: how long to try to read the log.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
+    public func marks(of name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> [DoneMark] {
+        try await table(of: partition(of: name), within: limit).done.marks(of: name)
+    }
+
     /// Every change of a lock as the log has it; what is there at the beginning comes first.
     ///
     /// Goes on over lost connections until its task is cancelled. A reader that is too slow loses the oldest changes.
@@ -74,7 +83,7 @@ public struct KafkaLockInspector: LockInspector {
             let table = try watch.catchUp(until: deadline, cancellation)
             guard let holder = table.contenders(for: name).first, holder.fencingToken == token else { return .silent }
             try Self.write(
-                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.mark)
+                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.highest)
             while ContinuousClock.now < deadline, !cancellation.isCancelled {
                 let slice = min(deadline, ContinuousClock.now.after(.milliseconds(200)))
                 guard let change = try watch.next(until: slice) else { continue }
@@ -124,10 +133,10 @@ public struct KafkaLockInspector: LockInspector {
     }
 
     private static func write(
-        _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above mark: UInt64
+        _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above highest: UInt64
     ) throws(LockError) {
         let writer = try LogWriter(settings.connection, topic: settings.topic, ttl: settings.ttl, log: settings.log)
-        let number = max(LogNumber.of(WallClock.now), mark) &+ 1
+        let number = max(LogNumber.of(WallClock.now), highest) &+ 1
         let record = LogRecord(number: number, applied: -1, hash: 0, snapshot: nil, body: body)
         do throws(KafkaFailure) {
             try writer.learn(within: settings.requestTimeout)
