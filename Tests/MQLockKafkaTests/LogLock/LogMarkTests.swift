@@ -57,7 +57,18 @@ import Testing
         desk.put(.expire(LogDesk.own, seen: 0))
         desk.put(record)
         #expect(desk.session.end == .expired)
+        #expect(!desk.effects.contains(.marked(1)))
+    }
+
+    /// What an earlier session of the same process has written comes when that session is gone.
+    @Test func whatComesTooLateIsNotDone() {
+        var desk = LogDesk()
+        desk.settle()
+        write(&desk, 1)
+        desk.put(.done(LogDesk.other, "n", .number(1)))
         #expect(!desk.effects.contains(.marked(1)) && desk.session.view.table.done.texts.isEmpty)
+        desk.settle()
+        #expect(desk.effects.contains(.marked(1)))
     }
 
     /// An earlier session of the same process has written it, which is not gone yet.

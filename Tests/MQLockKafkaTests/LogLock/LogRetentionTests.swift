@@ -51,7 +51,6 @@ import Testing
                 guard let next = position, next < Int64(entries.count) else { break }
                 position = next + 1
                 effects += machine.read(entries[Int(next)], at: moment)
-                if position == Int64(entries.count) { effects += machine.reachedEnd(Int64(entries.count), at: moment) }
             }
             if isClosed {
                 for case .write(let record) in machine.stop(at: moment) {

@@ -174,7 +174,7 @@ struct LogWorld {
         }
         for name in Self.names {
             try want(pick(0...2), name: name, isTry: false)
-            try readMarks(pick(0...2), of: name)
+            for index in processes.indices { try readMarks(index, of: name) }
         }
         for _ in 0..<400 {
             for index in processes.indices {
