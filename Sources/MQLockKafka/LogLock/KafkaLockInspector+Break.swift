@@ -30,7 +30,7 @@ extension KafkaLockInspector {
                 let holder = table.contenders(for: name).first, holder.fencingToken == token
             else { return .notHeld }
             try Self.write(
-                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.mark)
+                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.highest)
             let deadline = ContinuousClock.now.after(limit)
             var isAlive = false
             var expired: Int64?
@@ -40,8 +40,8 @@ extension KafkaLockInspector {
                 else { return .notHeld }
                 let (now, end) = (ContinuousClock.now, LogSession.silenceEnds(session, heard))
                 if expires, now >= end, expired != session.last {
-                    let mark = watch.view?.table.mark ?? table.mark
-                    try Self.write(.expire(place.session, seen: session.last), settings, partition, above: mark)
+                    let highest = watch.view?.table.highest ?? table.highest
+                    try Self.write(.expire(place.session, seen: session.last), settings, partition, above: highest)
                     expired = session.last
                 }
                 // What was written last is waited for, if only for a moment.

@@ -42,6 +42,15 @@ public struct KafkaLockInspector: LockInspector {
         return LockView(name: name, contenders: contenders, queue: .log)
     }
 
+    /// What has been done under a lock, once for a period: the last marks, in the order of their tokens. Writes nothing.
+    /// - Parameters:
+    ///   - name: the lock that the question is about.
+    ///   - limit: how long to try to read the log.
+    /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
+    public func marks(of name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> [DoneMark] {
+        try await table(of: partition(of: name), within: limit).done.marks(of: name)
+    }
+
     /// Every change of a lock as the log has it; what is there at the beginning comes first.
     ///
     /// Goes on over lost connections until its task is cancelled. A reader that is too slow loses the oldest changes.
@@ -122,10 +131,10 @@ public struct KafkaLockInspector: LockInspector {
     }
 
     static func write(
-        _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above mark: UInt64
+        _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above highest: UInt64
     ) throws(LockError) {
         let writer = try LogWriter(settings.connection, topic: settings.topic, ttl: settings.ttl, log: settings.log)
-        let number = max(LogNumber.of(WallClock.now), mark) &+ 1
+        let number = max(LogNumber.of(WallClock.now), highest) &+ 1
         let record = LogRecord(number: number, applied: -1, hash: 0, snapshot: nil, body: body)
         do throws(KafkaFailure) {
             try writer.learn(within: settings.requestTimeout)

@@ -134,6 +134,24 @@ final class LogContender: BrokerContender {
 
     func release(_ record: LeaseRecord, _ ending: HoldEnding) async { await driver.release(record.id) }
 
+    /// Asks over one session after the other.
+    func ask(_ request: MarkRequest, within limit: Duration?) async throws(LockError) -> [DoneMark] {
+        let deadline = limit.map { driver.clock.now.after(max(.zero, $0)) }
+        let number = Self.attempts.wrappingAdd(1, ordering: .relaxed).newValue
+        let cancellation = Cancellation()
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { answer in
+                driver.ask(
+                    number, .init(request: request, deadline: deadline, cancellation: cancellation, answer: answer))
+            }
+        } onCancel: {
+            // As below.
+            cancellation.cancel()
+            driver.giveUp(number)
+        }
+        return try result.get()
+    }
+
     private func contend(
         _ name: LockName, isTry: Bool, until deadline: ContinuousClock.Instant?
     ) async throws(LockError) -> LeaseRecord? {

@@ -34,12 +34,16 @@ struct LockTable: Sendable, Hashable {
 
     private(set) var sessions: [SessionID: Session] = [:]
     private(set) var lines: [LockName: Line] = [:]
+    /// What has been done under the names.
+    private(set) var done = DoneMarks()
     /// The largest fencing number given out.
-    private(set) var mark: UInt64 = 0
+    private(set) var highest: UInt64 = 0
     /// The offset of the record to be applied next.
     private(set) var next: Int64
     /// The sum of the hashes of all parts, so that a change costs no more than what it changes.
-    private(set) var hash: UInt64 = 0
+    var hash: UInt64 { sum &+ done.hash }
+    /// Without the marks.
+    private var sum: UInt64 = 0
 
     /// Nobody's.
     init(next: Int64) { self.next = next }
@@ -78,13 +82,16 @@ struct LockTable: Sendable, Hashable {
             }
         case .close(let id): change = remove(id)
         case .expire(let id, let seen): if sessions[id]?.last == seen { change = remove(id) }
+        case .done(let id, let name, let text):
+            change.hasEffect = prove(id)
+            if change.hasEffect { done.keep(text, of: name) }
         case .yield, .snapshot: break
         }
         guard change.hasEffect else { return change }
         change.proven = record.provenSession
-        // Not the larger of both: a record that was numbered before others came must still make the mark grow †.
+        // Not the larger of both: a record that was numbered before others came must still make it grow †.
         let number = record.number < Self.numberLimit ? record.number : 0
-        setMark(max(mark &+ 1, number))
+        setHighest(max(highest &+ 1, number))
         for name in change.promoted { setToken(name) }
         return change
     }
@@ -107,15 +114,15 @@ struct LockTable: Sendable, Hashable {
     /// Whether somebody has become first.
     private mutating func queue(_ id: SessionID, _ name: LockName, _ attempt: UInt64, _ isTry: Bool) -> Bool {
         let place = Place(session: id, attempt: attempt, offset: next)
-        hash &+= Self.hash(name, place)
+        sum &+= Self.hash(name, place)
         guard var line = lines[name] else {
             lines[name] = Line(places: [place], token: 0)
-            hash &+= Self.hash(name, token: 0)
+            sum &+= Self.hash(name, token: 0)
             sessions[id]?.names.insert(name)
             return true
         }
         guard !isTry, !line.places.contains(where: { $0.session == id && $0.attempt == attempt }) else {
-            hash &-= Self.hash(name, place)
+            sum &-= Self.hash(name, place)
             return false
         }
         line.places.append(place)
@@ -132,13 +139,13 @@ struct LockTable: Sendable, Hashable {
         guard !gone.isEmpty else { return false }
         line.places.removeAll(where: isGone)
         for place in gone {
-            hash &-= Self.hash(name, place)
+            sum &-= Self.hash(name, place)
             if !line.places.contains(where: { $0.session == place.session }) {
                 sessions[place.session]?.names.remove(name)
             }
         }
         if line.places.isEmpty {
-            hash &-= Self.hash(name, token: line.token)
+            sum &-= Self.hash(name, token: line.token)
             lines[name] = nil
         } else {
             lines[name] = line
@@ -155,20 +162,20 @@ struct LockTable: Sendable, Hashable {
     }
 
     private mutating func set(_ id: SessionID, _ session: Session?) {
-        if let old = sessions[id] { hash &-= Self.hash(id, old) }
+        if let old = sessions[id] { sum &-= Self.hash(id, old) }
         sessions[id] = session
-        if let session { hash &+= Self.hash(id, session) }
+        if let session { sum &+= Self.hash(id, session) }
     }
 
-    private mutating func setMark(_ new: UInt64) {
-        hash &+= Self.hash(mark: new) &- Self.hash(mark: mark)
-        mark = new
+    private mutating func setHighest(_ new: UInt64) {
+        sum &+= Self.hash(highest: new) &- Self.hash(highest: highest)
+        highest = new
     }
 
     private mutating func setToken(_ name: LockName) {
         guard let old = lines[name]?.token else { return }
-        hash &+= Self.hash(name, token: mark) &- Self.hash(name, token: old)
-        lines[name]?.token = mark
+        sum &+= Self.hash(name, token: highest) &- Self.hash(name, token: old)
+        lines[name]?.token = highest
     }
 }
 
@@ -176,9 +183,9 @@ struct LockTable: Sendable, Hashable {
 
 extension LockTable {
     /// The state behind the record at `asOf`, put together again.
-    init(asOf: Int64, mark: UInt64) {
+    init(asOf: Int64, highest: UInt64) {
         self.init(next: asOf + 1)
-        setMark(mark)
+        setHighest(highest)
     }
 
     /// Puts a session of a snapshot in; false when it cannot be of this table.
@@ -190,19 +197,22 @@ extension LockTable {
 
     /// Puts places of a snapshot at the end of a line; false when they cannot be of this table.
     mutating func restore(_ name: LockName, token: UInt64, _ places: [Place]) -> Bool {
-        if lines[name] == nil { hash &+= Self.hash(name, token: token) }
+        if lines[name] == nil { sum &+= Self.hash(name, token: token) }
         var line = lines[name] ?? Line(places: [], token: token)
         guard line.token == token, !places.isEmpty else { return false }
         for place in places {
             guard sessions[place.session] != nil, place.offset > line.places.last?.offset ?? -1, place.offset < next
             else { return false }
             line.places.append(place)
-            hash &+= Self.hash(name, place)
+            sum &+= Self.hash(name, place)
             sessions[place.session]?.names.insert(name)
         }
         lines[name] = line
         return true
     }
+
+    /// Puts a mark of a snapshot in; false when it cannot be of this table.
+    mutating func restore(_ text: DoneText, of name: LockName) -> Bool { done.keep(text, of: name) }
 }
 
 // MARK: Hashes
@@ -234,10 +244,10 @@ extension LockTable {
         return hasher.value
     }
 
-    private static func hash(mark: UInt64) -> UInt64 {
-        guard mark > 0 else { return 0 }
+    private static func hash(highest: UInt64) -> UInt64 {
+        guard highest > 0 else { return 0 }
         var hasher = LogHasher(4)
-        hasher.add(mark)
+        hasher.add(highest)
         return hasher.value
     }
 }

@@ -30,9 +30,12 @@ extension LogDriver {
         case .refused(let attempt): callers.removeValue(forKey: attempt)?.answer.resume(returning: .success(nil))
         case .left(let attempt): releases.removeValue(forKey: attempt)?.resume()
         case .lost(let attempt, let reason): records[attempt]?.lose(reason)
+        case .marks(let number, let marks): answer(number, .success(marks))
+        case .marked(let number): answer(number, .success([]))
         case .failed(let attempt, let code, let text):
             let caller = callers.removeValue(forKey: attempt)
             caller?.answer.resume(returning: .failure(LockError(code, text)))
+            answer(attempt, .failure(LockError(code, text)))
         case .foreign(let offset):
             relay.report(
                 .stranger, owner: settings.owner, at: clock.now,

@@ -32,6 +32,8 @@ final class LogDriver: @unchecked Sendable {
     /// What comes from other threads.
     enum Command: Sendable {
         case want(UInt64, Caller)
+        case request(UInt64, MarkCaller)
+        /// Of either.
         case giveUp(UInt64)
         case release(LeaseID, CheckedContinuation<Void, Never>)
         case bounds(Int32, Result<Range<Int64>, LockError>)
@@ -76,12 +78,13 @@ final class LogDriver: @unchecked Sendable {
     var writer: LogWriter
     var slots: [Int32: Slot] = [:]
     var callers: [UInt64: Caller] = [:]
+    var markCallers: [UInt64: MarkCaller] = [:]
     var records: [UInt64: LeaseRecord] = [:]
     var attempts: [LeaseID: UInt64] = [:]
     var releases: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var unreported: [UInt: (partition: Int32, number: UInt64)] = [:]
     var lastID: UInt = 0
-    private var drainUntil: ContinuousClock.Instant?
+    private(set) var drainUntil: ContinuousClock.Instant?
 
     init(_ settings: Settings, _ relay: ObserverRelay, clock: any LockClock) throws(LockError) {
         (self.settings, self.relay, self.clock) = (settings, relay, clock)
@@ -215,8 +218,8 @@ final class LogDriver: @unchecked Sendable {
         for slot in slots.values {
             if let deadline = slot.machine.deadline(at: now) { wait = min(wait, now.duration(to: deadline)) }
         }
-        for caller in callers.values {
-            if let deadline = deadline(of: caller) { wait = min(wait, now.duration(to: deadline)) }
+        for case let deadline? in callers.values.map(deadline(of:)) + markCallers.values.map(deadline(of:)) {
+            wait = min(wait, now.duration(to: deadline))
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
         // Failures are reported at the end of a record's time, which is that of a proof.
@@ -255,22 +258,21 @@ final class LogDriver: @unchecked Sendable {
     private func handle(_ command: Command) {
         switch command {
         case .want(let attempt, var caller):
-            caller.startupDeadline = settings.startupTimeout.map { clock.now.after($0) }
+            caller.startupDeadline = startupDeadline
             guard !caller.cancellation.isCancelled else {
                 caller.answer.resume(returning: .failure(.cancelled(caller.name)))
                 return
             }
             callers[attempt] = caller
-            let partition = Murmur2.partition(of: caller.name.utf8, count: Int(settings.partitions))
-            if slots[partition] == nil { slots[partition] = Slot(machine: LogPartition(settings.partition)) }
-            perform(partition) {
+            perform(slot(for: caller.name)) {
                 drainUntil == nil
                     ? $0.want(attempt, caller.name, isTry: caller.isTry, at: $1)
                     : [.failed(attempt, .shutDown, "the provider was shut down")]
             }
+        case .request(let number, let caller): request(number, caller)
         case .giveUp(let attempt):
-            guard let caller = callers[attempt] else { return }
-            leave(attempt, caller, .cancelled(caller.name))
+            if let caller = callers[attempt] { leave(attempt, caller, .cancelled(caller.name)) }
+            if let caller = markCallers[attempt] { giveUpRequest(attempt, caller, caller.request.cancelled) }
         case .release(let id, let done):
             guard let attempt = attempts.removeValue(forKey: id), let record = records.removeValue(forKey: attempt)
             else {
@@ -278,9 +280,7 @@ final class LogDriver: @unchecked Sendable {
                 return
             }
             releases[attempt] = done
-            perform(Murmur2.partition(of: record.name.utf8, count: Int(settings.partitions))) {
-                $0.leave(attempt, at: $1)
-            }
+            perform(partition(of: record.name)) { $0.leave(attempt, at: $1) }
         case .bounds(let partition, .success(let offsets)): perform(partition) { $0.answered(offsets, at: $1) }
         case .bounds(let partition, .failure(let error)):
             health.failed(error)
@@ -295,6 +295,7 @@ final class LogDriver: @unchecked Sendable {
     private func refuse(_ command: Command, _ error: LockError) {
         switch command {
         case .want(_, let caller): caller.answer.resume(returning: .failure(error))
+        case .request(_, let caller): caller.answer.resume(returning: .failure(error))
         case .release(_, let done): done.resume()
         case .giveUp, .bounds, .shutdown: break
         }
@@ -319,27 +320,50 @@ final class LogDriver: @unchecked Sendable {
     }
 
     private func deadline(of caller: Caller) -> ContinuousClock.Instant? {
-        let startup = health.hasBeenOpen ? nil : caller.startupDeadline
-        return [caller.deadline, startup].compactMap(\.self).min()
+        deadline(caller.deadline, caller.startupDeadline)
     }
+
+    private func deadline(of caller: MarkCaller) -> ContinuousClock.Instant? {
+        deadline(caller.deadline, caller.startupDeadline)
+    }
+
+    private func deadline(
+        _ own: ContinuousClock.Instant?, _ startup: ContinuousClock.Instant?
+    ) -> ContinuousClock.Instant? {
+        [own, health.hasBeenOpen ? nil : startup].compactMap(\.self).min()
+    }
+
+    /// By when the first session has to stand, for who calls now.
+    var startupDeadline: ContinuousClock.Instant? { settings.startupTimeout.map { clock.now.after($0) } }
 
     private func timeOut() {
         let now = clock.now
         for (attempt, caller) in callers where deadline(of: caller).map({ $0 <= now }) ?? false {
             leave(attempt, caller, health.timedOut(caller.name))
         }
+        for (number, caller) in markCallers where deadline(of: caller).map({ $0 <= now }) ?? false {
+            giveUpRequest(number, caller, caller.request.overdue(health.lastError))
+        }
     }
 
     private func leave(_ attempt: UInt64, _ caller: Caller, _ error: LockError) {
         callers[attempt] = nil
-        perform(Murmur2.partition(of: caller.name.utf8, count: Int(settings.partitions))) {
-            $0.leave(attempt, at: $1)
-        }
+        perform(partition(of: caller.name)) { $0.leave(attempt, at: $1) }
         caller.answer.resume(returning: .failure(error))
     }
 
     private var isDrained: Bool {
         guard let drainUntil else { return false }
-        return drainUntil <= clock.now || slots.values.allSatisfy { $0.machine.held.isEmpty } && releases.isEmpty
+        let isOver = slots.values.allSatisfy { $0.machine.held.isEmpty && $0.machine.requests.isEmpty }
+        return drainUntil <= clock.now || isOver && releases.isEmpty
+    }
+
+    func partition(of name: LockName) -> Int32 { Murmur2.partition(of: name.utf8, count: Int(settings.partitions)) }
+
+    /// The partition of a name, which may be new to us.
+    func slot(for name: LockName) -> Int32 {
+        let partition = partition(of: name)
+        if slots[partition] == nil { slots[partition] = Slot(machine: LogPartition(settings.partition)) }
+        return partition
     }
 }

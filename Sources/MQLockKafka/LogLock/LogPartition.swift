@@ -26,6 +26,8 @@ struct LogPartition: Sendable {
         /// The place is given up, or the session is gone that it belonged to.
         case left(UInt64)
         case lost(UInt64, LossReason)
+        case marks(UInt64, [DoneMark])
+        case marked(UInt64)
         case failed(UInt64, LockError.Code, String)
         case foreign(offset: Int64)
         /// The session has ended, with all its leases.
@@ -59,15 +61,20 @@ struct LogPartition: Sendable {
     private(set) var held: Set<UInt64> = []
     /// Released, and not seen by all yet.
     private var leaving: Set<UInt64> = []
+    /// Of marks, those that are not answered.
+    private(set) var requests: [UInt64: MarkRequest] = [:]
+    /// Those of them that a session has written.
+    private var written: Set<UInt64> = []
     /// Sessions that have ended, with those of their leases whose holders have not.
     private var ended: [RandomID: Set<UInt64>] = [:]
     private var failures = 0
-    /// A session that is for good: no other one follows.
+    /// Whoever comes now is turned away.
     private(set) var isStopped = false
 
     init(_ settings: Settings) { self.settings = settings }
 
     var session: LogSession? { if case .open(let session) = phase { session } else { nil } }
+    private var isNeeded: Bool { !waiting.isEmpty || !requests.isEmpty }
 
     // MARK: What contenders want
 
@@ -102,13 +109,33 @@ struct LogPartition: Sendable {
         return [.left(attempt)]
     }
 
+    /// Reads marks or writes one. What has been done is written down also while those who wait are turned away.
+    mutating func request(_ number: UInt64, _ request: MarkRequest, at moment: Moment) -> [Effect] {
+        guard !isStopped || !request.isRead else { return [.failed(number, .shutDown, "the provider was shut down")] }
+        requests[number] = request
+        switch phase {
+        case .idle:
+            phase = .asking
+            return [.ask]
+        case .open:
+            if !request.isRead { written.insert(number) }
+            return inSession(at: moment) { $0.request(number, request, at: moment) }
+        case .asking, .starting, .pausing: return []
+        }
+    }
+
+    mutating func giveUpRequest(_ number: UInt64, at moment: Moment) -> [Effect] {
+        (requests[number], written) = (nil, written.subtracting([number]))
+        return inSession(at: moment) { $0.giveUpRequest(number, at: moment) }
+    }
+
     // MARK: What happens
 
     mutating func tick(at moment: Moment) -> [Effect] {
         switch phase {
         case .pausing(let until) where until <= moment.now:
-            phase = waiting.isEmpty ? .idle : .asking
-            return waiting.isEmpty ? [] : [.ask]
+            phase = isNeeded ? .asking : .idle
+            return isNeeded ? [.ask] : []
         case .starting(_, let until) where until <= moment.now:
             return notStarted("the log could not be read in time", at: moment)
         case .open: return inSession(at: moment) { $0.tick(at: moment) }
@@ -183,7 +210,11 @@ struct LogPartition: Sendable {
     mutating func turnAway(at moment: Moment) -> [Effect] {
         isStopped = true
         let waiters = waiting.keys.sorted()
+        let readers = requests.filter(\.value.isRead).keys.sorted()
         return waiters.flatMap { leave($0, at: moment) + [.failed($0, .shutDown, "the provider was shut down")] }
+            + readers.flatMap {
+                giveUpRequest($0, at: moment) + [.failed($0, .shutDown, "the provider was shut down")]
+            }
     }
 
     /// Ends the session; what is still held is lost.
@@ -194,7 +225,7 @@ struct LogPartition: Sendable {
             session.close(at: moment)
         }
         phase = .idle
-        return effects
+        return effects + failRequests(.shutDown, "the provider was shut down")
     }
 
     // MARK: Sessions
@@ -211,6 +242,10 @@ struct LogPartition: Sendable {
             var effects = session.begin(at: moment)
             for (attempt, contender) in waiting.sorted(by: { $0.key < $1.key }) {
                 effects += session.want(attempt, contender.name, isTry: contender.isTry, at: moment)
+            }
+            for (number, request) in requests.sorted(by: { $0.key < $1.key }) {
+                if !request.isRead { written.insert(number) }
+                effects += session.request(number, request, at: moment)
             }
             // In an empty log there is nothing that has been read from.
             let next = view.table.next
@@ -247,6 +282,8 @@ struct LogPartition: Sendable {
         case .refused(let attempt):
             failures = 0
             return waiting.removeValue(forKey: attempt) == nil ? [] : [.refused(attempt)]
+        case .marks(let number, let marks): return endRequest(number) ? [.marks(number, marks)] : []
+        case .marked(let number): return endRequest(number) ? [.marked(number)] : []
         case .left(let attempt): return leaving.remove(attempt) == nil ? [] : [.left(attempt)]
         case .askedToYield(let attempt, let from):
             return held.contains(attempt) ? [.lost(attempt, LossReason(.askedToYield, from))] : []
@@ -271,7 +308,7 @@ struct LogPartition: Sendable {
         }
         if let code = end.finalCode { return effects + failAll(code, reason.detail) + [.stopReading] }
         effects += failTries(reason.description)
-        guard !waiting.isEmpty else {
+        guard isNeeded else {
             phase = .idle
             return effects + [.stopReading]
         }
@@ -293,7 +330,7 @@ struct LogPartition: Sendable {
     private mutating func notStarted(_ text: String, at moment: Moment) -> [Effect] {
         pause(at: moment)
         let effects = failTries(text) + [.stopReading, .notStarted(text)]
-        if waiting.isEmpty { phase = .idle }
+        if !isNeeded { phase = .idle }
         return effects
     }
 
@@ -313,7 +350,20 @@ struct LogPartition: Sendable {
         let all = waiting.keys.sorted()
         waiting = [:]
         phase = .idle
-        return all.map { .failed($0, code, text) }
+        return all.map { .failed($0, code, text) } + failRequests(code, text)
+    }
+
+    /// Of a mark that was written nobody knows whether it will be read.
+    private mutating func failRequests(_ code: LockError.Code, _ text: String) -> [Effect] {
+        defer { (requests, written) = ([:], []) }
+        return requests.keys.sorted().map { .failed($0, written.contains($0) ? .outcomeUnknown : code, text) }
+    }
+
+    /// Whether anybody waits for it.
+    private mutating func endRequest(_ number: UInt64) -> Bool {
+        failures = 0
+        written.remove(number)
+        return requests.removeValue(forKey: number) != nil
     }
 
     static func newer(_ version: UInt8) -> String {
@@ -324,43 +374,4 @@ struct LogPartition: Sendable {
         the topic is one of shards, by the claims in it, and no log of locks; locks need a topic of their own (in a URI, \
         mutex=shards says that shards are meant)
         """
-}
-
-extension LogSession.End {
-    var reason: LossReason {
-        switch self {
-        case .proofOverdue: LossReason(.proofOverdue, "no record of this session was read back in time")
-        case .notOpened: LossReason(.connectionClosed, "the session's first record was not read back in time")
-        case .expired: LossReason(.proofOverdue, "another session has expired this one")
-        case .notWritten: LossReason(.connectionClosed, "a record could not be written")
-        case .gap: LossReason(.connectionClosed, "records are missing in the log that had not been read")
-        case .newer(let version): LossReason(.connectionClosed, LogPartition.newer(version))
-        case .contradicted(let offset):
-            LossReason(
-                .connectionClosed,
-                "another program has another state behind offset \(offset): the log was damaged, or changed")
-        case .otherPartitions(let count):
-            LossReason(
-                .connectionClosed,
-                "another program spreads names over \(count) partitions; all have to name the same number")
-        case .closed: LossReason(.shutdown)
-        case .idle: LossReason(.shutdown, "nobody has needed the session")
-        }
-    }
-
-    /// What contenders get where another session would fare no better.
-    var finalCode: LockError.Code? {
-        switch self {
-        case .newer, .otherPartitions: .incompatible
-        default: nil
-        }
-    }
-
-    /// Whether the session itself, or somebody else, has written its end.
-    var isClosed: Bool {
-        switch self {
-        case .closed, .idle, .expired: true
-        default: false
-        }
-    }
 }

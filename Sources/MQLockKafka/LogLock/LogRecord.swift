@@ -21,6 +21,8 @@ struct LogRecord: Hashable, Sendable {
         case yield(LockName, token: UInt64, from: String)
         /// For readers that start.
         case snapshot(SnapshotChunk)
+        /// Something has been done under a name: a mark to be kept.
+        case done(SessionID, LockName, DoneText)
     }
 
     /// By which the fold numbers fencing tokens.
@@ -35,7 +37,8 @@ struct LogRecord: Hashable, Sendable {
     /// The session whose life it proves: exactly the records that become the session's last one †.
     var provenSession: SessionID? {
         switch body {
-        case .open(let session, _, _, _), .alive(let session), .want(let session, _, _, _), .leave(let session, _, _):
+        case .open(let session, _, _, _), .alive(let session), .want(let session, _, _, _), .leave(let session, _, _),
+            .done(let session, _, _):
             session
         case .close, .expire, .yield, .snapshot: nil
         }
@@ -87,7 +90,7 @@ extension LogRecord {
     static let magic: [UInt8] = [0x4D, 0x51, 0x4C]
     static let version: UInt8 = 1
 
-    private enum Kind: UInt8 { case open = 1, alive, want, leave, close, expire, yield, snapshot }
+    private enum Kind: UInt8 { case open = 1, alive, want, leave, close, expire, yield, snapshot, done }
 
     var bytes: [UInt8] {
         var out = LogBytesWriter()
@@ -128,6 +131,10 @@ extension LogRecord {
             out.put(chunk.index)
             out.put(chunk.count)
             out.put(chunk.bytes)
+        case .done(let session, let name, let text):
+            out.put(id: session)
+            out.put(name.utf8, length: UInt8.self)
+            out.put(text)
         }
         return out.bytes
     }
@@ -142,6 +149,7 @@ extension LogRecord {
         case .expire: .expire
         case .yield: .yield
         case .snapshot: .snapshot
+        case .done: .done
         }
     }
 
@@ -201,6 +209,7 @@ extension LogRecord {
             body = .snapshot(
                 SnapshotChunk(
                     name: SnapshotName(asOf: asOf, id: id), index: index, count: count, bytes: input.everything()))
+        case .done: body = .done(try input.id(), try input.name(), try input.doneText())
         }
     }
 }
@@ -209,6 +218,11 @@ extension LogBytesWriter {
     mutating func put(id: RandomID) {
         put(id.high)
         put(id.low)
+    }
+
+    mutating func put(_ text: DoneText) {
+        put(text.token)
+        put(text.bytes, length: UInt16.self)
     }
 }
 
@@ -220,6 +234,11 @@ extension LogBytesReader {
         guard let text = String(validating: bytes, as: UTF8.self), let name = try? LockName(text), name.utf8 == bytes
         else { throw Malformed() }
         return name
+    }
+
+    mutating func doneText() throws(Malformed) -> DoneText {
+        guard let text = DoneText(token: try number(), try self.text(UInt16.self)) else { throw Malformed() }
+        return text
     }
 
     /// A text for people.

@@ -18,6 +18,9 @@ struct LogSession: Sendable {
         var snapshotRecords: Int64 = 2000
         /// A chunk of a snapshot is full then, in bytes.
         var chunkSize = LogSnapshot.chunkSize
+        /// A session that starts from what is older writes a snapshot at once: whoever comes next, after almost the topic's
+        /// retention, starts from what is there.
+        var snapshotAge = Duration.seconds(3600)
         /// In so many of the last records a reader that starts looks for a snapshot's name.
         var tail: Int64 = 20
 
@@ -53,6 +56,10 @@ struct LogSession: Sendable {
         case askedToYield(UInt64, from: String)
         /// The place was taken away.
         case lost(UInt64)
+        /// What has been done under a name.
+        case marks(UInt64, [DoneMark])
+        /// A mark is written, for all to see.
+        case marked(UInt64)
         /// Something that is not ours stands in the log.
         case foreign(offset: Int64)
         case ended(End)
@@ -77,6 +84,8 @@ struct LogSession: Sendable {
     var attempts: [UInt64: Attempt] = [:]
     /// Tries that have found a first of whom nothing fresh is known.
     var doubtful: Set<UInt64> = []
+    /// Of marks, those that are not answered.
+    var requests: [UInt64: MarkRequest] = [:]
     /// Own records that have not been read back, by their numbers.
     private var unread: [UInt64: ContinuousClock.Instant] = [:]
     /// Which expiries were written: one for each last record of a session.
@@ -84,14 +93,12 @@ struct LogSession: Sendable {
     private var lastNumber: UInt64 = 0
     private var lastWritten: ContinuousClock.Instant
     private var isSuspect = false
-    private var idleSince: ContinuousClock.Instant?
+    var idleSince: ContinuousClock.Instant?
     var lastSnapshot: (asOf: Int64, at: ContinuousClock.Instant)
     var needsSnapshot = false
     /// Sessions that were there before and spread names over another number of partitions: until they are gone nothing is
     /// granted, and if one of them lives this session ends.
     private(set) var elders: Set<RandomID> = []
-    /// A quarter of the shortest retention that the topic may have, in milliseconds.
-    private static let oldSnapshot: Int64 = 6 * 3600 * 1000
 
     /// - Parameter view: at the end of the log.
     init(_ id: RandomID, _ settings: Settings, _ view: LogView, at moment: Moment) {
@@ -179,7 +186,7 @@ struct LogSession: Sendable {
 
     // MARK: What is due
 
-    private mutating func living(at moment: Moment, _ body: (inout Self) -> [Effect]) -> [Effect] {
+    mutating func living(at moment: Moment, _ body: (inout Self) -> [Effect]) -> [Effect] {
         guard end == nil else { return [] }
         // For good: one that writes and cannot read would else stay first in the line for ever †.
         guard moment.now < provenUntil else { return finish(isOpen ? .proofOverdue : .notOpened) }
@@ -190,7 +197,7 @@ struct LogSession: Sendable {
 
     private mutating func due(at moment: Moment) -> [Effect] {
         var effects: [Effect] = []
-        if attempts.isEmpty, idleSince == nil { idleSince = moment.now }
+        if attempts.isEmpty, requests.isEmpty, idleSince == nil { idleSince = moment.now }
         if let idleSince, idleSince.after(settings.idle) <= moment.now {
             return finish(.idle) + [write(.close(id), at: moment)]
         }
@@ -264,7 +271,7 @@ struct LogSession: Sendable {
         if record.provenSession == id {
             // Only what took effect proves †, and from its sending on: neither from its acknowledgement † nor from now †.
             if change.proven == id {
-                if !isOpen { effects += opened(at: moment) }
+                if !isOpen { effects += opened(entry.timestamp, at: moment) }
                 if let sent = unread.removeValue(forKey: record.number) { effects += prove(sent) }
             }
         }
@@ -276,22 +283,29 @@ struct LogSession: Sendable {
             // All that was waited for, besides what this record has made first.
             if elders.remove(gone) != nil, elders.isEmpty {
                 for name in Set(attempts.values.map(\.name)) { effects += promoted(name) }
+                effects += answerReads()
             }
         }
         for name in change.promoted { effects += promoted(name) }
+        if change.hasEffect { effects += settleWrites(record) }
         effects += settle(record, at: moment)
         for attempt in doubtful.sorted() { effects += settleTry(attempt, at: moment) }
         return effects
     }
 
     /// The session is in the table.
-    private mutating func opened(at moment: Moment) -> [Effect] {
+    /// - Parameter timestamp: of its first record, by the broker's clock.
+    private mutating func opened(_ timestamp: Int64, at moment: Moment) -> [Effect] {
         isOpen = true
-        // Old enough to be deleted before the next one is due, or none, although records have been deleted already.
-        needsSnapshot = view.snapshot.map { $0.timestamp < moment.wall - Self.oldSnapshot } ?? !view.startedAtZero
+        // The next one starts from the newest snapshot, or from the first record. When that is gone, so is what was done.
+        let start = view.snapshot?.timestamp ?? (view.startedAtZero ? view.oldest : nil)
+        let limit = settings.snapshotAge.nanoseconds / 1_000_000
+        needsSnapshot = start.map { $0 < timestamp - limit } ?? true
         elders = Set(
             view.table.sessions.filter { $0.key != id && $0.value.partitions != settings.partitions }.keys)
-        guard let living = elders.first(where: { isKnownToLive($0, since: moment.now, at: moment) }) else { return [] }
+        guard let living = elders.first(where: { isKnownToLive($0, since: moment.now, at: moment) }) else {
+            return answerReads()
+        }
         return refuseSpread(of: living)
     }
 
@@ -313,7 +327,7 @@ struct LogSession: Sendable {
 
     mutating func write(_ body: LogRecord.Body, at moment: Moment) -> Effect {
         // Above all that was seen: two records of a session never have the same.
-        let number = max(LogNumber.of(moment.wall), view.table.mark, lastNumber) &+ 1
+        let number = max(LogNumber.of(moment.wall), view.table.highest, lastNumber) &+ 1
         lastNumber = number
         let record = LogRecord(
             number: number, applied: view.table.next - 1, hash: view.table.hash, snapshot: view.snapshot?.name,

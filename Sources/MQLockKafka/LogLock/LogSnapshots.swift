@@ -2,10 +2,11 @@ import MQLock
 
 /// Snapshots of a table: written in chunks, and collected from them.
 ///
-/// A chunk begins with the mark; sessions follow, then lines.
+/// A chunk begins with the largest number; sessions follow, then lines, then marks.
 enum LogSnapshot {
     private static let session: UInt8 = 1
     private static let line: UInt8 = 2
+    private static let done: UInt8 = 3
     /// A chunk is full then; with one more item it stays far below what a broker takes (1 MB).
     static let chunkSize = 400_000
     private static let placesPerItem = 1000
@@ -16,7 +17,7 @@ enum LogSnapshot {
         func item(_ write: (inout LogBytesWriter) -> Void) {
             if parts.last.map({ $0.bytes.count >= size }) ?? true {
                 var head = LogBytesWriter()
-                head.put(table.mark)
+                head.put(table.highest)
                 parts.append(head)
             }
             write(&parts[parts.count - 1])
@@ -48,6 +49,15 @@ enum LogSnapshot {
                 }
             }
         }
+        for (name, texts) in table.done.texts.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            for text in texts {
+                item { out in
+                    out.put(done)
+                    out.put(name.utf8, length: UInt8.self)
+                    out.put(text)
+                }
+            }
+        }
         let name = SnapshotName(asOf: table.next - 1, id: id)
         return parts.enumerated().map {
             SnapshotChunk(name: name, index: UInt32($0.offset), count: UInt32(parts.count), bytes: $0.element.bytes)
@@ -60,9 +70,9 @@ enum LogSnapshot {
         for chunk in chunks {
             var input = LogBytesReader(chunk.bytes)
             do {
-                let mark = try input.number(UInt64.self)
-                var part = table ?? LockTable(asOf: name.asOf, mark: mark)
-                guard part.mark == mark, mark <= FencingToken.maximum else { return nil }
+                let highest = try input.number(UInt64.self)
+                var part = table ?? LockTable(asOf: name.asOf, highest: highest)
+                guard part.highest == highest, highest <= FencingToken.maximum else { return nil }
                 while !input.isAtEnd { if !(try readItem(&input, into: &part)) { return nil } }
                 table = part
             } catch {
@@ -89,6 +99,9 @@ enum LogSnapshot {
                 places.append(.init(session: try input.id(), attempt: try input.number(), offset: try input.number()))
             }
             return table.restore(name, token: token, places)
+        case done:
+            let name = try input.name()
+            return table.restore(try input.doneText(), of: name)
         default: return false
         }
     }

@@ -42,6 +42,8 @@ struct LogView: Sendable {
     /// Whether this is the state of the whole log, from its first record on.
     let startedAtZero: Bool
     let startedFrom: SnapshotName?
+    /// When the first record was written that this reader has applied, in milliseconds since 1970.
+    private(set) var oldest: Int64?
     private var hashes: [UInt64] = []
     /// The offset behind which the first of the hashes is the state.
     private var firstHash: Int64
@@ -75,6 +77,7 @@ struct LogView: Sendable {
             return .contradicted(at: record.applied)
         }
         let change = table.apply(record)
+        oldest = oldest ?? entry.timestamp
         remember(table.hash)
         if let id = change.gone { heard[id] = nil }
         if let id = change.proven { heard[id] = Heard(at: now, isFresh: isFresh, timestamp: entry.timestamp) }

@@ -79,7 +79,7 @@ extension OptionDescriptor {
         Self(
             key: .once, long: "once", value: .oneOf("PERIOD", ["hour", "day", "week", "month"]),
             summary:
-                "run the command once for PERIOD, whoever comes first; the others skip it and end with 0 (RabbitMQ)"),
+                "run the command once for PERIOD, whoever comes first; the others skip it and end with 0"),
         Self(
             key: .markFailures, long: "mark-failures",
             summary: "with --once: do not try again when the command fails"),

@@ -72,7 +72,7 @@ extension RunOptions {
     fileprivate func onceGate(_ provider: any LockProvider) throws(CommandFailure) -> OnceGate? {
         guard let once else { return nil }
         guard let keeper = provider as? any MarkKeeping else {
-            throw .usage("--once is for RabbitMQ; nothing is kept on Kafka about what has been done", "run")
+            throw .usage("--once: nothing is kept on this broker about what has been done", "run")
         }
         do throws(LockError) {
             return OnceGate(

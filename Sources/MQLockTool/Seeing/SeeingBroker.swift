@@ -38,8 +38,7 @@ enum SeeingBroker: Sendable {
     func marks(_ options: SeeingOptions) async throws(LockError) -> [DoneMark] {
         switch self {
         case .rabbitMQ(let inspector): try await inspector.marks(of: options.name, within: options.patience)
-        // Nobody keeps any there.
-        case .kafka: []
+        case .kafka(let inspector, _): try await inspector.marks(of: options.name, within: options.reading)
         }
     }
 

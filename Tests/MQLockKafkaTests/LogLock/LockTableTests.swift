@@ -17,7 +17,7 @@ import Testing
         .want(id, "n", attempt: attempt, isTry: isTry)
     }
 
-    /// Folds records that are all numbered with nothing, so that the mark counts them.
+    /// Folds records that are all numbered with nothing, so that the highest number counts them.
     private func fold(_ bodies: [LogRecord.Body]) -> LockTable {
         var table = LockTable(next: 0)
         for body in bodies { _ = table.apply(.foreign(body)) }
@@ -35,8 +35,15 @@ import Testing
         record = .foreign(.want(session, "job", attempt: 5, isTry: false))
         record.number = 1 << 40 + 2
         _ = table.apply(record)
-        #expect(table.mark == 1 << 40 + 2)
+        #expect(table.highest == 1 << 40 + 2)
         #expect(table.hash == 0xDAB6_8BB2_8D78_9871)
+        let mark = DoneMark(
+            period: "day", start: 1_795_996_800_000, began: 1_796_007_600_123, ended: 1_796_007_725_456, owner: "web/7",
+            fencingToken: FencingToken(rawValue: 1 << 40 + 2)!)
+        record = .foreign(.done(session, "job", DoneText(mark, session)))
+        record.number = 1 << 40 + 9
+        _ = table.apply(record)
+        #expect(table.hash == 0x1A73_DC50_A4BD_1385)
     }
 
     @Test func firstComeFirstServed() {
@@ -71,10 +78,11 @@ import Testing
     @Test func withoutASessionNothingTakesEffect() {
         for body in [
             want(Self.a), .alive(Self.a), .leave(Self.a, "n", attempt: 1), .close(Self.a), .expire(Self.a, seen: 0),
+            .done(Self.a, "n", .number(1)),
         ] as [LogRecord.Body] {
             var table = LockTable(next: 0)
             #expect(table.apply(.foreign(body)) == LockTable.Change())
-            #expect(table.next == 1 && table.hash == 0 && table.mark == 0)
+            #expect(table.next == 1 && table.hash == 0 && table.highest == 0)
         }
     }
 
@@ -85,6 +93,7 @@ import Testing
     @Test func whatProvesLifeForestallsAnExpiry() {
         let own: [LogRecord.Body] = [
             open(Self.a), .alive(Self.a), want(Self.a), want(Self.a, isTry: true), .leave(Self.a, "n", attempt: 9),
+            .done(Self.a, "n", .number(1)),
         ]
         for body in own {
             var table = fold([open(Self.a)])
@@ -148,8 +157,9 @@ import Testing
                 .open(id, ttl: .seconds(5), partitions: 2, owner: "me"), .alive(id),
                 .want(id, name, attempt: attempt, isTry: attempt == 0), .want(id, name, attempt: attempt, isTry: false),
                 .leave(id, name, attempt: attempt), .close(id), .expire(id, seen: offset - 1),
+                .done(id, name, .number(UInt64(offset) / 2)),
             ]
-            _ = table.apply(.foreign(bodies[Int.random(in: 0...6, using: &random)]))
+            _ = table.apply(.foreign(bodies[Int.random(in: 0...7, using: &random)]))
             guard offset % 10 == 0 else { continue }
             let chunks = LogSnapshot.chunks(of: table, id: ids[0], size: 1)
             let again = try #require(LogSnapshot.table(SnapshotName(asOf: offset, id: ids[0]), chunks))

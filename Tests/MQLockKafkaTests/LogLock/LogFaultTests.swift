@@ -130,6 +130,9 @@ extension LiveKafkaTests.LogFaultTests {
             }
         }
         await #expect { try await lost.tryAcquire("n")?.release() } throws: { ($0 as? LockError)?.code == .unreachable }
+        await #expect { try await lost.marks(of: "n", within: nil) } throws: {
+            ($0 as? LockError)?.code == .unreachable
+        }
         await lost.shutdown()
 
         let place = try await LogPlace.make()

@@ -59,12 +59,31 @@ import Testing
             "4d514c0108000001000000000800000000000000050000000000000001\(none)\(id)00000000000000050000000000000001"
                 + chunk
         ),
+        (
+            record(
+                9, 1, 0xDAB6_8BB2_8D78_9871,
+                .done(
+                    session, "job",
+                    DoneText(
+                        DoneMark(
+                            period: "day", start: 1_795_996_800_000, began: 1_796_007_600_123, ended: 1_796_007_725_456,
+                            owner: "web/7", fencingToken: FencingToken(rawValue: number + 2)!), session))),
+            "4d514c010900000100000000090000000000000001dab68bb28d789871\(none)\(id)036a6f62\(done)"
+        ),
     ]
 
     /// Of a table with one session, which holds one name.
     private static let chunk =
         "000001000000000901\(id)00007530000000010000000000000004057765622f37"
         + "02036a6f6200000100000000030000000100112233445566778899aabbccddeeff00000000000000050000000000000002"
+
+    /// The token and the text of a mark.
+    private static let done =
+        "000001000000000200a9"
+        + "6d716c6f636b2e763120646f6e652030303131323233333434353536363737383839396161626263636464656566660a"
+        + "626567616e20313739363030373630303132330a656e64656420313739363030373732353435360a66656e6365203130"
+        + "39393531313632373737380a6f7574636f6d6520636f6d706c657465640a6f776e6572207765622f370a706572696f64"
+        + "206461790a737461727420313739353939363830303030300a"
 
     @Test(arguments: vectors.indices) func recordsHaveTheirBytes(_ index: Int) {
         let (record, hex) = Self.vectors[index]
@@ -157,6 +176,12 @@ import Testing
         let table = try #require(LogSnapshot.table(name, [chunk]))
         #expect(table.hash == 0x1725_7F27_8E98_D3CA)
         #expect(LogSnapshot.chunks(of: table, id: Self.session) == [chunk])
+        let marked = SnapshotChunk(
+            name: name, index: 0, count: 1, bytes: [UInt8](hex: Self.chunk + "03036a6f62" + Self.done))
+        let done = try #require(LogSnapshot.table(name, [marked]))
+        #expect(done.hash == 0xA195_F56A_DE07_4C4E)
+        #expect(done.done.marks(of: "job").map(\.period) == ["day"])
+        #expect(LogSnapshot.chunks(of: done, id: Self.session) == [marked])
     }
 }
 

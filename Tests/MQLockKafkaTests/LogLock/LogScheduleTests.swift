@@ -12,6 +12,7 @@ import Testing
         let seed = TestSeed.next()
         var grants = 0
         var snapshots = 0
+        var (marks, marksFromSnapshots) = (0, 0)
         for index in 0..<UInt64(Self.count) {
             let own = seed &+ index
             var world = LogWorld(seed: own)
@@ -23,9 +24,13 @@ import Testing
             }
             grants += world.grants
             snapshots += world.snapshotsUsed
+            marks += world.marks.seen
+            marksFromSnapshots += world.marks.seenFromSnapshots
         }
         // A schedule in which nothing happens shows nothing.
         #expect(grants > 2 * Self.count)
         #expect(snapshots > Self.count / 10)
+        #expect(marks > Self.count / 2)
+        #expect(marksFromSnapshots > Self.count / 20)
     }
 }

@@ -5,68 +5,10 @@ import Testing
 
 /// One session of a process, by itself or beside records of others: what it writes, grants and believes, and until when.
 @Suite struct LogSessionTests {
-    private static let own = RandomID(high: 5, low: 5)
-    private static let other = RandomID(high: 9, low: 9)
+    private typealias Desk = LogDesk
 
-    /// A log, and a session that reads it.
-    private struct Desk {
-        var session: LogSession
-        var log: [LogRecord.Body] = []
-        var effects: [LogSession.Effect] = []
-        var now = ContinuousClock.now
-        var wall: Int64 = 1_793_491_200_000
-        /// Written, and not in the log yet.
-        var outbox: [LogRecord] = []
-
-        init(ttl: Duration = .seconds(10), partitions: UInt32 = 1) {
-            let settings = LogSession.Settings(
-                ttl: ttl, margin: ttl / 10, partitions: partitions, owner: "own")
-            let view = LogView(LockTable(next: 0), snapshot: nil, at: now)
-            session = LogSession(own, settings, view, at: .init(now: now, wall: wall))
-            take(session.begin(at: moment))
-        }
-
-        var moment: LogSession.Moment { .init(now: now, wall: wall) }
-
-        mutating func pass(_ duration: Duration) {
-            now = now.advanced(by: duration)
-            wall += duration.nanoseconds / 1_000_000
-        }
-
-        mutating func take(_ new: [LogSession.Effect]) {
-            for effect in new { if case .write(let record) = effect { outbox.append(record) } }
-            effects += new
-        }
-
-        /// Everything that was written gets into the log, and is read.
-        mutating func settle() {
-            while !outbox.isEmpty { put(outbox.removeFirst()) }
-        }
-
-        mutating func put(_ record: LogRecord, age: Int64 = 0) {
-            let entry = LogEntry(offset: Int64(log.count), timestamp: wall - age, content: .record(record))
-            log.append(record.body)
-            take(session.read(entry, at: moment))
-        }
-
-        mutating func put(_ bodies: LogRecord.Body..., age: Int64 = 0) {
-            for body in bodies { put(.foreign(body), age: age) }
-        }
-
-        mutating func tick() { take(session.tick(at: moment)) }
-        mutating func want(_ attempt: UInt64, isTry: Bool = false) {
-            take(session.want(attempt, "n", isTry: isTry, at: moment))
-        }
-
-        var written: [LogRecord.Body] {
-            effects.compactMap { if case .write(let record) = $0 { record.body } else { nil } }
-        }
-        var isGranted: Bool { effects.contains { if case .granted = $0 { true } else { false } } }
-    }
-
-    private static func openOther(partitions: UInt32 = 1, ttl: Duration = .seconds(10)) -> LogRecord.Body {
-        .open(other, ttl: ttl, partitions: partitions, owner: "other")
-    }
+    private static let own = LogDesk.own
+    private static let other = LogDesk.other
 
     @Test func aFreeLockIsGrantedWhenItsRecordIsRead() {
         var desk = Desk()
@@ -132,7 +74,7 @@ import Testing
     /// A holder that was stopped goes on with records that waited for it: none of them grants it anything.
     @Test func aGrantThatIsReadTooLateIsNone() {
         var desk = Desk()
-        desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
+        desk.put(LogDesk.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
         desk.want(1)
         desk.settle()
         #expect(!desk.isGranted)
@@ -165,7 +107,7 @@ import Testing
     @Test func aSilentSessionIsExpiredOnceForEachOfItsRecords() {
         var desk = Desk()
         desk.settle()
-        desk.put(Self.openOther())
+        desk.put(LogDesk.openOther())
         let seen = Int64(desk.log.count - 1)
         func expiries() -> [LogRecord.Body] {
             desk.written.filter { if case .expire = $0 { true } else { false } }
@@ -187,7 +129,7 @@ import Testing
 
     @Test func aTryIsRefusedByAHolderThatLives() {
         var desk = Desk()
-        desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
+        desk.put(LogDesk.openOther(), .want(Self.other, "n", attempt: 1, isTry: false))
         desk.want(1, isTry: true)
         desk.settle()
         #expect(desk.effects.contains(.refused(1)))
@@ -197,7 +139,7 @@ import Testing
     @Test func aTryWaitsForASignOfLifeOfAnUnknownHolder() {
         for isDead in [true, false] {
             var desk = Desk()
-            desk.put(Self.openOther(), .want(Self.other, "n", attempt: 1, isTry: false), age: 3_600_000)
+            desk.put(LogDesk.openOther(), .want(Self.other, "n", attempt: 1, isTry: false), age: 3_600_000)
             desk.want(1, isTry: true)
             desk.settle()
             #expect(!desk.effects.contains(.refused(1)) && !desk.isGranted)
@@ -236,7 +178,7 @@ import Testing
 
     @Test func anotherNumberOfPartitionsIsRefused() {
         var desk = Desk(partitions: 4)
-        desk.put(Self.openOther(partitions: 1))
+        desk.put(LogDesk.openOther(partitions: 1))
         desk.want(1)
         desk.settle()
         #expect(desk.session.end == .otherPartitions(1))
@@ -246,7 +188,7 @@ import Testing
     /// One that has died is waited for, and nothing is granted until it is expired.
     @Test func aDeadSessionWithAnotherNumberOfPartitionsIsExpiredFirst() {
         var desk = Desk(partitions: 4)
-        desk.put(Self.openOther(partitions: 1), age: 3_600_000)
+        desk.put(LogDesk.openOther(partitions: 1), age: 3_600_000)
         desk.want(1)
         desk.settle()
         #expect(desk.session.end == nil && !desk.isGranted)
@@ -262,14 +204,14 @@ import Testing
         var desk = Desk()
         desk.want(1)
         desk.settle()
-        desk.put(Self.openOther(partitions: 7))
+        desk.put(LogDesk.openOther(partitions: 7))
         #expect(desk.session.end == nil)
     }
 
     @Test func anotherStateOfAnotherProgramEndsAllLeases() {
         var desk = Desk()
         desk.settle()
-        var record = LogRecord.foreign(Self.openOther())
+        var record = LogRecord.foreign(LogDesk.openOther())
         record.applied = 0
         record.hash = desk.session.view.table.hash
         desk.put(record)

@@ -13,6 +13,8 @@ struct LogWorld {
     struct Lease {
         let name: LockName
         let token: UInt64
+        /// How many marks had been written when it became first in the log.
+        let marksWritten: Int
         var isLost = false
     }
 
@@ -32,6 +34,7 @@ struct LogWorld {
         var provenUntil: ContinuousClock.Instant?
         var leases: [UInt64: Lease] = [:]
         var waiting: [UInt64: LockName] = [:]
+        var marks = MarkCalls()
         var isStopped = false, isDeaf = false, isMute = false
     }
 
@@ -40,23 +43,24 @@ struct LogWorld {
     static let names: [LockName] = ["a", "b"]
 
     private var random: SeededGenerator
-    private var processes: [Process] = []
+    var processes: [Process] = []
     /// What dead processes had on its way.
     private var orphans: [LogRecord] = []
-    private var log: [LogEntry] = []
-    private var start: Int64 = 0
+    var log: [LogEntry] = []
+    var start: Int64 = 0
     /// The state behind each offset, as the whole log says it.
-    private var truth = LockTable(next: 0)
-    private var hashes: [UInt64] = []
-    private var wholeSnapshots: Set<SnapshotName> = []
+    var truth = LockTable(next: 0)
+    var hashes: [UInt64] = []
+    var wholeSnapshots: Set<SnapshotName> = []
     private var chunks: [SnapshotName: Set<UInt32>] = [:]
-    private var complete: Set<SnapshotName> = []
-    private var time: Int64 = 0
-    private var attempts: UInt64 = 0
+    var complete: Set<SnapshotName> = []
+    var time: Int64 = 0
+    var attempts: UInt64 = 0
     private var highest: [LockName: UInt64] = [:]
     private var served: [LockName: Int64] = [:]
     private(set) var grants = 0
     private(set) var snapshotsUsed = 0
+    var marks = MarkLedger()
     private static let origin = ContinuousClock.now
 
     /// One of two kinds of schedules.
@@ -68,12 +72,13 @@ struct LogWorld {
         for _ in 0..<3 { processes.append(newProcess()) }
     }
 
-    private mutating func newProcess() -> Process {
+    mutating func newProcess() -> Process {
         let ids = Locked(SeededGenerator(random.next()))
         var session = LogSession.Settings(ttl: Self.ttl, margin: .milliseconds(200), partitions: 1, owner: "p")
         session.idle = .seconds(30)
         session.snapshotInterval = .seconds(6)
         session.snapshotRecords = 30
+        session.snapshotAge = .seconds(10)
         // A chunk for each session and each line.
         session.chunkSize = 1
         session.tail = 1
@@ -83,10 +88,10 @@ struct LogWorld {
         return Process(machine: LogPartition(settings), rate: pick(960...1040), skew: chance(10) ? 30_000 : 0)
     }
 
-    private mutating func pick(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
-    private mutating func chance(_ percent: Int) -> Bool { pick(0...99) < percent }
+    mutating func pick(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
+    mutating func chance(_ percent: Int) -> Bool { pick(0...99) < percent }
 
-    private func moment(_ index: Int) -> LogSession.Moment {
+    func moment(_ index: Int) -> LogSession.Moment {
         let process = processes[index]
         // 2026-11-01, so that the clock matters for the numbers.
         return .init(
@@ -102,7 +107,7 @@ struct LogWorld {
         try calm()
     }
 
-    private mutating func step() throws {
+    mutating func step() throws {
         if isTight { return try tightStep() }
         let index = pick(0...2)
         switch pick(0...99) {
@@ -112,7 +117,8 @@ struct LogWorld {
         case 48..<56: try append(index)
         case 56..<64: try read(index, count: pick(1...3))
         case 64..<76: try want(index, isTry: chance(25))
-        case 76..<86: try leaveSomething(index)
+        case 76..<82: try leaveSomething(index)
+        case 82..<86: try useMarks(index)
         case 86..<88: processes[index].isStopped.toggle()
         case 88..<90: processes[index].isDeaf.toggle()
         case 90..<92: processes[index].isMute.toggle()
@@ -125,7 +131,7 @@ struct LogWorld {
     }
 
     /// Two processes that hold for long, and links that fall silent in one direction or the other for parts of a proof.
-    private mutating func tightStep() throws {
+    mutating func tightStep() throws {
         let index = pick(0...1)
         switch pick(0...99) {
         case 0..<35: try pass(Int64(pick(0...250)))
@@ -134,7 +140,8 @@ struct LogWorld {
         case 68..<76: try read(index, count: pick(1...2))
         case 76..<84: try want(index, name: Self.names[0])
         case 84..<86: try leaveSomething(index)
-        case 86..<89: processes[index].isStopped.toggle()
+        case 86..<87: try useMarks(index)
+        case 87..<89: processes[index].isStopped.toggle()
         case 89..<93: processes[index].isDeaf.toggle()
         case 93..<97: processes[index].isMute.toggle()
         case 97..<98: resend(index)
@@ -143,7 +150,7 @@ struct LogWorld {
         }
     }
 
-    private mutating func want(_ index: Int, name: LockName) throws {
+    mutating func want(_ index: Int, name: LockName) throws {
         guard !processes[index].isStopped, processes[index].waiting.isEmpty,
             processes[index].leases.values.allSatisfy(\.isLost)
         else { return }
@@ -151,36 +158,39 @@ struct LogWorld {
     }
 
     /// All that can does what it has to, at short intervals.
-    private mutating func quiet() throws {
+    mutating func quiet() throws {
         for _ in 0..<4 {
             try pass(250)
             for index in processes.indices { try turn(index) }
         }
     }
 
-    private mutating func calm() throws {
+    mutating func calm() throws {
         orphans = []
         for index in processes.indices {
             (processes[index].isStopped, processes[index].isDeaf, processes[index].isMute) = (false, false, false)
             for number in processes[index].unreported { try perform(index) { $0.failed(number, at: $1) } }
             processes[index].unreported = []
         }
-        for name in Self.names { try want(pick(0...2), name: name, isTry: false) }
+        for name in Self.names {
+            try want(pick(0...2), name: name, isTry: false)
+            for index in processes.indices { try readMarks(index, of: name) }
+        }
         for _ in 0..<400 {
             for index in processes.indices {
                 try turn(index)
                 for attempt in processes[index].leases.keys.sorted() { try leave(index, attempt) }
             }
-            if processes.allSatisfy({ $0.waiting.isEmpty && $0.leases.isEmpty }) { return }
+            if processes.allSatisfy({ $0.waiting.isEmpty && $0.leases.isEmpty && $0.marks.isEmpty }) { return }
             try pass(100)
         }
-        let starved = processes.flatMap(\.waiting)
+        let starved = processes.flatMap { process in process.waiting.values + process.marks.names }
         throw Violation(description: "nobody served \(starved) although all was well, log of \(log.count)")
     }
 
     // MARK: Steps
 
-    private mutating func pass(_ milliseconds: Int64) throws {
+    mutating func pass(_ milliseconds: Int64) throws {
         time += milliseconds
         while start < Int64(log.count), log[Int(start)].timestamp < 1_793_491_200_000 + time - Self.retention {
             start += 1
@@ -188,12 +198,13 @@ struct LogWorld {
         try check()
     }
 
-    private mutating func turn(_ index: Int) throws {
+    mutating func turn(_ index: Int) throws {
         guard !processes[index].isStopped else { return }
         while !processes[index].outbox.isEmpty, !processes[index].isMute { try append(index) }
         if processes[index].isAsking, !processes[index].isDeaf, !processes[index].isMute {
             processes[index].isAsking = false
             let bounds = start..<Int64(log.count)
+            startsReading(index)
             if chance(5) {
                 try perform(index) { $0.notAnswered("no answer", final: nil, at: $1) }
             } else {
@@ -205,19 +216,19 @@ struct LogWorld {
         if !processes[index].isMute { while !processes[index].outbox.isEmpty { try append(index) } }
     }
 
-    private mutating func append(_ index: Int) throws {
+    mutating func append(_ index: Int) throws {
         guard !processes[index].isMute, !processes[index].outbox.isEmpty else { return }
         let record = processes[index].outbox.removeFirst()
         put(record)
         processes[index].written = processes[index].written.suffix(7) + [record]
     }
 
-    private mutating func put(_ record: LogRecord) {
+    mutating func put(_ record: LogRecord) {
         // Through its bytes, as it goes.
         log.append(
             LogEntry(
                 offset: Int64(log.count), timestamp: 1_793_491_200_000 + time, content: LogRecord.read(record.bytes)))
-        _ = truth.apply(record)
+        tookEffect(record, truth.apply(record))
         hashes.append(truth.hash)
         if case .snapshot(let chunk) = record.body {
             chunks[chunk.name, default: []].insert(chunk.index)
@@ -225,7 +236,7 @@ struct LogWorld {
         }
     }
 
-    private mutating func read(_ index: Int, count: Int) throws {
+    mutating func read(_ index: Int, count: Int) throws {
         guard !processes[index].isStopped, !processes[index].isDeaf else { return }
         var left = count
         while left > 0, let position = processes[index].position {
@@ -244,7 +255,7 @@ struct LogWorld {
         }
     }
 
-    private mutating func want(_ index: Int, isTry: Bool) throws {
+    mutating func want(_ index: Int, isTry: Bool) throws {
         guard !processes[index].isStopped, processes[index].waiting.count < 2 else { return }
         let name = Self.names[pick(0...1)]
         // One of a process at a time, as the arbiter sees to.
@@ -254,33 +265,33 @@ struct LogWorld {
         try want(index, name: name, isTry: isTry)
     }
 
-    private mutating func want(_ index: Int, name: LockName, isTry: Bool) throws {
+    mutating func want(_ index: Int, name: LockName, isTry: Bool) throws {
         attempts += 1
         let attempt = attempts
         processes[index].waiting[attempt] = name
         try perform(index) { $0.want(attempt, name, isTry: isTry, at: $1) }
     }
 
-    private mutating func leaveSomething(_ index: Int) throws {
+    mutating func leaveSomething(_ index: Int) throws {
         guard !processes[index].isStopped else { return }
         let all = (Array(processes[index].waiting.keys) + processes[index].leases.keys).sorted()
         guard !all.isEmpty else { return }
         try leave(index, all[pick(0...(all.count - 1))])
     }
 
-    private mutating func leave(_ index: Int, _ attempt: UInt64) throws {
+    mutating func leave(_ index: Int, _ attempt: UInt64) throws {
         processes[index].waiting[attempt] = nil
         processes[index].leases[attempt] = nil
         try perform(index) { $0.leave(attempt, at: $1) }
     }
 
-    private mutating func kill(_ index: Int) {
+    mutating func kill(_ index: Int) {
         orphans += processes[index].outbox
         processes[index] = newProcess()
     }
 
     /// A record is lost, although later ones may come; or it is only its acknowledgement.
-    private mutating func lose(_ index: Int) {
+    mutating func lose(_ index: Int) {
         guard !processes[index].outbox.isEmpty else { return }
         let place = pick(0...(processes[index].outbox.count - 1))
         let record = processes[index].outbox.remove(at: place)
@@ -289,7 +300,7 @@ struct LogWorld {
     }
 
     /// What was written last comes once more, all of it or a part.
-    private mutating func resend(_ index: Int) {
+    mutating func resend(_ index: Int) {
         let written = processes[index].written
         if chance(50) {
             for record in written.suffix(pick(1...3)) { put(record) }
@@ -300,7 +311,7 @@ struct LogWorld {
 
     // MARK: Effects
 
-    private mutating func perform(
+    mutating func perform(
         _ index: Int, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]
     ) throws {
         guard !processes[index].isStopped else { return }
@@ -313,7 +324,7 @@ struct LogWorld {
         try compare(index)
     }
 
-    private mutating func take(_ effect: LogPartition.Effect, _ index: Int) throws {
+    mutating func take(_ effect: LogPartition.Effect, _ index: Int) throws {
         switch effect {
         case .ask: processes[index].isAsking = true
         case .seek(let offset):
@@ -331,14 +342,19 @@ struct LogWorld {
             }
         case .proven(let until, _): processes[index].provenUntil = until
         case .granted(let attempt, let token): try granted(attempt, token, index)
-        case .refused(let attempt), .failed(let attempt, _, _): processes[index].waiting[attempt] = nil
+        case .refused(let attempt): processes[index].waiting[attempt] = nil
+        case .failed(let attempt, _, _):
+            processes[index].waiting[attempt] = nil
+            processes[index].marks.end(attempt)
+        case .marks(let number, let marks): try sawMarks(number, marks, index)
+        case .marked(let number): try wroteMark(number, index)
         case .lost(let attempt, _): processes[index].leases[attempt]?.isLost = true
         case .ended: processes[index].provenUntil = nil
         case .left, .suspect, .foreign, .notStarted: break
         }
     }
 
-    private mutating func granted(_ attempt: UInt64, _ token: UInt64, _ index: Int) throws {
+    mutating func granted(_ attempt: UInt64, _ token: UInt64, _ index: Int) throws {
         guard let name = processes[index].waiting.removeValue(forKey: attempt) else {
             throw Violation(description: "granted what nobody waits for")
         }
@@ -355,46 +371,7 @@ struct LogWorld {
             served[name] = place.offset
         }
         grants += 1
-        processes[index].leases[attempt] = Lease(name: name, token: token)
-    }
-
-    // MARK: Checks
-
-    private func isValid(_ index: Int, _ name: LockName) -> Bool {
-        guard let until = processes[index].provenUntil, moment(index).now < until else { return false }
-        return processes[index].leases.values.contains { $0.name == name && !$0.isLost }
-    }
-
-    private func check() throws {
-        for name in Self.names where processes.indices.count(where: { isValid($0, name) }) > 1 {
-            throw Violation(description: "\(name) is held by two")
-        }
-    }
-
-    /// Who has started behind the first record, and not from a snapshot, has a state of its own, and so have those that start
-    /// from its snapshots: without those that were dead by then.
-    private func isWhole(_ view: LogView) -> Bool {
-        view.startedAtZero || view.startedFrom.map(wholeSnapshots.contains) ?? false
-    }
-
-    /// Whoever takes part in the log has the state that the whole log says, of everybody who lives.
-    private func compare(_ index: Int) throws {
-        guard let session = processes[index].machine.session, session.end == nil else { return }
-        let view = session.view
-        guard view.table.next > 0 else { return }
-        if isWhole(view), view.table.hash != hashes[Int(view.table.next) - 1] {
-            throw Violation(description: "a reader has another state than the log at \(view.table.next)")
-        }
-        guard view.table.next == log.count else { return }
-        for (other, process) in processes.enumerated() {
-            // One that was stopped may not know yet that it lives no longer.
-            guard let id = process.machine.session?.id, truth.sessions[id] != nil,
-                let until = process.provenUntil, moment(other).now < until
-            else { continue }
-            // Its places may be others: the whole log may have dead sessions before it that nobody knows any more.
-            guard view.table.sessions[id]?.last == truth.sessions[id]?.last else {
-                throw Violation(description: "a reader does not know a session that lives")
-            }
-        }
+        processes[index].leases[attempt] = Lease(
+            name: name, token: token, marksWritten: marks.writtenAtGrant[token] ?? 0)
     }
 }

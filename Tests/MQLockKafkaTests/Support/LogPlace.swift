@@ -32,8 +32,17 @@ struct LogPlace: Sendable {
         try LogProcess("hold", kafka.broker, topic: topic, ttl: ttl, name)
     }
 
+    /// One that does jobs once for a period.
+    func onceProcess(journal: String, ttl: Int = 2000) throws -> LogProcess {
+        try LogProcess("once", kafka.broker, topic: topic, ttl: ttl, "\(partitions)", journal)
+    }
+
     var inspector: KafkaLockInspector {
-        get throws { try KafkaLockInspector(.init(connection: kafka.broker.quickConnection, topic: topic)) }
+        get throws {
+            var configuration = KafkaLocks.Configuration(connection: kafka.broker.quickConnection, topic: topic)
+            configuration.partitions = partitions
+            return try KafkaLockInspector(configuration)
+        }
     }
 
     /// Waits until so many stand in a name's line.

@@ -44,5 +44,21 @@ final class LogProcess: Sendable {
         return String(found?.dropFirst(word.count + 1) ?? "")
     }
 
+    /// As ``line(_:)``; nil when it has ended before.
+    func lineOrEnd(_ word: String) async throws -> String? {
+        var found: String?
+        try await eventually("the line \(word) of a worker, or its end") {
+            let hasEnded = hasEnded
+            found = lines.first { $0.hasPrefix("\(word) ") }
+            return found != nil || hasEnded
+        }
+        return found.map { String($0.dropFirst(word.count + 1)) }
+    }
+
+    private var hasEnded: Bool {
+        var info = siginfo_t()
+        return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == SIGCHLD
+    }
+
     func token() async throws -> FencingToken { try #require(FencingToken(try await line("granted"))) }
 }

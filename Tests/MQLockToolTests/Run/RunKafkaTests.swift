@@ -111,10 +111,32 @@ struct RunKafkaTests {
         #expect(await holder.result().status == 123)
     }
 
+    @Test("--once: the first runs it, the others skip it, a failure is tried again, and show says when it last ran")
+    func once() async throws {
+        let kafka = try await PrivateKafka("locks:1")
+        func run(_ script: String) async throws -> TestProcess.Result {
+            await (try start(kafka, ["--once", "release-7", "-v", "--owner", "me"], ["sh", "-c", script])).result()
+        }
+        #expect(try await run("exit 3").status == 3)
+        let done = try await run("echo $MQLOCK_PERIOD")
+        #expect((done.status, done.output) == (0, "release-7\n"), "\(done.errors)")
+        for _ in 0..<2 {
+            let skipped = try await run("echo again")
+            #expect(
+                (skipped.status, skipped.output) == (0, "") && skipped.errors.contains("skipped"), "\(skipped.errors)")
+        }
+        let uri = "kafka://\(kafka.brokers)/locks?\(PrivateKafka.quick)"
+        let shown = try await TestProcess.run(["show", "job", "--broker", uri])
+        #expect(shown.status == 1 && shown.output.contains("last run") && shown.output.contains("release-7"))
+        let nowhere = try await TestProcess.run(
+            ["run", "job", "--once", "day", "-w", "1s", "--broker", "kafka://127.0.0.1:1/locks", "--", "true"])
+        #expect(nowhere.status == 69)
+    }
+
     @Test(
         "what Kafka has not is refused",
         arguments: [
-            (["--mutex", "sac"], "", "--mutex"), (["--once", "day"], "", "--once"),
+            (["--mutex", "sac"], "", "--mutex"),
             ([], "?claims=acknowledged", "claims"),
             ([], "?records=orders", "records"), ([], "?mutex=shards", "mutex=shards"), ([], "?session=1ms", "session"),
             ([], "?session=11m", "session"), ([], "?drain=x", "drain"),

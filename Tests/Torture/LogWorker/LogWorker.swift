@@ -10,7 +10,9 @@ import MQLockTesting
 /// `LogWorker hold BROKERS TOPIC TTL NAME` acquires, and says `granted TOKEN`, `lost REASON`; told `release`, it does and
 /// says `released`.
 /// `LogWorker churn BROKERS TOPIC TTL HISTORY PROCESS COUNT` takes one of so many names after the other, and writes the
-/// history down. TTL in milliseconds.
+/// history down.
+/// `LogWorker once BROKERS TOPIC TTL PARTITIONS JOURNAL` does jobs once for a period: see LogWorker+Once.swift.
+/// TTL in milliseconds.
 @main
 struct LogWorker {
     static func main() async throws {
@@ -21,6 +23,7 @@ struct LogWorker {
         connection.properties["fetch.wait.max.ms"] = "2"
         var configuration = KafkaLocks.Configuration(connection: connection, topic: words[2])
         configuration.ttl = .milliseconds(ttl)
+        if words[0] == "once" { configuration.partitions = Int(words[4]) ?? 1 }
         let locks = try KafkaLocks(configuration)
         let (lines, input) = AsyncStream.makeStream(of: String.self)
         Thread.detachNewThread {
@@ -31,6 +34,7 @@ struct LogWorker {
         case "hold": try await hold(locks, LockName(words[4]), lines)
         case "churn" where words.count == 7:
             try await churn(locks, history: words[4], process: words[5], names: words[6])
+        case "once" where words.count == 6: try await once(locks, journal: words[5], lines)
         default: say("unknown \(words[0])")
         }
     }
@@ -77,7 +81,7 @@ struct LogWorker {
         }
     }
 
-    private static func say(_ line: String) {
+    static func say(_ line: String) {
         print(line)
         fflush(nil)
     }
