@@ -72,7 +72,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "RawLocks", dependencies: ["CMQLockRabbitMQ", "MQLockLineReader", "MQLockTesting"],
+            name: "RawLocks", dependencies: ["CMQLockRabbitMQ", "CMQLockRdKafka", "MQLockLineReader", "MQLockTesting"],
             path: "Tests/Benchmarks/RawLocks",
             swiftSettings: settings),
         .testTarget(

@@ -46,7 +46,7 @@ enum Mqlock {
         case .demo(let options, let source): try DemoDispatch.demo(options, source)
         case .demoWorker(let arguments, _): DemoDispatch.worker(arguments)
         case .bench(let options, let source):
-            let broker = try source.resolve(environment: RunCommand.variable)
+            let broker = try source.resolveText(environment: RunCommand.variable)
             AsyncMain.run { await BenchCommand.run(options, broker: broker, output) }
         case .benchWorker(let arguments): AsyncMain.run { await BenchWorker.run(arguments) }
         }

@@ -16,7 +16,8 @@ public struct LockContender: Hashable, Sendable {
     public package(set) var session: String
     /// Who it is, as configured.
     public package(set) var owner: String
-    /// The machine that it runs on, as that calls itself.
+    /// The machine that it runs on, as that calls itself. Empty on Kafka, where the log tells of contenders in their place:
+    /// their process and connection are not known either, nor since when a waiter waits.
     public package(set) var host: String
     /// The id of its process there.
     public package(set) var process: Int32
@@ -66,13 +67,30 @@ public struct LockContender: Hashable, Sendable {
         package init(session: String, user: String?) { (self.session, self.user) = (session, user) }
     }
 
+    /// Whether a log tells of it, and it did not say this itself.
+    package private(set) var isLogged = false
+
+    /// A contender as a log tells of it: with its session, its owner and its place.
+    /// - Parameter hold: the token, and since when it is held, in milliseconds since 1970; nil for a waiter.
+    package init(
+        logged session: String, owner: String, mutex: String, place: Int?, hold: (token: FencingToken, since: Int64)?,
+        now: Int64
+    ) {
+        self.init(
+            role: hold == nil ? .waiter : .holder, session: session, owner: owner, host: "", process: 0, mutex: mutex,
+            duration: .milliseconds(hold.map { max(0, now - $0.since) } ?? 0), since: hold?.since ?? 0,
+            fencingToken: hold?.token, place: place, connection: "")
+        isLogged = true
+    }
+
     package var speaker: Speaker { Speaker(session: session, user: user) }
 }
 
 /// Who holds a lock and who waits for it, as far as they have answered.
 ///
 /// Whoever may publish to the broker's exchange for questions can answer, also with lies: compare
-/// ``LockContender/user``, which the broker has validated, and what the broker itself says.
+/// ``LockContender/user``, which the broker has validated, and what the broker itself says. On Kafka all is in the log, to
+/// which whoever may write to the topic can add.
 public struct LockView: Hashable, Sendable {
     /// Which lock.
     public package(set) var name: LockName
@@ -103,13 +121,15 @@ public struct LockView: Hashable, Sendable {
         case counted(messages: Int, consumers: Int)
         /// The lock is one message, and nobody else can have it now.
         case taken
+        /// There is none: a log tells of every holder and waiter, and who is not in it is not there.
+        case log
         /// The broker did not answer, or does not let us ask.
         case unknown
 
         /// Whether nobody is there who could hold the lock, unless by what the broker does not tell.
         package var isFree: Bool {
             switch self {
-            case .missing: true
+            case .missing, .log: true
             case .counted(_, let consumers): consumers == 0
             case .exclusive, .taken, .unknown: false
             }
@@ -134,9 +154,12 @@ public struct LockView: Hashable, Sendable {
         switch queue {
         case .missing: true
         case .counted(let messages, let consumers): messages > 0 && consumers == 0
-        case .exclusive, .taken, .unknown: false
+        case .exclusive, .taken, .log, .unknown: false
         }
     }
+
+    /// Whether nobody holds the lock or waits for it, and nobody has left anything of it behind.
+    package var isUnused: Bool { (queue == .missing || queue == .log) && state == .free }
 
     /// What holders, waiters and the broker amount to.
     public var state: State {

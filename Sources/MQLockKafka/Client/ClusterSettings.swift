@@ -1,4 +1,5 @@
 import CMQLockRdKafka
+import Foundation
 package import MQLock
 
 extension ClusterMetadata {
@@ -45,6 +46,13 @@ extension ClusterMetadata {
         }
     }
 
+    static func brokerCount(_ client: ClientHandle, within limit: Duration) throws(KafkaFailure) -> Int {
+        var answer: UnsafePointer<rd_kafka_metadata>?
+        try KafkaFailure.check(rd_kafka_metadata(client.raw, 0, nil, &answer, limit.callLimit))
+        defer { if let answer { rd_kafka_metadata_destroy(answer) } }
+        return max(0, Int(answer?.pointee.broker_cnt ?? 0))
+    }
+
     /// The brokers of the cluster, and of how many copies the topic's partition with the fewest has.
     static func copies(
         of topic: String, _ client: ClientHandle, within limit: Duration
@@ -84,8 +92,65 @@ extension KafkaInspector {
         }
     }
 
+    /// How many brokers the cluster has; to be asked once ``partitionCount(of:within:)`` has had an answer.
+    package func brokerCount(within limit: Duration = .seconds(5)) async throws(LockError) -> Int {
+        try await asking { (client) throws(KafkaFailure) in
+            try ClusterMetadata.brokerCount(client, within: limit)
+        }
+    }
+
+    /// Makes a topic; no error when it is there. Returns when the brokers show it, or after the limit.
+    /// - Parameter settings: the topic's own, by Kafka's names for them.
+    package func create(
+        _ topic: String, partitions: Int, replicas: Int, settings: [String: String],
+        within limit: Duration = .seconds(10)
+    ) async throws(LockError) {
+        try await asking { (client) throws(KafkaFailure) in
+            let deadline = ContinuousClock.now.after(limit)
+            try ClusterMetadata.createTopic(
+                topic, partitions: partitions, replicas: replicas, settings: settings, client, within: limit)
+            // Other brokers than the one that has made it show it a moment later.
+            while try ClusterMetadata.partitionCount(of: topic, client, within: limit) == nil,
+                ContinuousClock.now < deadline
+            {
+                usleep(50_000)
+            }
+        }
+    }
+
+    /// Whether the topic is a log of locks, by its last records.
+    package func isLockLog(
+        _ topic: String, partitions: Int, within limit: Duration
+    ) async throws(LockError) -> Bool {
+        let connection = connection
+        return try await newQueue().run { _ throws(LockError) in
+            // Nobody joins it.
+            let reader = try LogReader(connection, group: "mqlock.v1.doctor/\(topic)", .uncommitted)
+            do throws(KafkaFailure) {
+                return try reader.isLockLog(topic, partitions: partitions, within: limit)
+            } catch {
+                throw LockError(error, while: "reading \(topic.escapedForDisplay)")
+            }
+        }
+    }
+
+    private func asking<Answer: Sendable>(
+        _ body: @escaping @Sendable (ClientHandle) throws(KafkaFailure) -> Answer
+    ) async throws(LockError) -> Answer {
+        let connection = connection
+        return try await newQueue().run { _ throws(LockError) in
+            let client = try ClientHandle(.consumer, ClientSettings(connection: connection, own: []))
+            do throws(KafkaFailure) { return try body(client) } catch {
+                throw LockError(error, while: "asking the cluster")
+            }
+        }
+    }
+
     /// How a topic and its cluster are set up; to be asked once ``partitionCount(of:within:)`` has had an answer.
-    package func setup(of topic: String, within limit: Duration = .seconds(3)) async throws(LockError) -> Setup {
+    /// - Parameter asksBroker: whether the settings of a broker are wanted, too.
+    package func setup(
+        of topic: String, asksBroker: Bool = true, within limit: Duration = .seconds(3)
+    ) async throws(LockError) -> Setup {
         let connection = connection
         return try await newQueue().run { _ throws(LockError) in
             let client = try ClientHandle(.consumer, ClientSettings(connection: connection, own: []))
@@ -104,7 +169,7 @@ extension KafkaInspector {
             }
             return Setup(
                 brokers: brokers.count, replicas: replicas, topic: settings(.topic(topic)),
-                broker: settings(.broker(brokers.first ?? 0)))
+                broker: asksBroker ? settings(.broker(brokers.first ?? 0)) : .failure(Unseen(reason: "not asked for")))
         }
     }
 }

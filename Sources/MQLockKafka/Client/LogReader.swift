@@ -107,6 +107,15 @@ final class LogReader: @unchecked Sendable {
         _ = try client.learn(topic, &knownTopics, within: limit)
     }
 
+    /// Whether the last record of any partition is one of the lock log.
+    func isLockLog(_ topic: String, partitions: Int, within limit: Duration) throws(KafkaFailure) -> Bool {
+        let ends = try bounds(topic, (0..<Int32(partitions)).map { $0 }, within: limit)
+            .mapValues { max($0.lowerBound, $0.upperBound - 1)..<$0.upperBound }
+        var isLockLog = false
+        try read(topic, ends, within: limit) { if LogRecord.isOurs($0.value) { isLockLog = true } }
+        return isLockLog
+    }
+
     /// Reads every record of these ranges, in the order of each partition.
     ///
     /// A read-committed reader waits for transactions that are open in there.

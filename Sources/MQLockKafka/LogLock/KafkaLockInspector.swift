@@ -6,7 +6,7 @@ public import MQLock
 /// takes no lock. Of a contender the log knows the owner, as configured, and no more; how long a holder has held is by the
 /// clock of whoever was first in the line then.
 public struct KafkaLockInspector: LockInspector {
-    private let settings: LogDriver.Settings
+    let settings: LogDriver.Settings
 
     /// Prepares an inspector; no I/O happens before the first use.
     /// - Parameter configuration: the cluster, the topic and the number of partitions.
@@ -19,11 +19,17 @@ public struct KafkaLockInspector: LockInspector {
     /// - Parameter limit: how long to try to read each partition.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
     public func heldNames(within limit: Duration = .seconds(10)) async throws(LockError) -> [LockName] {
-        var names: [LockName] = []
+        try await locks(within: limit).map(\.name)
+    }
+
+    /// Likewise, with who holds and who waits.
+    package func locks(within limit: Duration) async throws(LockError) -> [LockView] {
+        var views: [LockView] = []
         for partition in 0..<Int32(settings.partitions) {
-            names += try await table(of: partition, within: limit).lines.keys
+            let table = try await table(of: partition, within: limit)
+            views += table.lines.keys.map { LockView(name: $0, contenders: table.contenders(for: $0), queue: .log) }
         }
-        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return views.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
     /// Who holds a lock and who waits for it.
@@ -33,7 +39,7 @@ public struct KafkaLockInspector: LockInspector {
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> LockView {
         let contenders = try await table(of: partition(of: name), within: limit).contenders(for: name)
-        return LockView(name: name, contenders: contenders, queue: contenders.isEmpty ? .missing : .taken)
+        return LockView(name: name, contenders: contenders, queue: .log)
     }
 
     /// What has been done under a lock, once for a period: the last marks, in the order of their tokens. Writes nothing.
@@ -76,33 +82,24 @@ public struct KafkaLockInspector: LockInspector {
     public func askToYield(
         _ name: LockName, token: FencingToken, within limit: Duration
     ) async throws(LockError) -> YieldAnswer {
-        let (settings, partition) = (settings, partition(of: name))
-        return try await BlockingQueue("watch").run { cancellation throws(LockError) in
-            let deadline = ContinuousClock.now.after(limit)
-            let watch = try LogWatch(settings, partition)
-            let table = try watch.catchUp(until: deadline, cancellation)
-            guard let holder = table.contenders(for: name).first, holder.fencingToken == token else { return .silent }
-            try Self.write(
-                .yield(name, token: token.rawValue, from: settings.owner), settings, partition, above: table.highest)
-            while ContinuousClock.now < deadline, !cancellation.isCancelled {
-                let slice = min(deadline, ContinuousClock.now.after(.milliseconds(200)))
-                guard let change = try watch.next(until: slice) else { continue }
-                if change.after.lines[name]?.token != token.rawValue { return .yielding(holder) }
-            }
-            return .silent
+        switch try await takeAway(name, token: token, within: limit, expires: false) {
+        case .yielded(let holder), .expired(let holder): .yielding(holder)
+        case .notHeld, .alive, .silent: .silent
         }
     }
 
     // MARK: Reading
 
-    private func partition(of name: LockName) -> Int32 {
+    func partition(of name: LockName) -> Int32 {
         Murmur2.partition(of: name.utf8, count: Int(settings.partitions))
     }
 
     private func table(of partition: Int32, within limit: Duration) async throws(LockError) -> LockTable {
         let settings = settings
         return try await BlockingQueue("watch").run { cancellation throws(LockError) in
-            try LogWatch(settings, partition).catchUp(until: .now.after(limit), cancellation)
+            let table = try LogWatch(settings, partition).catchUp(until: .now.after(limit), cancellation)
+            try table.requireSpread(over: settings.partitions)
+            return table
         }
     }
 
@@ -115,6 +112,7 @@ public struct KafkaLockInspector: LockInspector {
             do throws(LockError) {
                 let watch = try LogWatch(settings, partition)
                 let table = try watch.catchUp(until: .now.after(settings.requestTimeout), cancellation)
+                try table.requireSpread(over: settings.partitions)
                 for change in LockTable.changes(of: name, from: known, to: table, isFirst: known.next == 0) {
                     tell(change)
                 }
@@ -132,7 +130,7 @@ public struct KafkaLockInspector: LockInspector {
         }
     }
 
-    private static func write(
+    static func write(
         _ body: LogRecord.Body, _ settings: LogDriver.Settings, _ partition: Int32, above highest: UInt64
     ) throws(LockError) {
         let writer = try LogWriter(settings.connection, topic: settings.topic, ttl: settings.ttl, log: settings.log)
@@ -187,13 +185,10 @@ extension LockTable {
 
     private func contender(_ place: Place, at index: Int, token: UInt64) -> LockContender {
         // A token is made from the time of day.
-        let (since, now) = (FencingNumbering.milliseconds(of: token), WallClock.now)
-        let held = Duration.milliseconds(max(0, now - since))
+        let since = FencingNumbering.milliseconds(of: token)
+        let hold = index == 0 ? FencingToken(rawValue: token).map { (token: $0, since: since) } : nil
         return LockContender(
-            role: index == 0 ? .holder : .waiter, session: place.session.description,
-            owner: sessions[place.session]?.owner ?? "", host: "", process: 0, mutex: "log",
-            duration: index == 0 ? held : .zero, since: index == 0 ? since : 0,
-            fencingToken: index == 0 ? FencingToken(rawValue: token) : nil, place: index == 0 ? nil : index,
-            connection: "")
+            logged: place.session.description, owner: sessions[place.session]?.owner ?? "", mutex: "log",
+            place: index == 0 ? nil : index, hold: hold, now: WallClock.now)
     }
 }

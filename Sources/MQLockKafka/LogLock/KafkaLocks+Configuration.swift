@@ -18,6 +18,9 @@ extension KafkaLocks {
         public var margin: Duration?
         /// Who we are, shown to operators; by default host and process id. At most 255 bytes of it are written.
         public var owner: String
+        /// How long calls wait for the provider's first session; then they fail with `unreachable`. `nil` waits as long as the
+        /// call itself does. A session that is lost later is waited for in any case.
+        public var startupTimeout: Duration?
         /// How long the cluster may take to answer a question when a session starts.
         public var requestTimeout: Duration
         /// Delays between a session that failed and the next: the first one, above zero, and the longest; half is random.
@@ -35,6 +38,7 @@ extension KafkaLocks {
             ttl = .seconds(30)
             margin = nil
             owner = "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
+            startupTimeout = nil
             requestTimeout = .seconds(5)
             backoff = .milliseconds(100) ... .seconds(5)
             drainTimeout = .seconds(5)
@@ -44,10 +48,13 @@ extension KafkaLocks {
 }
 
 extension KafkaLocks.Configuration {
+    /// What ``ttl`` can be.
+    package static let ttls = LockTable.ttlLimits
+
     /// Checked.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     func settings() throws(LockError) -> LogDriver.Settings {
-        guard LockTable.ttlLimits.contains(ttl) else {
+        guard Self.ttls.contains(ttl) else {
             throw LockError(.invalidConfiguration, "the ttl has to be from 1 s to 10 min, not \(ttl.readable)")
         }
         let margin = margin ?? max(.milliseconds(200), ttl / 10)
@@ -62,6 +69,7 @@ extension KafkaLocks.Configuration {
             throw LockError(.invalidConfiguration, "name the topic, in 1 to 249 bytes")
         }
         try requestTimeout.require(.positive, "requestTimeout")
+        try startupTimeout?.require(.positive, "startupTimeout")
         try backoff.lowerBound.require(.positive, "the first delay of backoff")
         try drainTimeout.require(.notNegative, "drainTimeout")
         _ = try ClientSettings(connection: connection, own: []).properties()
@@ -73,6 +81,6 @@ extension KafkaLocks.Configuration {
             owner: owner)
         return .init(
             connection: connection, topic: topic, partition: .init(session: session, backoff: GrowingDelay(backoff)),
-            requestTimeout: requestTimeout)
+            requestTimeout: requestTimeout, startupTimeout: startupTimeout)
     }
 }

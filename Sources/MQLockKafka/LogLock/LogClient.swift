@@ -67,14 +67,17 @@ final class LogFollower: @unchecked Sendable {
         let partition = message.pointee.partition
         switch message.pointee.err {
         case RD_KAFKA_RESP_ERR_NO_ERROR:
-            let value = UnsafeRawBufferPointer(
-                start: message.pointee.payload, count: message.pointee.payload == nil ? 0 : message.pointee.len)
+            func bytes(_ start: UnsafeMutableRawPointer?, _ count: Int) -> [UInt8] {
+                [UInt8](UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : count))
+            }
+            let content = LogRecord.read(
+                bytes(message.pointee.payload, message.pointee.len),
+                key: bytes(message.pointee.key, message.pointee.key_len))
             var kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
             let timestamp = max(0, rd_kafka_message_timestamp(message, &kind))
             return .entry(
                 partition: partition,
-                LogEntry(
-                    offset: message.pointee.offset, timestamp: timestamp, content: LogRecord.read([UInt8](value))))
+                LogEntry(offset: message.pointee.offset, timestamp: timestamp, content: content))
         case RD_KAFKA_RESP_ERR__PARTITION_EOF: return .end(partition: partition, message.pointee.offset)
         case let code:
             let failure = KafkaFailure(code, rd_kafka_message_errstr(message).map { String(cString: $0) })

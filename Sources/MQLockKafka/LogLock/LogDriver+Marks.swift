@@ -8,6 +8,8 @@ extension LogDriver {
     struct MarkCaller: Sendable {
         let request: MarkRequest
         let deadline: ContinuousClock.Instant?
+        /// By when the first session has to stand.
+        var startupDeadline: ContinuousClock.Instant?
         let cancellation: Cancellation
         let answer: MarkAnswer
     }
@@ -24,6 +26,8 @@ extension LogDriver {
     // MARK: The thread
 
     func request(_ number: UInt64, _ caller: MarkCaller) {
+        var caller = caller
+        caller.startupDeadline = startupDeadline
         guard !caller.cancellation.isCancelled else {
             caller.answer.resume(returning: .failure(caller.request.cancelled))
             return

@@ -9,6 +9,8 @@ final class LogDriver: @unchecked Sendable {
         var topic: String
         var partition: LogPartition.Settings
         var requestTimeout: Duration
+        /// For how long calls wait for the first session.
+        var startupTimeout: Duration?
         var log: @Sendable (LogLine) -> Void = { _ in }
 
         var owner: String { partition.session.owner }
@@ -21,6 +23,8 @@ final class LogDriver: @unchecked Sendable {
         let name: LockName
         let isTry: Bool
         let deadline: ContinuousClock.Instant?
+        /// By when the first session has to stand.
+        var startupDeadline: ContinuousClock.Instant?
         let cancellation: Cancellation
         let answer: Answer
     }
@@ -214,7 +218,7 @@ final class LogDriver: @unchecked Sendable {
         for slot in slots.values {
             if let deadline = slot.machine.deadline(at: now) { wait = min(wait, now.duration(to: deadline)) }
         }
-        for case let deadline? in callers.values.map(\.deadline) + markCallers.values.map(\.deadline) {
+        for case let deadline? in callers.values.map(deadline(of:)) + markCallers.values.map(deadline(of:)) {
             wait = min(wait, now.duration(to: deadline))
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
@@ -253,7 +257,8 @@ final class LogDriver: @unchecked Sendable {
 
     private func handle(_ command: Command) {
         switch command {
-        case .want(let attempt, let caller):
+        case .want(let attempt, var caller):
+            caller.startupDeadline = startupDeadline
             guard !caller.cancellation.isCancelled else {
                 caller.answer.resume(returning: .failure(.cancelled(caller.name)))
                 return
@@ -314,12 +319,29 @@ final class LogDriver: @unchecked Sendable {
         for (partition, number) in lost { perform(partition) { $0.failed(number, at: $1) } }
     }
 
+    private func deadline(of caller: Caller) -> ContinuousClock.Instant? {
+        deadline(caller.deadline, caller.startupDeadline)
+    }
+
+    private func deadline(of caller: MarkCaller) -> ContinuousClock.Instant? {
+        deadline(caller.deadline, caller.startupDeadline)
+    }
+
+    private func deadline(
+        _ own: ContinuousClock.Instant?, _ startup: ContinuousClock.Instant?
+    ) -> ContinuousClock.Instant? {
+        [own, health.hasBeenOpen ? nil : startup].compactMap(\.self).min()
+    }
+
+    /// By when the first session has to stand, for who calls now.
+    var startupDeadline: ContinuousClock.Instant? { settings.startupTimeout.map { clock.now.after($0) } }
+
     private func timeOut() {
         let now = clock.now
-        for (attempt, caller) in callers where caller.deadline.map({ $0 <= now }) ?? false {
+        for (attempt, caller) in callers where deadline(of: caller).map({ $0 <= now }) ?? false {
             leave(attempt, caller, health.timedOut(caller.name))
         }
-        for (number, caller) in markCallers where caller.deadline.map({ $0 <= now }) ?? false {
+        for (number, caller) in markCallers where deadline(of: caller).map({ $0 <= now }) ?? false {
             giveUpRequest(number, caller, caller.request.overdue(health.lastError))
         }
     }

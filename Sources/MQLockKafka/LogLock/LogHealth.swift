@@ -29,6 +29,7 @@ final class LogHealth: Sendable {
 
     /// The sessions that stand, by partition.
     var sessions: [Int32: RandomID] { state.withLock { $0.open } }
+    var hasBeenOpen: Bool { state.withLock { $0.hasBeenOpen } }
     var isConnected: Bool { state.withLock { !$0.open.isEmpty } }
     var lastError: LockError? { state.withLock { $0.open.isEmpty ? $0.error : nil } }
 

@@ -236,6 +236,7 @@ struct LogPartition: Sendable {
         case .seek(let offset): return [.seek(offset)]
         case .again: return notStarted("what was to be read is not there any more", at: moment)
         case .newer(let version): return failAll(.incompatible, Self.newer(version)) + [.stopReading]
+        case .shards: return failAll(.incompatible, Self.isOfShards) + [.stopReading]
         case .ready(let view):
             var session = LogSession(settings.makeID(), settings.session, view, at: moment)
             var effects = session.begin(at: moment)
@@ -368,4 +369,9 @@ struct LogPartition: Sendable {
     static func newer(_ version: UInt8) -> String {
         "the topic has records of format \(version), which this version of MQLock does not know: update it"
     }
+
+    static let isOfShards = """
+        the topic is one of shards, by the claims in it, and no log of locks; locks need a topic of their own (in a URI, \
+        mutex=shards says that shards are meant)
+        """
 }

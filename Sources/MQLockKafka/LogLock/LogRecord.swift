@@ -73,6 +73,8 @@ struct LogEntry: Sendable, Hashable {
         case record(LogRecord)
         /// Not ours, or damaged: it has no effect.
         case unreadable
+        /// What the owner of a shard has claimed it by: no effect either, but it says whose the topic is.
+        case claim
         /// Of a format that this program does not know: it must not guess what that would do.
         case newer(version: UInt8)
     }
@@ -151,9 +153,13 @@ extension LogRecord {
         }
     }
 
-    /// Reads a record's value. Whatever it is, it is one of the three.
-    static func read(_ bytes: [UInt8]) -> LogEntry.Content {
-        guard bytes.count > magic.count, bytes.starts(with: magic) else { return .unreadable }
+    /// Whether a record's value is of the lock log, in whatever version.
+    static func isOurs(_ bytes: [UInt8]) -> Bool { bytes.count > magic.count && bytes.starts(with: magic) }
+
+    /// Reads a record. Whatever it is, it is one of these.
+    /// - Parameter key: ours have none.
+    static func read(_ bytes: [UInt8], key: [UInt8] = []) -> LogEntry.Content {
+        guard isOurs(bytes) else { return ClaimRecord.isKey(key) ? .claim : .unreadable }
         let version = bytes[magic.count]
         guard version <= Self.version else { return .newer(version: version) }
         guard version == Self.version else { return .unreadable }

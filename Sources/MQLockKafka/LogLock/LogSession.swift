@@ -228,7 +228,7 @@ struct LogSession: Sendable {
     }
 
     /// When a session that is not heard of any more is dead: it cannot believe in its own proof any longer.
-    private static func silenceEnds(
+    static func silenceEnds(
         _ session: LockTable.Session, _ heard: LogView.Heard
     ) -> ContinuousClock.Instant {
         heard.at.after(session.ttl * 11 / 10 + max(.milliseconds(200), session.ttl / 10))

@@ -12,6 +12,8 @@ struct LogStart: Sendable {
         /// What was to be read is gone, or there are holes: to be started again.
         case again
         case newer(version: UInt8)
+        /// The topic is of shards: whoever wrote to it would be in the way of their owners.
+        case shards
     }
 
     private enum Phase {
@@ -29,6 +31,9 @@ struct LogStart: Sendable {
     private let bounds: Range<Int64>
     private var phase = Phase.tail(nil)
     private let tail: Int64
+    /// What the last records are: ours, or claims of shards.
+    private var hasRecords = false
+    private var hasClaims = false
 
     /// - Parameter tail: how many of the last records are looked at for a name.
     init(_ bounds: Range<Int64>, tail: Int64 = 20) { (self.bounds, self.tail) = (bounds, tail) }
@@ -40,7 +45,12 @@ struct LogStart: Sendable {
     }
 
     mutating func read(_ entry: LogEntry, at now: ContinuousClock.Instant) -> Step {
-        if case .newer(let version) = entry.content { return .newer(version: version) }
+        switch entry.content {
+        case .newer(let version): return .newer(version: version)
+        case .record: hasRecords = true
+        case .claim: hasClaims = true
+        case .unreadable: break
+        }
         switch phase {
         case .tail(let best):
             var best = best
@@ -72,6 +82,7 @@ struct LogStart: Sendable {
     mutating func reached(_ offset: Int64, at now: ContinuousClock.Instant) -> Step {
         guard offset >= bounds.upperBound else { return .goesOn }
         switch phase {
+        case .tail where hasClaims && !hasRecords: return .shards
         case .tail(let best?): return load(best, at: now)
         case .tail(nil):
             guard bounds.lowerBound > 0 else { return load(nil, at: now) }

@@ -70,7 +70,7 @@ struct LogView: Sendable {
         var record: LogRecord?
         switch entry.content {
         case .record(let read): record = read
-        case .unreadable: break
+        case .unreadable, .claim: break
         case .newer(let version): return .newer(version: version)
         }
         if compares, let record, let own = hash(at: record.applied), own != record.hash {

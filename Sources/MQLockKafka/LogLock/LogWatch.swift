@@ -5,7 +5,7 @@ final class LogWatch {
     private let follower: LogFollower
     private let partition: Int32
     private let requestTimeout: Duration
-    private var view: LogView?
+    private(set) var view: LogView?
 
     /// What has changed in the log.
     struct Change {
@@ -81,6 +81,7 @@ final class LogWatch {
                 return view
             case .again: return nil
             case .newer(let version): throw LockError(.incompatible, LogPartition.newer(version))
+            case .shards: throw LockError(.incompatible, LogPartition.isOfShards)
             case .seek(let offset): try follow(from: offset)
             case .goesOn: break
             }

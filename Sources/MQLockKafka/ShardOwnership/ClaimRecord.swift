@@ -21,6 +21,9 @@ struct ClaimRecord: Codable, Equatable, Sendable {
 
     static func key(_ shard: Int32) -> [UInt8] { Array("\(version)/shard/\(shard)".utf8) }
 
+    /// Whether it is the key of what owners of shards write.
+    static func isKey(_ key: [UInt8]) -> Bool { key.starts(with: "\(version)/".utf8) }
+
     func value() throws(LockError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -78,6 +78,7 @@ final class ClaimWorker: @unchecked Sendable {
                     try waitForTopic(needsLeaders: true)
                 } catch let failure as KafkaFailure where !failure.code.isFinal {}
                 seen()
+                try checkForLockLog()
                 try writer.warmUp()
                 try checkClock()
                 answer(.retry, nil)
@@ -231,14 +232,35 @@ final class ClaimWorker: @unchecked Sendable {
             ranges[shard] = (start ?? bounds.lowerBound)..<bounds.upperBound
         }
         var largest: [Int32: UInt64] = [:]
+        var isLockLog = false
         try reader.read(settings.topic, ranges, within: settings.transactionTimeout) { record in
+            if LogRecord.isOurs(record.value) { isLockLog = true }
             guard let claim = ClaimRecord(record) else { return }
             largest[record.partition] = max(largest[record.partition] ?? 0, claim.number)
         }
+        if isLockLog { throw Self.isLockLog(settings.topic) }
         return (largest, ranges.mapValues(\.upperBound))
     }
 
     // MARK: The topic and the clock
+
+    /// Before anything is written: the marker of a transaction is a hole in the log, and ends all sessions of locks there.
+    private func checkForLockLog() throws {
+        guard
+            try readers.ready().uncommitted.isLockLog(
+                settings.topic, partitions: settings.partitions, within: settings.requestTimeout)
+        else { return }
+        throw Self.isLockLog(settings.topic)
+    }
+
+    private static func isLockLog(_ topic: String) -> LockError {
+        LockError(
+            .incompatible,
+            """
+            the topic \(topic.escapedForDisplay) is a log of locks (KafkaLocks), by the records in it; shards need a topic \
+            of their own
+            """)
+    }
 
     /// Not there now; for how long that is borne, the worker's settings say.
     private struct TopicMissing: Error { let error: LockError }

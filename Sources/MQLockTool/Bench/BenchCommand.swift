@@ -1,6 +1,5 @@
 import Foundation
 import MQLock
-import MQLockRabbitMQ
 
 /// `mqlock bench`: measures the mutexes on a broker, beside another program if there is one.
 enum BenchCommand {
@@ -11,7 +10,7 @@ enum BenchCommand {
         do {
             try TerminatingSignals.watch { signal in
                 try? stage.end(isInterrupted: true)
-                exit(ExitStatus.ended(bySignal: signal))
+                leave(ExitStatus.ended(bySignal: signal))
             }
             let result = await Result { try await measure(options, broker, stage, output) }
             // The signal's thread tidies up and exits.
@@ -45,18 +44,18 @@ enum BenchCommand {
             throw CommandFailure.usage(
                 "--beside: cannot start \(program.escapedForDisplay): \(Platform.message(errno))", "bench")
         }
-        let administration = try BrokerAdministration(uri: broker)
+        let target = try BenchTarget(broker, options)
         let header = BenchReport.Header(
-            version: Mqlock.version, broker: administration.version, address: administration.address,
-            beside: options.beside.map { URL(fileURLWithPath: $0).lastPathComponent },
-            mutexes: options.mutexes.map(\.description), cycles: options.cycles,
-            handOvers: options.handOvers, kills: options.kills, processes: options.processes)
+            version: Mqlock.version, system: target.system, broker: target.version, address: target.address,
+            session: target.session?.seconds, beside: options.beside.map { URL(fileURLWithPath: $0).lastPathComponent },
+            mutexes: target.mutexes, cycles: options.cycles, handOvers: options.handOvers, kills: options.kills,
+            processes: options.processes)
         output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
         let run = String(UInt64.random(in: 0 ... .max), radix: 16)
-        for mutex in options.mutexes {
+        for mutex in target.mutexes {
             let lock = try LockName("mqlock-bench/\(run)/\(mutex)")
             let rawQueue = "mqlock-bench-raw/\(run)/\(mutex)"
-            stage.willMake(try administration.queues(of: [lock]) + [rawQueue])
+            stage.willMake(try target.queues(of: lock, rawQueue))
             let director = BenchDirector(mutex, options, on: stage, lock: lock, rawQueue: rawQueue)
             try await director.measure { result in
                 output.standardOutput(options.isJSON ? BenchReport.json(result) : BenchReport.text(result))

@@ -1,6 +1,5 @@
 import Foundation
 import MQLock
-import MQLockRabbitMQ
 import MQLockTesting
 
 /// Measures one mutex, by orders to worker processes.
@@ -10,7 +9,8 @@ struct BenchDirector {
         case raw, mqlock
     }
 
-    let mutex: RabbitMQLocks.Mutex
+    /// One of RabbitMQ's, or that of Kafka's log.
+    let mutex: String
     let options: BenchOptions
     let stage: BenchStage
     /// The worker's operands.
@@ -27,11 +27,11 @@ struct BenchDirector {
     private static let (turn, warmUp) = (50, 20)
 
     init(
-        _ mutex: RabbitMQLocks.Mutex, _ options: BenchOptions, on stage: BenchStage, lock: LockName, rawQueue: String
+        _ mutex: String, _ options: BenchOptions, on stage: BenchStage, lock: LockName, rawQueue: String
     ) {
         (self.mutex, self.options, self.stage) = (mutex, options, stage)
-        var arguments = [Program.mqlock: [mutex.description, lock.string]]
-        arguments[.raw] = options.beside.map { [mutex.description, rawQueue, $0] }
+        var arguments = [Program.mqlock: [mutex, lock.string]]
+        arguments[.raw] = options.beside.map { [mutex, rawQueue, $0] }
         self.arguments = arguments
         programs = Program.allCases.filter { arguments[$0] != nil }
     }
@@ -69,7 +69,7 @@ struct BenchDirector {
                 status: ExitStatus.internalError, message: "nothing was measured of \(measure.rawValue)")
         }
         return BenchResult(
-            mutex: mutex.description, measure: measure, processes: processes, mqlock: ours, raw: figures(.raw))
+            mutex: mutex, measure: measure, processes: processes, mqlock: ours, raw: figures(.raw))
     }
 
     // MARK: Uncontended
@@ -165,6 +165,8 @@ struct BenchDirector {
     private func recovery() async throws(CommandFailure) -> BenchResult {
         var samples: [Program: BenchSample] = [:]
         var holders: [Program: BenchProcess] = [:]
+        // The death of a holder is known by its session, on Kafka, which the other program does not have.
+        let programs = mutex == BenchOptions.log ? [.mqlock] : programs
         for _ in 0..<options.kills {
             for program in programs {
                 let holder: BenchProcess

@@ -3,7 +3,8 @@ import MQLockRabbitMQ
 
 /// The options of `mqlock bench`.
 struct BenchOptions: Equatable {
-    var mutexes = RabbitMQLocks.Mutex.allCases
+    /// RabbitMQ's; nil for all of the broker.
+    var mutexes: [RabbitMQLocks.Mutex]?
     /// Acquires without contention; a quarter as many hand-overs.
     var cycles = 2000
     /// How many processes pass the lock on, each a measurement.
@@ -15,6 +16,8 @@ struct BenchOptions: Equatable {
     var isJSON = false
 
     var handOvers: Int { max(8, cycles / 4) }
+    /// The only one on Kafka.
+    static let log = "log"
 }
 
 extension BenchOptions {
@@ -71,7 +74,7 @@ extension OptionDescriptor {
     static let bench = [
         Self(
             key: .mutex, long: "mutex", value: .oneOf("KINDS", RabbitMQLocks.Mutex.allCases.map(\.description)),
-            summary: "which mutexes, with commas between (default all)"),
+            summary: "which mutexes of RabbitMQ, with commas between (default all)"),
         Self(
             key: .cycles, long: "cycles", value: .text("N"),
             summary: "acquires without contention, 10 to 1000000 (default 2000); a quarter as many hand-overs"),
@@ -102,10 +105,12 @@ extension CommandDescriptor {
             With --beside, PROGRAM does the same in the same run, in turns with MQLock: "raw" in the results, to which the
             ratios are. It is started as PROGRAM MUTEX QUEUE, with the broker in MQLOCK_BROKER, and takes orders as
             Sources/MQLockTool/Bench/BenchMessages.swift has them. Tests/Benchmarks/run in the repository passes one that
-            sends the frames by librabbitmq and does nothing else: the limit on this machine and broker.
+            sends the frames by librabbitmq, or writes and reads the records by librdkafka, and does nothing else: the limit on
+            this machine and broker.
 
             The queues have names of this run's own and are deleted at the end, also after INT, TERM, HUP and QUIT. After a
-            SIGKILL they expire, unused, in 15 days.
+            SIGKILL they expire, unused, in 15 days. On Kafka records of a lock of this run's own are written to the topic; how
+            long recovery takes is the session of the URI and a fifth (here 3 s, if it does not say).
 
             --json writes objects with "event": started, measured (one a row), finished.
 

@@ -9,9 +9,13 @@ struct BenchReport {
         var version: String
         /// What the compiler was asked for: `debug` figures are too high.
         var build = Self.ownBuild
+        /// What the broker is: RabbitMQ or Kafka.
+        var system = "RabbitMQ"
         /// The broker's own word; nil when it hides it.
         var broker: String?
         var address: String
+        /// In seconds: Kafka's.
+        var session: Double?
         /// The name of the program that is measured beside ours.
         var beside: String?
         var mutexes: [String]
@@ -53,12 +57,17 @@ struct BenchReport {
 
     static func text(_ header: Header) -> String {
         """
-        RabbitMQ \(header.broker?.escapedForDisplay ?? "of unknown version") at \(header.address.escapedForDisplay); \
+        \(broker(header)) at \(header.address.escapedForDisplay); \
         times in microseconds\(header.beside == nil ? "" : "; ratio: mqlock to raw, which is the program of --beside")
         \(header.build == "release" ? "" : "this is a debug build, its figures are too high: swift build -c release\n")
         \(columns(["mutex", "", "p50", "p90", "p99", "a second"]))
 
         """
+    }
+
+    private static func broker(_ header: Header) -> String {
+        if let session = header.session { return "\(header.system), session \(Duration.seconds(session).readable)," }
+        return "\(header.system) \(header.broker?.escapedForDisplay ?? "of unknown version")"
     }
 
     static func text(_ result: BenchResult) -> String {

@@ -16,15 +16,11 @@ final class BenchWorker {
     /// So many turns go into one line, so that the parent hears of us.
     private static let chunk = 200
 
-    private init?(_ arguments: [String]) throws(LockError) {
-        guard arguments.count == 2,
-            let mutex = RabbitMQLocks.Mutex.allCases.first(where: { $0.description == arguments[0] }),
-            let name = try? LockName(arguments[1])
-        else { return nil }
-        let uri = ProcessInfo.processInfo.environment[BrokerSource.variable] ?? BrokerSource.defaultURI
-        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
-        configuration.startupTimeout = .seconds(5)
-        locks = try RabbitMQLocks(configuration)
+    private init?(_ arguments: [String]) throws {
+        guard arguments.count == 2, let name = try? LockName(arguments[1]) else { return nil }
+        let mutex = RabbitMQLocks.Mutex.allCases.first { $0.description == arguments[0] }
+        guard mutex != nil || arguments[0] == BenchOptions.log else { return nil }
+        locks = try WorkerLocks(mutex: mutex ?? .singleActiveConsumer).provider
         self.name = name
     }
 
@@ -43,6 +39,9 @@ final class BenchWorker {
             return ExitStatus.success
         } catch let error as LockError {
             answer(.failed(code: error.code.description, message: error.message))
+        } catch let failure as CommandFailure {
+            Output.process.standardError(failure.text)
+            return failure.status
         } catch {
             answer(.failed(code: "", message: "\(error)"))
         }

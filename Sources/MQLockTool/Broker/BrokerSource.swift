@@ -36,16 +36,22 @@ extension BrokerSource {
         try named(environment).broker
     }
 
+    /// Its URI as it was given, for a process of ours, once it is known that we can make something of it.
+    func resolveText(environment: (String) -> String?) throws(CommandFailure) -> String {
+        let (text, broker, _) = try named(environment)
+        if case .kafka(let uri) = broker { _ = try uri.locks() }
+        return text
+    }
+
     /// RabbitMQ's URI, for commands that know no other broker.
     func resolve(environment: (String) -> String?) throws(CommandFailure) -> String {
         switch try named(environment) {
-        case (.rabbitMQ(let uri), _): return uri
-        case (.kafka, let origin):
+        case (_, .rabbitMQ(let uri), _): return uri
+        case (_, .kafka, let origin):
             throw .usage(
                 """
-                the broker of \(origin) is Kafka, where this command knows shards and elections only: use mqlock shards or \
-                mqlock elect there (programs lock names with KafkaLocks of the module MQLockKafka), or an amqp:// or \
-                amqps:// broker here
+                the broker of \(origin) is Kafka, where this command has nothing to do: it is for an amqp:// or amqps:// \
+                broker
                 """)
         }
     }
@@ -53,8 +59,8 @@ extension BrokerSource {
     /// Kafka's URI, for commands that know no other broker.
     func resolveKafka(environment: (String) -> String?) throws(CommandFailure) -> KafkaURI {
         switch try named(environment) {
-        case (.kafka(let uri), _): return uri
-        case (.rabbitMQ, let origin):
+        case (_, .kafka(let uri), _): return uri
+        case (_, .rabbitMQ, let origin):
             throw .usage(
                 """
                 the broker of \(origin) is RabbitMQ, which has locks in the place of shards: use mqlock run there, or name \
@@ -66,7 +72,7 @@ extension BrokerSource {
     /// The broker, and where it was named. No message repeats the URI, which may hold a password.
     private func named(
         _ environment: (String) -> String?
-    ) throws(CommandFailure) -> (broker: BrokerURI, origin: String) {
+    ) throws(CommandFailure) -> (text: String, broker: BrokerURI, origin: String) {
         let uri: String
         let origin: String
         switch self {
@@ -89,8 +95,8 @@ extension BrokerSource {
         }
         let scheme = uri[..<separator.lowerBound].lowercased()
         switch scheme {
-        case "amqp", "amqps": return (.rabbitMQ(uri), origin)
-        case "kafka": return (.kafka(try KafkaURI(uri)), origin)
+        case "amqp", "amqps": return (uri, .rabbitMQ(uri), origin)
+        case "kafka": return (uri, .kafka(try KafkaURI(uri)), origin)
         default:
             // What cannot be a scheme (RFC 3986, 3.1) may be a user and a password.
             let isScheme = scheme.utf8.allSatisfy {

@@ -12,11 +12,17 @@ extension CommandDescriptor {
             tried out: it is returned 25 times, and left alone for 5 s. A policy that waits longer shows only in the
             management API (--management), as do locks from before an upgrade of RabbitMQ, which programs are refused.
 
-            Kafka (kafka://host:9092/topic?partitions=N): whether the cluster can be reached, the topic's partitions,
-            copies, cleanup.policy and election, whether the brokers take the session, and whether they have transactions
-            (a transactional id is left there, no record). With records=TOPIC, also whether the service's own topic goes
-            with it, and by which partitioner the newest records were written. Joins no group, so rights on the group show
-            only in mqlock shards.
+            Kafka, locks (kafka://host:9092/topic): whether the cluster can be reached, the topic's partitions, copies,
+            cleanup.policy, retention, clock and election, and whether the user may do what locks need: one of a name of its
+            own is taken and given back.
+
+            Kafka, shards (kafka://host:9092/topic?mutex=shards&partitions=N): the same of the topic, whether the brokers
+            take the session, and whether they have transactions (a transactional id is left there, no record). With
+            records=TOPIC, also whether the service's own topic goes with it, and by which partitioner the newest records
+            were written. Joins no group, so rights on the group show only in mqlock shards.
+
+            With --create a topic of Kafka that is not there is made first, with all settings that are looked for here, 3
+            copies if there are as many brokers, and as many partitions as partitions=N says (locks: 1).
 
             --json writes objects with "event": good, advice, wrong; "time", "subject", "message" and, if wrong, "status".
 

@@ -17,10 +17,12 @@ extension CommandDescriptor {
             campaign, or are passed on to COMMAND, after which there is no other; a second one while mqlock still waits for
             the broker ends it at once.
 
-            On Kafka the broker is kafka://host:9092,host:9092/topic?session=20s, with partitions=N when the topic has
-            more than one; the owner of NAME's shard leads. Every candidate that joins or leaves interrupts the leader:
-            COMMAND is ended (2 s at most: drain=DUR) and started again. On brokers without transactions it needs
-            claims=acknowledged; mqlock help shards lists the other options.
+            \(kafkaLocks)
+
+            With kafka://host:9092,host:9092/topic?mutex=shards&session=20s, and partitions=N when the topic has more than one,
+            the owner of NAME's shard leads. Every candidate that joins or leaves interrupts the leader: COMMAND is ended
+            (2 s at most: drain=DUR) and started again. On brokers without transactions it needs claims=acknowledged.
+            Those who campaign for NAME all have to name the same kind of topic.
 
             --json writes objects with "event": campaigning, elected, started, lost, exited, ended, resting, refused, failed,
             and the others of mqlock run; with "time", "name", "owner" and, as they apply, "fence" (as text), "held",
@@ -28,6 +30,6 @@ extension CommandDescriptor {
 
             Exit status: COMMAND's own, 128 + n when signal n ended it, or ended the campaign, and
               64, 70, 71, 77, 78, 126, 127   as of mqlock run
-              69   no session with the broker came up in 30 s (RabbitMQ)
+              69   no session with the broker came up in 30 s (with mutex=shards it keeps trying)
             """)
 }

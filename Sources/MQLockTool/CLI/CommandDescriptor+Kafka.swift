@@ -35,8 +35,19 @@ extension CommandDescriptor {
               128 + n   ended by a second signal n
             """)
 
+    /// What a `kafka://` URI means to commands that know locks.
+    static let kafkaLocks = """
+        On Kafka the broker is kafka://host:9092,host:9092/topic: the locks of that topic, which is for them alone
+        ('mqlock doctor --create' makes it). Its options are
+          session=DUR            how long a holder's session lives without a sign of life (30s); then a fifth more
+          partitions=N           over how many partitions names are spread (1); the same everywhere
+        and those for the connection that mqlock help shards lists. With mutex=shards it means the shards of a topic, which
+        only mqlock elect and doctor know, and mqlock shards without saying so.
+        """
+
     /// What `kafka://` URIs take, for the notes of a command.
     static let kafkaOptions = """
+          mutex=shards           not needed here: what mqlock elect and doctor are to know
           session=DUR            after how long without a sign of life our shards are given to others (20s)
           drain=DUR              how long work on a shard may take to end (2s)
           partitions=N           as --partitions

@@ -11,14 +11,17 @@ extension CommandDescriptor {
 
             What contenders say about themselves nobody checks, but for the user: the broker vouches for that.
 
+            On Kafka (kafka://host:9092,host:9092/topic) everything is in the log: nobody has to answer, and a holder that is
+            stopped is shown until its session has expired. Of contenders it knows the owner and the place in line only.
+
             --json writes an object with "event": lock ("state": held, silent, free, unclear), then one each for holder
             and waiter: "owner", "fence" (as text), "held" or "waited" (seconds), "since", "place", "host", "pid",
             "mutex", "session", "connection", "user"; and done for the last mark of --once, as of mqlock run. Every object has
             the "time".
 
             Exit status:
-              0    a holder has answered
-              1    none has: the lock is free, or its holder does not answer
+              0    there is a holder, who has answered or is in the log
+              1    none: the lock is free, or its holder does not answer
               64   bad usage; NAME has wildcards, and nobody uses a lock of that very name: see mqlock list
               69, 70, 77   as of mqlock run
             """)
@@ -34,10 +37,11 @@ extension CommandDescriptor {
             Only those are seen who answer: not a hold or wait of less than a tenth of a second, nor programs that may not
             or will not be asked, nor holders that are stopped or cut off. With the management API the locks whose queues
             are in use by the broker's word are listed, too; its word is some seconds old. An unused lock is never listed.
+            On Kafka all locks of the topic that are held are listed, whoever answers.
 
             --json writes objects with "event": lock ("time", "name", "state": held or silent, "holders", "waiters", and of
             the first holder "owner", "fence" (as text), "held" (seconds), "host", "pid", "user"), then listed ("locks",
-            "vhost", "management", "unseen").
+            "vhost", "management", "unseen"; on Kafka "locks", "topic").
 
             Exit status:
               0    there are some
@@ -52,7 +56,8 @@ extension CommandDescriptor {
             The contenders themselves announce what happens, when it happens: waiting, left, granted, released, lost. First
             comes what there is: held and waiting. A holder that was killed cannot say so: it is lost when its successor
             is granted the lock, and silent when it has not answered for 5 to 10 seconds. Holds shorter than a tenth of a
-            second may be missed, if a process has no other of the same lock.
+            second may be missed, if a process has no other of the same lock. On Kafka nothing is missed, and a holder that was
+            killed is lost when its session has expired.
 
             Goes on when the broker restarts, until INT, TERM, HUP or QUIT, and ends with 0 then. --json writes objects
             with "event": one of the words above, and the members that mqlock show --json writes, "reason" with some.
@@ -70,6 +75,10 @@ extension CommandDescriptor {
             API, if there is one: the connection that the broker itself names as the lock's is closed, and no other,
             whatever anybody has answered. All its locks are handed on, though it may not have noticed: until it does,
             fencing tokens are what stops it. Without the API, mqlock says which rabbitmqctl commands do the same.
+
+            On Kafka holders obey whoever may write to the topic. The session of one that stays silent is expired once it
+            cannot believe in its lease any more: after 1.2 times what the URI of the holder says for session, which -w has to
+            leave time for (40s, if it says nothing).
 
             Exit status:
               0    the holder has lost the lock

@@ -77,6 +77,8 @@ extension CommandDescriptor {
             lock is released; when it ends by itself, that goes on. Who has become another user cannot be ended by a guard
             that is not root. A unit of systemd needs KillMode=mixed, so that COMMAND is not sent TERM twice.
 
+            \(kafkaLocks)
+
             --json writes objects with "event": waiting, granted, started, stopped, undelivered (a signal), lost, survivor (a
             process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
             suspect, stranger;
@@ -93,7 +95,7 @@ extension CommandDescriptor {
               70   internal error
               71   COMMAND, or what it has started, could not be ended in time and goes on without the lock
               77   the broker, or a file's permissions, refused us
-              78   an incompatible object of that name on the broker
+              78   an incompatible object of that name on the broker; no such topic, or one that is not for locks
               123  the lock was lost while COMMAND ran; its own status does not count then
               126  COMMAND cannot be executed
               127  COMMAND is not found

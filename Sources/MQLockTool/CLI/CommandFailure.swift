@@ -1,3 +1,5 @@
+import MQLock
+
 /// Why `mqlock` ends without having done what it was asked to: a sentence for stderr and the exit status.
 struct CommandFailure: Error, Equatable {
     let status: Int32
@@ -14,5 +16,17 @@ struct CommandFailure: Error, Equatable {
         guard status == ExitStatus.usage else { return "mqlock: \(message)\n" }
         let command = helpTopic.map { " \($0)" } ?? ""
         return "mqlock: \(message)\nTry 'mqlock\(command) --help'.\n"
+    }
+}
+
+extension CommandFailure {
+    /// What a call to the library, or to ourselves, has failed with.
+    init(_ error: any Error, _ topic: String? = nil) {
+        switch error {
+        case let failure as CommandFailure: self = failure
+        case let error as LockError:
+            self.init(status: ExitStatus.of(error), message: error.message, helpTopic: topic)
+        default: self.init(status: ExitStatus.internalError, message: "\(error)", helpTopic: topic)
+        }
     }
 }

@@ -6,9 +6,19 @@ import MQLockKafka
 ///
 /// No error quotes a part of the URI that can hold a password.
 struct KafkaURI: Equatable, Sendable {
+    /// What names are locked by.
+    enum Mutex: String, CaseIterable {
+        /// A log that all contenders read: the locks of ``KafkaLocks``.
+        case log
+        /// The ownership of the shard that the name belongs to.
+        case shards
+    }
+
     var connection: KafkaConnection
     /// The lock topic, if the URI names one.
     var topic: String?
+    /// The log, unless the URI says otherwise.
+    var mutex: Mutex?
     var partitions: Int?
     var session: Duration?
     var drain: Duration?
@@ -47,7 +57,7 @@ struct KafkaURI: Equatable, Sendable {
         try readQuery(query ?? "")
     }
 
-    /// The topic, which whoever shares shards or leads has to name.
+    /// The topic, which nearly everybody has to name.
     func namedTopic() throws(CommandFailure) -> String {
         guard let topic else {
             throw Self.failure("it names no lock topic; write it behind the brokers: \(Self.example)")
@@ -57,6 +67,7 @@ struct KafkaURI: Equatable, Sendable {
 
     /// What shares out the shards of the topic that is named, with what the URI says and the defaults for the rest.
     func ownership(partitions: Int) throws(CommandFailure) -> ShardOwnership.Configuration {
+        guard mutex != .log else { throw Self.failure("with mutex=log it names no shards") }
         var configuration = ShardOwnership.Configuration(
             connection: connection, topic: try namedTopic(), partitions: partitions)
         if let session { configuration.session = session }
@@ -65,6 +76,29 @@ struct KafkaURI: Equatable, Sendable {
         if let lead { configuration.toleratedLead = lead }
         if let partitioner { configuration.partitioner = partitioner }
         (configuration.records, configuration.group) = (records, group)
+        return configuration
+    }
+
+    /// Locks on names in the topic that is named.
+    func locks() throws(CommandFailure) -> KafkaLocks.Configuration {
+        guard mutex != .shards else {
+            throw Self.failure(
+                "with mutex=shards it is for mqlock shards, elect and doctor: this command knows the locks of a log")
+        }
+        let others: [(String, Bool)] = [
+            ("claims", claims != nil), ("lead", lead != nil), ("records", records != nil), ("group", group != nil),
+            ("partitioner", partitioner != nil),
+        ]
+        if let other = others.first(where: \.1) {
+            throw Self.failure("\(other.0) is an option of shards; say mutex=shards if they are meant")
+        }
+        if let session, !KafkaLocks.Configuration.ttls.contains(session) {
+            throw Self.failure("session can be from 1 s to 10 min for locks, not \(session.readable)")
+        }
+        var configuration = KafkaLocks.Configuration(connection: connection, topic: try namedTopic())
+        if let partitions { configuration.partitions = partitions }
+        if let session { configuration.ttl = session }
+        if let drain { configuration.drainTimeout = drain }
         return configuration
     }
 
@@ -166,6 +200,11 @@ struct KafkaURI: Equatable, Sendable {
                 guard !value.isEmpty, value.utf8.count <= 200 else { throw Self.failure("group needs 1 to 200 bytes") }
                 group = value
             case "partitions": partitions = try Self.partitions(value)
+            case "mutex":
+                guard let choice = Mutex(rawValue: value) else {
+                    throw Self.failure("mutex can be \(Mutex.allCases.map(\.rawValue).joined(separator: " or "))")
+                }
+                mutex = choice
             case "tls":
                 guard ["true", "false"].contains(value) else { throw Self.failure("tls can be true or false") }
                 wantsTLS = value == "true"
@@ -199,7 +238,8 @@ struct KafkaURI: Equatable, Sendable {
     }
 
     private static let options = [
-        "session", "drain", "partitions", "records", "group", "partitioner", "claims", "lead", "tls", "insecure",
+        "mutex", "session", "drain", "partitions", "records", "group", "partitioner", "claims", "lead", "tls",
+        "insecure",
         "cacertfile", "certfile", "keyfile", "auth_mechanism",
     ]
 

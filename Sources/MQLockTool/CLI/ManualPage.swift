@@ -17,8 +17,7 @@ enum ManualPage {
         page.section("DESCRIPTION")
         page.notes(
             """
-            Locks, elections and fencing for commands, by a message broker that is there already: RabbitMQ, and Kafka for \
-            elections and shards. Each command has its options, and the exit statuses that are its own, below.
+            Locks, elections and fencing for commands, by a message broker that is there already: RabbitMQ or Kafka. Each command has its options, and the exit statuses that are its own, below.
 
             DUR is \(DurationText.accepted).
             """)

@@ -8,7 +8,7 @@ struct OptionDescriptor: Sendable {
         case fence, name, lead
         case rounds, workers, lock, sabotage
         case cycles, processes, kills, quick, beside
-        case partitions
+        case partitions, create
         case restart
         case manual
     }
@@ -51,8 +51,9 @@ extension OptionDescriptor {
         Self(
             key: .broker, long: "broker", value: .text("URI"),
             summary:
-                "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5; else that of --broker-file, else "
-                + "$MQLOCK_BROKER, else amqp://127.0.0.1:5672; with proof=quorum sac's queue has to prove each hold"),
+                "the broker, amqp(s)://user:password@host:port/vhost?heartbeat=5 or kafka://host:9092,host:9092/topic; else "
+                + "that of --broker-file, else $MQLOCK_BROKER, else amqp://127.0.0.1:5672; with proof=quorum (RabbitMQ) sac's "
+                + "queue has to prove each hold"),
         Self(
             key: .brokerFile, long: "broker-file", value: .file("FILE"),
             summary: fromFile),
@@ -65,7 +66,8 @@ extension OptionDescriptor {
     static let run = [
         Self(
             key: .mutex, long: "mutex", value: .oneOf("KIND", ["sac", "token", "exclusive"]),
-            summary: "what the lock is made of, the same for all contenders of a name: sac (the default: a single "
+            summary:
+                "what the lock is made of on RabbitMQ, the same for all contenders of a name: sac (the default: a single "
                 + "active consumer, unlimited holds), token (one message, 30 minutes at most) or exclusive (an exclusive "
                 + "queue, unlimited holds, also during an alarm of the broker); compared in the article 'Choosing a "
                 + "mutex' of the documentation"),
@@ -76,7 +78,8 @@ extension OptionDescriptor {
             summary: "exit status when -n or -w did not get the lock (default 1)"),
         Self(
             key: .once, long: "once", value: .oneOf("PERIOD", ["hour", "day", "week", "month"]),
-            summary: "run the command once for PERIOD, whoever comes first; the others skip it and end with 0"),
+            summary:
+                "run the command once for PERIOD, whoever comes first; the others skip it and end with 0"),
         Self(
             key: .markFailures, long: "mark-failures",
             summary: "with --once: do not try again when the command fails"),
@@ -100,7 +103,7 @@ extension OptionDescriptor {
             summary: "who we are, shown to others (default host/pid)"),
         Self(
             key: .info, long: "info", value: .text("TEXT"),
-            summary: "what we say about our hold, shown to others beside the owner (1 kB at most)"),
+            summary: "what we say about our hold, shown to others beside the owner (1 kB at most; on RabbitMQ only)"),
         Self(
             key: .passBroker, long: "pass-broker",
             summary: "leave $MQLOCK_BROKER and $MQLOCK_MANAGEMENT to the command, with their passwords"),
@@ -116,7 +119,7 @@ extension OptionDescriptor {
     private static func answers(_ standard: String) -> Self {
         Self(
             key: .wait, long: "wait", short: "w", value: .text("DUR"),
-            summary: "wait for answers for DUR at most (default \(standard))")
+            summary: "wait for answers for DUR at most (default \(standard); to read the log of Kafka 30s)")
     }
 
     private static let objects = Self(key: .json, long: "json", summary: "write JSON, one object a line")
@@ -126,7 +129,9 @@ extension OptionDescriptor {
     static let observe = [objects]
     static let breaking = [
         Self(key: .yes, long: "yes", short: "y", summary: "really take the lock from its holder"),
-        answers("5s"),
+        Self(
+            key: .wait, long: "wait", short: "w", value: .text("DUR"),
+            summary: "wait for the holder for DUR at most (default 5s)"),
         management("to close the connection of a holder that does not answer"),
         objects,
     ]
@@ -137,7 +142,13 @@ extension OptionDescriptor {
         objects,
     ]
 
-    static let doctor = [management("to look at policies, and for locks from before an upgrade (RabbitMQ)"), objects]
+    static let doctor = [
+        management("to look at policies, and for locks from before an upgrade (RabbitMQ)"),
+        Self(
+            key: .create, long: "create",
+            summary: "make the topic, with all that locks or shards need, if it is not there (Kafka)"),
+        objects,
+    ]
 
     private static func management(_ purpose: String) -> Self {
         Self(

@@ -9,7 +9,7 @@
 /// Where the command line meets the demo.
 enum DemoDispatch {
     static func demo(_ options: DemoOptions, _ source: BrokerSource) throws(CommandFailure) -> Never {
-        let broker = try source.resolve(environment: RunCommand.variable)
+        let broker = try source.resolveText(environment: RunCommand.variable)
         AsyncMain.run { await DemoCommand.run(options, broker: broker) }
     }
 

@@ -63,7 +63,8 @@ extension CommandDescriptor {
         notes: """
             Worker processes contend for one lock around a shared file. In each round one holder is killed (SIGKILL) and
             another one stopped (SIGSTOP) past its proof and continued: its write has to be refused for its stale token.
-            Ends with the hand-overs, their times, and the verdict of the history checker.
+            Ends with the hand-overs, their times, and the verdict of the history checker. On Kafka the sessions live for 3 s,
+            unless the URI says otherwise.
 
             Exit status: 0 when no two ever overlapped and no stale write got through, else 1; 64 usage; 69 broker
             unreachable; 70 internal error; 77 credentials or permissions refused; 78 incompatible object on the broker.

@@ -21,24 +21,19 @@ enum DemoWorker {
         let mailbox = DemoMailbox()
         mailbox.readStandardInput()
         do {
-            var locks: RabbitMQLocks?
+            var locks: WorkerLocks?
             if !isSabotage {
-                var configuration = RabbitMQLocks.Configuration(
-                    uri: ProcessInfo.processInfo.environment[BrokerSource.variable] ?? BrokerSource.defaultURI,
-                    mutex: .token)
-                configuration.heartbeat = heartbeat
-                configuration.startupTimeout = .seconds(5)
-                configuration.owner = "demo/\(operands[0])"
-                locks = try RabbitMQLocks(configuration)
+                locks = try WorkerLocks(owner: "demo/\(operands[0])", mutex: .token) { $0.heartbeat = heartbeat }
             }
             let worker = Worker(
                 section: DemoSection(directory: operands[2], process: operands[0]), name: try LockName(operands[1]),
-                locks: locks, recorder: HistoryRecorder(process: operands[0], appendingTo: 1, keepsEvents: false),
+                locks: locks?.provider,
+                recorder: HistoryRecorder(process: operands[0], appendingTo: 1, keepsEvents: false),
                 mailbox: mailbox)
             let work = Task { try await worker.work() }
             mailbox.onQuit { work.cancel() }
             try await work.value
-            await locks?.shutdown(within: .seconds(2))
+            await locks?.shutDown(.seconds(2))
             return ExitStatus.success
         } catch let error as LockError {
             send(.failed(code: error.code.description, message: error.message))

@@ -5,6 +5,8 @@ struct DoctorOptions: Equatable {
     var broker = BrokerSource.environment
     var json = false
     var management: String?
+    /// Whether a topic of Kafka that is not there is made.
+    var creates = false
 }
 
 extension DoctorOptions {
@@ -15,6 +17,7 @@ extension DoctorOptions {
         }
         json = words.has(.json)
         management = words.values[.management]
+        creates = words.has(.create)
         broker = try BrokerSource(words, .doctor)
     }
 }
@@ -25,15 +28,23 @@ enum DoctorCommand {
 
     static func run(_ options: DoctorOptions, _ output: Output) throws(CommandFailure) -> Never {
         let broker = try options.broker.resolveAny(environment: RunCommand.variable)
+        switch broker {
+        case .rabbitMQ where options.creates: throw .usage("--create is for topics of Kafka", "doctor")
+        case .kafka where options.management != nil: throw .usage("--management is for RabbitMQ", "doctor")
+        default: break
+        }
         let management = SeeingCommand.management(options.management)
         AsyncMain.run {
-            await examine(broker, management: management, patience: patience, json: options.json, output)
+            await examine(
+                broker, management: management, creates: options.creates, patience: patience, json: options.json, output
+            )
         }
     }
 
     /// - Returns: the exit status: that of the first thing that is wrong.
     static func examine(
-        _ broker: BrokerURI, management: String? = nil, patience: Duration, json: Bool, _ output: Output
+        _ broker: BrokerURI, management: String? = nil, creates: Bool = false, patience: Duration, json: Bool,
+        _ output: Output
     ) async -> Int32 {
         let status = Locked(ExitStatus.success)
         let tell: @Sendable (Finding) -> Void = { finding in
@@ -43,7 +54,10 @@ enum DoctorCommand {
         switch broker {
         case .rabbitMQ(let uri):
             await RabbitMQDoctor(uri: uri, management: management, patience: patience, tell: tell).examine()
-        case .kafka(let uri): await KafkaDoctor(uri: uri, patience: patience, tell: tell).examine()
+        case .kafka(let uri) where uri.mutex == .shards:
+            await ShardDoctor(uri: uri, creates: creates, patience: patience, tell: tell).examine()
+        case .kafka(let uri):
+            await LogDoctor(uri: uri, creates: creates, patience: patience, tell: tell).examine()
         }
         return status.withLock { $0 }
     }

@@ -16,15 +16,7 @@ enum ElectCommand {
 
         let broker = try options.run.broker.resolveAny(environment: RunCommand.variable)
         let path = try CommandLookup.resolve(options.run.command[0], searchPath: RunCommand.variable("PATH"))
-        let sessionReporter = Locked<RunReporter?>(nil)
-        let tellsOfSession = options.run.json || options.run.verbose
-        let made = try BrokerElection.make(
-            options.run, broker, observer: tellsOfSession ? Relay(to: sessionReporter) : nil)
-        let reporter = RunReporter(options.run, owner: made.election.owner, output: output)
-        sessionReporter.withLock { $0 = reporter }
-        if tellsOfSession, let exposure = made.exposure {
-            reporter.observed(LockEvent(.warning, at: .now, owner: made.election.owner, detail: exposure))
-        }
+        let made = try BrokerElection.make(options.run, broker, output)
 
         let term = Locked<AsyncStream<RunMachine.Event>.Continuation?>(nil)
         let words = RunCommand.rawWords(options.run.command.count)
@@ -37,14 +29,14 @@ enum ElectCommand {
         let session = ElectSession(
             options: options, election: made.election,
             start: { (onEvent) throws(CommandFailure) in try start(onEvent) }, term: term, desk: lockedDesk,
-            reporter: reporter, remains: own.remains, shutDown: made.shutDown, leave: { exit($0) })
-        let task = Task.detached { exit(await session.run()) }
+            reporter: made.reporter, remains: own.remains, shutDown: made.shutDown, leave: { leave($0) })
+        let task = Task.detached { leave(await session.run()) }
         own.listen(foreground: options.run.foreground, lockedDesk) { action, isFromTerminal in
             switch action {
             case .none, .stop: break
             case .cancel: task.cancel()
             // The guard sees our pipe close.
-            case .quit(let number): exit(ExitStatus.ended(bySignal: number))
+            case .quit(let number): leave(ExitStatus.ended(bySignal: number))
             case .forward(let number):
                 term.withLock { $0 }?.yield(isFromTerminal ? .terminalSignal(number) : .signal(number))
             }
@@ -66,14 +58,5 @@ enum ElectCommand {
                 path: path, arguments: words, environment: environment, options: options, ignored: ignored,
                 onEvent: onEvent)
         }
-    }
-
-    /// The reporter needs the owner, which the provider knows, which needs the observer.
-    private struct Relay: LockObserver {
-        let reporter: Locked<RunReporter?>
-
-        init(to reporter: Locked<RunReporter?>) { self.reporter = reporter }
-
-        func observe(_ event: LockEvent) { reporter.withLock { $0 }?.observed(event) }
     }
 }

@@ -10,7 +10,7 @@
 enum AsyncMain {
     /// Runs to the end and exits with the status that comes of it; the main thread only waits.
     static func run(_ body: @escaping @Sendable () async -> Int32) -> Never {
-        Task.detached { exit(await body()) }
+        Task.detached { leave(await body()) }
         while true { pause() }
     }
 }

@@ -1,5 +1,4 @@
 import MQLock
-import MQLockRabbitMQ
 
 #if canImport(Glibc)
 @preconcurrency import Glibc
@@ -14,43 +13,29 @@ enum RunCommand {
     static func run(_ options: RunOptions, _ output: Output) throws(CommandFailure) -> Never {
         let own = OwnProcess()
 
-        var configuration = RabbitMQLocks.Configuration(
-            uri: try options.broker.resolve(environment: Self.variable), mutex: options.mutex)
-        if let owner = options.owner { configuration.owner = owner }
-        // Somebody who says how long to wait means for the broker too.
-        if case .within = options.patience {} else { configuration.startupTimeout = .seconds(30) }
+        let uri = try options.broker.resolveAny(environment: Self.variable)
         let path = try CommandLookup.resolve(options.command[0], searchPath: Self.variable("PATH"))
-        let reporter = RunReporter(options, owner: configuration.owner, output: output)
-        let provider: RabbitMQLocks
-        do throws(LockError) {
-            provider = try RabbitMQLocks(configuration, observer: reporter.wantsEvents ? reporter : nil)
-        } catch {
-            throw CommandFailure(status: ExitStatus.of(error), message: error.message, helpTopic: "run")
-        }
-
-        let once = try options.onceGate(provider)
+        let broker = try RunBroker(options, uri, output, for: "run")
+        let once = try options.onceGate(broker.provider)
 
         let (events, continuation) = AsyncStream.makeStream(of: RunMachine.Event.self)
         let link = try GuardLink(
             path: path, arguments: Self.rawWords(options.command.count),
-            environment: Self.environment(options, configuration.owner, period: once?.occurrence.key),
+            environment: Self.environment(options, broker.reporter.owner, period: once?.occurrence.key),
             options: options, ignored: own.ignored, onEvent: { continuation.yield($0) })
         Self.fillStandardDescriptors()
         let desk = Locked(SignalDesk())
         let session = RunSession(
-            options: options, provider: provider, link: link, events: events, continuation: continuation, desk: desk,
-            reporter: reporter, remains: own.remains, once: once,
-            whoHolds: { [configuration] limit in
-                try? await RabbitMQInspector(configuration).holder(of: options.name, within: limit)
-            }, shutDown: { await provider.shutdown(within: .seconds(1)) },
-            leave: { exit($0) })
-        let task = Task.detached { exit(await session.run()) }
+            options: options, provider: broker.provider, link: link, events: events, continuation: continuation,
+            desk: desk, reporter: broker.reporter, remains: own.remains, once: once, whoHolds: broker.whoHolds,
+            shutDown: broker.shutDown, leave: { leave($0) })
+        let task = Task.detached { leave(await session.run()) }
         own.listen(foreground: options.foreground, desk) { action, isFromTerminal in
             switch action {
             case .none, .stop: break
             case .cancel: task.cancel()
             // The guard sees our pipe close; nothing runs yet.
-            case .quit(let number): exit(ExitStatus.ended(bySignal: number))
+            case .quit(let number): leave(ExitStatus.ended(bySignal: number))
             case .forward(let number): continuation.yield(isFromTerminal ? .terminalSignal(number) : .signal(number))
             }
         }
@@ -84,12 +69,15 @@ enum RunCommand {
 }
 
 extension RunOptions {
-    fileprivate func onceGate(_ provider: RabbitMQLocks) throws(CommandFailure) -> OnceGate? {
+    fileprivate func onceGate(_ provider: any LockProvider) throws(CommandFailure) -> OnceGate? {
         guard let once else { return nil }
+        guard let keeper = provider as? any MarkKeeping else {
+            throw .usage("--once: nothing is kept on this broker about what has been done", "run")
+        }
         do throws(LockError) {
             return OnceGate(
-                name: name, occurrence: try Occurrence(once, at: provider.timeOfDay), marksFailures: marksFailures,
-                keeper: provider)
+                name: name, occurrence: try Occurrence(once, at: keeper.timeOfDay), marksFailures: marksFailures,
+                keeper: keeper)
         } catch {
             throw .usage("--once: \(error.message)", "run")
         }

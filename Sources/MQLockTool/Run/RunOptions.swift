@@ -19,7 +19,8 @@ struct RunOptions: Equatable {
     }
 
     var name: LockName
-    var mutex = RabbitMQLocks.Mutex.singleActiveConsumer
+    /// RabbitMQ's, if one was chosen.
+    var mutex: RabbitMQLocks.Mutex?
     var patience = Patience.unlimited
     var conflictStatus = ExitStatus.conflict
     /// What the command is to be run once for.
@@ -142,9 +143,10 @@ extension RunOptions {
 
     private static func mutex(
         _ words: ReadArguments, _ descriptor: CommandDescriptor
-    ) throws(CommandFailure) -> RabbitMQLocks.Mutex {
+    ) throws(CommandFailure) -> RabbitMQLocks.Mutex? {
         switch words.values[.mutex] {
-        case nil, "sac": return .singleActiveConsumer
+        case nil: return nil
+        case "sac": return .singleActiveConsumer
         case "token": return .token
         case "exclusive": return .exclusiveQueue
         case let other?:

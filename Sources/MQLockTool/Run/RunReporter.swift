@@ -15,7 +15,7 @@ struct RunReporter: Sendable {
     private let style: Style
     private let isSilentWhenTaken: Bool
     let name: LockName
-    private let owner: String
+    let owner: String
     private let output: Output
 
     init(_ options: RunOptions, owner: String, output: Output) {

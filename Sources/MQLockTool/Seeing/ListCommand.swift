@@ -1,4 +1,5 @@
 import MQLock
+import MQLockKafka
 import MQLockRabbitMQ
 
 /// What `list` was asked to do.
@@ -7,6 +8,8 @@ struct ListOptions: Equatable {
     var pattern: NamePattern?
     /// How long to wait for answers.
     var patience = Duration.seconds(2)
+    /// How long to try to read a log, in which nobody has to answer.
+    var reading = RunBroker.patience
     var json = false
     var broker = BrokerSource.environment
     var management: String?
@@ -21,7 +24,7 @@ extension ListOptions {
             throw usage("one pattern is enough, not also '\(words.operands[1].escapedForDisplay)': quote it")
         }
         pattern = words.operands.first.map { NamePattern($0) }
-        patience = try SeeingOptions.patience(words, .list) ?? patience
+        if let limit = try SeeingOptions.patience(words, .list) { (patience, reading) = (limit, limit) }
         json = words.has(.json)
         management = words.values[.management]
         broker = try BrokerSource(words, .list)
@@ -30,26 +33,51 @@ extension ListOptions {
 
 /// `mqlock list`: the locks that somebody holds or waits for, as far as anybody can see.
 struct LockList: Sendable {
-    let options: ListOptions
-    let inspector: RabbitMQInspector
-    let vhost: String
-    let management: ManagementAPI?
-    let output: Output
+    /// Where the locks are.
+    private enum Place: Sendable {
+        case vhost(String, isManaged: Bool)
+        case topic(String)
+    }
 
     /// A lock in use: what was answered about it, or nothing.
     private typealias Entry = (name: LockName, view: LockView?)
 
-    /// - Returns: the exit status.
-    func run() async throws(LockError) -> Int32 {
-        var views: [LockName: LockView] = [:]
-        for view in try await inspector.locks(within: options.patience) { views[view.name] = view }
+    private let options: ListOptions
+    private let output: Output
+    private let place: Place
+    private let entries: [Entry]
+
+    init(
+        _ options: ListOptions, _ inspector: RabbitMQInspector, management: ManagementAPI?, _ output: Output
+    ) async throws(LockError) {
+        let vhost = inspector.credentials.vhost
+        let views = try await inspector.locks(within: options.patience)
         let inUse = try await management?.locksInUse(vhost: vhost) ?? []
-        let entries = Set(views.keys).union(inUse)
+        self.init(options, .vhost(vhost, isManaged: management != nil), views, inUse: inUse, output)
+    }
+
+    init(
+        _ options: ListOptions, _ inspector: KafkaLockInspector, topic: String, _ output: Output
+    ) async throws(LockError) {
+        self.init(options, .topic(topic), try await inspector.locks(within: options.reading), output)
+    }
+
+    private init(
+        _ options: ListOptions, _ place: Place, _ answers: [LockView], inUse: Set<LockName> = [], _ output: Output
+    ) {
+        var views: [LockName: LockView] = [:]
+        for view in answers { views[view.name] = view }
+        (self.options, self.place, self.output) = (options, place, output)
+        entries = Set(views.keys).union(inUse)
             .filter { options.pattern?.matches($0) ?? true }
             .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
             .map { Entry(name: $0, view: views[$0]) }
+    }
+
+    /// - Returns: the exit status.
+    func tell() -> Int32 {
         for entry in entries { output.standardOutput(options.json ? json(entry) : words(entry)) }
-        end(entries.count)
+        end()
         return entries.isEmpty ? ExitStatus.conflict : ExitStatus.success
     }
 
@@ -75,8 +103,10 @@ struct LockList: Sendable {
                 // As text, for the reasons of all tokens.
                 line.add("fence", holder.fencingToken?.description)
                 line.add("held", holder.duration)
-                line.add("host", holder.host)
-                line.add("pid", holder.process)
+                if holder.tellsPlace {
+                    line.add("host", holder.host)
+                    line.add("pid", holder.process)
+                }
                 line.add("user", holder.user)
                 line.add("info", holder.info)
             }
@@ -84,23 +114,28 @@ struct LockList: Sendable {
         return line.text
     }
 
-    /// What nobody should take for the whole truth.
-    private func end(_ count: Int) {
-        let silent =
-            management == nil
-            ? "holders that are stopped or cut off (--management finds them)"
-            : "those in both that the broker has not counted yet"
-        let unseen = """
-            locks of less than 0.1 s, programs that may not or will not answer, \(silent)
-            """
-        guard options.json else {
-            return output.standardError("mqlock: \(count) in \(vhost.escapedForDisplay); not seen: \(unseen)\n")
-        }
+    /// With what nobody should take for the whole truth.
+    private func end() {
         var line = JSONLine("listed")
-        line.add("locks", count)
-        line.add("vhost", vhost)
-        line.add("management", management != nil)
-        line.add("unseen", unseen)
-        output.standardOutput(line.text)
+        line.add("locks", entries.count)
+        switch place {
+        case .topic(let topic):
+            line.add("topic", topic)
+            if !options.json { output.standardError("mqlock: \(entries.count) in \(topic.escapedForDisplay)\n") }
+        case .vhost(let vhost, let isManaged):
+            let silent =
+                isManaged
+                ? "those in both that the broker has not counted yet"
+                : "holders that are stopped or cut off (--management finds them)"
+            let unseen = "locks of less than 0.1 s, programs that may not or will not answer, \(silent)"
+            line.add("vhost", vhost)
+            line.add("management", isManaged)
+            line.add("unseen", unseen)
+            if !options.json {
+                output.standardError(
+                    "mqlock: \(entries.count) in \(vhost.escapedForDisplay); not seen: \(unseen)\n")
+            }
+        }
+        if options.json { output.standardOutput(line.text) }
     }
 }

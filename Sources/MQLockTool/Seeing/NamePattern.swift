@@ -33,7 +33,7 @@ struct NamePattern: Equatable {
     /// A name with wildcards of which nobody knows anything is no lock that is free, but a mistake: `show` and `break` take
     /// names as they are.
     static func refuseUnused(_ view: LockView) throws(LockError) {
-        guard view.queue == .missing, view.state == .free, Self(view.name.string).hasWildcards else { return }
+        guard view.isUnused, Self(view.name.string).hasWildcards else { return }
         throw LockError(
             .invalidName,
             "nobody uses a lock of the very name \(view.name): mqlock list '\(view.name)' shows those that match it")

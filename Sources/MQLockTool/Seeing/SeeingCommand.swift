@@ -13,9 +13,9 @@ import MQLockRabbitMQ
 enum SeeingCommand {
     static func show(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let report = SeeingReport(options, output)
-        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
-            let marks = Task { try? await inspector.marks(of: options.name, within: options.patience) }
-            let view = try await inspector.view(options.name, within: options.patience)
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { broker throws(LockError) in
+            let marks = Task { try? await broker.marks(options) }
+            let view = try await broker.view(options)
             let lastMark = await marks.value?.max { $0.fencingToken < $1.fencingToken }
             if lastMark == nil { try NamePattern.refuseUnused(view) }
             report.show(view, lastMark)
@@ -26,11 +26,18 @@ enum SeeingCommand {
     static func list(_ options: ListOptions, _ output: Output) throws(CommandFailure) -> Never {
         let management = management(options.management)
         let report = SeeingReport(name: nil, json: options.json, output: output)
-        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
-            let list = LockList(
-                options: options, inspector: inspector, vhost: inspector.credentials.vhost,
-                management: try ManagementAPI(management, inspector), output: output)
-            return try await list.run()
+        try run(
+            options.broker, report, isManaged: options.management != nil, statusOfSignal: ExitStatus.ended(bySignal:)
+        ) { broker throws(LockError) in
+            let list: LockList
+            switch broker {
+            case .rabbitMQ(let inspector):
+                list = try await LockList(
+                    options, inspector, management: try ManagementAPI(management, inspector), output)
+            case .kafka(let inspector, let topic):
+                list = try await LockList(options, inspector, topic: topic, output)
+            }
+            return list.tell()
         }
     }
 
@@ -38,7 +45,8 @@ enum SeeingCommand {
         let management = management(options.management)
         let uri = try options.broker.resolve(environment: RunCommand.variable)
         let report = SeeingReport(name: nil, json: options.json, output: output)
-        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
+        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { broker throws(LockError) in
+            guard case .rabbitMQ(let inspector) = broker else { preconditionFailure("gc is for RabbitMQ") }
             guard let api = try ManagementAPI(management, inspector) else {
                 throw LockError(
                     .invalidConfiguration,
@@ -56,9 +64,9 @@ enum SeeingCommand {
             output.standardError(
                 "mqlock: observing the lock of the very name \(options.name): wildcards are for list\n")
         }
-        try run(options.broker, report, statusOfSignal: { _ in ExitStatus.success }) { inspector throws(LockError) in
+        try run(options.broker, report, statusOfSignal: { _ in ExitStatus.success }) { broker throws(LockError) in
             do {
-                for try await change in inspector.changes(of: options.name) { report.tell(change) }
+                for try await change in try await broker.changes(options) { report.tell(change) }
             } catch {
                 throw error as? LockError ?? LockError(.internalError, "\(error)")
             }
@@ -69,11 +77,18 @@ enum SeeingCommand {
     static func breakLock(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let management = management(options.management)
         let report = SeeingReport(options, output)
-        try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { inspector throws(LockError) in
-            let breaking = LockBreak(
-                options: options, inspector: inspector, vhost: inspector.credentials.vhost,
-                management: try ManagementAPI(management, inspector), report: report)
-            return try await breaking.run()
+        try run(
+            options.broker, report, isManaged: options.management != nil, statusOfSignal: ExitStatus.ended(bySignal:)
+        ) { broker throws(LockError) in
+            switch broker {
+            case .rabbitMQ(let inspector):
+                let breaking = LockBreak(
+                    options: options, inspector: inspector, vhost: inspector.credentials.vhost,
+                    management: try ManagementAPI(management, inspector), report: report)
+                return try await breaking.run()
+            case .kafka(let inspector, _):
+                return try await LogBreak(options: options, inspector: inspector, report: report).run()
+            }
         }
     }
 
@@ -81,36 +96,33 @@ enum SeeingCommand {
         option ?? RunCommand.variable(ManagementAPI.variable).flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// - Parameter isManaged: whether somebody has named a management API.
     private static func run(
-        _ broker: BrokerSource, _ report: SeeingReport, statusOfSignal: (Int32) -> Int32,
-        _ body: @escaping @Sendable (RabbitMQInspector) async throws(LockError) -> Int32
+        _ source: BrokerSource, _ report: SeeingReport, isManaged: Bool = false, statusOfSignal: (Int32) -> Int32,
+        _ body: @escaping @Sendable (SeeingBroker) async throws(LockError) -> Int32
     ) throws(CommandFailure) -> Never {
         // Before the first thread, so that every thread inherits it.
         let ending = Signals.terminating.subtracting(Signals.ignoredNow())
         var set = Signals.set(ending)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        var configuration = RabbitMQLocks.Configuration(
-            uri: try broker.resolve(environment: RunCommand.variable))
-        configuration.startupTimeout = .seconds(30)
-        let inspector: RabbitMQInspector
-        do throws(LockError) {
-            inspector = try RabbitMQInspector(configuration)
-        } catch {
-            throw CommandFailure(status: ExitStatus.of(error), message: error.message)
+        let uri = try source.resolveAny(environment: RunCommand.variable)
+        if case .kafka = uri, isManaged {
+            throw .usage("--management is for RabbitMQ; on Kafka the log tells everything")
         }
+        let broker = try SeeingBroker(uri)
         Task.detached {
             do throws(LockError) {
-                exit(try await body(inspector))
+                leave(try await body(broker))
             } catch {
                 let status = ExitStatus.of(error)
                 report.tell("failed", error.message, status: status)
-                exit(status)
+                leave(status)
             }
         }
         var number: Int32 = 0
         while ending.isEmpty { pause() }
         while sigwait(&set, &number) != 0 {}
-        exit(statusOfSignal(number))
+        leave(statusOfSignal(number))
     }
 }
 

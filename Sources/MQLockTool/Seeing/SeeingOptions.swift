@@ -5,6 +5,8 @@ struct SeeingOptions: Equatable {
     var name: LockName
     /// How long to wait for answers.
     var patience: Duration
+    /// How long to try to read a log, in which nobody has to answer.
+    var reading = RunBroker.patience
     var json = false
     var broker = BrokerSource.environment
     /// `break` only: whether to do it, and the broker's management API.
@@ -26,7 +28,9 @@ extension SeeingOptions {
         } catch {
             throw usage(error.message)
         }
-        self.patience = try Self.patience(words, descriptor) ?? patience
+        let limit = try Self.patience(words, descriptor)
+        self.patience = limit ?? patience
+        reading = descriptor.kind == .breaking ? reading : limit ?? reading
         json = words.has(.json)
         confirmed = words.has(.yes)
         management = words.values[.management]

@@ -23,7 +23,8 @@ struct SeeingReport: Sendable {
         let more = view.waiters.count - Self.maximumWaiters
         if more > 0 { text += "  and \(more) more waiters\n" }
         let doubt = !view.holders.isEmpty && view.isFreeAtBroker ? ": free, whatever was answered" : ""
-        text += "  broker    \(Self.words(view.queue))\(doubt)\n"
+        // What a log says has been said.
+        if view.queue != .log { text += "  broker    \(Self.words(view.queue))\(doubt)\n" }
         if let mark { text += "  last run  \(mark)\n" }
         output.standardOutput(text)
     }
@@ -43,6 +44,7 @@ struct SeeingReport: Sendable {
         case .missing: "has no queue of that name"
         case .exclusive: "has the queue as another connection's own"
         case .taken: "has handed out the lock's one message"
+        case .log: "has a log"
         case .counted(let messages, let consumers): "messages free \(messages), consumers \(consumers)"
         case .unknown: "does not say"
         }
@@ -53,12 +55,16 @@ struct SeeingReport: Sendable {
         var words = [contender.owner.escapedForDisplay]
         if let token = contender.fencingToken { words.append("fencing token \(token)") }
         let verb = contender.role == .holder ? "held" : "waiting"
-        words.append("\(verb) for \(contender.duration.readable), since \(WallClock.stamp(contender.since))")
-        words.append("host \(contender.host.escapedForDisplay), process \(contender.process)")
-        words.append(contender.mutex.escapedForDisplay)
-        // All that the broker vouches for.
-        words.append(
-            contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
+        if contender.tellsSince {
+            words.append("\(verb) for \(contender.duration.readable), since \(WallClock.stamp(contender.since))")
+        }
+        if contender.tellsPlace {
+            words.append("host \(contender.host.escapedForDisplay), process \(contender.process)")
+            words.append(contender.mutex.escapedForDisplay)
+            // All that the broker vouches for.
+            words.append(
+                contender.user.map { "user \($0.escapedForDisplay)" } ?? "of no user that the broker has validated")
+        }
         if let info = contender.info { words.append("says “\(info.escapedForDisplay)”") }
         return words.joined(separator: "; ")
     }
@@ -72,6 +78,7 @@ struct SeeingReport: Sendable {
         case .missing: line.add("queue", "missing")
         case .exclusive: line.add("queue", "exclusive")
         case .taken: line.add("queue", "taken")
+        case .log: line.add("queue", "log")
         case .unknown: line.add("queue", "unknown")
         case .counted(let messages, let consumers):
             line.add("queue", "counted")
@@ -104,26 +111,29 @@ struct SeeingReport: Sendable {
 
     /// What each who says that it holds the lock has answered.
     func tell(_ outcome: LockBreak.Outcome) {
-        func one(_ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0)
-        {
-            guard !json else { return tell(event, contender, reason: reason) }
-            let user = contender.user.map { " (user \($0.escapedForDisplay))" } ?? ""
-            tell(event, "\(contender.owner.escapedForDisplay)\(user) \(words)", status: status)
-        }
         for holder in outcome.yielded {
-            one("yielding", holder, "has lost the lock; it is handed on when the holder has stopped")
+            tell("yielding", holder, "has lost the lock; it is handed on when the holder has stopped")
         }
         for (claim, reason) in outcome.refusals {
-            one(
+            tell(
                 "refused", claim, "says that it holds the lock, and refuses: \(reason.escapedForDisplay)",
                 reason: reason,
                 status: ExitStatus.noPermission)
         }
         // With nobody else it is what the whole break ends with.
         for claim in outcome.silent where !outcome.speakers.isEmpty {
-            one(
+            tell(
                 "silent", claim, "says that it holds the lock, and has not answered", status: ExitStatus.conflict)
         }
+    }
+
+    /// What has become of one of them.
+    func tell(
+        _ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0
+    ) {
+        guard !json else { return tell(event, contender, reason: reason) }
+        let user = contender.user.map { " (user \($0.escapedForDisplay))" } ?? ""
+        tell(event, "\(contender.owner.escapedForDisplay)\(user) \(words)", status: status)
     }
 
     func tell(_ event: String, _ words: String, status: Int32 = 0) {
@@ -146,14 +156,18 @@ struct SeeingReport: Sendable {
         line.add("owner", contender.owner)
         // As text: most readers of JSON make a floating-point number of a number, and tokens need all 63 bits.
         line.add("fence", contender.fencingToken?.description)
-        line.add(contender.role == .holder ? "held" : "waited", contender.duration)
-        line.add("since", WallClock.stamp(contender.since))
+        if contender.tellsSince {
+            line.add(contender.role == .holder ? "held" : "waited", contender.duration)
+            line.add("since", WallClock.stamp(contender.since))
+        }
         line.add("place", contender.place)
-        line.add("host", contender.host)
-        line.add("pid", contender.process)
+        if contender.tellsPlace {
+            line.add("host", contender.host)
+            line.add("pid", contender.process)
+        }
         line.add("mutex", contender.mutex)
         line.add("session", contender.session)
-        line.add("connection", contender.connection)
+        if contender.tellsPlace { line.add("connection", contender.connection) }
         line.add("user", contender.user)
         line.add("info", contender.info)
         line.add("reason", reason)
@@ -165,6 +179,12 @@ struct SeeingReport: Sendable {
         line.add("name", name?.string)
         return line
     }
+}
+
+extension LockContender {
+    /// Where a log tells of a contender, some things are not known.
+    var tellsPlace: Bool { !isLogged }
+    fileprivate var tellsSince: Bool { !isLogged || role == .holder }
 }
 
 extension SeeingReport {

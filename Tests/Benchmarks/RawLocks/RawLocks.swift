@@ -2,8 +2,8 @@ import Foundation
 import MQLockLineReader
 import MQLockTesting
 
-/// The frames of MQLock's mutexes, sent by librabbitmq and nothing around it: what an adapter over that library can be
-/// measured against. Started by `mqlock bench --beside`, as `RawLocks MUTEX QUEUE` with the broker in `MQLOCK_BROKER`.
+/// The frames of MQLock's mutexes, sent by librabbitmq, or the records of its log, by librdkafka, and nothing around it: what
+/// an adapter over that library can be measured against. Started by `mqlock bench --beside`, as `RawLocks MUTEX QUEUE` with the broker in `MQLOCK_BROKER`.
 @main
 struct RawLocks {
     private let lock: any RawLock
@@ -14,7 +14,8 @@ struct RawLocks {
     static func main() async {
         let arguments = CommandLine.arguments
         guard arguments.count == 3, let make = locks[arguments[1]] else {
-            FileHandle.standardError.write(Data("usage: RawLocks sac|token|exclusive QUEUE, by mqlock bench\n".utf8))
+            FileHandle.standardError.write(
+                Data("usage: RawLocks sac|token|exclusive|log QUEUE, by mqlock bench\n".utf8))
             exit(64)
         }
         let uri = ProcessInfo.processInfo.environment["MQLOCK_BROKER"] ?? "amqp://127.0.0.1:5672"
@@ -36,6 +37,7 @@ struct RawLocks {
         "sac": { try RawSingleActiveConsumer(uri: $0, queue: $1) },
         "token": { try RawToken(uri: $0, queue: $1) },
         "exclusive": { try RawExclusiveQueue(uri: $0, queue: $1) },
+        "log": { try RawLog(uri: $0, queue: $1) },
     ]
 
     /// When it ends the parent is gone, and so are we, whatever we are at.

@@ -118,6 +118,40 @@ extension LiveKafkaTests.LogFaultTests {
         await others.shutdown()
     }
 
+    /// Every kind of call fails when no session ever came up; one that has been there is waited for as long as the call does.
+    @Test func theFirstSessionIsWaitedForSoLong() async throws {
+        let limit = Duration.milliseconds(300)
+        var nowhere = KafkaLocks.Configuration(connection: .init(brokers: ["127.0.0.1:1"]), topic: "t")
+        nowhere.startupTimeout = limit
+        let lost = try KafkaLocks(nowhere)
+        for limit in [nil, Duration.milliseconds(50), .seconds(600)] {
+            await #expect { try await lost.acquire("n", within: limit).release() } throws: {
+                ($0 as? LockError)?.code == .unreachable
+            }
+        }
+        await #expect { try await lost.tryAcquire("n")?.release() } throws: { ($0 as? LockError)?.code == .unreachable }
+        await #expect { try await lost.marks(of: "n", within: nil) } throws: {
+            ($0 as? LockError)?.code == .unreachable
+        }
+        await lost.shutdown()
+
+        let place = try await LogPlace.make()
+        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        (configuration.ttl, configuration.startupTimeout) = (.seconds(2), .seconds(4))
+        let locks = try KafkaLocks(configuration)
+        try await locks.acquire("n").release()
+        try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
+        try await eventually("the session's end") { !locks.isConnected }
+        async let late: Void = locks.acquire("n").release()
+        // A provider that has never been connected has given up by now.
+        let other = try KafkaLocks(configuration)
+        await #expect { try await other.acquire("n").release() } throws: { ($0 as? LockError)?.code == .unreachable }
+        try await offPool { try place.kafka.broker.fault("broker", "all", "up") }
+        try await late
+        await locks.shutdown()
+        await other.shutdown()
+    }
+
     /// Produced late, refused for a while, answered late: nothing is lost by that.
     @Test func aBriefFaultOfTheBrokerCostsNothing() async throws {
         let place = try await LogPlace.make()

@@ -107,6 +107,41 @@ import Testing
         #expect(LogRecord.read(Array("MQL".utf8)) == .unreadable)
     }
 
+    /// What the owners of shards write says whose the topic is, by its key; our own records are ours whatever their key.
+    @Test func claimsAreKnownByTheirKeys() {
+        for key in [ClaimRecord.key(0), ClaimRecord.key(99_999), ProducedRecord.warmUp("t").key ?? []] {
+            #expect(LogRecord.read(Array("{}".utf8), key: key) == .claim)
+            #expect(LogRecord.read([], key: key) == .claim)
+            for (record, _) in Self.vectors { #expect(LogRecord.read(record.bytes, key: key) == .record(record)) }
+        }
+        #expect(LogRecord.read(Array("{}".utf8), key: Array("order-1".utf8)) == .unreadable)
+    }
+
+    /// Nobody reads on where only owners of shards write. A claim by mistake stops nobody.
+    @Test func aTopicOfShardsIsNoLog() {
+        let record = LogEntry.Content.record(Self.vectors[0].0)
+        let cases: [([LogEntry.Content], isOfShards: Bool)] = [
+            ([.claim], true), ([.claim, .claim], true), ([.unreadable, .claim], true), ([.unreadable], false),
+            ([record, .claim], false), ([.claim, record], false), ([record], false),
+        ]
+        for first in [0, 7] as [Int64] {
+            for (contents, isOfShards) in cases {
+                let now = ContinuousClock.now
+                var start = LogStart(first..<first + Int64(contents.count))
+                guard case .seek(first) = start.begin(at: now) else {
+                    Issue.record("it does not look at the last records")
+                    continue
+                }
+                var isRefused = false
+                for (index, content) in contents.enumerated() {
+                    let entry = LogEntry(offset: first + Int64(index), timestamp: 0, content: content)
+                    if case .shards = start.read(entry, at: now) { isRefused = true }
+                }
+                #expect(isRefused == isOfShards, "\(contents)")
+            }
+        }
+    }
+
     /// Bytes that are changed at random make a record, or none; the same record never has other bytes; and whoever reads the
     /// log, or starts from it, takes all of them.
     @Test func everyReadableRecordIsWrittenAsItWasRead() {

@@ -58,6 +58,27 @@ import Testing
         #expect(takes { try FencedProducer(ownership, output) } == (duration == .seconds(1)))
     }
 
+    @Test(arguments: durations) func durationsOfLocks(_ duration: Duration) {
+        func isTaken(_ change: (inout KafkaLocks.Configuration) -> Void) -> Bool {
+            var configuration = KafkaLocks.Configuration(topic: "t")
+            change(&configuration)
+            // The inspector has the same settings, and makes no client.
+            return takes { try KafkaLockInspector(configuration) }
+        }
+        #expect(isTaken { $0.ttl = duration } == (duration == .seconds(1)))
+        #expect(isTaken { $0.margin = duration } == (.zero ... .seconds(1)).contains(duration))
+        #expect(isTaken { $0.startupTimeout = duration } == (duration > .zero))
+        #expect(isTaken { $0.requestTimeout = duration } == (duration > .zero))
+        #expect(isTaken { $0.drainTimeout = duration } == (duration >= .zero))
+        #expect(isTaken { $0.backoff = duration...max(duration, .seconds(1)) } == (duration > .zero))
+    }
+
+    @Test(arguments: numbers) func partitionsOfLocks(_ number: Int) {
+        var configuration = KafkaLocks.Configuration(topic: "t")
+        configuration.partitions = number
+        #expect(takes { try KafkaLockInspector(configuration) } == (1...100_000).contains(number))
+    }
+
     @Test(arguments: numbers) func numbersOfShardsAndTransactions(_ number: Int) async throws {
         let (ownership, hold) = try owned()
         var output = FencedProducer.Configuration()

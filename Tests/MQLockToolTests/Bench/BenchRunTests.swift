@@ -87,6 +87,31 @@ import Darwin
         #expect(results.allSatisfy { $0.raw == nil && $0.ratio == nil })
     }
 
+    @Test(.enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    func theLocksOfKafkaAreMeasured() async throws {
+        let kafka = try await PrivateKafka("locks:1")
+        let words = [
+            "bench", "--quick", "--kills", "1", "--processes", "2", "--json", "--beside", Self.rawLocks, "--broker",
+        ]
+        let result = try await TestProcess.run(
+            words + ["kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)"])
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        let results = result.output.split(separator: "\n").compactMap {
+            try? JSONDecoder().decode(BenchResult.self, from: Data($0.utf8))
+        }
+        #expect(results.map(\.measure) == [.uncontended, .handOver, .recovery])
+        #expect(results.allSatisfy { $0.mutex == "log" && $0.mqlock.p50 > 0 })
+        #expect(results.map { $0.raw == nil } == [false, false, true])
+        // A dead holder is not expired before it cannot believe in its lease any more.
+        #expect((results.last?.mqlock.p50 ?? 0) > 1_000_000)
+        let refused = try await TestProcess.run(words + ["kafka://\(kafka.brokers)/locks", "--mutex", "sac"])
+        #expect(refused.status == 64)
+        // All its sessions have ended or will; what is left is nobody's lock.
+        #expect(
+            try await TestProcess.run(["run", "job", "--broker", "kafka://\(kafka.brokers)/locks", "--", "true"]).status
+                == 0)
+    }
+
     /// In the middle of it, with processes that hold and wait.
     @Test(.enabled(if: Broker.uri != nil, Broker.reason), arguments: [SIGINT, SIGTERM])
     func interruptedItLeavesNothing(_ signal: Int32) async throws {

@@ -34,7 +34,7 @@ struct BrokerSourceTests {
     @Test("the scheme chooses; a message never shows the password")
     func schemes() {
         for (uri, phrase) in [
-            ("kafka://u:secret@h", "mqlock shards"), ("redis://u:secret@h", "'redis'"), ("u:secret@host", "no URI"),
+            ("kafka://u:secret@h", "is Kafka"), ("redis://u:secret@h", "'redis'"), ("u:secret@host", "no URI"),
         ] {
             let error = #expect(throws: CommandFailure.self) {
                 try BrokerSource.uri(uri).resolve(environment: { _ in nil })

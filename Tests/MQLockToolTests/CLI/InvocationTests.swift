@@ -20,7 +20,7 @@ struct InvocationTests {
         "run",
         arguments: [
             ("run job --mutex token -- true", options()),
-            ("run job -- true", options { $0.mutex = .singleActiveConsumer }),
+            ("run job -- true", options { $0.mutex = nil }),
             ("run job --mutex sac -- true", options { $0.mutex = .singleActiveConsumer }),
             ("run job --mutex exclusive -- true", options { $0.mutex = .exclusiveQueue }),
             ("run --mutex=token job -- true", options()),

@@ -37,6 +37,8 @@ struct KafkaURITests {
             ),
             ("kafka://h:1/a%2Eb_c-D", plain { $0.topic = "a.b_c-D" }),
             ("kafka://h:1/t?session=6s", plain { $0.session = .seconds(6) }),
+            ("kafka://h:1/t?mutex=log", plain { $0.mutex = .log }),
+            ("kafka://h:1/t?mutex=shards", plain { $0.mutex = .shards }),
             (
                 "kafka://h:1/t?session=1500ms&drain=0",
                 plain {
@@ -104,7 +106,8 @@ struct KafkaURITests {
             ("kafka://:secret@h:1/t", "user:password"), ("kafka://u:sec/ret@h:1/t", "%2f"),
             ("kafka://u:sec?ret@h:1/t", "%3f"),
             ("kafka://h:1/t?session=soon", DurationText.accepted), ("kafka://h:1/t?drain=-1s", DurationText.accepted),
-            ("kafka://h:1/t?partitions=0", "1 to 100000"), ("kafka://h:1/t?partitions=x", "1 to 100000"),
+            ("kafka://h:1/t?mutex=sac", "log or shards"), ("kafka://h:1/t?partitions=0", "1 to 100000"),
+            ("kafka://h:1/t?partitions=x", "1 to 100000"),
             ("kafka://h:1/t?partitions=100001", "1 to 100000"),
             ("kafka://h:1/t?sesion=6s", "did you mean session"), ("kafka://h:1/t?xyzzy=1", "librdkafka"),
             ("kafka://h:1/t?session=6s&session=7s", "twice"),
@@ -129,6 +132,26 @@ struct KafkaURITests {
         #expect(configuration.session == .seconds(6) && configuration.drainTimeout == .seconds(1))
         let standard = try KafkaURI("kafka://h:1/t").ownership(partitions: 4)
         #expect(standard.session == ShardOwnership.Configuration(topic: "t", partitions: 4).session)
+    }
+
+    @Test("what is of shards alone is no option of locks, and a URI of one kind is none of the other")
+    func locks() throws {
+        #expect(throws: CommandFailure.self) { try KafkaURI("kafka://h:1").locks() }
+        let configuration = try KafkaURI("kafka://h:1/t?session=6s&drain=1s&partitions=3&mutex=log").locks()
+        #expect(configuration.topic == "t" && configuration.partitions == 3)
+        #expect(configuration.ttl == .seconds(6) && configuration.drainTimeout == .seconds(1))
+        let standard = try KafkaURI("kafka://h:1/t").locks()
+        #expect(standard.ttl == KafkaLocks.Configuration(topic: "t").ttl && standard.partitions == 1)
+        for option in [
+            "claims=transactional", "lead=1h", "records=r", "group=g", "partitioner=murmur2", "mutex=shards",
+            "session=999ms", "session=601s",
+        ] {
+            let failure = #expect(throws: CommandFailure.self) { try KafkaURI("kafka://h:1/t?\(option)").locks() }
+            #expect(failure?.status == 64, "\(option)")
+            #expect(failure?.message.contains(option.prefix { $0 != "=" }) == true)
+        }
+        for option in ["session=1s", "session=10m"] { _ = try KafkaURI("kafka://h:1/t?\(option)").locks() }
+        #expect(throws: CommandFailure.self) { try KafkaURI("kafka://h:1/t?mutex=log").ownership(partitions: 1) }
     }
 
     @Test("a property on which the safety of ownership rests cannot be set")

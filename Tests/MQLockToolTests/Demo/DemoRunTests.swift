@@ -6,7 +6,7 @@ import Testing
 /// The whole demo, with the command that was built beside the tests.
 @Suite("Demo runs", .serialized, .timeLimit(.minutes(2))) struct DemoRunTests {
     @Test func sabotageIsFound() async throws {
-        let result = try await TestProcess.run(["demo", "--sabotage"])
+        let result = try await TestProcess.run(["demo", "--sabotage", "--broker", "amqp://127.0.0.1:1"])
         #expect(result.status == 1)
         #expect(result.output.contains("VIOLATED"))
         #expect(result.output.contains("overlap after"))
@@ -41,5 +41,18 @@ import Testing
     @Test(.enabled(if: Broker.uri != nil, Broker.reason)) func refusedCredentials() async throws {
         let broker = try Broker.changed { $0.password = "wrong" }
         #expect(try await TestProcess.run(["demo", "--workers", "2", "--broker", broker]).status == 77)
+    }
+
+    @Test(.enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    func aRoundOnKafkaIsGood() async throws {
+        let kafka = try await PrivateKafka("locks:1")
+        let result = try await TestProcess.run(
+            [
+                "demo", "--rounds", "1", "--workers", "3", "--broker",
+                "kafka://\(kafka.brokers)/locks?session=2s&\(PrivateKafka.quick)",
+            ])
+        #expect(result.status == 0, "\(result.output)\(result.errors)")
+        #expect(result.output.contains("SIGKILL ") && result.output.contains("SIGSTOP "))
+        #expect(result.output.contains("1 refused") && result.output.contains("verdict      good"))
     }
 }

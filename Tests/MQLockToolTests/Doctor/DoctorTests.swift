@@ -47,9 +47,9 @@ struct DoctorTests {
 
     @Test("partitions")
     func partitions() {
-        #expect(KafkaDoctor.judge(partitions: 4, configured: 4, "t").level == .good)
-        #expect(KafkaDoctor.judge(partitions: 4, configured: nil, "t").level == .good)
-        let wrong = KafkaDoctor.judge(partitions: 4, configured: 3, "t")
+        #expect(ShardDoctor.judge(partitions: 4, configured: 4, "t").level == .good)
+        #expect(ShardDoctor.judge(partitions: 4, configured: nil, "t").level == .good)
+        let wrong = ShardDoctor.judge(partitions: 4, configured: 3, "t")
         #expect(wrong.level == .wrong && wrong.status == 78)
     }
 
@@ -61,7 +61,7 @@ struct DoctorTests {
         let setup = KafkaInspector.Setup(
             brokers: brokers, replicas: replicas, topic: .success(topic), broker: .success(broker))
         // Most clusters' topics are made without that.
-        let findings = KafkaDoctor.judge(setup, "t", session: session).filter {
+        let findings = ShardDoctor.judge(setup, "t", session: session).filter {
             $0.level != .good && $0.subject != "clock"
         }
         #expect(findings.allSatisfy { ($0.level == .wrong) == ($0.status != 0) })
@@ -96,7 +96,7 @@ struct DoctorTests {
         for (type, level) in [("LogAppendTime", Finding.Level.good), ("CreateTime", .advice)] {
             let setup = KafkaInspector.Setup(
                 brokers: 3, replicas: 3, topic: .success(["message.timestamp.type": type]), broker: .success([:]))
-            let finding = KafkaDoctor.judge(setup, "t", session: .seconds(20)).first { $0.subject == "clock" }
+            let finding = ShardDoctor.judge(setup, "t", session: .seconds(20)).first { $0.subject == "clock" }
             #expect(finding?.level == level)
         }
     }
@@ -111,7 +111,7 @@ struct DoctorTests {
                 spread.add(key: key, partition: Int(writer.partition(of: key, count: 12)), of: 12)
                 spread.add(key: [], partition: number % 12, of: 12)
             }
-            return KafkaDoctor.judge(spread, configured: configured, "t")
+            return ShardDoctor.judge(spread, configured: configured, "t")
         }
         for (one, other) in [(Partitioner.murmur2, Partitioner.consistentRandom), (.consistentRandom, .murmur2)] {
             #expect(judge([one], one).level == .good)
@@ -127,7 +127,7 @@ struct DoctorTests {
         let setup = KafkaInspector.Setup(
             brokers: 1, replicas: 1, topic: .failure(Unseen(reason: "no right")),
             broker: .failure(Unseen(reason: "no right")))
-        let findings = KafkaDoctor.judge(setup, "t", session: .seconds(20))
+        let findings = ShardDoctor.judge(setup, "t", session: .seconds(20))
         #expect(findings.count { $0.level == .advice && $0.text.contains("no right") } == 2)
         #expect(findings.allSatisfy { $0.level != .wrong })
     }
@@ -136,13 +136,20 @@ struct DoctorTests {
     func refused() async throws {
         for (options, status) in [
             (["x"], 64), (["--", "true"], 64), (["--broker", "redis://h"], 64), (["--broker", "kafka://h:1"], 64),
-            (["--broker", "kafka://h:1/t?session=1ms"], 64), (["--broker", "amqp://127.0.0.1:1"], 69),
+            (["--broker", "kafka://h:1/t?session=1ms"], 64),
+            (["--broker", "kafka://h:1/t?mutex=shards&session=1ms"], 64),
+            (["--broker", "kafka://h:1/t", "--management", "http://h"], 64),
+            (["--broker", "amqp://127.0.0.1:1", "--create"], 64), (["--broker", "amqp://127.0.0.1:1"], 69),
         ] {
             #expect(try await TestProcess.run(["doctor"] + options).status == Int32(status), "\(options)")
         }
         let uri = try KafkaURI("kafka://127.0.0.1:1/t")
         let quiet = Output(standardOutput: { _ in }, standardError: { _ in })
-        #expect(await DoctorCommand.examine(.kafka(uri), patience: .milliseconds(200), json: false, quiet) == 69)
+        for mutex in [nil] + KafkaURI.Mutex.allCases {
+            var uri = uri
+            uri.mutex = mutex
+            #expect(await DoctorCommand.examine(.kafka(uri), patience: .milliseconds(200), json: false, quiet) == 69)
+        }
     }
 }
 
@@ -231,7 +238,7 @@ struct KafkaDoctorTests {
         let kafka = try await PrivateKafka("locks:4", "orders:4", "other:3")
         func wrong(_ options: String = "") async throws -> [Line] {
             let result = try await TestProcess.run(
-                ["doctor", "--json", "--broker", "kafka://\(kafka.brokers)/locks?partitions=4\(options)"])
+                ["doctor", "--json", "--broker", "kafka://\(kafka.brokers)/locks?mutex=shards&partitions=4\(options)"])
             return try Line.all(result.output).filter { $0.event == "wrong" }
         }
         #expect(try await wrong("&records=orders").isEmpty)
@@ -253,12 +260,14 @@ struct KafkaDoctorTests {
 
     @Test("what a mock can show: the cluster, the topic, its partitions")
     func partitions() async throws {
-        let kafka = try await PrivateKafka("locks:4")
+        let kafka = try await PrivateKafka("locks:4", "names:2")
         try await kafka.fault("topic-error", "nowhere", "UNKNOWN_TOPIC_OR_PART")
         try await kafka.fault("topic-error", "secret", "TOPIC_AUTHORIZATION_FAILED")
         for (topic, status, wrong) in [
-            ("locks?partitions=4", 0, nil), ("locks", 0, nil), ("locks?partitions=3", 78, "partitions"),
-            ("nowhere", 78, "topic"), ("secret", 77, "cluster"),
+            ("locks?mutex=shards&partitions=4", 0, nil),
+            ("locks?mutex=shards&partitions=3", 78, "partitions"), ("nowhere?mutex=shards", 78, "topic"),
+            ("secret?mutex=shards", 77, "cluster"), ("nowhere", 78, "topic"), ("secret", 77, "cluster"),
+            ("names", 0, nil), ("names?partitions=3", 78, "partitions"),
         ] {
             let result = try await TestProcess.run(
                 ["doctor", "--json", "--broker", "kafka://\(kafka.brokers)/\(topic)"])

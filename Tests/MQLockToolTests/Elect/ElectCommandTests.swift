@@ -207,6 +207,6 @@ struct ElectKafkaTests {
         let brokers = try required(ProcessInfo.processInfo.environment["MQLOCK_KAFKA"])
         return try TestProcess(
             TestProcess.mqlock, ["mqlock", "elect", "relay", "--", "sh", "-c", "echo $MQLOCK_FENCE; \(script)"],
-            environment: ["MQLOCK_BROKER": "kafka://\(brokers)/\(topic)?session=6s"])
+            environment: ["MQLOCK_BROKER": "kafka://\(brokers)/\(topic)?mutex=shards&session=6s"])
     }
 }

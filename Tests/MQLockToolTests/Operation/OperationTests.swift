@@ -228,10 +228,10 @@ struct OperationTests {
             topic: .success(topic),
             broker: .success(broker))
         let findings =
-            KafkaDoctor.judge(
+            ShardDoctor.judge(
                 setup, "orders.locks", session: ShardOwnership.Configuration.surviveBrokerCrash)
             + [
-                KafkaDoctor.judge(
+                ShardDoctor.judge(
                     partitions: try required(options("partitions").first.flatMap { Int($0) }), configured: 12,
                     "orders.locks")
             ]

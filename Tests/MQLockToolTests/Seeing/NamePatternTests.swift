@@ -51,6 +51,7 @@ struct NamePatternTests {
             LockView(name: try LockName(name), contenders: [], queue: queue)
         }
         #expect(throws: LockError.self) { try NamePattern.refuseUnused(view(name, .missing)) }
+        #expect(throws: LockError.self) { try NamePattern.refuseUnused(view(name, .log)) }
         // It is a name like any other, if somebody has taken it.
         try NamePattern.refuseUnused(view(name, .counted(messages: 1, consumers: 0)))
         try NamePattern.refuseUnused(view("night", .missing))

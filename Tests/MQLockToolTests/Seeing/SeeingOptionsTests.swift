@@ -21,7 +21,7 @@ struct SeeingOptionsTests {
         "what is understood",
         arguments: [
             ("show job", Invocation.show(options(2))),
-            ("show --json job -w 1", .show(options(1) { $0.json = true })),
+            ("show --json job -w 1", .show(options(1) { ($0.json, $0.reading) = (true, .seconds(1)) })),
             ("show job --broker amqp://h", .show(options(2) { $0.broker = .uri("amqp://h") })),
             ("observe job", .observe(options(2))),
             ("observe job --json", .observe(options(2) { $0.json = true })),
@@ -40,7 +40,8 @@ struct SeeingOptionsTests {
                 "list night* --json -w 1s --management http://h",
                 .list(
                     ListOptions(
-                        pattern: NamePattern("night*"), patience: .seconds(1), json: true, management: "http://h"))
+                        pattern: NamePattern("night*"), patience: .seconds(1), reading: .seconds(1), json: true,
+                        management: "http://h"))
             ),
             ("help break", .help(.breaking)),
         ])

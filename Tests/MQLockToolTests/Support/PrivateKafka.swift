@@ -16,6 +16,8 @@ final class PrivateKafka: Sendable {
     static let isWanted = ProcessInfo.processInfo.environment["MQLOCK_KAFKA"] != nil
 
     let brokers: String
+    /// For a URI. A Kafka answers as soon as there is something to read, the mock when the time to wait for it is over.
+    static let quick = "fetch.wait.max.ms=10"
     private let control: String
     private let pid: pid_t
     /// Its standard input, at whose end it goes.

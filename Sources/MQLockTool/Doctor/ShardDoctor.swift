@@ -1,16 +1,18 @@
 import MQLock
 import MQLockKafka
 
-/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes no record.
-struct KafkaDoctor: Sendable {
+/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes no record; makes the topic, if it is
+/// told to.
+struct ShardDoctor: Sendable {
     let uri: KafkaURI
+    var creates = false
     let patience: Duration
     let tell: @Sendable (Finding) -> Void
 
     func examine() async {
         let inspector = KafkaInspector(uri.connection)
         let topic: String
-        let count: Int?
+        var count: Int?
         do {
             topic = try uri.namedTopic()
             // What is wrong with the settings themselves.
@@ -24,16 +26,30 @@ struct KafkaDoctor: Sendable {
         }
         tell(.good("cluster", "answers at \(uri.connection.brokers.joined(separator: ","))"))
         if let exposure = uri.connection.exposure { tell(.advice("network", exposure)) }
+        if count == nil, creates {
+            let creation = TopicCreation(topic: topic, partitions: uri.partitions) { _ in Self.settings }
+            count = await creation.create(inspector, tell)
+            if count == nil { return }
+        }
         guard let count else {
             let number = uri.partitions.map(String.init) ?? "N"
             return tell(
                 .wrong(
                     "topic",
-                    "there is no topic \(topic); create it with \(number) partitions, cleanup.policy=compact and 3 replicas",
-                    ExitStatus.incompatible))
+                    """
+                    there is no topic \(topic); create it with \(number) partitions, cleanup.policy=compact and 3 replicas, \
+                    as --create does
+                    """, ExitStatus.incompatible))
         }
         tell(Self.judge(partitions: count, configured: uri.partitions, topic))
         do throws(LockError) {
+            guard try await !inspector.isLockLog(topic, partitions: count, within: patience) else {
+                return tell(
+                    .wrong(
+                        "topic",
+                        "\(topic) is a log of locks, by the records in it: leave mutex=shards out, or name another",
+                        ExitStatus.incompatible))
+            }
             let setup = try await inspector.setup(of: topic)
             for finding in Self.judge(
                 setup, topic, session: uri.session ?? ShardOwnership.Configuration.surviveBrokerCrash)
@@ -131,22 +147,13 @@ struct KafkaDoctor: Sendable {
     }
 
     static func judge(_ setup: KafkaInspector.Setup, _ topic: String, session: Duration) -> [Finding] {
-        var findings: [Finding] = []
-        if setup.replicas < min(setup.brokers, 3) {
-            findings.append(
-                .advice(
-                    "replicas",
-                    "\(setup.replicas) of \(setup.brokers) brokers have a copy: give \(topic) 3, or its shards end with a broker"
-                ))
-        } else {
-            findings.append(.good("replicas", "\(setup.replicas), on \(setup.brokers) brokers"))
-        }
+        var findings = [TopicFindings.replicas(setup, topic, losing: "its shards end")]
         switch setup.topic {
-        case .failure(let error): findings.append(unseen("settings of \(topic)", error))
+        case .failure(let error): findings.append(TopicFindings.unseen("settings of \(topic)", error))
         case .success(let settings): findings += judge(topic: settings, setup, topic)
         }
         switch setup.broker {
-        case .failure(let error): findings.append(unseen("settings of a broker", error))
+        case .failure(let error): findings.append(TopicFindings.unseen("settings of a broker", error))
         case .success(let settings):
             findings.append(judge(broker: settings, session: session))
             if setup.brokers > 1, session < shortOfCrashes {
@@ -166,10 +173,11 @@ struct KafkaDoctor: Sendable {
     /// A broker that is gone is left out after `broker.session.timeout.ms`, 9 s by default, and its copies then.
     private static let shortOfCrashes = Duration.seconds(15)
 
-    /// Many users may not look at settings; that says nothing about whether locks work.
-    private static func unseen(_ subject: String, _ error: KafkaInspector.Unseen) -> Finding {
-        .advice(subject, "not looked at: \(error.reason)")
-    }
+    /// With what the topic is made.
+    static let settings = [
+        "cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime",
+        "unclean.leader.election.enable": "false",
+    ]
 
     private static func judge(
         topic settings: [String: String], _ setup: KafkaInspector.Setup, _ topic: String
@@ -198,24 +206,10 @@ struct KafkaDoctor: Sendable {
                     message.timestamp.type=LogAppendTime on \(topic), and such a member ends before it claims
                     """))
         }
-        if settings["unclean.leader.election.enable"] == "true" {
-            findings.append(
-                .wrong(
-                    "unclean election",
-                    """
-                    a broker that has missed claims may lead \(topic), and tokens go back: set \
-                    unclean.leader.election.enable=false on it
-                    """, ExitStatus.incompatible))
-        } else {
-            findings.append(.good("unclean election", "off"))
-        }
-        if let text = settings["min.insync.replicas"], let number = Int(text), setup.replicas > 2, number < 2 {
-            findings.append(
-                .advice(
-                    "min.insync.replicas",
-                    "\(number): a claim may be on one broker only when it is confirmed; set 2 on \(topic)"))
-        }
-        return findings
+        findings.append(
+            TopicFindings.election(
+                settings, topic, risk: "a broker that has missed claims may lead \(topic), and tokens go back"))
+        return findings + TopicFindings.inSync(settings, setup, topic, record: "a claim")
     }
 
     private static func judge(broker settings: [String: String], session: Duration) -> Finding {

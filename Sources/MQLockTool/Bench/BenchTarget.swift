@@ -1,0 +1,41 @@
+import MQLock
+import MQLockKafka
+import MQLockRabbitMQ
+
+/// What is measured: the mutexes of a broker.
+struct BenchTarget {
+    let system: String
+    /// The broker's own word; nil when it has none.
+    let version: String?
+    let address: String
+    /// How long a session lives, by which alone a dead holder is known: Kafka's.
+    let session: Duration?
+    let mutexes: [String]
+    private let administration: BrokerAdministration?
+
+    /// - Parameter text: the broker's URI.
+    init(_ text: String, _ options: BenchOptions) throws {
+        switch try BrokerSource.uri(text).resolveAny(environment: { _ in nil }) {
+        case .rabbitMQ(let uri):
+            let administration = try BrokerAdministration(uri: uri)
+            (system, version, address) = ("RabbitMQ", administration.version, administration.address)
+            (session, mutexes) = (nil, (options.mutexes ?? RabbitMQLocks.Mutex.allCases).map(\.description))
+            self.administration = administration
+        case .kafka(let uri):
+            guard options.mutexes == nil else {
+                throw CommandFailure.usage("--mutex is for RabbitMQ; on Kafka there is one kind of lock", "bench")
+            }
+            let configuration = try uri.locks()
+            (system, version) = ("Kafka", nil)
+            address = "\(configuration.connection.brokers.joined(separator: ","))/\(configuration.topic)"
+            session = uri.session ?? WorkerLocks.session
+            (mutexes, administration) = ([BenchOptions.log], nil)
+        }
+    }
+
+    /// What has to be deleted at the end.
+    func queues(of lock: LockName, _ rawQueue: String) throws(LockError) -> [String] {
+        guard let administration else { return [] }
+        return try administration.queues(of: [lock]) + [rawQueue]
+    }
+}

@@ -1,0 +1,40 @@
+import Foundation
+import MQLock
+import MQLockKafka
+import MQLockRabbitMQ
+
+/// The locks of a worker process of ours. The broker's URI, which may hold a password, comes in `MQLOCK_BROKER`.
+struct WorkerLocks: Sendable {
+    let provider: any LockProvider
+    let shutDown: @Sendable (Duration) async -> Void
+
+    private static let patience = Duration.seconds(5)
+    /// How long a session on Kafka lives where the URI does not say so: short, so that a dead holder's lock is handed on
+    /// while one watches.
+    static let session = Duration.seconds(3)
+
+    /// - Parameter configure: what RabbitMQ's locks are to be like.
+    init(
+        owner: String? = nil, mutex: RabbitMQLocks.Mutex,
+        configure: (inout RabbitMQLocks.Configuration) -> Void = { _ in }
+    ) throws {
+        switch try BrokerSource.environment.resolveAny(environment: RunCommand.variable) {
+        case .rabbitMQ(let uri):
+            var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: mutex)
+            configuration.startupTimeout = Self.patience
+            if let owner { configuration.owner = owner }
+            configure(&configuration)
+            let locks = try RabbitMQLocks(configuration)
+            provider = locks
+            shutDown = { await locks.shutdown(within: $0) }
+        case .kafka(let uri):
+            var configuration = try uri.locks()
+            configuration.startupTimeout = Self.patience
+            if let owner { configuration.owner = owner }
+            if uri.session == nil { configuration.ttl = Self.session }
+            let locks = try KafkaLocks(configuration)
+            provider = locks
+            shutDown = { await locks.shutdown(within: $0) }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import MQLock
+import MQLockKafka
+import MQLockRabbitMQ
+
+/// The locks of the broker that the URI names, for `run` and `elect`.
+struct RunBroker: Sendable {
+    let provider: any LockProvider
+    let reporter: RunReporter
+    /// Who says that it holds the lock, asked for so long at most.
+    let whoHolds: @Sendable (Duration) async -> LockContender?
+    let shutDown: @Sendable () async -> Void
+
+    /// How long a program waits for its first session, where nobody has said how long to wait.
+    static let patience = Duration.seconds(30)
+
+    /// - Parameter command: the command of ours, whose help tells more.
+    init(_ options: RunOptions, _ broker: BrokerURI, _ output: Output, for command: String) throws(CommandFailure) {
+        do {
+            switch broker {
+            case .rabbitMQ(let uri): try self.init(options, uri, output)
+            case .kafka(let uri):
+                guard options.mutex == nil else {
+                    throw CommandFailure.usage("--mutex is for RabbitMQ; on Kafka there is one kind of lock", command)
+                }
+                try self.init(options, try uri.locks(), output)
+            }
+        } catch {
+            throw CommandFailure(error, command)
+        }
+    }
+
+    private init(_ options: RunOptions, _ uri: String, _ output: Output) throws(LockError) {
+        var configuration = RabbitMQLocks.Configuration(uri: uri, mutex: options.mutex ?? .singleActiveConsumer)
+        if let owner = options.owner { configuration.owner = owner }
+        configuration.startupTimeout = options.startupTimeout
+        reporter = RunReporter(options, owner: configuration.owner, output: output)
+        let locks = try RabbitMQLocks(configuration, observer: reporter.wantsEvents ? reporter : nil)
+        provider = locks
+        whoHolds = { [configuration, name = options.name] limit in
+            try? await RabbitMQInspector(configuration).holder(of: name, within: limit)
+        }
+        shutDown = { await locks.shutdown(within: .seconds(1)) }
+    }
+
+    private init(
+        _ options: RunOptions, _ configuration: KafkaLocks.Configuration, _ output: Output
+    ) throws(LockError) {
+        var configuration = configuration
+        if let owner = options.owner { configuration.owner = owner }
+        configuration.startupTimeout = options.startupTimeout
+        reporter = RunReporter(options, owner: configuration.owner, output: output)
+        let locks = try KafkaLocks(configuration, observer: reporter.wantsEvents ? reporter : nil)
+        provider = locks
+        whoHolds = { [configuration, name = options.name] limit in
+            try? await KafkaLockInspector(configuration).view(name, within: limit).holders.first
+        }
+        shutDown = { await locks.shutdown(within: .seconds(1)) }
+    }
+}
+
+extension RunOptions {
+    /// Somebody who says how long to wait means for the broker too.
+    fileprivate var startupTimeout: Duration? {
+        if case .within = patience { nil } else { RunBroker.patience }
+    }
+}
