@@ -77,7 +77,7 @@ struct TopicKindTests {
         return results
     }
 
-    @Test("shards, used as a log of locks: every command says so, with 78, and nothing is written")
+    @Test("shards, used as a log of locks: every command says so, with 78, and doctor finds it well")
     func shards() async throws {
         let kafka = try await PrivateKafka("topic:1")
         let uri = "kafka://\(kafka.brokers)/topic"
