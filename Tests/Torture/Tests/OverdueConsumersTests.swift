@@ -9,7 +9,9 @@ extension TortureTests {
     ///
     /// RabbitMQ 4.3.0 to 4.3.5 then delivers to none of the consumers of a queue with a single active consumer that stay
     /// attached, and none is served any more (rabbitmq-server 17317). Ours do not stay.
-    @Suite struct OverdueConsumersTests {}
+    ///
+    /// Their frames, on a fake broker, are looked at in each run: `OverdueFramesTests`.
+    @Suite(.enabled(if: LiveBroker.isFullRun, "full: MQLOCK_TEST_FULL=1")) struct OverdueConsumersTests {}
 }
 
 extension TortureTests.OverdueConsumersTests {
