@@ -23,10 +23,9 @@ struct LogDoctor: Sendable {
             return tell(.wrong(error is CommandFailure ? "settings" : "cluster", failure.message, failure.status))
         }
         let topic = configuration.topic
-        tell(.good("cluster", "answers at \(uri.connection.brokers.joined(separator: ","))"))
-        if let exposure = uri.connection.exposure { tell(.advice("network", exposure)) }
+        for finding in TopicFindings.cluster(uri.connection) { tell(finding) }
         if count == nil, creates {
-            let creation = TopicCreation(topic: topic, partitions: configuration.partitions) { _ in Self.settings }
+            let creation = TopicCreation(topic: topic, partitions: configuration.partitions, settings: Self.settings)
             count = await creation.create(inspector, tell)
             if count == nil { return }
         }

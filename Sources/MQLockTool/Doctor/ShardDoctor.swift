@@ -24,10 +24,9 @@ struct ShardDoctor: Sendable {
             let failure = error as? CommandFailure
             return tell(.wrong("settings", failure?.message ?? "\(error)", failure?.status ?? ExitStatus.internalError))
         }
-        tell(.good("cluster", "answers at \(uri.connection.brokers.joined(separator: ","))"))
-        if let exposure = uri.connection.exposure { tell(.advice("network", exposure)) }
+        for finding in TopicFindings.cluster(uri.connection) { tell(finding) }
         if count == nil, creates {
-            let creation = TopicCreation(topic: topic, partitions: uri.partitions) { _ in Self.settings }
+            let creation = TopicCreation(topic: topic, partitions: uri.partitions, settings: Self.settings)
             count = await creation.create(inspector, tell)
             if count == nil { return }
         }

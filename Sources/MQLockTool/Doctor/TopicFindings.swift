@@ -3,6 +3,12 @@ import MQLockKafka
 
 /// What is looked at in every topic, of shards or of locks.
 enum TopicFindings {
+    /// Of a cluster that has answered.
+    static func cluster(_ connection: KafkaConnection) -> [Finding] {
+        [.good("cluster", "answers at \(connection.brokers.joined(separator: ","))")]
+            + (connection.exposure.map { [.advice("network", $0)] } ?? [])
+    }
+
     /// - Parameter loss: what happens when the only broker with a copy is gone.
     static func replicas(_ setup: KafkaInspector.Setup, _ topic: String, losing loss: String) -> Finding {
         guard setup.replicas < min(setup.brokers, 3) else {
@@ -43,8 +49,8 @@ enum TopicFindings {
 struct TopicCreation: Sendable {
     let topic: String
     let partitions: Int?
-    /// What is set on it, by the number of copies.
-    let settings: @Sendable (_ replicas: Int) -> [String: String]
+    /// What is set on it, besides what follows from the number of copies.
+    let settings: [String: String]
 
     /// - Returns: how many partitions it has got; nil when there is no topic, which has been told.
     func create(_ inspector: KafkaInspector, _ tell: (Finding) -> Void) async -> Int? {
@@ -54,7 +60,7 @@ struct TopicCreation: Sendable {
         }
         do throws(LockError) {
             let replicas = min(3, max(1, try await inspector.brokerCount()))
-            var settings = settings(replicas)
+            var settings = settings
             if replicas == 3 { settings["min.insync.replicas"] = "2" }
             try await inspector.create(topic, partitions: partitions, replicas: replicas, settings: settings)
             let list = settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ", ")

@@ -35,29 +35,6 @@ extension LiveKafkaTests.LogOnceTortureTests {
         }
     }
 
-    private struct Journal {
-        var starts = 0
-        var ends = 0
-        var isOverlapping = false
-
-        init(_ url: URL, _ number: Int) throws {
-            var running: Substring?
-            for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
-                let words = line.split(separator: " ")
-                guard words.count == 3, words[1] == "\(number)" else { continue }
-                if words[0] == "start" {
-                    starts += 1
-                    running = words[2]
-                } else {
-                    // A killed one says nothing any more; one that is not the last to start should not either.
-                    if running != words[2] { isOverlapping = true }
-                    if words[0] == "end" { ends += 1 }
-                    running = nil
-                }
-            }
-        }
-    }
-
     @Test(arguments: [true, false]) func eachHourIsDoneOnce(_ withFaults: Bool) async throws {
         let place = try await LogPlace.make()
         let seed = TestSeed.next()
@@ -98,7 +75,7 @@ extension LiveKafkaTests.LogOnceTortureTests {
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            let seen = try Journal(journal, number)
+            let seen = try OnceJournal(journal, number)
             let marks = try await place.inspector.marks(of: "job").filter { $0.start == start }
             let note: Comment = "hour \(number), outage \(isOutage), plans \(plans): \(outcomes), MQLOCK_SEED=\(seed)"
             #expect(!seen.isOverlapping, note)

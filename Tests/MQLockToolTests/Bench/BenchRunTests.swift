@@ -87,7 +87,7 @@ import Darwin
         #expect(results.allSatisfy { $0.raw == nil && $0.ratio == nil })
     }
 
-    @Test(.enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    @Test(.enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
     func theLocksOfKafkaAreMeasured() async throws {
         let kafka = try await PrivateKafka("locks:1")
         let words = [

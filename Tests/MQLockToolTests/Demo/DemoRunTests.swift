@@ -43,7 +43,7 @@ import Testing
         #expect(try await TestProcess.run(["demo", "--workers", "2", "--broker", broker]).status == 77)
     }
 
-    @Test(.enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    @Test(.enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
     func aRoundOnKafkaIsGood() async throws {
         let kafka = try await PrivateKafka("locks:1")
         let result = try await TestProcess.run(

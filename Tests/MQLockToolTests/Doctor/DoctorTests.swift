@@ -231,7 +231,7 @@ struct RabbitMQDoctorTests {
 
 @Suite(
     "mqlock doctor on Kafka", .timeLimit(.minutes(1)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct KafkaDoctorTests {
     @Test("brokers without transactions, and what else keeps them from being begun")
     func transactions() async throws {

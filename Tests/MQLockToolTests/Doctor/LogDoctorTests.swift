@@ -65,7 +65,7 @@ struct LogDoctorTests {
 /// A topic is of one kind; whoever takes it for the other is told.
 @Suite(
     "mqlock on a topic of the other kind", .timeLimit(.minutes(2)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct TopicKindTests {
     private func results(_ commands: [[String]], _ uri: String) async throws -> [TestProcess.Result] {
         var results: [TestProcess.Result] = []

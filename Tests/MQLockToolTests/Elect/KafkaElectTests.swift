@@ -13,7 +13,7 @@ import Darwin
 
 @Suite(
     "mqlock elect on Kafka", .timeLimit(.minutes(1)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct KafkaElectTests {
     @Test("what makes no sense is told once, to people")
     func refusal() async throws {

@@ -15,7 +15,7 @@ import Darwin
 /// The built command against a mock cluster of its own.
 @Suite(
     "mqlock run on Kafka", .timeLimit(.minutes(2)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct RunKafkaTests {
     private func start(
         _ kafka: PrivateKafka, _ options: [String] = [], _ command: [String],

@@ -16,7 +16,7 @@ import Darwin
 /// The built command against a mock cluster of its own.
 @Suite(
     "mqlock show, list, observe, break on Kafka", .timeLimit(.minutes(2)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct SeeingKafkaTests {
     private func start(
         _ kafka: PrivateKafka, _ words: [String], query: String = "?session=2s&\(PrivateKafka.quick)"

@@ -15,7 +15,7 @@ import Darwin
 /// The built command against mock clusters of its own.
 @Suite(
     "mqlock shards", .serialized, .timeLimit(.minutes(2)),
-    .enabled(if: PrivateKafka.isWanted, "needs a broker: brokers/with --kafka -- swift test"))
+    .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
 struct ShardsBrokerTests {
     /// An event as `--json` tells it.
     fileprivate struct Event {

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 @testable import MQLockTool
 
@@ -14,6 +15,7 @@ import Foundation
 final class PrivateKafka: Sendable {
     /// Whether tests are to use brokers at all.
     static let isWanted = ProcessInfo.processInfo.environment["MQLOCK_KAFKA"] != nil
+    static let reason: Comment = "needs a broker: brokers/with --kafka -- swift test"
 
     let brokers: String
     /// For a URI. A Kafka answers as soon as there is something to read, the mock when the time to wait for it is over.

@@ -41,30 +41,6 @@ extension TortureTests.OnceTortureTests {
         }
     }
 
-    private struct Journal {
-        var starts = 0
-        var ends = 0
-        var isOverlapping = false
-
-        init(_ url: URL, _ number: Int) throws {
-            var running: Substring?
-            for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
-                let words = line.split(separator: " ")
-                guard words.count == 3, words[1] == "\(number)" else { continue }
-                switch words[0] {
-                case "start":
-                    starts += 1
-                    running = words[2]
-                default:
-                    // A killed one says nothing any more; one that is not the last to start should not either.
-                    if running != words[2] { isOverlapping = true }
-                    if words[0] == "end" { ends += 1 }
-                    running = nil
-                }
-            }
-        }
-    }
-
     private struct Run: Sendable, CustomTestStringConvertible {
         var mutex: MutexUnderTest
         var withFaults: Bool
@@ -124,7 +100,7 @@ extension TortureTests.OnceTortureTests {
                     }
                     return try await group.reduce(into: []) { $0.append($1) }
                 }
-                let seen = try Journal(journal, number)
+                let seen = try OnceJournal(journal, number)
                 let marks = try await observer.marks(of: name).filter { $0.start == start * 1000 }
                 let note: Comment = "hour \(number), restart \(isRestart), plans \(plans): \(outcomes.map(\.1))"
                 #expect(!seen.isOverlapping, note)

@@ -1,0 +1,1 @@
+../../Torture/Tests/Support/OnceJournal.swift
