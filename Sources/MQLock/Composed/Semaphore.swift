@@ -143,7 +143,7 @@ public struct HeldPermit: ~Copyable, Sendable {
     package consuming func asLock() -> HeldLock { held }
 
     /// Gives the permit back.
-    ///
+    /// It completes even when the calling task is cancelled.
     /// Goes through even when the calling task is cancelled.
     /// - Throws: ``LockError`` with code ``LockError/Code/lost`` and the reason, when the permit was lost before.
     public consuming func release() async throws(LockError) {
