@@ -101,8 +101,8 @@ public struct FileFenceGate: FenceGate {
 package struct FenceEntry: Sendable {
     let lock: FenceFiles.Lock
 
-    /// What keeps the gate closed: a program that is executed with it open is inside until the program has ended, and
-    /// every process that inherited it.
+    /// What keeps the gate closed. A program that is executed with it open stays inside until the program, and every
+    /// process that inherited it from the program, has ended.
     package var descriptor: Int32 { lock.file.descriptor }
 
     /// Opens the gate.
