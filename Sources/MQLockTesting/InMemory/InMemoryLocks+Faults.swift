@@ -53,8 +53,8 @@ extension InMemoryLocks {
 
     /// Loses the next message of one direction, renewals and their answers not counted.
     ///
-    /// The client misses an answer to its own request in time, and ends the session. It misses a grant that comes
-    /// unasked only when the session ends: no connection loses a message and lives on.
+    /// When the answer to its own request is lost, the client notices in time and ends the session. When a grant that
+    /// comes unasked is lost, it notices only when the session ends: no connection loses a message and lives on.
     public func dropNext(_ direction: Direction) {
         link { direction == .toBroker ? ($0.requestsToDrop += 1) : ($0.deliveriesToDrop += 1) }
     }
