@@ -76,7 +76,7 @@ public final class LeaseRecord: Sendable {
         grantedAt = proof.clock.now
     }
 
-    // MARK: Looking
+    // MARK: Reading
 
     /// Whether the lock is certainly still held: as ``Lease/isValid``.
     public var isValid: Bool { remaining > .zero }
@@ -170,7 +170,7 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    // MARK: Driving
+    // MARK: Updating
 
     /// Ends the lease as lost, and notifies the holder; false when it had ended before. Call it before the broker can
     /// hand the lock to someone else, or as soon as it is known to have done so.

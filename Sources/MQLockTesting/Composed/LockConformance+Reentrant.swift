@@ -68,8 +68,7 @@ extension LockConformance {
                 let name = bench.subject.makeName()
                 let others = try await bench.within("the outer body") {
                     try await ReentrantLock(name, on: seats[0].provider).withLock { outer in
-                        // Another session is another holder, also for the task that holds: here a session that has the
-                        // hold.
+                        // Another session is another holder, also for the task that holds. Here such a task tries.
                         let other = Task { try await ReentrantLock(name, on: seats[1].provider).withLock { _ in } }
                         _ = await seats[1].log.events.first { $0.kind == .waiting && $0.name == name }
                         other.cancel()

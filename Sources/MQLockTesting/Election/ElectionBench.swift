@@ -82,7 +82,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
         second.run()
         try await inLine(2)
         if subject.joiningInterrupts {
-            // Whoever it is after the newcomer has been let in.
+            // Whichever it is, after the newcomer has been let in.
             entry = try await pace.within("a leader among two") { [stage] in
                 while true {
                     if let entry = stage.current, entry.leadership.isValid { return entry }
