@@ -60,7 +60,7 @@ public struct LockContender: Hashable, Sendable {
         self.info = info
     }
 
-    /// The sender of an answer. Anyone can repeat a session as a claim; no one can repeat a user.
+    /// The sender of an answer. Anyone can claim a session; no one can claim another user.
     package struct Speaker: Hashable, Sendable {
         package let session: String
         package let user: String?
