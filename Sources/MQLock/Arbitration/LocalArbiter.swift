@@ -5,7 +5,7 @@ package final class LocalArbiter: Sendable {
     package struct Ticket: Sendable {
         package let name: LockName
         fileprivate let number: UInt64
-        /// When the hold ended that this one waited for, if it was a hold.
+        /// When the previous hold ended, if this one waited for a hold.
         package fileprivate(set) var freedAt: ContinuousClock.Instant?
     }
 
@@ -45,7 +45,7 @@ package final class LocalArbiter: Sendable {
     /// How many contenders wait behind the heads of all lines.
     package var waiting: Int { lines.withLock { $0.waiters } }
 
-    /// The right to contend, if nobody of this process has it or wants it.
+    /// The right to contend, if no one in this process has it or waits for it.
     package func tryEnter(_ name: LockName) -> Ticket? {
         lines.withLock { lines in
             guard lines.byName[name] == nil else { return nil }
@@ -69,8 +69,8 @@ package final class LocalArbiter: Sendable {
         var overLimit = false
         let turn = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                // A cancellation handler that ran before this finds no waiter, so the flag is looked at here, under
-                // the same lock; the same goes for the deadline.
+                // A cancellation handler that ran before this finds no waiter, so the flag is checked here, under the
+                // same lock; the same goes for the deadline.
                 let at: Turn? = lines.withLock { lines in
                     guard lines.byName[name] != nil else {
                         lines.byName[name] = Line(head: ticket)
@@ -106,7 +106,7 @@ package final class LocalArbiter: Sendable {
         }
     }
 
-    /// Lets the next contender go on. Leaving twice does nothing.
+    /// Lets the next contender continue. Leaving twice does nothing.
     /// - Parameter end: when the hold ended, if there was one.
     package func leave(_ ticket: Ticket, heldUntil end: ContinuousClock.Instant? = nil) {
         let next: Waiter? = lines.withLock { lines in

@@ -1,17 +1,17 @@
 /// The broker's side of an adapter: contends for one name as this process's only contender for it. See the article
 /// <doc:WritingAnAdapter>.
 public protocol BrokerContender: Sendable {
-    /// Waits at the broker until granted. Goes back in line by itself after a reconnect; on cancellation or at the
-    /// deadline leaves nothing behind: a grant in flight is put back at once.
-    /// - Throws: ``LockError``: `timedOut` at the deadline, `cancelled` when the task is; other codes when waiting makes no
-    ///   sense.
+    /// Waits at the broker until granted. Goes back in line by itself after a reconnect. On cancellation or at the
+    /// deadline it leaves nothing behind: a grant in flight is put back at once.
+    /// - Throws: ``LockError``: `timedOut` at the deadline, `cancelled` when the task is cancelled; other codes when
+    ///   waiting makes no sense.
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord
 
-    /// Asks once; nil when somebody else has it.
-    /// - Throws: ``LockError`` when there is no answer to be had.
+    /// Asks once; nil when another contender has it.
+    /// - Throws: ``LockError`` when there is no answer.
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord?
 
-    /// Gives a grant back, or forgets it after a loss. Not cut short by cancellation.
+    /// Releases a grant, or forgets it after a loss. Not cut short by cancellation.
     func release(_ record: LeaseRecord, _ ending: HoldEnding) async
 }
 
@@ -29,7 +29,7 @@ public final class LockFront: Sendable {
     ///   - contender: what contends at the broker.
     ///   - owner: who contends, for events.
     ///   - relay: what brings events to the observer.
-    ///   - clock: by which waits are limited.
+    ///   - clock: the clock that limits waits.
     ///   - maximumWaiters: how many contenders may wait behind those at the broker, over all names.
     public init(
         contender: any BrokerContender, owner: String, relay: ObserverRelay,
@@ -103,7 +103,7 @@ public final class LockFront: Sendable {
         _ record: LeaseRecord, _ ticket: LocalArbiter.Ticket, _ call: Call
     ) async throws(LockError) -> HeldLock {
         guard !Task.isCancelled else {
-            // Granted and cancelled at once: the caller asked for nothing to be held.
+            // Granted and cancelled at the same time: the caller no longer asks for the lock.
             let lost = record.beginRelease()
             await contender.release(record, lost.map { .lost($0) } ?? .released)
             arbiter.leave(ticket)
@@ -116,7 +116,7 @@ public final class LockFront: Sendable {
                 handOver: ticket.freedAt.map { max($0, call.start).duration(to: record.grantedAt) }))
         let attempt = call.attempt
         // A lost hold no longer keeps this process's next contender from going back in line, even if the loser takes
-        // its time to stop: to the next holder it is what a stale holder in another process would be.
+        // its time to stop. To the next holder it is like a stale holder in another process.
         record.onLoss { [arbiter, relay, owner, clock] reason in
             arbiter.leave(ticket, heldUntil: record.endedAt)
             relay.send(

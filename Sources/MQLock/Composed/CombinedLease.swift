@@ -2,7 +2,7 @@
 extension LeaseRecord {
     /// A lease that is valid while all of its parts are, and lost with the first one's reason.
     ///
-    /// It is suspect while one of them is. Its release is its own: the parts are released by whoever ends the hold.
+    /// It is suspect while one of them is. Its release is its own: the code that ends the hold releases the parts.
     /// - Parameters:
     ///   - parts: at least one, of one provider.
     ///   - name: what the whole locks.
@@ -12,7 +12,8 @@ extension LeaseRecord {
         self.init(parts, needed: parts.count, proof: first.proof, name: name, token: token)
     }
 
-    /// A lease that is valid while `needed` of its parts are, and lost with the reason of the one that was one too many.
+    /// A lease that is valid while `needed` of its parts are, and lost with the reason of the part that was one too
+    /// many.
     ///
     /// It is suspect while fewer than that are beyond suspicion. Its release is its own, as above.
     /// - Parameters:
@@ -35,7 +36,7 @@ extension LeaseRecord {
             name: name, token: token, owner: parts[0].owner, proof: proof, limit: nil, ownProof: nil, parts: parts,
             needed: needed)
         for part in parts {
-            // Looks for the first itself: two losses of one instant are heard of in any order.
+            // Looks for the first itself: two losses at the same instant are reported in any order.
             part.onLoss { [weak self] _ in
                 self?.settleIfExpired()
                 self?.followSuspicion()
@@ -45,7 +46,7 @@ extension LeaseRecord {
         followSuspicion()
     }
 
-    /// Why the part was lost without which too few were left, with its name; nil while there are enough.
+    /// Why the part was lost that left too few, with its name; nil while there are enough.
     var lossOfParts: LossReason? {
         typealias Loss = (reason: LossReason, part: LeaseRecord, at: ContinuousClock.Instant, number: Int)
         let losses = parts.enumerated().compactMap { number, part -> Loss? in
@@ -71,8 +72,8 @@ extension HeldLock {
     /// A lock that is held by holding others.
     /// - Parameters:
     ///   - parts: their leases; see ``LeaseRecord/init(combining:name:token:)``.
-    ///   - end: ends the hold of every part, whatever has become of the whole: a loss is that of one part, and the others
-    ///     are still to be released. It must not be cut short by cancellation.
+    ///   - end: ends the hold of every part, whatever happened to the whole: a loss is that of one part, and the others
+    ///     still have to be released. It must not be cut short by cancellation.
     init(
         combining parts: [Lease], name: LockName, token: FencingToken,
         end: @escaping @Sendable (HoldEnding) async -> Void
@@ -82,9 +83,9 @@ extension HeldLock {
     }
 }
 
-/// A held lock where a value that cannot be copied cannot be: in an array, in the result of a task.
+/// A held lock for places where a value that cannot be copied cannot go: an array, the result of a task.
 ///
-/// Whoever has it ends it once; without that it is dropped with its last reference, which is a leak like any other.
+/// Its owner ends it once; without that it is dropped with its last reference, which is a leak like any other.
 final class KeptLock: Sendable {
     let lease: Lease
     private let held: Locked<HeldLock?>
@@ -94,7 +95,7 @@ final class KeptLock: Sendable {
         self.held = Locked(held)
     }
 
-    /// The held lock itself, for whoever keeps it elsewhere; once, and not after its end.
+    /// The held lock itself, for an owner that keeps it elsewhere; once, and not after its end.
     func take() -> HeldLock {
         guard let held = held.withLock({ $0.take() }) else { preconditionFailure("a lock is kept in one place") }
         return held
@@ -105,7 +106,7 @@ final class KeptLock: Sendable {
         if let held = held.withLock({ $0.take() }) { try await held.release() }
     }
 
-    /// Ends the hold as that of the whole has ended. A loss that the whole has not suffered is nobody's business any more.
+    /// Ends the hold the way the whole has ended. A loss that the whole has not suffered is not reported.
     func end(_ ending: HoldEnding) async {
         guard let held = held.withLock({ $0.take() }) else { return }
         if case .dropped = ending { return }

@@ -10,12 +10,12 @@ struct Gathering: Sendable {
     /// What is waited for.
     let names: [LockName]
 
-    /// Waits for the first `count` that are granted; the waits for the others are cancelled, and what is granted all the
-    /// same is released.
+    /// Waits for the first `count` that are granted. The waits for the others are cancelled, and anything granted
+    /// anyway is released.
     ///
     /// All or nothing: when one wait fails, or the calling task is cancelled, nothing is held.
     /// - Parameters:
-    ///   - count: how many are wanted.
+    ///   - count: how many locks are needed.
     ///   - limit: how long to wait at most.
     ///   - interruption: ends the waiting when it returns.
     /// - Returns: the locks by their places in `names`; nil when the waiting was interrupted.
@@ -58,7 +58,7 @@ struct Gathering: Sendable {
         return try result.get()
     }
 
-    /// Ends several holds at once, as that of the whole has ended.
+    /// Ends several holds at once, the way the whole has ended.
     static func end(_ locks: [KeptLock], _ ending: HoldEnding) async {
         await withDiscardingTaskGroup { group in
             for lock in locks { group.addTask { await lock.end(ending) } }

@@ -1,7 +1,7 @@
-/// Several locks as one: all of them are obtained, or none is.
+/// Several locks as one: all of them are acquired, or none is.
 ///
-/// The names are taken one after the other in the order of their UTF-8 bytes, whatever the order in which they are given,
-/// so that those who lock some of the same names never wait for each other in a circle. Each name counts once.
+/// The names are acquired one after the other in the order of their UTF-8 bytes, whatever the order in which they are
+/// given. So contenders that lock some of the same names never wait for each other in a circle. Each name counts once.
 ///
 /// ```swift
 /// let both = try MultiLock(["warehouse/\(from)", "warehouse/\(to)"], on: locks)
@@ -13,25 +13,25 @@
 ///
 /// What it costs, and what happens when one lock is lost while another is waited for, is in <doc:ComposedLocks>.
 public struct MultiLock: Sendable {
-    /// What is locked: each name once, in the order in which they are taken.
+    /// What is locked: each name once, in the order in which they are acquired.
     public let names: [LockName]
     private let provider: any LockProvider
 
-    /// The locks of these names as one; nothing is taken yet.
+    /// The locks of these names as one; nothing is acquired yet.
     public init(_ names: some Sequence<LockName>, on provider: any LockProvider) {
         self.names = Set(names).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         self.provider = provider
     }
 
-    /// Waits for all of the locks and takes them.
+    /// Waits for all of the locks and acquires them.
     ///
-    /// A lock that is lost while another one is waited for ends nothing: the others are released, and all are taken from the
-    /// first again, until the deadline.
+    /// A lock that is lost while another one is waited for does not end the wait: the others are released, and all are
+    /// acquired again from the first, until the deadline.
     /// - Parameter limit: how long to wait for all of them together; `nil` waits until all are granted.
-    /// - Throws: ``LockError`` as ``LockProvider/acquire(_:within:)``, in the words of the lock that was not obtained; and
-    ///   with code ``LockError/Code/invalidName`` when there are no names. Then nothing is held: what had been obtained
-    ///   has been released in reverse order, also when the task is cancelled. Each of these releases is a round trip, and
-    ///   where the broker is silent takes as long as its proof stands.
+    /// - Throws: ``LockError`` as ``LockProvider/acquire(_:within:)``, in the words of the lock that was not acquired;
+    ///   and with code ``LockError/Code/invalidName`` when there are no names. Then nothing is held: the locks that had
+    ///   been acquired have been released in reverse order, even when the task is cancelled. Each of these releases is
+    ///   a round trip; when the broker is silent, it takes as long as its proof stands.
     public func acquire(within limit: Duration? = nil) async throws(LockError) -> HeldLocks {
         try requireNames()
         let deadline = Deadline(within: limit, provider.clock)
@@ -40,7 +40,7 @@ public struct MultiLock: Sendable {
         }
     }
 
-    /// Takes all of the locks if they are free, and answers without waiting for a holder.
+    /// Acquires all of the locks if they are free, and answers without waiting for a holder.
     /// - Returns: the held locks, or `nil` when one of them is not free; then none is held.
     /// - Throws: ``LockError`` as ``LockProvider/tryAcquire(_:)``; code ``LockError/Code/lost`` when one was lost while the
     ///   next one was asked for; ``LockError/Code/invalidName`` when there are no names. Then none is held.
@@ -55,7 +55,7 @@ public struct MultiLock: Sendable {
                 }
                 taken.append(KeptLock(held))
             }
-            // Before it is made: what is dropped would be a leak.
+            // Before it is made: dropping it would be a leak.
             for lock in taken { try lock.lease.check() }
             return HeldLocks(taken)
         } catch {
@@ -66,7 +66,7 @@ public struct MultiLock: Sendable {
 
     /// Runs `body` while holding all of the locks, and cancels its task when one of them is lost.
     ///
-    /// The locks are released in reverse order when the body has ended, by whatever way.
+    /// The locks are released in reverse order when the body has ended, however it ends.
     /// - Parameters:
     ///   - limit: how long to wait for all of them together; `nil` waits until all are granted.
     ///   - body: what to do; it gets the leases.
@@ -82,13 +82,13 @@ public struct MultiLock: Sendable {
     }
 
     private func requireNames() throws(LockError) {
-        // A list that is empty by mistake would protect nothing, and nobody would notice.
+        // A list that is empty by mistake would protect nothing, and no one would notice.
         if names.isEmpty { throw LockError(.invalidName, "there are no names to lock; give at least one") }
     }
 
-    // MARK: Taking one after the other
+    // MARK: Acquiring one after the other
 
-    /// Takes all of them once; nil when one was lost before all were there, and then none is held.
+    /// Acquires all of them once; nil when one was lost before all were held, and then none is held.
     private func acquireAll(until deadline: Deadline) async throws(LockError) -> HeldLocks? {
         var taken: [KeptLock] = []
         do throws(LockError) {
@@ -110,8 +110,8 @@ public struct MultiLock: Sendable {
         return HeldLocks(taken)
     }
 
-    /// Waits for the next lock, and no longer than the ones before it are held: who has lost one stands in the way of others
-    /// for nothing. Nil when that happened.
+    /// Waits for the next lock, and no longer than the ones before it are held: a caller that has lost one would block
+    /// others for nothing. Nil when that happened.
     private func acquire(
         _ name: LockName, within limit: Duration?, whileHolding taken: [KeptLock]
     ) async throws(LockError) -> KeptLock? {
@@ -127,7 +127,7 @@ public struct MultiLock: Sendable {
             return nil
         case .success(let next): return next
         case .failure(let error as LockError):
-            // Cancelled by us; if by the caller, too, the next attempt is told so.
+            // Cancelled by us. If the caller cancelled too, the next attempt notices that.
             if isLost, error.code == .cancelled { return nil }
             throw error
         case .failure(let error):

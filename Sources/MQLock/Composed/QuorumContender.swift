@@ -1,8 +1,8 @@
 /// This process's contender for the locks of a ``BrokerQuorum``.
 ///
-/// It stands in line at the first member that answers, its gate. Behind that it asks all others at once, and takes the lock
-/// when a majority has granted it whose sessions have settled and whose numbers it has raised. The article on quorums has the
-/// reasons for the order of these steps.
+/// It stands in line at the first member that answers, its gate. Behind that it asks all others at once, and acquires
+/// the lock when a majority has granted it whose sessions have settled and whose numbers it has raised. The article on
+/// quorums has the reasons for the order of these steps.
 final class QuorumContender: BrokerContender {
     typealias Part = QuorumMember.Part
 
@@ -22,12 +22,12 @@ final class QuorumContender: BrokerContender {
         clock = members[0].clock
     }
 
-    /// What one attempt came to.
+    /// The result of one attempt.
     private enum Outcome {
         case granted(LeaseRecord)
         /// Sessions have to settle first; nothing is held meanwhile.
         case settlesAt(ContinuousClock.Instant)
-        /// Somebody else has too many of the members.
+        /// Other contenders hold too many of the members.
         case contended
         /// Too few answer.
         case short([LockError])
@@ -91,14 +91,14 @@ final class QuorumContender: BrokerContender {
         try LockName("\(name.string)/quorum/\(members.count)")
     }
 
-    /// Ends the wait when so many members refuse that no majority can be had, until somebody does something about it.
+    /// Ends the wait when so many members refuse that no majority is possible until someone intervenes.
     private func check(_ errors: [LockError]) throws(LockError) {
         let refusals = errors.filter(\.isRefusal)
         guard refusals.count > members.count - needed, let first = refusals.first else { return }
         throw first
     }
 
-    /// What is to be said of members that are not there, when they are too many.
+    /// What to report about members that are not there, when they are too many.
     private func silence(_ errors: [LockError]) -> String? {
         guard members.count(where: \.provider.isConnected) < needed else { return nil }
         let cause = errors.first.map { ": \($0.message)" } ?? ""
@@ -162,7 +162,7 @@ final class QuorumContender: BrokerContender {
         Task.isCancelled || deadline.map { $0 <= clock.now } ?? false
     }
 
-    /// Whether the gate is still ours, and enough of the others seem to live.
+    /// Whether we still hold the gate, and enough of the others seem to live.
     private func isWorthWaiting(behind gate: Part) -> Bool {
         gate.lease.isValid && members.count { $0 === gate.member || $0.provider.isConnected } >= needed
     }
@@ -178,7 +178,7 @@ final class QuorumContender: BrokerContender {
         let answers = await standing(at: [member], part, until: deadline).answers(
             enough: { _ in false }, grace: .zero, clock
         ) { [clock, patience] in
-            // Looks at a local flag: the grant itself comes by a push.
+            // Checks a local flag: the grant itself comes by a push.
             repeat {
                 do { try await clock.sleep(until: clock.now.after(patience)) } catch { return }
             } while member.provider.isConnected
@@ -188,8 +188,8 @@ final class QuorumContender: BrokerContender {
         return answer ?? .success(nil)
     }
 
-    /// Asks all others at once, and leaves each so much time to answer as to make no deadlock last: those who hold a part
-    /// each let go of it again.
+    /// Asks all others at once, and gives each just enough time to answer that no deadlock lasts: contenders that each
+    /// hold a part release it again.
     private func gather(
         behind gate: Part, _ part: LockName, until deadline: ContinuousClock.Instant?
     ) async -> ([Part], [LockError]) {
@@ -201,7 +201,7 @@ final class QuorumContender: BrokerContender {
         return ([gate] + Self.parts(answers), Self.errors(answers))
     }
 
-    /// Waits for the others one after the other, each time holding those before it only: so nobody waits in a circle.
+    /// Waits for the others one after the other, each time holding only those before it: so no one waits in a circle.
     private func walk(
         behind gate: Part, _ part: LockName, until deadline: ContinuousClock.Instant?
     ) async -> [Part] {
@@ -241,7 +241,7 @@ final class QuorumContender: BrokerContender {
         { [clock] in try? await clock.sleep(until: clock.now.after(duration)) }
     }
 
-    /// A member that is held by somebody leaves a wait unanswered, too: so this is only looked at when it is not connected.
+    /// A member that someone holds leaves a wait unanswered, too: so this is checked only when it is not connected.
     private func note<Answer>(_ asked: [QuorumMember], _ answers: QuorumQuestion<Answer>.Answers) {
         for member in asked {
             if case .success = answers[member.number] { member.answered(true) } else { member.answered(false) }
@@ -259,7 +259,7 @@ final class QuorumContender: BrokerContender {
 
     // MARK: Granting
 
-    /// Grants if these parts are a majority that counts; else releases them.
+    /// Grants if these parts are a majority that counts; otherwise releases them.
     private func decide(_ parts: [Part], _ name: LockName, _ errors: [LockError]) async -> Outcome {
         let valid = parts.filter(\.lease.isValid)
         let settled = valid.filter { settlesAt($0) <= clock.now }
@@ -274,12 +274,12 @@ final class QuorumContender: BrokerContender {
         return .settlesAt(valid.map(settlesAt).sorted()[needed - 1])
     }
 
-    /// A broker has forgotten its sessions before this one began: by then all leases of before have ended by the clock.
+    /// A broker forgot its sessions before this one began: by now all leases from before have ended by the clock.
     private func settlesAt(_ part: Part) -> ContinuousClock.Instant {
         part.lease.record.proof.beganAt.after(settling)
     }
 
-    /// Raises the numbers, and makes the lease of those parts where that is done.
+    /// Raises the numbers, and makes the lease of those parts where that succeeded.
     /// - Parameter all: what is held with them, to be released at the end.
     /// - Returns: no lease when they are no majority, and why.
     private func raise(
@@ -325,7 +325,7 @@ final class QuorumContender: BrokerContender {
 
     private func release(_ parts: [Part]) async { await end(parts, .released) }
 
-    /// Ends all holds at once. One that is not answered goes on behind our back after the patience.
+    /// Ends all holds at once. After the patience, a release without an answer continues in the background.
     private func end(_ parts: [Part], _ ending: HoldEnding) async {
         guard !parts.isEmpty else { return }
         let byNumber = Dictionary(uniqueKeysWithValues: parts.map { ($0.member.number, $0) })
@@ -343,7 +343,7 @@ final class QuorumContender: BrokerContender {
 }
 
 extension LockError {
-    /// Whether trying again helps only when somebody has changed something.
+    /// Whether trying again helps only after someone has changed something.
     fileprivate var isRefusal: Bool {
         switch code {
         case .timedOut, .cancelled, .unreachable, .lost, .released: false

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One broker of a quorum, and what is known of it.
+/// One broker of a quorum, and what is known about it.
 final class QuorumMember: Sendable {
     /// A lock that is held there.
     struct Part: Sendable {
@@ -20,10 +20,10 @@ final class QuorumMember: Sendable {
         self.provider = provider
     }
 
-    /// Whether it has not answered when it was last asked, and has not come back since: it is not waited for.
+    /// Whether it did not answer when it was last asked, and has not come back since: it is not waited for.
     var isAbsent: Bool { hasFailed.load(ordering: .relaxed) && !provider.isConnected }
 
-    /// Notes whether it has answered.
+    /// Records whether it has answered.
     func answered(_ has: Bool) { hasFailed.store(!has, ordering: .relaxed) }
 
     func acquire(_ name: LockName, within limit: Duration?) async -> Result<Part?, LockError> {
@@ -35,7 +35,7 @@ final class QuorumMember: Sendable {
         }
     }
 
-    /// Nil when somebody else has it.
+    /// Nil when another contender holds it.
     func tryAcquire(_ name: LockName) async -> Result<Part?, LockError> {
         do throws(LockError) {
             guard let held = try await provider.tryAcquire(name) else { return .success(nil) }
@@ -63,7 +63,7 @@ struct QuorumQuestion<Answer: Sendable>: Sendable {
     let members: [QuorumMember]
     /// Asks one of them.
     let ask: @Sendable (QuorumMember) async -> Result<Answer, LockError>
-    /// What becomes of an answer that comes too late.
+    /// What happens to an answer that comes too late.
     let late: @Sendable (Answer) async -> Void
 
     private struct Storage {
@@ -71,14 +71,14 @@ struct QuorumQuestion<Answer: Sendable>: Sendable {
         var isOver = false
     }
 
-    /// Asks, and returns when those who are expected to have answered, or earlier: a while after there are enough answers,
-    /// when `end` returns, and when the calling task is cancelled. Who has not answered by then is cancelled.
+    /// Asks, and returns when the expected members have answered, or earlier: a while after there are enough answers,
+    /// when `end` returns, and when the calling task is cancelled. A member that has not answered by then is cancelled.
     ///
-    /// The members are asked in tasks of their own: one that does not even answer to a cancellation holds nobody up.
+    /// The members are asked in tasks of their own: one that does not even react to a cancellation delays no one.
     /// - Parameters:
-    ///   - enough: whether the answers will do, so that the others get no more than the grace.
+    ///   - enough: whether the answers suffice; then the others get no more than the grace.
     ///   - grace: how long to wait for the others then.
-    ///   - clock: by which that is counted.
+    ///   - clock: the clock that counts it.
     ///   - end: how long to wait at most.
     func answers(
         enough: (Answers) -> Bool, grace: Duration, _ clock: any LockClock, end: @escaping @Sendable () async -> Void
@@ -104,7 +104,7 @@ struct QuorumQuestion<Answer: Sendable>: Sendable {
         var hasEnough = false
         for await _ in news {
             let answers = storage.withLock { $0.answers }
-            // Looked at now: a member may have been given up on, or have come back, since.
+            // Checked now: a member may have been given up on, or have come back, since.
             if members.allSatisfy({ answers[$0.number] != nil || $0.isAbsent }), !answers.isEmpty { break }
             guard !hasEnough, enough(answers) else { continue }
             hasEnough = true

@@ -7,13 +7,12 @@
 /// try await prices.withWrite { lease in … }
 /// ```
 ///
-/// It is composed of locks of its provider: `prices/turnstile`, and the slots `prices/0` to `prices/15`. A reader holds one
-/// slot, a writer all of them, and the turnstile, through which both have to come, lets them do so in the order in
-/// which they have come.
+/// It is composed of locks of its provider: `prices/turnstile`, and the slots `prices/0` to `prices/15`. A reader holds
+/// one slot, a writer all of them. Both pass through the turnstile, which serves them in the order in which they came.
 ///
-/// Leases have the lock's own name, and fencing tokens that are ordered over readers and writers: of two of whom at least
-/// one writes, the later has the larger. So a resource with a ``FenceGate`` refuses a stale writer as well as what
-/// a stale reader writes back. Two readers have different tokens, which say nothing about who was first.
+/// Leases have the lock's own name, and fencing tokens that are ordered over readers and writers: of two holds of which
+/// at least one writes, the later has the larger. So a resource with a ``FenceGate`` refuses a stale writer as well as
+/// what a stale reader writes back. Two readers have different tokens, which say nothing about who was first.
 ///
 /// Like every lock here, it is not reentrant, and a reader cannot become a writer: it would wait for itself.
 public final class ReadWriteLock: Sendable {
@@ -23,11 +22,11 @@ public final class ReadWriteLock: Sendable {
 
     /// Makes the lock; no I/O.
     /// - Parameters:
-    ///   - name: what the processes meet at. The locks' names begin with it, and leave it at most 190 bytes.
+    ///   - name: where the processes meet. The locks' names begin with it, so it can have at most 190 bytes.
     ///   - readers: how many can read at once, 1 to 1000; further ones wait. **The same in all processes**, because a
     ///     writer that knows fewer slots than a reader does not exclude it.
-    ///   - slots: how many slots a writer takes, which is how many readers of *other* processes it excludes; at least
-    ///     `readers`, by default as many. Only to be set while `readers` changes, as the article describes.
+    ///   - slots: how many slots a writer acquires, which is how many readers of *other* processes it excludes; at
+    ///     least `readers`, by default as many. Set it only while `readers` changes, as the article describes.
     ///   - provider: whose locks it is composed of.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidName`` for a name that is too long, and
     ///   ``LockError/Code/invalidConfiguration`` for numbers that make no sense.
@@ -45,7 +44,7 @@ public final class ReadWriteLock: Sendable {
         (self.readers, all) = (readers, slots ?? readers)
     }
 
-    /// What the processes meet at, and the name of all leases.
+    /// Where the processes meet, and the name of all leases.
     public var name: LockName { slots.name }
 
     // MARK: Reading
@@ -54,8 +53,8 @@ public final class ReadWriteLock: Sendable {
     ///
     /// A lost connection does not end the wait; it can cost the place in the line.
     /// - Parameter limit: how long to wait at most; `nil` waits until granted.
-    /// - Throws: ``LockError``: `timedOut` at the deadline and `cancelled` when the task is cancelled, and then nothing is
-    ///   held, also when a grant was on its way; other codes when waiting makes no sense.
+    /// - Throws: ``LockError``: `timedOut` at the deadline and `cancelled` when the task is cancelled. Then nothing is
+    ///   held, even when a grant was on its way. Other codes when waiting makes no sense.
     public func acquireRead(within limit: Duration? = nil) async throws(LockError) -> HeldLock {
         let deadline = slots.deadline(within: limit)
         let entry = try await enter(deadline) { lost throws(LockError) in
@@ -64,10 +63,10 @@ public final class ReadWriteLock: Sendable {
         return try await reading(entry)
     }
 
-    /// Takes the lock for reading if that is possible, and answers at once either way.
+    /// Acquires the lock for reading if that is possible, and answers at once either way.
     ///
-    /// - Returns: `nil` when a writer holds it, when all slots for readers are taken, or while anybody else is at the
-    ///   turnstile: a writer that waits, but also another reader on its way through.
+    /// - Returns: `nil` when a writer holds it, when all slots for readers are held, or while another contender is at
+    ///   the turnstile: a writer that waits, but also another reader on its way through.
     /// - Throws: ``LockError`` as ``acquireRead(within:)``.
     public func tryAcquireRead() async throws(LockError) -> HeldLock? {
         let entry = try await tryEnter { () throws(LockError) in
@@ -90,7 +89,7 @@ public final class ReadWriteLock: Sendable {
     }
 
     private func reading(_ entry: Entry) async throws(LockError) -> HeldLock {
-        // Once the slot is taken, who comes next can have the next turn, and its larger token.
+        // Once the slot is held, the next in line can have the next turn, and its larger token.
         await entry.turn.end(.released)
         return try await held(entry, resting: []) { [slots] in await slots.end(entry.slots, $0) }
     }
@@ -106,9 +105,9 @@ public final class ReadWriteLock: Sendable {
         return try await writing(entry)
     }
 
-    /// Takes the lock for writing if nobody holds it, and answers at once either way.
+    /// Acquires the lock for writing if no one holds it, and answers at once either way.
     ///
-    /// - Returns: `nil` when anybody holds it or is at the turnstile.
+    /// - Returns: `nil` when another contender holds it or is at the turnstile.
     /// - Throws: ``LockError`` as ``acquireRead(within:)``.
     public func tryAcquireWrite() async throws(LockError) -> HeldLock? {
         guard let entry = try await tryEnter({ () throws(LockError) in try await self.slots.tryAll(self.all) }) else {
@@ -125,7 +124,7 @@ public final class ReadWriteLock: Sendable {
     }
 
     private func writing(_ entry: Entry) async throws(LockError) -> HeldLock {
-        // The turn is kept: so nobody waits for slots meanwhile, and writers exclude each other by it alone, too.
+        // The turn is kept: so no one waits for slots meanwhile, and it alone also keeps writers from each other.
         try await held(entry, resting: [entry.turn]) { [slots] in
             await slots.end(entry.slots, $0)
             await entry.turn.end($0)
@@ -134,12 +133,12 @@ public final class ReadWriteLock: Sendable {
 
     // MARK: Both
 
-    /// A turn, and the slots that were taken in it.
+    /// A turn, and the slots that were acquired in it.
     private struct Entry: Sendable {
         let turn: KeptLock
         let slots: [Slots.Taken]
 
-        /// Whether the order of turns is that of the slots, so that the turn's number can be the hold's.
+        /// Whether the order of turns is that of the slots; then the turn's number can be the hold's.
         ///
         /// Let two conflict: they share a slot, and the first has lost or released it before the second gets it. If the
         /// first's turn is seen to stand when its slots have been granted, and its slots to stand after that look, then
@@ -148,8 +147,8 @@ public final class ReadWriteLock: Sendable {
         var isInOrder: Bool { turn.lease.isValid && slots.allSatisfy(\.lock.lease.isValid) }
     }
 
-    /// Takes a turn and slots in it, as often as it takes to have them in order.
-    /// - Parameter take: gets what returns when the turn is lost, and returns nil when it has ended by that.
+    /// Acquires a turn and slots in it, as often as it takes to have them in order.
+    /// - Parameter take: gets a closure that returns when the turn is lost, and returns nil when it has ended by that.
     private func enter(
         _ deadline: Deadline,
         _ take: (@escaping @Sendable () async -> Void) async throws(LockError) -> [Slots.Taken]?

@@ -1,10 +1,10 @@
 import Synchronization
 
-/// A lock that whoever holds it may take again: the inner `withLock` gets the lease of the outer one.
+/// A lock that its holder may acquire again: the inner `withLock` gets the lease of the outer one.
 ///
-/// For functions that each need the lock and call each other. What counts is name and provider, not this value: make one
-/// where it is needed. The hold is passed on by a task-local value, to the body's own task and its child tasks (`async let`,
-/// task groups); everybody else waits, a detached task too.
+/// For functions that each need the lock and call each other. What counts is name and provider, not this value: make
+/// one where it is needed. The hold is passed on by a task-local value, to the body's own task and its child tasks
+/// (`async let`, task groups). All other tasks wait, a detached task too.
 ///
 /// ```swift
 /// func restock(_ item: Item) async throws {
@@ -20,21 +20,22 @@ public struct ReentrantLock: Sendable {
     public let name: LockName
     private let provider: any LockProvider
 
-    /// What holds are inside of which, by task.
+    /// Which holds are inside which, by task.
     @TaskLocal private static var holds: [Key: OuterHold] = [:]
 
-    /// The lock of a name; nothing is taken yet.
+    /// The lock of a name; nothing is acquired yet.
     /// - Parameters:
     ///   - name: what to lock.
-    ///   - provider: an instance of a class, as all of this package are, for it is told from others by its identity.
+    ///   - provider: an instance of a class, as all providers of this package are, because its identity distinguishes
+    ///     it.
     public init(_ name: LockName, on provider: any LockProvider) {
         (self.name, self.provider) = (name, provider)
     }
 
     /// Runs `body` while holding the lock, and cancels its task when the lock is lost.
     ///
-    /// Inside of a body that holds it, nothing is acquired and the broker is not asked: `body` gets the outer lease, with the
-    /// same fencing token. The lock is released when the outermost body has ended.
+    /// Inside a body that holds it, nothing is acquired and the broker is not asked: `body` gets the outer lease, with
+    /// the same fencing token. The lock is released when the outermost body has ended.
     /// - Parameters:
     ///   - limit: how long to wait for the lock at most; `nil` waits until granted.
     ///   - body: what to do; it gets the lease.
@@ -63,7 +64,7 @@ public struct ReentrantLock: Sendable {
         // In this order: a loss cancels the task, too, and says more.
         try require(lease)
         if Task.isCancelled { throw LockError.cancelled(name) }
-        // An inner body whose task is none of the outer body's is not cancelled with that.
+        // An inner body whose task is not a child of the outer body's is not cancelled with it.
         let result = await runUntil({ for await state in lease.states where state.isFinal { break } }) {
             try await body(lease)
         }
@@ -88,7 +89,7 @@ public struct ReentrantLock: Sendable {
         let name: LockName
 
         init(_ name: LockName, _ provider: any LockProvider) throws(LockError) {
-            // A copy would be another lock, and its holder wait for itself.
+            // A copy would be another lock, and its holder would wait for itself.
             guard type(of: provider) is AnyClass else {
                 throw LockError(
                     .invalidConfiguration,
@@ -102,13 +103,13 @@ public struct ReentrantLock: Sendable {
     /// What an outer body passes on.
     private final class OuterHold: Sendable {
         let lease: Lease
-        /// Lives as long as it is told from others by its address.
+        /// Lives as long as its address identifies it.
         private let provider: any LockProvider
         private let hasEnded = Atomic(false)
 
         init(_ lease: Lease, of provider: any LockProvider) { (self.lease, self.provider) = (lease, provider) }
 
-        /// Whether the outer body has ended. Tasks that go on have to acquire the lock like everybody else.
+        /// Whether the outer body has ended. Tasks that continue have to acquire the lock like all others.
         var isOver: Bool { hasEnded.load(ordering: .acquiring) }
 
         func end() { hasEnded.store(true, ordering: .releasing) }

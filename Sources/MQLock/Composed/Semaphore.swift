@@ -8,10 +8,9 @@
 /// }
 /// ```
 ///
-/// It is composed of locks of its provider: `reports/turnstile`, and the slots `reports/0` to `reports/4`. Whoever holds
-/// has a slot, whose number and name come with the hold. The fencing token is the slot's, and grows with every hold of that
-/// slot, not of the semaphore: a resource that is to refuse a stale holder has to know one gate a slot, by
-/// ``Lease/name``.
+/// It is composed of locks of its provider: `reports/turnstile`, and the slots `reports/0` to `reports/4`. A holder has
+/// a slot, whose number and name come with the hold. The fencing token is the slot's, and grows with every hold of that
+/// slot, not of the semaphore. So a resource that refuses stale holders needs one gate per slot, by ``Lease/name``.
 public final class Semaphore: Sendable {
     private struct Numbers {
         var permits: Int
@@ -23,7 +22,7 @@ public final class Semaphore: Sendable {
 
     /// Makes the semaphore; no I/O.
     /// - Parameters:
-    ///   - name: what the processes meet at. The locks' names begin with it, and leave it at most 190 bytes.
+    ///   - name: where the processes meet. The locks' names begin with it, so it can have at most 190 bytes.
     ///   - permits: how many may hold at once, 1 to 1000. Each is a lock of its own at the broker.
     ///   - provider: whose locks it is composed of.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidName`` for a name that is too long, and
@@ -36,7 +35,7 @@ public final class Semaphore: Sendable {
         numbers = Locked(Numbers(permits: permits))
     }
 
-    /// What the processes meet at.
+    /// Where the processes meet.
     public var name: LockName { slots.name }
 
     /// How many may hold at once, as far as this process is concerned.
@@ -44,8 +43,8 @@ public final class Semaphore: Sendable {
 
     /// Changes how many may hold at once, for what this process grants itself from now on, waiting calls included.
     ///
-    /// Who holds goes on holding, and other processes go by their own numbers: there are never more holders than the
-    /// largest number in use, and so many are still possible until the last process has the smaller one and the
+    /// Current holders keep their slots, and other processes go by their own numbers: there are never more holders than
+    /// the largest number in use. That many are still possible until the last process has the smaller number and the
     /// holders of the slots above it have released.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a number that makes no sense.
     public func setPermits(_ permits: Int) throws(LockError) {
@@ -56,14 +55,14 @@ public final class Semaphore: Sendable {
         }
     }
 
-    /// Waits for a permit and takes it.
+    /// Waits for a permit and acquires it.
     ///
-    /// Contenders are served in the order in which they came where the provider's
-    /// ``LockCapabilities/firstComeFirstServed`` says so. A lost connection does not end the wait; it can cost the place in
-    /// the line.
+    /// Contenders are served in the order in which they came if the provider's
+    /// ``LockCapabilities/firstComeFirstServed`` says so. A lost connection does not end the wait; it can cost the
+    /// place in the line.
     /// - Parameter limit: how long to wait at most; `nil` waits until granted.
-    /// - Throws: ``LockError``: `timedOut` at the deadline and `cancelled` when the task is cancelled, and then nothing is
-    ///   held, also when a grant was on its way; other codes when waiting makes no sense.
+    /// - Throws: ``LockError``: `timedOut` at the deadline and `cancelled` when the task is cancelled. Then nothing is
+    ///   held, even when a grant was on its way. Other codes when waiting makes no sense.
     public func acquire(within limit: Duration? = nil) async throws(LockError) -> HeldPermit {
         let deadline = slots.deadline(within: limit)
         let turn = try await slots.turn(deadline)
@@ -74,7 +73,7 @@ public final class Semaphore: Sendable {
             await turn.end(.released)
             throw error
         }
-        // A turn that was lost meanwhile has cost order among those who wait, and nothing else.
+        // A turn that was lost meanwhile has cost only the order among waiters.
         await turn.end(.released)
         guard !Task.isCancelled else {
             await slots.end([taken], .released)
@@ -90,16 +89,16 @@ public final class Semaphore: Sendable {
                 for await permits in changes where permits != count { return }
             }
             guard let taken else { continue }
-            // The number may have changed with the grant on its way.
+            // The number may have changed while the grant was on its way.
             if taken.number < permits { return taken }
             await slots.end([taken], .released)
         }
     }
 
-    /// Takes a permit if there is one, and answers at once either way.
+    /// Acquires a permit if there is one, and answers at once either way.
     ///
-    /// It takes no turn, so it can come before one who waits for a turn in another process.
-    /// - Returns: `nil` when all are taken.
+    /// It needs no turn, so it can come before a contender that waits for a turn in another process.
+    /// - Returns: `nil` when all are held.
     /// - Throws: ``LockError`` as ``acquire(within:)``.
     public func tryAcquire() async throws(LockError) -> HeldPermit? {
         guard let taken = try await slots.tryOne(of: permits) else { return nil }
@@ -122,7 +121,7 @@ public final class Semaphore: Sendable {
     }
 }
 
-/// A permit of a ``Semaphore`` that is held. Whoever has this value has to release it, and can do so once, as a
+/// A permit of a ``Semaphore`` that is held. The owner of this value has to release it, and can do so once, like a
 /// ``HeldLock``.
 public struct HeldPermit: ~Copyable, Sendable {
     /// The number of the slot, from 0 on: no two valid permits have the same.
@@ -139,12 +138,12 @@ public struct HeldPermit: ~Copyable, Sendable {
     /// The proof of holding, with the slot's name and fencing token.
     public var lease: Lease { held.lease }
 
-    /// The slot's lock as what it is.
+    /// The slot's lock as a plain held lock.
     package consuming func asLock() -> HeldLock { held }
 
-    /// Gives the permit back.
-    ///
-    /// Goes through even when the calling task is cancelled.
+    /// Releases the permit.
+    /// It completes even when the calling task is cancelled.
+    /// It completes even when the calling task is cancelled.
     /// - Throws: ``LockError`` with code ``LockError/Code/lost`` and the reason, when the permit was lost before.
     public consuming func release() async throws(LockError) {
         let (slots, slot) = (slots, slot)

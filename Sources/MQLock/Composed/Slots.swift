@@ -1,8 +1,8 @@
 /// The locks behind a semaphore or a read-write lock: a turnstile, through which contenders go one by one, and numbered
 /// slots, of which a holder has one or all.
 ///
-/// Exclusion rests on the slots alone. The turnstile gives the order to those who look for slots, and nobody needs it to
-/// release one.
+/// Exclusion rests on the slots alone. The turnstile gives the order to contenders that look for slots. No one needs it
+/// to release a slot.
 final class Slots: Sendable {
     /// A slot that is held.
     struct Taken: Sendable {
@@ -16,10 +16,12 @@ final class Slots: Sendable {
     let name: LockName
     private let provider: any LockProvider
     private let turnstile: LockName
-    /// Where to look first: at the slot that this process has released last, else behind the one that it took last.
+    /// Where to look first: at the slot that this process has released last, otherwise behind the one that it acquired
+    /// last.
     private let hint = Locked(0)
 
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName`` when the name leaves no room for those of its parts.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidName`` when the name leaves no room for the names of
+    ///   its parts.
     init(of name: LockName, on provider: any LockProvider) throws(LockError) {
         self.name = name
         self.provider = provider
@@ -47,7 +49,7 @@ final class Slots: Sendable {
         }
     }
 
-    /// Takes a turn if nobody has one or waits for one.
+    /// Acquires the turn if no one has it or waits for it.
     func tryTurn() async throws(LockError) -> KeptLock? {
         try await attempt(turnstile)
     }
@@ -61,7 +63,7 @@ final class Slots: Sendable {
 
     // MARK: One slot
 
-    /// Takes a free slot of the first `count`, if there is one.
+    /// Acquires a free slot of the first `count`, if there is one.
     func tryOne(of count: Int) async throws(LockError) -> Taken? {
         let first = hint.withLock { $0 }
         for offset in 0..<count {
@@ -73,7 +75,7 @@ final class Slots: Sendable {
         return nil
     }
 
-    /// Waits for one of the first `count` slots; only for whoever has the turn.
+    /// Waits for one of the first `count` slots; only for the contender that has the turn.
     /// - Returns: nil when the waiting was interrupted.
     func one(
         of count: Int, _ deadline: Deadline, unless interruption: @escaping @Sendable () async -> Void
@@ -81,7 +83,8 @@ final class Slots: Sendable {
         do throws(LockError) {
             if let taken = try await tryOne(of: count) { return taken }
         } catch {
-            // A try has no second chance after a lost connection. A wait has, and knows whether there is any sense in it.
+            // A try has no second chance after a lost connection. A wait has one, and knows whether waiting makes
+            // sense.
         }
         guard let taken = try await wait(for: 1, of: count, deadline, unless: interruption)?.first else { return nil }
         hint.withLock { $0 = taken.number + 1 }
@@ -90,7 +93,7 @@ final class Slots: Sendable {
 
     // MARK: All slots
 
-    /// Takes the first `count` slots if all of them are free.
+    /// Acquires the first `count` slots if all of them are free.
     func tryAll(_ count: Int) async throws(LockError) -> [Taken]? {
         var taken: [Taken] = []
         do throws(LockError) {
@@ -106,7 +109,8 @@ final class Slots: Sendable {
         return nil
     }
 
-    /// Waits for all of the first `count` slots; only for whoever has the turn, else two could wait for each other.
+    /// Waits for all of the first `count` slots; only for the contender that has the turn, or two could wait for each
+    /// other.
     /// - Returns: nil when the waiting was interrupted.
     func all(
         _ count: Int, _ deadline: Deadline, unless interruption: @escaping @Sendable () async -> Void
@@ -114,13 +118,13 @@ final class Slots: Sendable {
         try await wait(for: count, of: count, deadline, unless: interruption)
     }
 
-    /// Gives slots back, all at once.
+    /// Releases slots, all at once.
     func end(_ taken: [Taken], _ ending: HoldEnding) async {
         await Gathering.end(taken.map(\.lock), ending)
         if let number = taken.last?.number { isFree(number) }
     }
 
-    /// What this process has released is where it looks first.
+    /// The slot that this process has released is where it looks first.
     func isFree(_ number: Int) { hint.withLock { $0 = number } }
 
     // MARK: Waiting
@@ -137,7 +141,7 @@ final class Slots: Sendable {
         }
     }
 
-    /// What ends a wait for a part has the name of the whole.
+    /// An error that ends a wait for a part has the name of the whole.
     private func ofTheWhole<Result>(
         _ detail: String? = nil, _ wait: () async throws(LockError) -> Result
     ) async throws(LockError) -> Result {

@@ -1,8 +1,8 @@
 /// Any number of entities on a bounded number of locks.
 ///
-/// A lock is an object on the broker, so a lock for each order or customer is as many objects as there have ever been orders.
-/// Here each entity belongs to one of `slots` locks by a hash of its name. Two entities that share one wait for each other now
-/// and then, and that is all it costs. A few times as many slots as there are workers are enough.
+/// A lock is an object on the broker, so a lock for each order or customer is as many objects as there have ever been
+/// orders. Here each entity belongs to one of `slots` locks by a hash of its name. Two entities that share one wait for
+/// each other now and then, and that is all it costs. A few times as many slots as there are workers are enough.
 ///
 /// ```swift
 /// let stripes = try StripedLocks("orders", slots: 64, on: locks)
@@ -10,23 +10,24 @@
 /// try await stripes.withLocks([order.id, other.id]) { leases in … }       // both, in the one order that cannot deadlock
 /// ```
 ///
-/// Inside of a body take no other entity of the same stripes, for it may be on the same lock: take all of them in one call.
+/// Inside a body, acquire no other entity of the same stripes, because it may be on the same lock. Acquire all of them
+/// in one call.
 ///
-/// The names of the locks have the number of slots in them: with another number an entity is on another lock. All processes
-/// have to use the same one, and <doc:ComposedLocks> says how to change it.
+/// The names of the locks contain the number of slots: with another number, an entity is on another lock. All processes
+/// have to use the same number, and <doc:ComposedLocks> says how to change it.
 public struct StripedLocks: Sendable {
     /// What the names of the locks begin with.
     public let prefix: LockName
     /// How many locks there are.
     public let slots: Int
-    /// More are no help: so many tasks do not work at once.
+    /// More do not help: that many tasks do not work at once.
     public static let maximumSlots = 65_536
 
     private let provider: any LockProvider
 
-    /// So many locks of a provider; nothing is taken yet.
+    /// The striped locks of a provider; nothing is acquired yet.
     /// - Parameters:
-    ///   - prefix: what the names of the locks begin with; they go on with `/slots/number`.
+    ///   - prefix: what the names of the locks begin with; they continue with `/slots/number`.
     ///   - slots: how many locks there are, 1 to ``maximumSlots``; the same number in all processes.
     ///   - provider: where the locks are.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a number that makes no sense, and
@@ -51,7 +52,8 @@ public struct StripedLocks: Sendable {
         return Int((hash >> 32 ^ hash & 0xFFFF_FFFF) % UInt64(slots))
     }
 
-    /// The name of an entity's lock: `orders/64/17`. For whatever else takes a name: `tryAcquire`, a fence gate, `mqlock show`.
+    /// The name of an entity's lock: `orders/64/17`. For anything else that takes a name: `tryAcquire`, a fence gate,
+    /// `mqlock show`.
     public func name(of entity: some StringProtocol) -> LockName {
         do throws(LockError) {
             return try LockName("\(prefix.string)/\(slots)/\(slot(of: entity))")
@@ -76,11 +78,11 @@ public struct StripedLocks: Sendable {
 
     /// Runs `body` while holding the locks of several entities, and cancels its task when one of them is lost.
     ///
-    /// Each lock is taken once, however many of the entities are on it, and all in the order of ``MultiLock``.
+    /// Each lock is acquired once, however many of the entities are on it, and all in the order of ``MultiLock``.
     /// - Parameters:
     ///   - entities: any texts, in any order; at least one.
     ///   - limit: how long to wait for all of the locks together; `nil` waits until all are granted.
-    ///   - body: what to do; it gets the leases, by the ``name(of:)`` an entity.
+    ///   - body: what to do; it gets the leases, by the ``name(of:)`` of an entity.
     /// - Returns: what the body returned.
     /// - Throws: as ``MultiLock/withLock(within:_:)``.
     public func withLocks<R: Sendable>(
@@ -91,7 +93,7 @@ public struct StripedLocks: Sendable {
     }
 }
 
-/// The 64-bit hash of Fowler, Noll and Vo, in the variant 1a. `Hasher` is seeded anew in every process.
+/// The 64-bit hash of Fowler, Noll and Vo, in the variant 1a. `Hasher` has a new seed in every process.
 enum FNV1a {
     static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
         bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }

@@ -1,4 +1,4 @@
-/// Performs what its ``CandidateMachine`` decides: campaigns, runs the work, watches over the leadership, gives it back.
+/// Performs what its ``CandidateMachine`` decides: campaigns, runs the work, watches the leadership, releases it.
 package actor Candidate {
     private typealias Machine = CandidateMachine
     private typealias Answer = CheckedContinuation<Result<Leadership?, LockError>, Never>
@@ -12,7 +12,7 @@ package actor Candidate {
     private var machine = Machine()
     /// Never a candidate again.
     private var isShutDown = false
-    /// Who is to hear of the election, or of the end.
+    /// Readers of the election's events, or waiters for its end.
     private var answer: Answer?
     private var body: (@Sendable (Leadership) async throws -> Void)?
     private var limit: Duration?
@@ -27,7 +27,7 @@ package actor Candidate {
     private var rest: Task<Void, Never>?
     private var lastToken: FencingToken?
     private var overdueTimer: Task<Void, Never>?
-    /// What to let go of when work that went on too long has ended.
+    /// What to release when work that ran too long has ended.
     private var abandoned: [UInt64: AsyncStream<Never>.Continuation] = [:]
     private var waiters:
         [(until: @Sendable (CandidateMachine.Phase) -> Bool, continuation: CheckedContinuation<Void, Never>)] =
@@ -93,10 +93,10 @@ package actor Candidate {
         (failure, end) = (nil, nil)
     }
 
-    /// A campaign that has been won is its caller's to end.
+    /// The caller of a won campaign ends it.
     private func cancelCampaign() { if answer != nil { stop(.stopped) } }
 
-    /// Asks for the end. One that has been asked for before, for another reason, has a limit from now on.
+    /// Asks for the end. An end that was asked for before, for another reason, has a time limit from now on.
     private func stop(_ cause: LeadershipEnd.Kind) {
         feed(.asked(cause))
         switch machine.phase {
@@ -180,7 +180,7 @@ package actor Candidate {
         let (end, letGo) = AsyncStream.makeStream(of: Never.self)
         self.letGo = letGo
         tell(.campaigning)
-        // It alone has the held lock, from the grant to the release.
+        // Only this task has the held lock, from the grant to the release.
         contention = Task { [source, limit] in
             do throws(LockError) {
                 let held = try await source.acquire(within: limit)
@@ -193,7 +193,7 @@ package actor Candidate {
         }
     }
 
-    /// False when nobody wants the leadership any more.
+    /// False when the leadership is no longer needed.
     private func elected(_ lease: Lease, _ term: UInt64) -> Bool {
         guard term == machine.term, machine.phase == .campaigning || machine.isWithdrawing else { return false }
         record = lease.record
@@ -210,7 +210,7 @@ package actor Candidate {
         feed(.refused(mayRetry: mayRetry), of: term)
     }
 
-    /// True when nobody is left who would let others past: the work went on after its candidacy.
+    /// True when no one is left to let others past: the work went on after its candidacy.
     private func released(_ term: UInt64) -> Bool {
         guard term == machine.term else { return false }
         guard machine.phase != .idle else { return true }
@@ -341,7 +341,7 @@ package actor Candidate {
     private func lost(_ reason: LossReason, _ term: UInt64) {
         guard term == machine.term, machine.phase == .leading else { return }
         end = LeadershipEnd(.lost, reason: reason)
-        // What the broker's own ways or an operator's wish have ended says nothing about this candidate.
+        // An end caused by the broker's own behavior or by an operator says nothing about this candidate.
         let isFlap = ![.partitionRevoked, .askedToYield, .holdLimit].contains(reason.kind)
         feed(.lost(isFlap: isFlap), of: term)
     }
@@ -349,7 +349,7 @@ package actor Candidate {
     private func unhealthy(_ term: UInt64) { feed(.unhealthy, of: term) }
 
     private func endWatches() {
-        // A probe is the user's.
+        // A probe is user code.
         for watch in watches { watch.cancelElsewhere() }
         watches = []
     }

@@ -13,9 +13,9 @@ package struct CandidateMachine: Hashable, Sendable {
         case withdrawing(Cause)
         /// Leads, and the work runs. To `ending`, `releasing`.
         case leading
-        /// The work has been told to end. To `releasing`, and to `idle` when it ends too late for a stop.
+        /// The work has been asked to end. To `releasing`, and to `idle` when it ends too late for a stop.
         case ending(Cause)
-        /// The work has ended; the leadership is being given back. To `campaigning`, `leaving`.
+        /// The work has ended; the leadership is being released. To `campaigning`, `leaving`.
         case releasing(Cause)
         /// Other candidates are let past. To `resting`, `idle`.
         case leaving(Cause)
@@ -24,7 +24,7 @@ package struct CandidateMachine: Hashable, Sendable {
     }
 
     package enum Event: Hashable, Sendable {
-        /// Be a candidate; with `repeats`, for ever.
+        /// Be a candidate; with `repeats`, until stopped.
         case start(repeats: Bool)
         case elected
         /// The campaign ended without an election.
@@ -39,7 +39,7 @@ package struct CandidateMachine: Hashable, Sendable {
         case released(wasSteady: Bool)
         case left
         case rested
-        /// What was to end has not in time.
+        /// What had to end has not ended in time.
         case overdue
     }
 
@@ -56,12 +56,12 @@ package struct CandidateMachine: Hashable, Sendable {
         case standAside
         case cancelRest
         case tellOverdue
-        /// The work goes on without us: give the leadership back when it ends.
+        /// The work goes on without us: release the leadership when it ends.
         case abandon
         case finish(Ending)
     }
 
-    /// Why it is no candidate any more.
+    /// Why it is no longer a candidate.
     package enum Ending: Hashable, Sendable {
         case over(Cause)
         case refused
@@ -76,7 +76,7 @@ package struct CandidateMachine: Hashable, Sendable {
     private var isFlap = false
     /// How many leaderships in a row have ended soon, or campaigns have failed.
     private var flaps = 0
-    /// Whether it is to back off when it has let others past.
+    /// Whether to back off after it has let others past.
     private var rests = false
 
     /// A defect to build in, for testing tests.
@@ -188,7 +188,7 @@ package struct CandidateMachine: Hashable, Sendable {
         case .lost:
             guard isFlap, !wasSteady else { return campaign() }
             countFlap()
-            // Once is no flapping.
+            // A single one is not flapping.
             if flaps > 1 { return leave(cause) }
             return campaign()
         case .failed: countFlap()
@@ -220,11 +220,11 @@ package struct CandidateMachine: Hashable, Sendable {
         }
         if mutant == .campaignsAfterResigning, repeats, cause == .resigned { return campaign() }
         phase = .idle
-        // The body's failures it survives; so this is that of a campaign.
+        // The candidate survives failures of the body, so this one is a campaign's.
         return [.finish(cause == .failed ? .refused : .over(cause))]
     }
 
-    /// Of two causes the one that decides what comes after.
+    /// Of two causes, the one that decides what comes next.
     private static func stronger(_ one: Cause, _ other: Cause) -> Cause {
         rank(other) > rank(one) ? other : one
     }

@@ -41,7 +41,7 @@ public struct ElectionEvent: Sendable {
         public static let resting = Self(value: .resting)
         /// A campaign has ended with an error.
         public static let failed = Self(value: .failed)
-        /// It is a candidate no more.
+        /// It is no longer a candidate.
         public static let withdrawn = Self(value: .withdrawn)
 
         /// The kind's name.
@@ -49,7 +49,7 @@ public struct ElectionEvent: Sendable {
     }
 }
 
-/// Hands events to any number of readers; none of them can hold up anybody.
+/// Hands events to any number of readers; no reader can hold up anyone.
 final class ElectionEvents: Sendable {
     private let readers = Locked(Readers<ElectionEvent>())
 

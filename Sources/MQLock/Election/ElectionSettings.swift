@@ -1,23 +1,23 @@
 /// How a candidate behaves.
 public struct ElectionSettings: Sendable {
-    /// Waits before a candidate campaigns again whose leaderships end soon: the first one, doubled each time, and the
+    /// Waits before a candidate whose leaderships end soon campaigns again: the first one, doubled each time, and the
     /// longest; half of each is random.
     public var backoff: ClosedRange<Duration>
-    /// What has led for so long has not ended soon: its next wait is the first one again, or none.
+    /// A leadership that has lasted this long has not ended soon: its next wait is the first one again, or none.
     public var steadyAfter: Duration
-    /// How long before the end of its proof a leadership is given up, so that the body can end while nobody else can
-    /// lead; at most a quarter of the proof.
+    /// How long before the end of its proof a leadership is given up; the body can then end while no one else can lead.
+    /// At most a quarter of the proof.
     public var stopNotice: Duration
-    /// How long a body may go on after its cancellation before that is told as `overdue`, and before a
-    /// cancelled ``Election/run(_:)`` returns nevertheless.
+    /// How long a body may go on after its cancellation before it is reported as `overdue`, and before a cancelled
+    /// ``Election/run(_:)`` returns anyway.
     public var stopTimeout: Duration
-    /// How long a candidate that has ceded stands aside when nobody else comes to lead. Not used where candidates are
-    /// served first come, first served: there, to campaign again is to stand behind all others.
+    /// How long a candidate that has ceded stands aside when no one else comes to lead. Not used where candidates are
+    /// served first come, first served: there, campaigning again means standing behind all others.
     public var standAside: Duration
-    /// How to see that a leader gets on with its work; `nil` takes it for granted.
+    /// How to check that a leader makes progress with its work; `nil` assumes it.
     public var health: Health?
 
-    /// The usual behaviour.
+    /// The usual behavior.
     public init(
         backoff: ClosedRange<Duration> = .milliseconds(100) ... .seconds(30), steadyAfter: Duration = .seconds(10),
         stopNotice: Duration = .seconds(1), stopTimeout: Duration = .seconds(10), standAside: Duration = .seconds(5),
@@ -31,7 +31,7 @@ public struct ElectionSettings: Sendable {
         self.health = health
     }
 
-    /// Refuses what makes no sense.
+    /// Refuses values that make no sense.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     package func check() throws(LockError) {
         try backoff.lowerBound.require(.positive, "the first delay of backoff")
@@ -48,7 +48,8 @@ public struct ElectionSettings: Sendable {
         }
     }
 
-    /// How to see that a leader gets on with its work. One that does not resigns, and ``Election/run(_:)`` throws.
+    /// How to check that a leader makes progress with its work. If it does not, it resigns, and ``Election/run(_:)``
+    /// throws.
     public struct Health: Sendable {
         enum Value: Sendable {
             case progress(within: Duration)
@@ -56,10 +57,10 @@ public struct ElectionSettings: Sendable {
         }
         let value: Value
 
-        /// The body has to call ``Leadership/madeProgress()`` at least each so often.
+        /// The body has to call ``Leadership/madeProgress()`` at least this often.
         public static func progress(within limit: Duration) -> Self { Self(value: .progress(within: limit)) }
 
-        /// `isHealthy` is asked so often, and has to answer with true in time.
+        /// `isHealthy` is asked this often, and has to answer with true in time.
         public static func probe(
             every interval: Duration, within limit: Duration, _ isHealthy: @escaping @Sendable () async -> Bool
         ) -> Self {

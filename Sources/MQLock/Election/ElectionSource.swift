@@ -2,14 +2,14 @@
 package protocol ElectionSource: Sendable {
     /// What is led.
     var name: LockName { get }
-    /// Whether candidates are served first come, first served, so that to campaign again is to stand behind all others.
+    /// Whether candidates are served first come, first served; then campaigning again means standing behind all others.
     var hasLine: Bool { get }
 
     /// Waits until elected; as ``LockProvider/acquire(_:within:)``.
     func acquire(within limit: Duration?) async throws(LockError) -> HeldLock
 
     /// Calls `handler` when the broker asks for the leadership while its proof still stands, with the instant at which
-    /// it will be handed on.
+    /// the broker will hand it to someone else.
     func onRecall(_ lease: Lease, _ handler: @escaping @Sendable (LossReason, ContinuousClock.Instant?) -> Void)
 
     /// Lets other candidates past: this one does not campaign for now, and has released.
@@ -18,11 +18,11 @@ package protocol ElectionSource: Sendable {
     /// Returns when a leader with a larger token has been seen; never where that cannot be seen, until cancelled.
     func successor(of token: FencingToken) async
 
-    /// Who leads; nil where nobody but the candidate itself can be seen.
+    /// Who leads; nil where only the candidate itself can be seen.
     func observe() -> AsyncThrowingStream<Leader?, any Error>?
 }
 
-/// Elections over locks: whoever holds the lock leads.
+/// Elections over locks: the holder of the lock leads.
 struct ProviderSource: ElectionSource {
     let name: LockName
     let provider: any LockProvider
@@ -69,13 +69,13 @@ struct ProviderSource: ElectionSource {
     }
 }
 
-/// Who leads, by what is told of holders. A pure value.
+/// Who leads, going by what is reported about holders. A pure value.
 package struct LeaderView: Sendable {
     private var leader: Leader?
 
     package init() {}
 
-    /// The leader, or its absence, if the change made it another than before.
+    /// The leader, or its absence, if the change made it different from before.
     package mutating func changed(_ change: LockChange) -> Leader?? {
         guard let token = change.contender.fencingToken, change.contender.role == .holder else { return nil }
         let before = leader

@@ -11,8 +11,8 @@
 /// }
 /// ```
 ///
-/// What is guaranteed, and what only the fencing token can, is in the article *Leader election*. One name is either a
-/// lock or led: both are the same to the broker, so `mqlock show` and `mqlock observe` see leaders, too.
+/// The article *Leader election* says what is guaranteed, and what only the fencing token can guarantee. One name is
+/// either a lock or led: both are the same to the broker, so `mqlock show` and `mqlock observe` see leaders, too.
 public final class LeaderElection: Election {
     /// What is led.
     public let name: LockName
@@ -28,7 +28,7 @@ public final class LeaderElection: Election {
     ///   - inspector: sees other processes' leaders, for ``observe()`` and ``cede()``.
     ///   - owner: who this candidate is, for its own ``observe()`` where there is no inspector.
     ///   - settings: how it behaves.
-    ///   - clock: what waits are measured by.
+    ///   - clock: the clock that measures waits.
     /// - Throws: `LockError` with code `invalidConfiguration` when the provider does not wait for other processes, or a
     ///   duration of the settings makes no sense.
     public init(
@@ -50,7 +50,7 @@ public final class LeaderElection: Election {
         candidate = Candidate(source, settings, clock: clock)
     }
 
-    /// Campaigns for ever and runs `body` while this candidate leads; see ``Election/run(_:)``.
+    /// Keeps campaigning until it is stopped, and runs `body` while this candidate leads; see ``Election/run(_:)``.
     public func run(_ body: @escaping @Sendable (Leadership) async throws -> Void) async throws {
         try await candidate.run(body)
     }
@@ -60,30 +60,30 @@ public final class LeaderElection: Election {
         try await candidate.campaign(within: limit)
     }
 
-    /// Stops to be a candidate; see ``Election/resign()``.
+    /// Stops being a candidate; see ``Election/resign()``.
     public func resign() async { await candidate.ask(.resigned) }
 
-    /// Ends the candidacy for good; see ``Election/shutdown()``. The provider goes on: it may have other users.
+    /// Ends the candidacy for good; see ``Election/shutdown()``. The provider keeps running: it may have other users.
     public func shutdown() async { await candidate.shutdown() }
 
-    /// Lets another lead; see ``Election/cede()``. Where the locks are first come, first served, this candidate goes back
-    /// to the end of the line, and whoever waits there leads next; else it stands aside.
+    /// Lets another lead; see ``Election/cede()``. If the locks are first come, first served, this candidate goes back
+    /// to the end of the line, and the next one in line leads; otherwise it stands aside.
     public func cede() async { await candidate.ask(.ceded) }
 
-    /// The leadership of this moment.
+    /// The current leadership.
     public var leadership: Leadership? { candidate.leadership }
 
     /// What happens to this candidate from now on.
     public var events: AsyncStream<ElectionEvent> { candidate.events }
 
-    /// Who leads, as the inspector sees it. Without one only this candidate itself can be seen.
+    /// Who leads, as the inspector sees it. Without an inspector, only this candidate itself can be seen.
     public func observe() -> AsyncThrowingStream<Leader?, any Error> {
         source.observe() ?? candidate.observeSelf(owner)
     }
 }
 
 extension Candidate {
-    /// Who leads, as far as this candidate knows: itself or nobody.
+    /// Who leads, as far as this candidate knows: itself or no one.
     fileprivate nonisolated func observeSelf(_ owner: String) -> AsyncThrowingStream<Leader?, any Error> {
         let events = events
         let first = leadership

@@ -14,14 +14,14 @@ public struct Leadership: Sendable {
     /// The number of this leadership, larger than that of every earlier leader: hand it to every resource.
     public var fencingToken: FencingToken { lease.fencingToken }
 
-    /// Whether nobody else can lead. No I/O; see ``Lease/isValid``.
+    /// Whether it is certain that no one else can lead. No I/O; see ``Lease/isValid``.
     public var isValid: Bool { lease.isValid }
 
-    /// Throws unless the leadership is proven for at least `margin` more; to be called before every irreversible step.
+    /// Throws unless the leadership is proven for at least `margin` more; call it before every irreversible step.
     /// - Throws: ``LockError`` as ``Lease/check(atLeast:)``.
     public func check(atLeast margin: Duration = .zero) throws(LockError) { try lease.check(atLeast: margin) }
 
-    /// Says that the work goes on: what ``ElectionSettings/Health/progress(within:)`` waits for.
+    /// Says that the work makes progress: what ``ElectionSettings/Health/progress(within:)`` waits for.
     public func madeProgress() { progress.beat() }
 
     /// As ``Election/resign()``.
@@ -30,13 +30,14 @@ public struct Leadership: Sendable {
     /// As ``Election/cede()``.
     public func cede() async { await candidate.ask(.ceded) }
 
-    /// When the broker can hand the leadership on although its proof lasts longer; set when it asks for it.
+    /// When the broker can hand the leadership to someone else although its proof lasts longer; set when it asks for
+    /// it.
     package var endsBy: ContinuousClock.Instant? { progress.endsBy.withLock { $0 } }
 
     /// Why it has to end; set before the body is cancelled.
     package var end: LeadershipEnd? { progress.end.withLock { $0 } }
 
-    /// What the work tells of itself, and is told beside its cancellation.
+    /// What the work reports about itself, and what it is notified of besides its cancellation.
     final class Progress: Sendable {
         private let beats = Atomic<UInt64>(0)
         let endsBy = Locked<ContinuousClock.Instant?>(nil)
@@ -67,9 +68,9 @@ public struct LeadershipEnd: Sendable, CustomStringConvertible {
 
         /// Lost, or given up just before it would have been.
         public static let lost = Self(value: .lost)
-        /// Somebody called ``Election/resign()``.
+        /// Someone called ``Election/resign()``.
         public static let resigned = Self(value: .resigned)
-        /// Somebody called ``Election/cede()``.
+        /// Someone called ``Election/cede()``.
         public static let ceded = Self(value: .ceded)
         /// The health check made it resign.
         public static let unhealthy = Self(value: .unhealthy)

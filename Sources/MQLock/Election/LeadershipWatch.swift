@@ -1,10 +1,10 @@
-/// Sees, while a candidate leads, that its proof is about to run out, and that its work does not get on.
+/// Notices, while a candidate leads, that its proof is about to run out, and that its work makes no progress.
 struct LeadershipWatch: Sendable {
     let leadership: Leadership
     let settings: ElectionSettings
     let clock: any LockClock
 
-    /// - Parameter givesNotice: whether to say that the leadership has to end before its proof does.
+    /// - Parameter givesNotice: whether to report that the leadership has to end before its proof does.
     func start(
         givesNotice: Bool, onLoss: @escaping @Sendable (LossReason) async -> Void,
         onUnhealthy: @escaping @Sendable () async -> Void
@@ -20,11 +20,12 @@ struct LeadershipWatch: Sendable {
     /// Waits until less than the notice is left of the proof; nil when cancelled.
     private func proofRunsOut() async -> LossReason? {
         let record = leadership.lease.record
-        // The clock of the lease: a test's may be another than that of the election.
+        // The clock of the lease: a test's may differ from that of the election.
         let clock = record.proof.clock
         var longest = Duration.zero
         while true {
-            // In this order: whoever is stopped in between finds too much left, looks again, and never too little.
+            // In this order: a process that is stopped in between sees too much left and checks again, and never sees
+            // too little.
             let now = clock.now
             guard let until = record.validUntil else { break }
             longest = max(longest, now.duration(to: until))
@@ -39,7 +40,7 @@ struct LeadershipWatch: Sendable {
         return nil
     }
 
-    /// Waits until the work is seen not to get on; false when cancelled.
+    /// Waits until the work is seen to make no progress; false when cancelled.
     private func stalls(
         _ health: ElectionSettings.Health.Value, _ onUnhealthy: @escaping @Sendable () async -> Void
     ) async -> Bool {

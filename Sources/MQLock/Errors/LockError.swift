@@ -1,7 +1,7 @@
 /// The one error that this package throws.
 ///
-/// Decide by ``code``; show ``message``, which says what to do. New codes may come with minor versions, which is why
-/// the code is no enum.
+/// Decide by ``code``; show ``message``, which says what to do. New codes may come with minor versions, so the code is
+/// not an enum.
 public struct LockError: Error, Sendable {
     /// What went wrong.
     public let code: Code
@@ -57,20 +57,20 @@ extension LockError {
         public static let cancelled = Self(value: .cancelled)
         /// The deadline passed; nothing is held.
         public static let timedOut = Self(value: .timedOut)
-        /// The lock was held and is no more, not by our release.
+        /// The lock was held and no longer is, without a release by us.
         public static let lost = Self(value: .lost)
         /// A lease was checked after its holder had released the lock.
         public static let released = Self(value: .released)
-        /// The lease is valid, but for less than the check asked for: nothing is lost yet.
+        /// The lease is valid, but for less time than the check asked for: nothing is lost yet.
         public static let leaseTooShort = Self(value: .leaseTooShort)
-        /// What can run only once at a time, or only once at all, was started again: `run()`, or a second campaign of one
-        /// candidate. What was started before goes on.
+        /// Something that can run only once at a time, or only once at all, was started again: `run()`, or a second
+        /// campaign of one candidate. The first one continues.
         public static let alreadyRunning = Self(value: .alreadyRunning)
         /// The name is empty, too long, or does not fit the broker's own limits.
         public static let invalidName = Self(value: .invalidName)
         /// A broker URI, a duration or an option does not make sense.
         public static let invalidConfiguration = Self(value: .invalidConfiguration)
-        /// No session with the broker could be brought up.
+        /// No session with the broker could be started.
         public static let unreachable = Self(value: .unreachable)
         /// The broker refused credentials, virtual host or a permission.
         public static let accessRefused = Self(value: .accessRefused)
@@ -82,7 +82,7 @@ extension LockError {
         public static let limitExceeded = Self(value: .limitExceeded)
         /// The provider was shut down.
         public static let shutDown = Self(value: .shutDown)
-        /// A fencing token that is not larger than one seen before: broker state went back.
+        /// A fencing token that is not larger than one seen before: the broker's state went back.
         public static let tokenRegression = Self(value: .tokenRegression)
         /// A resource saw a larger fencing token before: the write comes from a former holder.
         public static let staleToken = Self(value: .staleToken)
@@ -90,7 +90,7 @@ extension LockError {
         public static let storageFailed = Self(value: .storageFailed)
         /// A leader's work made no progress; it has resigned.
         public static let unhealthy = Self(value: .unhealthy)
-        /// A write was sent and not answered: it may have taken effect, or may do so yet. Look before trying again.
+        /// A write was sent and not answered: it may have taken effect, or may do so later. Check before you try again.
         public static let outcomeUnknown = Self(value: .outcomeUnknown)
         /// A defect of this package, or a broker that does not keep its protocol.
         public static let internalError = Self(value: .internalError)

@@ -23,21 +23,22 @@ public struct LossReason: Hashable, Sendable {
 
         /// The connection to the broker ended.
         public static let connectionClosed = Self(value: .connectionClosed)
-        /// The broker did not prove in time that the session still lives; it may have given the lock on.
+        /// The broker did not prove in time that the session still lives; it may have handed the lock to someone else.
         public static let proofOverdue = Self(value: .proofOverdue)
         /// The broker closed the channel that carried the lock; the detail has its code and text.
         public static let channelClosed = Self(value: .channelClosed)
-        /// The broker cancelled the consumer that carried the lock, and does not say why; the detail names what it can be.
+        /// The broker cancelled the consumer that carried the lock, and does not say why; the detail lists the possible
+        /// causes.
         public static let consumerCancelled = Self(value: .consumerCancelled)
         /// The hold reached the longest time this mutex can be held.
         public static let holdLimit = Self(value: .holdLimit)
         /// The queue behind the lock was deleted on the broker.
         public static let queueDeleted = Self(value: .queueDeleted)
-        /// The group took the partition back in a rebalance.
+        /// The group took back the partition in a rebalance.
         public static let partitionRevoked = Self(value: .partitionRevoked)
         /// The partition was lost without a hand-over.
         public static let partitionLost = Self(value: .partitionLost)
-        /// Somebody entitled asked the holder to yield.
+        /// An authorized user asked the holder to yield.
         public static let askedToYield = Self(value: .askedToYield)
         /// An operator broke the lock.
         public static let forced = Self(value: .forced)

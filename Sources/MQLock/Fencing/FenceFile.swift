@@ -6,13 +6,13 @@ import Musl
 import Darwin
 #endif
 
-/// A file descriptor whose every failure says which call failed on which file.
+/// A file descriptor whose every failure names the call that failed and the file.
 struct FenceFile {
     let descriptor: Int32
     private let path: String
 
     /// Opens a regular file, or a directory if the flags say so; follows no symbolic link.
-    /// - Parameter mode: of a file that is made.
+    /// - Parameter mode: of a file that is created.
     init(_ path: String, _ flags: Int32, mode: mode_t = 0o644) throws(LockError) {
         // A directory may be reached by a link; a file may not, because `rename` would replace the link.
         let following = flags & O_DIRECTORY != 0 ? 0 : O_NOFOLLOW
@@ -51,8 +51,8 @@ struct FenceFile {
         #endif
     }
 
-    /// Takes from all others what they could use for nothing but to lock the file: for that it is enough to read it. Whoever
-    /// may write it is meant to enter.
+    /// Removes from all other users any access that would only let them lock the file: read access is enough for that.
+    /// A user that may write it is meant to enter.
     func closeToReaders() throws(LockError) {
         let status = try status()
         guard status.st_uid == geteuid(), status.st_mode & 0o022 == 0, status.st_mode & 0o077 != 0 else { return }
@@ -65,7 +65,7 @@ struct FenceFile {
 
     func sync() throws(LockError) {
         #if canImport(Darwin)
-        // fsync on Darwin stops at the drive's cache. Where the stronger call is unknown, fsync is what there is.
+        // fsync on Darwin stops at the drive's cache. If the stronger call is unknown, only fsync is left.
         if fcntl(descriptor, F_FULLFSYNC) == 0 { return }
         #endif
         guard retrying({ fsync(descriptor) }) == 0 else { throw .storage("fsync", path) }
@@ -134,7 +134,7 @@ private func retrying<Result: BinaryInteger>(_ call: () -> Result) -> Result {
     }
 }
 
-/// What a system call said.
+/// What a system call reported.
 package struct SystemCallError: Error, CustomStringConvertible {
     package let code: Int32
     package var description: String { String(cString: strerror(code)) }

@@ -24,7 +24,7 @@ struct FenceFiles: Sendable {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// The lock file, open and locked. Closing it opens the gate; so does the process's death.
+    /// The lock file, open and locked. Closing it opens the gate; so does the death of the process.
     struct Lock {
         let file: FenceFile
         /// Whether a mark was written once: then its file has to be there.
@@ -33,7 +33,7 @@ struct FenceFiles: Sendable {
         func close() { file.close() }
     }
 
-    /// Waits until nobody else has the lock file locked.
+    /// Waits until no one else has the lock file locked.
     func lock(exclusively: Bool) throws(LockError) -> Lock {
         // Before the lock file of an unnamed file appears somewhere.
         guard let last = path.utf8.last, last != UInt8(ascii: "/") else {
@@ -49,7 +49,8 @@ struct FenceFiles: Sendable {
             defer { if !keep { file.close() } }
             try before(.lock)
             try file.lock(exclusively ? LOCK_EX : LOCK_SH)
-            // Somebody may have deleted the lock file while we waited; the one that others open now is another.
+            // The lock file may have been deleted while we waited; then the file that others open now is a different
+            // one.
             guard file.isStillAtItsPath else { continue }
             let isNoted = try file.size > 0
             keep = true
@@ -57,8 +58,8 @@ struct FenceFiles: Sendable {
         }
     }
 
-    /// The lock file, which is made when there is none: never beside a file that is somebody else's, where it could be
-    /// taken for that one's lock.
+    /// The lock file, which is created when there is none. It is never created beside a file that belongs to someone
+    /// else, where it could be mistaken for that file's lock.
     private func openLock() throws(LockError) -> FenceFile {
         if let file = try FenceFile(existing: lockPath, O_RDWR) {
             do throws(LockError) {
@@ -80,7 +81,7 @@ struct FenceFiles: Sendable {
                     """)
             }
         }
-        // Whoever can open it can lock it, and so keep everybody out.
+        // Anyone who can open it can lock it, and so keep all others out.
         return try FenceFile(lockPath, O_RDWR | O_CREAT, mode: 0o600)
     }
 
@@ -107,11 +108,11 @@ struct FenceFiles: Sendable {
         return table
     }
 
-    /// Puts a table in the place of the old one; on an error before the last step the old one stands.
+    /// Replaces the old table with a new one; on an error before the last step the old one stands.
     func replace(with table: FenceTable, _ lock: Lock) throws(LockError) {
         do throws(LockError) {
             try before(.create)
-            // Left over from a crash; only who has the lock makes one.
+            // Left over from a crash; only the holder of the lock creates one.
             unlink(newPath)
             let file = try FenceFile(newPath, O_WRONLY | O_CREAT | O_EXCL)
             defer { file.close() }

@@ -1,12 +1,12 @@
 /// The guard of a resource: lets a write pass if its fencing token is not smaller than one that passed before.
 ///
 /// A holder that was paused believes in its lock until it looks at a clock. The resource believes the tokens: once the
-/// next holder has been admitted, the paused one is refused, whatever it believes. Before that admission a stale
-/// write still passes, so a new holder should be admitted before it reads what it builds on.
+/// next holder has been admitted, the paused one is refused, whatever it believes. Before that admission a stale write
+/// still passes, so a new holder should be admitted before it reads what it builds on.
 ///
 /// Only tokens of one lock name can be compared, so a gate keeps the largest one per name.
 public protocol FenceGate: Sendable {
-    /// Admits the token and runs `write` with the gate closed to everybody else, so that check and write are one step.
+    /// Admits the token and runs `write` with the gate closed to all others, so check and write are one step.
     ///
     /// The token is remembered before `write` runs, and stays so when `write` fails. An equal token is the same
     /// holder again and is admitted. `write` must not enter the same gate, which would wait for itself.
@@ -25,8 +25,8 @@ public protocol FenceGate: Sendable {
 extension FenceGate {
     /// Admits the token or refuses it.
     ///
-    /// For resources that order writes by themselves afterwards. Where they do not, a smaller token can be admitted,
-    /// a larger one admitted and written, and then the smaller one written: use ``withAdmission(_:for:_:)``.
+    /// For resources that order writes by themselves afterwards. If they do not, a smaller token can be admitted, a
+    /// larger one admitted and written, and then the smaller one written: use ``withAdmission(_:for:_:)``.
     /// - Throws: ``LockError`` as ``withAdmission(_:for:_:)``.
     public func admit(_ token: FencingToken, for name: LockName) throws(LockError) {
         do {

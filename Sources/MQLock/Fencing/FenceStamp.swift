@@ -2,10 +2,10 @@
 ///
 /// Three headers, the same on every broker: `mqlock-name`, the lock's name in UTF-8; `mqlock-fence`, the token in
 /// decimal; `mqlock-owner`, text for people. In AMQP they are strings of the message's header table, in Kafka headers
-/// of the record. The holder stamps, whoever keeps state compares: ``StampedMessageGate``.
+/// of the record. The holder stamps, and the program that keeps state compares: ``StampedMessageGate``.
 ///
-/// A stamp proves nothing by itself: whoever may publish can write any. It tells late messages of honest programs from
-/// current ones.
+/// A stamp proves nothing by itself: any program that may publish can write one. It separates late messages of honest
+/// programs from current ones.
 public struct FenceStamp: Hashable, Sendable {
     /// The lock.
     public let name: LockName
@@ -34,7 +34,8 @@ public struct FenceStamp: Hashable, Sendable {
         self.owner = owner.cut(toUTF8: Self.maximumOwnerLength)
     }
 
-    /// The stamp of what is sent under a lease. Whether the lease is valid is not looked at: see ``Lease/check(atLeast:)``.
+    /// The stamp of what is sent under a lease. It does not check whether the lease is valid: see
+    /// ``Lease/check(atLeast:)``.
     public init(_ lease: Lease) { self.init(name: lease.name, token: lease.fencingToken, owner: lease.owner) }
 
     /// The three headers with their values, to be added to a message's own.
@@ -44,7 +45,7 @@ public struct FenceStamp: Hashable, Sendable {
 }
 
 extension FenceStamp: CustomStringConvertible {
-    /// Token, name and owner, escaped, fit to be shown.
+    /// Token, name and owner, escaped, for display.
     public var description: String { "token \(token) of the lock \(name) by \(owner.escapedForDisplay)" }
 }
 
@@ -53,8 +54,8 @@ extension FenceStamp {
     public enum Reading: Hashable, Sendable {
         /// None of the three headers.
         case absent
-        /// Something that no ``FenceStamp`` writes, with what is wrong, fit to be shown. To treat it as unstamped would
-        /// let a message pass that was meant to be fenced.
+        /// Something that no ``FenceStamp`` writes, with what is wrong, for display. Treated as unstamped, a message
+        /// would pass that was meant to be fenced.
         case malformed(String)
         /// All three, each once and well formed.
         case stamp(FenceStamp)

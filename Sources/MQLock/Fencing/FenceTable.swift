@@ -1,7 +1,7 @@
 /// The contents of a ``FileFenceGate``'s file: the largest token of each name.
 ///
-/// Text, so that an operator can read it, with one encoding per table, so that every file which is not exactly what
-/// this package writes is known as damaged:
+/// Text, so an operator can read it. Each table has one encoding, so any file that is not exactly what this package
+/// writes is known to be damaged:
 ///
 ///     mqlock.v1 fence
 ///     <token in decimal> <name, percent-encoded>      sorted by the name's bytes
@@ -51,7 +51,7 @@ struct FenceTable: Equatable {
     }
 }
 
-/// 64-bit FNV-1a: the same in every process, version and language. Against accidents, not against forgers.
+/// 64-bit FNV-1a: the same in every process, version and language. It protects against accidents, not against forgers.
 func fnv1a(_ bytes: some Sequence<UInt8>) -> UInt64 {
     bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
 }

@@ -1,24 +1,24 @@
-/// A fence gate that many processes of one machine share, and that remembers over crashes and restarts.
+/// A fence gate that many processes of one machine share, and that remembers across crashes and restarts.
 ///
 /// For a resource on a local file system: files, a spool directory, a device. The file at its path holds the largest
-/// token of up to 1024 names; use one gate per resource, since its writes run one after the other. Two more files lie
-/// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`. The lock file
-/// is its owner's alone (mode 0600), because whoever can open it can keep the gate closed; for a gate that several users
-/// share, make it writable by their group.
+/// token of up to 1024 names; use one gate per resource, since its writes run one after the other. Two more files are
+/// beside it: `<path>.lock`, which is locked with flock(2) and never deleted, and for moments `<path>.new`. Only its
+/// owner can open the lock file (mode 0600), because anyone who can open it can keep the gate closed. For a gate that
+/// several users share, make it writable by their group.
 ///
 /// A crash at any point leaves the old mark or the new one. A file that cannot be read, or is not exactly what this
-/// type writes, is an error and stays as it is; so is one that is gone although it had been written. To start anew,
-/// delete all three while nobody uses them, and know that stale holders then pass.
+/// type writes, is an error and stays as it is. So is a file that is gone although it had been written. To start over,
+/// delete all three while no one uses them, and know that stale holders then pass.
 ///
-/// **Blocking.** An admission waits for whoever is inside, and a new token costs two `fsync`s, milliseconds on most
-/// disks. A few of them on the cooperative pool are fine; under load give the gate a thread or a queue of its own. A
-/// process that is stopped while its write runs keeps the gate closed until it goes on or dies: no other order of
+/// **Blocking.** An admission waits for the write that is inside, and a new token costs two `fsync`s, milliseconds on
+/// most disks. A few of them on the cooperative pool are fine; under load give the gate a thread or a queue of its own.
+/// A process that is stopped while its write runs keeps the gate closed until it continues or dies: no other order of
 /// check and write would keep its write out.
 public struct FileFenceGate: FenceGate {
     private let path: String
     private let files: FenceFiles
-    /// What this gate itself has brought to the disk. A mark that is in the file only may have been renamed into place
-    /// by somebody who failed before the directory was synced, and would be gone after a power cut.
+    /// What this gate itself has written to the disk. A mark that is only in the file may have been renamed into place
+    /// by a program that failed before the directory was synced, and would be gone after a power cut.
     private let durable = Locked<[LockName: FencingToken]>([:])
 
     /// Names a gate; no I/O happens before the first use.
@@ -45,7 +45,7 @@ public struct FileFenceGate: FenceGate {
         return try write()
     }
 
-    /// Admits the token and leaves the gate closed to everybody else until the entry is closed.
+    /// Admits the token and leaves the gate closed to all others until the entry is closed.
     /// - Parameter marked: called with the names that have a mark before anything is written; throws to refuse.
     package func enter(
         _ token: FencingToken, for name: LockName, marked: ([LockName]) throws(LockError) -> Void = { _ in }
@@ -82,7 +82,7 @@ public struct FileFenceGate: FenceGate {
         durable.withLock { $0[name] = token }
     }
 
-    /// See ``FenceGate/highest(for:)``; waits like an admission for whoever is inside.
+    /// See ``FenceGate/highest(for:)``; waits like an admission for the write that is inside.
     public func highest(for name: LockName) throws(LockError) -> FencingToken? {
         let lock = try files.lock(exclusively: false)
         defer { lock.close() }
@@ -97,12 +97,12 @@ public struct FileFenceGate: FenceGate {
     }
 }
 
-/// The inside of a gate: closed to everybody else until this is closed.
+/// The inside of a gate: closed to all others until this is closed.
 package struct FenceEntry: Sendable {
     let lock: FenceFiles.Lock
 
-    /// What keeps the gate closed: a program that is executed with it open is inside until it, and whoever has it from
-    /// that program, has ended.
+    /// What keeps the gate closed. A program that is executed with it open stays inside until the program, and every
+    /// process that inherited it from the program, has ended.
     package var descriptor: Int32 { lock.file.descriptor }
 
     /// Opens the gate.

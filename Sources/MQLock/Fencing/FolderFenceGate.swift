@@ -1,16 +1,16 @@
-/// A fence gate for very many names that many processes of one machine share, and that remembers over crashes.
+/// A fence gate for very many names that many processes of one machine share, and that remembers across crashes.
 ///
-/// A ``FileFenceGate`` per 256th of all names, so that writes under names of different files run side by side and a new
+/// One ``FileFenceGate`` per 256th of all names: writes under names of different files run side by side, and a new
 /// token rewrites only its own file. The file of a name is `<hex>.fence`, its two digits being the exclusive or of the
-/// eight bytes of the name's 64-bit FNV-1a; names that share a file are told apart in it. About 200,000 names fit.
+/// eight bytes of the name's 64-bit FNV-1a. Names that share a file are kept apart in it. About 200,000 names fit.
 ///
 /// What ``FileFenceGate`` says about crashes, damage and blocking holds for each of the files.
 public struct FolderFenceGate: FenceGate {
     private let gates: [FileFenceGate]
 
     /// Names a gate; no I/O happens before the first use.
-    /// - Parameter path: a folder that exists and holds nothing else, on a local file system. It is never made: a store
-    ///   that is not there, say because its disk is not mounted, is no empty one.
+    /// - Parameter path: a folder that exists and holds nothing else, on a local file system. It is never created: a
+    ///   store that is not there, say because its disk is not mounted, is not an empty one.
     public init(path: String) {
         self.init(path: path, before: { (_) throws(LockError) in })
     }

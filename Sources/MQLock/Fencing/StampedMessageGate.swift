@@ -1,8 +1,8 @@
 /// The gate of a consumer: lets a message act if its ``FenceStamp`` is not older than one seen before for that lock.
 ///
 /// It remembers where its ``FenceGate`` does: in memory for state that dies with this process, on the disk with a
-/// ``FileFenceGate`` or ``FolderFenceGate``, which the processes of a machine share. Consumers on several machines
-/// need a store in common, such as a database that compares by itself.
+/// ``FileFenceGate`` or ``FolderFenceGate``, which the processes of a machine share. Consumers on several machines need
+/// a shared store, such as a database that compares by itself.
 ///
 /// ```swift
 /// switch try gate.withAdmission(message.headers, { stamp in try store.write(message) }) {
@@ -13,8 +13,8 @@
 /// ```
 ///
 /// A stale message need not come from a holder that had lost its lock: a broker that delivers again, or another path
-/// through it, brings current ones late, too. For *state* that the newest message determines, to drop both is right.
-/// Where each message is a *deed* that must be done, let the source see the refusal and send again under a new token.
+/// through it, delays current ones, too. For *state* that the newest message determines, dropping both is right. Where
+/// each message is an *action* that must be done, let the source see the refusal and send again under a new token.
 public struct StampedMessageGate: Sendable {
     private let gate: any FenceGate
     private let lead: Duration?
@@ -25,11 +25,11 @@ public struct StampedMessageGate: Sendable {
     /// Puts a gate for messages in front of a gate for tokens.
     /// - Parameters:
     ///   - gate: what remembers the largest token of each lock.
-    ///   - lead: how far a token may be ahead of this machine's clock, as the adapters of this package number them; one
-    ///     that is further ahead is malformed. Without that limit one wrong message with a huge token would shut out all
-    ///     holders for good. `nil` for tokens that are not made from a clock.
+    ///   - lead: how far a token may be ahead of this machine's clock, as the adapters of this package number them; a
+    ///     token that is further ahead is malformed. Without that limit, one wrong message with a huge token would shut
+    ///     out all holders for good. `nil` for tokens that are not made from a clock.
     ///   - isExpected: whether a lock's name belongs here. Every new name takes a place in the gate's memory, so say no
-    ///     to what is none of yours when others may publish.
+    ///     to names that are not yours when others may publish.
     public init(
         _ gate: any FenceGate, lead: Duration? = .seconds(24 * 60 * 60),
         isExpected: @escaping @Sendable (LockName) -> Bool = { _ in true }
@@ -47,13 +47,13 @@ public struct StampedMessageGate: Sendable {
         self.wallClock = wallClock
     }
 
-    /// Reads the stamp of a message and, if that is admitted, runs `write` with the gate closed to everybody else.
+    /// Reads the stamp of a message and, if that is admitted, runs `write` with the gate closed to all others.
     ///
     /// - Parameters:
     ///   - headers: as of ``FenceStamp/read(_:)-(Sequence<(String,[UInt8]?)>)``.
     ///   - write: what the message does; keep it short, others wait.
-    /// - Throws: ``LockError`` when the gate cannot tell or cannot remember: `write` has not run then, the message should
-    ///   come again; else what `write` throws.
+    /// - Throws: ``LockError`` when the gate cannot tell or cannot remember: then `write` has not run, and the message
+    ///   should come again; else what `write` throws.
     public func withAdmission<Result>(
         _ headers: some Sequence<(String, [UInt8]?)>, _ write: (FenceStamp) throws -> Result
     ) throws -> StampVerdict<Result> {
@@ -67,7 +67,7 @@ public struct StampedMessageGate: Sendable {
         try withAdmission(FenceStamp.read(headers), write)
     }
 
-    /// The same for a stamp that was read already.
+    /// The same for a stamp that was already read.
     public func withAdmission<Result>(
         _ reading: FenceStamp.Reading, _ write: (FenceStamp) throws -> Result
     ) throws -> StampVerdict<Result> {
@@ -97,7 +97,7 @@ public struct StampedMessageGate: Sendable {
     }
 }
 
-/// What became of a message at a ``StampedMessageGate``.
+/// The result of a message at a ``StampedMessageGate``.
 public enum StampVerdict<Result> {
     /// Admitted and written, with what `write` returned.
     case written(FenceStamp, Result)
@@ -105,7 +105,7 @@ public enum StampVerdict<Result> {
     case stale(FenceStamp, FenceRefusal)
     /// No stamp; nothing was written.
     case unstamped
-    /// Headers that no stamp has, and what is wrong with them, fit to be shown; nothing was written.
+    /// Headers that no stamp has, and what is wrong with them, for display; nothing was written.
     case malformed(String)
     /// Of a lock that does not belong here; nothing was written or remembered.
     case unexpected(FenceStamp)

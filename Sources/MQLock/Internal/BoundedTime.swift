@@ -1,9 +1,9 @@
 extension Duration {
-    /// A hundred years, which stand for ever: the sum with any instant of now is one that every clock can show and 64 bits
-    /// of nanoseconds can hold.
+    /// A hundred years, which stand for "no limit": added to the current instant, they give one that every clock can
+    /// show and 64 bits of nanoseconds can hold.
     package static let longest = Duration.seconds(100 * 366 * 24 * 3600)
 
-    /// This duration, and at most ``longest`` in either direction: what to calculate with when it comes from outside.
+    /// This duration, and at most ``longest`` in either direction: use it for a duration that comes from outside.
     package var bounded: Duration { min(max(self, .zero - .longest), .longest) }
 }
 

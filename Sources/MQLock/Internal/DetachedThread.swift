@@ -6,13 +6,13 @@ import Musl
 import Darwin
 #endif
 
-/// Threads for what may block.
+/// Threads for code that may block.
 package enum DetachedThread {
-    /// Runs `body` on a new thread that nobody joins. Returns an errno, 0 on success.
+    /// Runs `body` on a new thread that is never joined. Returns an errno, 0 on success.
     ///
-    /// Signals that are sent to the process are blocked there, so that they reach the program's own threads. They are
-    /// blocked around the creation, because the new thread inherits the mask and so is never without it. Faults of
-    /// the thread's own (SIGSEGV and the like) stay unblocked: crash reporters need them.
+    /// Signals that are sent to the process are blocked there, so they reach the program's own threads. They are
+    /// blocked around the creation, because the new thread inherits the mask and so is never without it. Faults of the
+    /// thread's own (SIGSEGV and the like) stay unblocked: crash reporters need them.
     package static func start(_ body: @escaping @Sendable () -> Void) -> Int32 {
         var blocked = sigset_t()
         var previous = sigset_t()

@@ -1,7 +1,7 @@
-/// How long to wait before another try: twice as long each time up to a limit, half of it random, so that those who fail
-/// together do not come again together. Whole numbers only, of which none is too large.
+/// How long to wait before another try: twice as long each time up to a limit, half of it random, so clients that fail
+/// together do not come back together. It uses whole numbers only, and none is too large.
 package struct GrowingDelay: Sendable, Hashable {
-    /// The first delay; above zero, so that nobody tries without a pause.
+    /// The first delay; above zero, so no one tries without a pause.
     package let first: Duration
     /// No delay is longer.
     package let longest: Duration
@@ -14,7 +14,7 @@ package struct GrowingDelay: Sendable, Hashable {
 
     /// The delay before a try.
     /// - Parameters:
-    ///   - attempt: 1 for the first one that is waited for, and so on; anything below counts as 1.
+    ///   - attempt: 1 for the first delay, and so on; anything below counts as 1.
     ///   - random: 0 to 1000, for the shortest and the longest that this delay can be.
     package func delay(before attempt: Int, random: Int = .random(in: 0...1000)) -> Duration {
         var whole = first

@@ -9,7 +9,7 @@ import Darwin
 /// A value behind a mutex, for short critical sections that call no user code.
 ///
 /// A pthread mutex and not `Synchronization.Mutex`: the latter's futex is invisible to the thread sanitizer on Linux,
-/// which then reports races that are none.
+/// which then reports false races.
 package final class Locked<Value: ~Copyable>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private var value: Value

@@ -47,19 +47,19 @@ package struct PercentCoding: Sendable {
 
     /// How a text is read.
     package enum Reading: Sendable {
-        /// Only what ``encode(_:)`` writes, so that each text has one form.
+        /// Only what ``encode(_:)`` writes, so each text has one form.
         case strict
         /// Any byte may be encoded or not, with digits of either case.
         case lenient
     }
 
-    /// The text behind an encoded one; nil for what cannot be read so, and for bytes that are not UTF-8.
+    /// The decoded text; nil for text that cannot be decoded this way, and for bytes that are not UTF-8.
     package func decode(_ text: some StringProtocol, _ reading: Reading) -> String? {
         bytes(of: text, reading).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
-    /// The bytes behind an encoded text, whatever they are; nil for a `%` without two digits, and for what a strict
-    /// reading refuses.
+    /// The decoded bytes, whatever they are; nil for a `%` without two digits, and for anything that a strict reading
+    /// refuses.
     package func bytes(of text: some StringProtocol, _ reading: Reading) -> [UInt8]? {
         let isStrict = reading == .strict
         var bytes: [UInt8] = []

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Streams of the same events for any number of readers; to be kept behind a lock, which keeps the order.
+/// Streams of the same events for any number of readers; keep it behind a lock, which keeps the order.
 ///
 /// A reader that does not keep up misses the oldest events. One that has gone is forgotten with the next event or reader.
 package struct Readers<Event: Sendable>: Sendable {
@@ -18,11 +18,11 @@ package struct Readers<Event: Sendable>: Sendable {
     /// How many readers there are, as far as is known.
     package var count: Int { readers.count }
 
-    /// A new reader, which gets `first` before everything that is told.
+    /// A new reader, which gets `first` before all events.
     package mutating func add(beginningWith first: [Event] = []) -> AsyncStream<Event> {
         let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(1024))
         let reader = Reader(continuation)
-        // It may run inside a task's cancellation, which holds a lock of the runtime's: so it takes none.
+        // This may run inside a task's cancellation, which holds a lock of the runtime: so it takes none.
         continuation.onTermination = { [weak reader] _ in reader?.isGone.store(true, ordering: .relaxed) }
         for event in first { continuation.yield(event) }
         forgetGone()
@@ -30,7 +30,7 @@ package struct Readers<Event: Sendable>: Sendable {
         return stream
     }
 
-    /// Runs no code of the readers'.
+    /// Runs no code of the readers.
     package mutating func tell(_ event: Event) {
         forgetGone()
         for reader in readers { reader.continuation.yield(event) }

@@ -1,8 +1,8 @@
 extension Duration {
-    /// What a duration of a configuration has to be.
+    /// The condition on a duration of a configuration.
     package enum Requirement: Sendable { case positive, notNegative }
 
-    /// Refuses a duration that makes no sense where it is to be used.
+    /// Refuses a duration that makes no sense in its place.
     /// - Parameter what: which value of the configuration it is, for the message.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     package func require(_ requirement: Requirement, _ what: String) throws(LockError) {

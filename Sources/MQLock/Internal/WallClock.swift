@@ -6,7 +6,7 @@ import Musl
 import Darwin
 #endif
 
-/// The time of day, for numbers that other machines compare. It can be set, so it decides nothing that has to last.
+/// The time of day, for numbers that other machines compare. It can be set, so nothing that has to last depends on it.
 package enum WallClock {
     /// Milliseconds since 1970.
     package static var now: Int64 {
@@ -27,7 +27,7 @@ package enum WallClock {
     package static func text(_ milliseconds: Int64) -> String {
         var seconds = time_t(milliseconds / 1000)
         var parts = tm()
-        // A year that is too large for it.
+        // A year that is too large for the calendar.
         guard gmtime_r(&seconds, &parts) != nil else { return "\(milliseconds) ms since 1970" }
         func padded(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
         let date = "\(Int(parts.tm_year) + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"

@@ -1,10 +1,11 @@
 extension HeldLock {
-    /// Runs `body` in a child task, cancels that when `lost` returns first, and releases the lock when the body has ended.
+    /// Runs `body` in a child task, cancels it when `lost` returns first, and releases the lock when the body has
+    /// ended.
     ///
-    /// Whoever notices a loss has others to notify, and only ends what `lost` waits for: the body's task is cancelled by
-    /// the caller's own task, on whose thread the body's cancellation handlers run, which may block.
+    /// The code that notices a loss has others to notify, so it only ends what `lost` waits for. The caller's own task
+    /// cancels the body's task: the body's cancellation handlers run on that task's thread, and may block.
     /// - Parameters:
-    ///   - lost: returns when the body is to end. It is cancelled when the body has ended.
+    ///   - lost: returns when the body has to end. It is cancelled when the body has ended.
     ///   - body: what to do; it gets the lease.
     /// - Throws: ``LockError`` with code ``LockError/Code/lost`` when the lock was lost before the body ended, with the
     ///   body's own error as ``LockError/underlying``; else what the body threw.
@@ -16,7 +17,8 @@ extension HeldLock {
         return try await finish(result)
     }
 
-    /// Runs `body` in a child task, which is cancelled when the lock is lost, and releases the lock when it has ended.
+    /// Runs `body` in a child task, which is cancelled when the lock is lost, and releases the lock when the body has
+    /// ended.
     /// - Throws: as ``runUntilLost(_:_:)``.
     consuming func runWhileHeld<R: Sendable>(_ body: @escaping @Sendable (Lease) async throws -> R) async throws -> R {
         let states = lease.states
@@ -37,7 +39,7 @@ extension HeldLock {
     }
 }
 
-/// Runs `body` in a child task, and cancels that when `ended` returns first; returns what the body came to, when it has ended.
+/// Runs `body` in a child task, and cancels it when `ended` returns first. Returns the body's result when it has ended.
 func runUntil<R: Sendable>(
     _ ended: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable () async throws -> R
 ) async -> Result<R, any Error> {
@@ -53,7 +55,7 @@ func runUntil<R: Sendable>(
             await ended()
             return nil
         }
-        // Whoever ends first cancels the other: a loss the body, the body's end the watching.
+        // The one that ends first cancels the other: a loss cancels the body, the body's end cancels the watch.
         var result: Result<R, any Error>?
         for await outcome in group {
             group.cancelAll()

@@ -1,19 +1,19 @@
-/// A lock that is held. Whoever has this value has to release it, and can do so once.
+/// A lock that is held. The owner of this value has to release it, and can do so once.
 ///
-/// It cannot be copied. Dropped without ``release()``, it releases in the background and reports the leak to the
-/// ``LockObserver``.
+/// It cannot be copied. If it is dropped without ``release()``, it is released in the background, and the leak is
+/// reported to the ``LockObserver``.
 public struct HeldLock: ~Copyable, Sendable {
     private let hold: Hold
 
     package init(_ hold: Hold) { self.hold = hold }
 
-    /// The proof of holding, to be copied freely.
+    /// The proof of holding, which can be copied freely.
     public var lease: Lease { Lease(hold.record) }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     ///
-    /// Goes through even when the calling task is cancelled. When the lock was lost before, nothing is touched at the
-    /// broker, for it may be somebody else's by now.
+    /// It completes even when the calling task is cancelled. When the lock was lost before, nothing is touched at the
+    /// broker, because another contender may hold it by now.
     /// - Throws: ``LockError`` with code ``LockError/Code/lost`` and the reason, when the lock was lost before.
     public consuming func release() async throws(LockError) {
         try await hold.release()
@@ -32,14 +32,14 @@ public enum HoldEnding: Sendable {
     case dropped
 }
 
-/// The hold behind a ``HeldLock``: knows how to give back, and that it happens once.
+/// The hold behind a ``HeldLock``: knows how to release, and that this happens once.
 package final class Hold: Sendable {
     package let record: LeaseRecord
     private let ended = Locked(false)
     private let end: @Sendable (LeaseRecord, HoldEnding) async -> Void
 
-    /// - Parameter end: gives the lock back at the broker and lets the next local waiter go on. It must not be
-    ///   cut short by cancellation, and it must be safe to call when the session is gone.
+    /// - Parameter end: releases the lock at the broker and lets the next local waiter continue. It must not be cut
+    ///   short by cancellation, and it must be safe to call when the session is gone.
     package init(_ record: LeaseRecord, end: @escaping @Sendable (LeaseRecord, HoldEnding) async -> Void) {
         self.record = record
         self.end = end

@@ -1,4 +1,4 @@
-/// The proof of holding: who holds what, with which fencing token, and whether that still stands.
+/// The proof of holding: who holds what, with which fencing token, and whether that is still true.
 ///
 /// A lease is a value: copy it, send it to other tasks, keep it. Copies share one validity; none of them can release
 /// the lock. Hand ``fencingToken`` to every resource that the lock protects.
@@ -11,7 +11,7 @@ public struct Lease: Sendable, Identifiable {
     public var name: LockName { record.name }
     /// The number of this grant; it never changes.
     public var fencingToken: FencingToken { record.token }
-    /// Tells this grant from every other.
+    /// Distinguishes this grant from every other.
     public var id: LeaseID { record.id }
     /// Who holds it, as configured.
     public var owner: String { record.owner }
@@ -19,11 +19,11 @@ public struct Lease: Sendable, Identifiable {
     /// Whether the lock is certainly still held.
     ///
     /// No I/O: a clock read and a compare. False from the instant at which the broker *could* have given the lock to
-    /// somebody else, also when nothing in this process has noticed yet: after a SIGSTOP or a pause of the machine it
-    /// is false before the next statement runs. Once false it stays false.
+    /// someone else, even when nothing in this process has noticed yet. After a SIGSTOP or a pause of the machine it is
+    /// false before the next statement runs. Once false it stays false.
     public var isValid: Bool { record.isValid }
 
-    /// How long the lease stays valid if the broker is not heard of again; zero when it is not valid.
+    /// How long the lease stays valid if the broker is silent from now on; zero when it is not valid.
     public var remaining: Duration { record.remaining }
 
     /// Throws unless the lease is valid for at least `margin` more.
@@ -36,17 +36,17 @@ public struct Lease: Sendable, Identifiable {
         try record.check(atLeast: margin)
     }
 
-    /// What the holder says about its hold, to everybody who asks who holds the lock; nil at first.
+    /// What the holder says about its hold to everyone who asks who holds the lock; nil at first.
     public var info: String? { record.info }
 
-    /// The longest ``info``, in bytes of UTF-8, of which a control character and a percent sign take three.
+    /// The longest ``info``, in bytes of UTF-8. A control character or a percent sign takes three.
     public static let maximumInfo = ControlText.maximumValue
 
-    /// Says something about this hold, such as how far the work is: `mqlock show`, `list` and a ``LockInspector`` show it.
+    /// Says something about this hold, such as its progress: `mqlock show`, `list` and a ``LockInspector`` show it.
     ///
-    /// It stays in this process until somebody asks, so it costs nothing to change it often. All copies of the lease share
-    /// it, and a lease of several locks says it for each. Nothing is decided by it.
-    /// - Parameter info: nil takes it back.
+    /// It stays in this process until someone asks, so it costs nothing to change it often. All copies of the lease
+    /// share it, and a lease of several locks says it for each. Nothing is decided by it.
+    /// - Parameter info: nil removes it.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when it is longer than ``maximumInfo``.
     public func setInfo(_ info: String?) throws(LockError) {
         guard info.map(Self.canSay) ?? true else {
@@ -66,7 +66,7 @@ public struct Lease: Sendable, Identifiable {
     public var states: LeaseStates { LeaseStates(record: record) }
 }
 
-/// Tells one grant from every other, of this process and of others.
+/// Distinguishes one grant from every other, of this process and of others.
 public struct LeaseID: Hashable, Sendable, CustomStringConvertible {
     private let value = RandomID()
 
@@ -82,9 +82,9 @@ public enum LeaseState: Hashable, Sendable {
     case held
     /// Proof of life is overdue: the lock is still held, but start nothing new.
     case suspect
-    /// The lock is held no more.
+    /// The lock is no longer held.
     case lost(LossReason)
-    /// The holder gave the lock back.
+    /// The holder released the lock.
     case released
 
     /// Whether no other state can follow.

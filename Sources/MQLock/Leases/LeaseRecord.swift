@@ -1,24 +1,24 @@
 import Synchronization
 
 /// A grant, for adapters: what all copies of a ``Lease`` share. The adapter makes it when its broker grants a lock, and
-/// drives it; holders only look.
+/// updates it; holders only read it.
 public final class LeaseRecord: Sendable {
     /// What is locked.
     public let name: LockName
     /// The number of the grant.
     public let token: FencingToken
-    /// Tells this grant from every other.
+    /// Distinguishes this grant from every other.
     public let id = LeaseID()
     /// Who holds it.
     public let owner: String
     package let grantedAt: ContinuousClock.Instant
     /// The session's proof, shared by all its leases.
     package let proof: ProofOfLife
-    /// The instant at which this mutex can be held no longer, if there is one.
+    /// The latest instant up to which this mutex can be held, if there is one.
     package let limit: ContinuousClock.Instant?
-    /// A further proof, of this lease alone: it stands no longer than this either.
+    /// A further proof, of this lease alone: the lease stands no longer than this either.
     package let ownProof: ProofOfLife?
-    /// What a lease of a composed lock rests on: it stands as long as so many of them do as are needed.
+    /// What a lease of a composed lock rests on: it stands as long as enough of these do.
     package let parts: [LeaseRecord]
     /// How many of the parts are needed: all of them, or a majority.
     let needed: Int
@@ -44,13 +44,13 @@ public final class LeaseRecord: Sendable {
     /// Set once, when the state has become final; lets `isValid` decide without the lock.
     private let isFinal = Atomic(false)
 
-    /// A grant of this moment, which stands as long as all of its proofs do.
+    /// A grant made now, which stands as long as all of its proofs do.
     /// - Parameters:
     ///   - name: what is locked.
     ///   - token: larger than that of every earlier grant of the name.
     ///   - owner: who holds it, as configured.
     ///   - proof: the session's, which all its leases share.
-    ///   - limit: the instant at which this mutex can be held no longer, if there is one.
+    ///   - limit: the latest instant up to which this mutex can be held, if there is one.
     ///   - ownProof: a further proof, of this lease alone.
     public convenience init(
         name: LockName, token: FencingToken, owner: String, proof: ProofOfLife,
@@ -76,7 +76,7 @@ public final class LeaseRecord: Sendable {
         grantedAt = proof.clock.now
     }
 
-    // MARK: Looking
+    // MARK: Reading
 
     /// Whether the lock is certainly still held: as ``Lease/isValid``.
     public var isValid: Bool { remaining > .zero }
@@ -88,7 +88,7 @@ public final class LeaseRecord: Sendable {
         return left
     }
 
-    /// Up to when the lease is valid as things stand; nil when it is not.
+    /// Up to when the lease is valid as things are; nil when it is not.
     package var validUntil: ContinuousClock.Instant? { isValid ? endsAt : nil }
 
     package func check(atLeast margin: Duration) throws(LockError) {
@@ -108,7 +108,7 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    /// The state of this moment; an expired proof counts as lost even if nobody has noticed before.
+    /// The current state; an expired proof counts as lost even if nothing has noticed it before.
     package var state: LeaseState {
         if !isFinal.load(ordering: .acquiring) { settleIfExpired() }
         return storage.withLock { $0.state }
@@ -135,14 +135,14 @@ public final class LeaseRecord: Sendable {
         // and a reader that never reads costs four values.
         let (stream, continuation) = AsyncStream.makeStream(of: LeaseState.self, bufferingPolicy: .bufferingNewest(4))
         let subscriber = Subscriber(continuation)
-        // This may run inside a task's cancellation, which holds the lock of that task that `change` needs to wake it
-        // while it holds the storage's. So it takes no lock, and those who hold the storage's sweep up.
+        // This may run inside a task's cancellation, which holds that task's lock. `change` needs that lock to wake the
+        // task while it holds the storage's. So this takes no lock, and the code that holds the storage's cleans up.
         continuation.onTermination = { [weak subscriber] _ in subscriber?.isGone.store(true, ordering: .relaxed) }
         let ended: LeaseState? = storage.withLock { storage in
             guard !storage.state.isFinal else { return storage.state }
             storage.subscribers.removeAll { $0.isGone.load(ordering: .relaxed) }
             storage.subscribers.append(subscriber)
-            // Under the lock, so that no later state can overtake the current one.
+            // Under the lock, so no later state can overtake the current one.
             continuation.yield(storage.state)
             return nil
         }
@@ -170,16 +170,16 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    // MARK: Driving
+    // MARK: Updating
 
-    /// Ends the lease as lost, and notifies the holder; false when it had ended before. To be called before the broker can
-    /// hand the lock on, or as soon as it is known to have done so.
+    /// Ends the lease as lost, and notifies the holder; false when it had ended before. Call it before the broker can
+    /// hand the lock to someone else, or as soon as it is known to have done so.
     @discardableResult
     public func lose(_ reason: LossReason) -> Bool {
         settle(.lost(reason), at: proof.clock.now)
     }
 
-    /// Marks proof as overdue, or as fresh again; false when that changed nothing.
+    /// Marks the proof as overdue, or as fresh again; false when that changed nothing.
     @discardableResult
     public func setSuspect(_ suspect: Bool) -> Bool {
         change { storage in
@@ -192,10 +192,10 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    /// Suspects what rests on parts while fewer of them are beyond suspicion than are needed.
+    /// Makes a lease that rests on parts suspect while too few of them are beyond suspicion.
     func followSuspicion() {
         change { storage in
-            // Under the lock, so that whoever comes last has seen the last change. It is always taken before the parts'.
+            // Under the lock, so the last reader has seen the last change. It is always taken before the parts' locks.
             let sound = parts.count { $0.storage.withLock { $0.state == .held } }
             let wanted: LeaseState = sound < needed ? .suspect : .held
             guard !storage.state.isFinal, storage.state != wanted else { return false }
@@ -204,9 +204,10 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    /// Ends the lease as released, unless it was lost before: then says why, and the caller must touch nothing.
+    /// Ends the lease as released, unless it was lost before. In that case it returns the reason, and the caller must
+    /// touch nothing.
     package func beginRelease() -> LossReason? {
-        // In this order: what has run out by the clock is lost, and an end that came before stands.
+        // In this order: a lease that ran out by the clock is lost, and an earlier end stands.
         settleIfExpired()
         settle(.released, at: proof.clock.now)
         if case .lost(let reason) = storage.withLock({ $0.state }) { return reason }
@@ -226,7 +227,7 @@ public final class LeaseRecord: Sendable {
         return settle(.lost(LossReason(.proofOverdue, detail)), at: now)
     }
 
-    /// What a lease that its own proof has ended says.
+    /// The reason that a lease reports when its own proof has ended it.
     package static let queueIsSilent = "the lock's queue confirmed nothing in time"
 
     private var remainingByClock: Duration {
@@ -237,7 +238,7 @@ public final class LeaseRecord: Sendable {
         return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
     }
 
-    /// The largest value that as many of the parts reach as are needed; nil without parts. Each part is looked at.
+    /// The largest value that enough of the parts reach; nil without parts. Each part is checked.
     private func ofParts<Value: Comparable>(_ value: (LeaseRecord) -> Value) -> Value? {
         guard needed < parts.count else { return parts.map(value).min() }
         return parts.map(value).sorted(by: >)[needed - 1]
@@ -262,7 +263,7 @@ public final class LeaseRecord: Sendable {
         }
     }
 
-    /// Applies a transition under the lock and tells everybody after it.
+    /// Applies a transition under the lock and notifies everyone after it.
     @discardableResult
     private func change(_ transition: (inout Storage) -> Bool) -> Bool {
         var finished: [Subscriber] = []

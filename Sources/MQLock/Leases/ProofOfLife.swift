@@ -2,19 +2,20 @@ import Synchronization
 
 /// Until when the broker cannot have given this session's locks to anyone else; for adapters.
 ///
-/// One per session, shared by all its leases, so that a renewal is one atomic store however many locks are held. Once
-/// ended it stays ended: an answer that comes after the deadline revives nothing, even when nobody has looked in
-/// between. What may extend it is the adapter's business: the *sending* instant of a request that the broker has answered,
-/// plus the shortest time after which it can hand a lock on, less a margin. Never the instant at which the answer came.
+/// One per session, shared by all its leases, so a renewal is one atomic store however many locks are held. Once ended
+/// it stays ended: an answer that comes after the deadline revives nothing, even when nothing has checked in between.
+/// The adapter decides what extends it: the *sending* instant of a request that the broker has answered, plus the
+/// shortest time after which the broker can hand a lock to someone else, less a margin. Never the instant at which the
+/// answer came.
 public final class ProofOfLife: Sendable {
-    /// By which it stands.
+    /// The clock by which it stands.
     public let clock: any LockClock
-    /// Nanoseconds after `epoch` times two, plus one when the proof has ended: one word, so that the end and when it
-    /// came are known together, also to somebody who was stopped while it came.
+    /// Nanoseconds after `epoch` times two, plus one when the proof has ended. Both are in one word, so the end and its
+    /// time are known together, also to a thread that was stopped while it came.
     private let until: Atomic<Int64>
     private static let ended: Int64 = 1
     private static let epoch = ContinuousClock.now
-    /// When it was made: a broker that has forgotten its sessions has done so before.
+    /// When it was made: if a broker has forgotten its sessions, it did so before.
     package let beganAt: ContinuousClock.Instant
 
     /// A proof that stands until this instant, which is at most a hundred years ahead.
@@ -47,11 +48,11 @@ public final class ProofOfLife: Sendable {
         return seen & Self.ended == 0 ? Self.instant(seen) : nil
     }
 
-    /// The instant at which the proof ended, however late that was noticed; before its end, the one at which it would
-    /// if it is not extended.
+    /// The instant at which the proof ended, however late that was noticed. Before its end, the instant at which it
+    /// ends if it is not extended.
     package var endsAt: ContinuousClock.Instant { Self.instant(until.load(ordering: .acquiring)) }
 
-    /// Extends the proof; false when it had already run out, which then is final. Never shortens.
+    /// Extends the proof; false when it had already run out, which is then final. Never shortens it.
     @discardableResult
     public func extend(to instant: ContinuousClock.Instant) -> Bool {
         let wanted = Self.word(instant)

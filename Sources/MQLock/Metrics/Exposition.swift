@@ -42,7 +42,7 @@ struct Exposition {
         }
     }
 
-    /// Backslashes and line feeds, and in label values quotes.
+    /// Escapes backslashes and line feeds, and in label values quotes.
     private static func escaped(_ text: String, quotes: Bool = false) -> String {
         var result = ""
         for scalar in text.unicodeScalars {

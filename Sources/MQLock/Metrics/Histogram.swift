@@ -1,6 +1,6 @@
-/// How often durations of which length came, in buckets from a tenth of a millisecond to an hour.
+/// How often durations of each length came, in buckets from a tenth of a millisecond to an hour.
 struct Histogram: Sendable, Equatable {
-    /// The upper ends of the buckets, inclusive, in seconds as they are printed; a last one takes all that is longer.
+    /// The upper ends of the buckets, inclusive, in seconds as they are printed; a last one gets all longer durations.
     static let bounds: [(seconds: String, duration: Duration)] = [
         ("0.0001", .microseconds(100)), ("0.00025", .microseconds(250)), ("0.0005", .microseconds(500)),
         ("0.001", .milliseconds(1)), ("0.0025", .microseconds(2500)), ("0.005", .milliseconds(5)),

@@ -7,8 +7,8 @@
 /// respond(metrics.prometheusText(), contentType: LockMetrics.contentType)
 /// ```
 ///
-/// One value can serve any number of providers; their numbers are added up. What it takes in memory and how many time
-/// series it prints is bounded by ``NameLabel``, whatever names are locked. The metrics are listed in <doc:Observing>.
+/// One value can serve any number of providers; their numbers are added up. ``NameLabel`` bounds its memory and the
+/// number of time series that it prints, whatever names are locked. The metrics are listed in <doc:Observing>.
 public final class LockMetrics: LockObserver {
     /// What to send as the `Content-Type` of ``prometheusText()``.
     public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,7 +20,7 @@ public final class LockMetrics: LockObserver {
     /// Makes metrics that are all zero.
     /// - Parameters:
     ///   - nameLabel: whether metrics of locks have a label for the lock's name; by default they have none.
-    ///   - clock: by which what is left of a proof of life is told; the same as the providers'.
+    ///   - clock: the clock that measures what is left of a proof of life; the same as the providers'.
     public init(nameLabel: NameLabel = .none, clock: any LockClock = SystemLockClock()) {
         label = nameLabel
         self.clock = clock

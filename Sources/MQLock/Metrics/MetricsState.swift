@@ -41,14 +41,14 @@ struct MetricsState: Sendable {
 
     init(_ label: LockMetrics.NameLabel) {
         self.label = label
-        // From the beginning, so that the first loss is an increase and not the appearance of a series.
+        // From the beginning, so the first loss is an increase and not the appearance of a series.
         for name in label.fixed ?? [] { series[LockMetrics.NameLabel.shown(name.string)] = Series() }
         series[label.isUsed ? LockMetrics.NameLabel.other : ""] = Series()
     }
 
     // MARK: Counting
 
-    /// - Parameter text: the label's value that the event's name wants.
+    /// - Parameter text: the label value that the event's name asks for.
     mutating func count(_ event: LockEvent, _ text: String?) {
         dropped += UInt64(max(0, event.droppedBefore))
         note(event)
@@ -63,7 +63,7 @@ struct MetricsState: Sendable {
         }
     }
 
-    /// The wanted value if it has a series or there is room for one.
+    /// The requested value if it has a series or there is room for one.
     private func value(_ text: String?) -> String {
         guard label.isUsed else { return "" }
         guard let text else { return LockMetrics.NameLabel.other }
@@ -73,7 +73,7 @@ struct MetricsState: Sendable {
 
     private mutating func note(_ event: LockEvent) {
         if providers[event.provider] == nil, providers.count >= 64 {
-            // Some are never said to have stopped.
+            // Some never report that they have stopped.
             providers = providers.filter { $0.value.isOfConcern(at: event.instant) }
         }
         var provider = providers[event.provider] ?? Provider()
@@ -148,8 +148,8 @@ struct MetricsState: Sendable {
         for (name, help, value) in gauges {
             page.family("mqlock_\(name)", .gauge, help) { $0.sample([], value) }
         }
-        // Of the session that is nearest to losing its locks; no sample while there is none. Where nothing tells of
-        // sessions, a proof that has run out is nobody's.
+        // Of the session that is nearest to losing its locks; no sample while there is none. Where no session is
+        // reported, a proof that has run out belongs to none.
         let nearest = providers.values.filter { $0.isConnected || $0.isProven(at: now) }.compactMap(\.proof)
             .min { $0.until < $1.until }
         page.family("mqlock_proof_remaining_seconds", .gauge, "What is left of the proof of life, in seconds.") {

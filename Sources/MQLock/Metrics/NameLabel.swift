@@ -1,17 +1,17 @@
 extension LockMetrics {
     /// What the label `lock` of a metric says.
     ///
-    /// Lock names often hold ids of customers or orders; one time series for each would break the monitoring of a
-    /// service by what its users do. So there is no label unless its values are bounded.
+    /// Lock names often hold ids of customers or orders. One time series for each would let a service's users break its
+    /// monitoring. So there is no label unless its values are bounded.
     public struct NameLabel: Sendable {
-        /// What stands for all names that have no value of their own.
+        /// The value of all names that have no value of their own.
         package static let other = "other"
         /// No label: one series for all locks.
         public static let none = Self(maximum: 0, fixed: nil, classify: nil)
 
         /// How many values there are at most, `other` not counted.
         let maximum: Int
-        /// The values that stand from the beginning.
+        /// The values that are there from the beginning.
         let fixed: [LockName]?
         private let classify: (@Sendable (LockName) -> String)?
 

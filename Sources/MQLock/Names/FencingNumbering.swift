@@ -1,6 +1,6 @@
-/// How an adapter numbers fencing tokens: by the clock, or else a step above all that was seen (protocol `mqlock.v1`).
+/// How an adapter numbers fencing tokens: by the clock, or one step above everything seen (protocol `mqlock.v1`).
 ///
-/// The number of a moment is the milliseconds since 2026, shifted left by 21 bits. So a lock that is seeded anew, for
+/// The number of a moment is the milliseconds since 2026, shifted left by 21 bits. So a lock that is seeded again, for
 /// whatever reason, is above all that was ever granted, up to the skew between the clocks of two hosts.
 package struct FencingNumbering: Sendable {
     /// What one hand-over, or one claim, adds.
@@ -22,7 +22,7 @@ package struct FencingNumbering: Sendable {
     /// How far ahead of the clock a number from outside may be, in milliseconds: a day.
     package static let tolerance: Int64 = 24 * 60 * 60 * 1000
 
-    /// The number to go on with: that of the clock, and at least a step above the largest that was seen.
+    /// The next number: that of the clock, and at least a step above the largest that was seen.
     /// - Parameter now: milliseconds since 1970.
     /// - Throws: `internalError` when the clock is before 2026; `tokenRegression` when there is no number above.
     package func next(above largest: UInt64?, at now: Int64) throws(LockError) -> UInt64 {
@@ -33,7 +33,7 @@ package struct FencingNumbering: Sendable {
         return max(clock, next)
     }
 
-    /// Checks a number from outside, with so many steps added to it: at most a day ahead of the clock.
+    /// Checks a number from outside, with this many steps added to it: at most a day ahead of the clock.
     /// - Parameters:
     ///   - now: milliseconds since 1970.
     ///   - lead: how far ahead of it a number may be.
@@ -62,7 +62,7 @@ package struct FencingNumbering: Sendable {
     /// The moment that a number is made from, in milliseconds since 1970.
     package static func milliseconds(of number: UInt64) -> Int64 { Int64(number >> shift) + epoch }
 
-    /// Whether a token can have been numbered by a clock that is at most so far ahead of this one.
+    /// Whether a clock that is at most this far ahead of ours can have numbered a token.
     /// - Parameters:
     ///   - lead: nil for tokens that are not made from a clock.
     ///   - now: milliseconds since 1970.

@@ -3,7 +3,7 @@
 /// A resource that remembers the largest token it has seen, and refuses smaller ones, cannot be written by a stale
 /// holder, whatever the holder believes. See ``FenceGate``.
 public struct FencingToken: RawRepresentable, Hashable, Comparable, Sendable {
-    /// The number itself, below 2^63 so that it fits a signed 64-bit column.
+    /// The number itself, below 2^63, so it fits a signed 64-bit column.
     public let rawValue: UInt64
 
     /// The largest number a token may have.

@@ -46,6 +46,6 @@ extension LockName: ExpressibleByStringLiteral {
 }
 
 extension LockName: CustomStringConvertible {
-    /// The name with control and bidirectional characters escaped, fit to be shown.
+    /// The name with control and bidirectional characters escaped, for display.
     public var description: String { string.escapedForDisplay }
 }

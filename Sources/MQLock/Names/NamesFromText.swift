@@ -1,6 +1,6 @@
-// Every entry point that takes a name takes text, too, as `"customer/\(id)"` is: each of these makes a ``LockName`` of it
-// and calls the one that it is named after. They are disfavored so that a literal stays a `LockName`, which needs no `try`.
-// Names that are used often are better made once.
+// Every entry point that takes a name also takes text, such as `"customer/\(id)"`: each of these makes a ``LockName``
+// from the text and calls the function that it is named after. They are disfavored, so a literal stays a `LockName`,
+// which needs no `try`. If a name is used often, make it once.
 
 extension LockProvider {
     /// As ``acquire(_:within:)``.

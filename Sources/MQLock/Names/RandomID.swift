@@ -1,4 +1,4 @@
-/// What tells one thing from every other, without anybody being asked: 128 random bits.
+/// Distinguishes one thing from every other without asking anyone: 128 random bits.
 package struct RandomID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The first 64 bits.
     package let high: UInt64

@@ -1,11 +1,11 @@
 import Dispatch
 
-/// The events that wait for one observer, and the thread that takes them to it; the thread starts with the first event
-/// and ends when all are taken after ``finish()``.
+/// The events that wait for one observer, and the thread that delivers them. The thread starts with the first event,
+/// and ends after ``finish()`` when all are delivered.
 final class EventLine: Sendable {
     private struct State {
         var tally = EventTally()
-        /// What waits, from `first` on; what is before it has been taken.
+        /// Waiting events, from `first` on; those before it have been delivered.
         var events: [LockEvent] = []
         var first = 0
         var dropped = 0
@@ -20,7 +20,7 @@ final class EventLine: Sendable {
             guard first < events.count else { return nil }
             let event = events[first]
             first += 1
-            // Moved together now and then, so that a line which is never empty does not grow.
+            // Moved together now and then, so a line that is never empty does not grow.
             if first == events.count || first == 1024 {
                 events.removeFirst(first)
                 first = 0
@@ -62,7 +62,7 @@ final class EventLine: Sendable {
         wake(thread)
     }
 
-    /// Ends the thread as soon as all that waits is taken.
+    /// Ends the thread as soon as all waiting events are delivered.
     func finish() {
         let thread = state.withLock { state in
             state.isFinished = true
@@ -78,7 +78,7 @@ final class EventLine: Sendable {
         case .idle: wakeUp.signal()
         case .none:
             guard DetachedThread.start({ [self] in run() }) != 0 else { break }
-            // With the next event, then.
+            // Then with the next event.
             state.withLock { $0.thread = .none }
         }
     }

@@ -6,8 +6,9 @@ public struct LockEvent: Sendable {
     public let instant: ContinuousClock.Instant
     /// Which lock; `nil` for events of the session.
     public let name: LockName?
-    /// Tells one call of `acquire` or `tryAcquire` from all others of this process: the same number on `waiting`, on
-    /// what the call ended with, and on the end of the hold. `nil` on `suspect`, `stranger` and events of the session.
+    /// Distinguishes one call of `acquire` or `tryAcquire` from all others of this process: the same number on
+    /// `waiting`, on the event that ends the call, and on the end of the hold. `nil` on `suspect`, `stranger` and
+    /// events of the session.
     public let attempt: UInt64?
     /// The lease's id, once there is one.
     public let leaseID: LeaseID?
@@ -19,13 +20,13 @@ public struct LockEvent: Sendable {
     public let waited: Duration?
     /// How long the lock was held: on `released`, `lost` and `leaked`.
     public let held: Duration?
-    /// On `granted`, when this process had the lock before and the caller was in line by then: from the end of that
-    /// hold, or from the beginning of the wait if that came later, to this grant. Holds by other processes in between
-    /// are part of it.
+    /// On `granted`, when this process had the lock before and the caller was in line by then: the time from the end of
+    /// that hold, or from the beginning of the wait if that came later, to this grant. Holds by other processes in
+    /// between are part of it.
     public let handOver: Duration?
     /// How long the broker took to answer: on `renewed`, from the sending of the request to the arrival of the answer.
     public let roundTrip: Duration?
-    /// How long the proof of life stands from this event's instant on, if the broker is not heard of again: on
+    /// How long the proof of life stands from this event's instant on, if the broker is silent from now on: on
     /// `renewed`.
     public let proven: Duration?
     /// Why: on `lost` and `disconnected`.
@@ -34,7 +35,7 @@ public struct LockEvent: Sendable {
     public let errorCode: LockError.Code?
     /// What a person should know: on `stranger`, `warning`, `failed`, `connecting`, `connectionFailed` and `connected`.
     public let detail: String?
-    /// Tells the events of one provider from those of others that have the same observer.
+    /// Distinguishes the events of one provider from those of others that have the same observer.
     public internal(set) var provider = 0
     /// How many locks the provider held right after this event. True whatever was dropped before.
     public internal(set) var locksHeld = 0
@@ -43,7 +44,7 @@ public struct LockEvent: Sendable {
     /// How many events were dropped between the last one that the observer got and this one, because the observer was
     /// too slow.
     public internal(set) var droppedBefore = 0
-    /// Whether a `waiting` came before what ended the call: not so for tries.
+    /// Whether a `waiting` event came before the end of the call: not for tries.
     let endsWaiting: Bool
 
     package init(
@@ -82,7 +83,7 @@ extension LockEvent {
 
         /// A contender stands in line.
         public static let waiting = Self(value: .waiting)
-        /// A try found the lock taken.
+        /// A try found the lock held.
         public static let contended = Self(value: .contended)
         /// The lock was granted.
         public static let granted = Self(value: .granted)
@@ -100,17 +101,17 @@ extension LockEvent {
         public static let cancelled = Self(value: .cancelled)
         /// An attempt ended with an error.
         public static let failed = Self(value: .failed)
-        /// A message or an object on the broker that is not ours was met and dropped or refused.
+        /// A foreign message or object was found on the broker, and dropped or refused.
         public static let stranger = Self(value: .stranger)
-        /// An attempt to bring a session up begins, the first or another.
+        /// An attempt to start a session begins: the first or another one.
         public static let connecting = Self(value: .connecting)
-        /// The attempt to bring a session up has failed; another follows unless the error says that it is of no use.
+        /// The attempt to start a session has failed; another follows unless the error says that it is of no use.
         public static let connectionFailed = Self(value: .connectionFailed)
         /// A session with the broker came up.
         public static let connected = Self(value: .connected)
         /// The broker has proven that the session lives: all its leases stand longer.
         public static let renewed = Self(value: .renewed)
-        /// The session works, but not as it should: others on the network can read it, or pose as the broker.
+        /// The session works, but not as it should: others on the network can read it, or impersonate the broker.
         public static let warning = Self(value: .warning)
         /// The session ended; another is tried unless the provider is shutting down.
         public static let disconnected = Self(value: .disconnected)

@@ -1,11 +1,11 @@
 /// Receives every event of a provider, for logs, metrics and traces.
 ///
 /// Called one event at a time, on a thread of its own, and never while a lock of this package is held: an observer may
-/// block, and then delays nobody but itself. Events wait in a bounded buffer; when an observer is too slow, further
-/// ones are dropped and their number is told by the next event's ``LockEvent/droppedBefore``. To give a provider more
-/// than one observer, use ``LockObserverGroup``.
+/// block, and then delays only itself. Events wait in a bounded buffer. When an observer is too slow, further events
+/// are dropped, and the next event reports their number (``LockEvent/droppedBefore``). To give a provider more than one
+/// observer, use ``LockObserverGroup``.
 public protocol LockObserver: Sendable {
-    /// Takes one event.
+    /// Receives one event.
     func observe(_ event: LockEvent)
 }
 

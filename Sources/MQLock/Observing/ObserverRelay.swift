@@ -1,16 +1,16 @@
 import Synchronization
 
-/// Brings events from wherever they happen to the observer: in order, off the caller's thread, bounded. One per provider;
-/// for adapters.
+/// Brings events from wherever they happen to the observer: in order, off the caller's thread, bounded. One per
+/// provider; for adapters.
 ///
-/// The observer gets a thread of its own. On one of Swift's pool, of which there are as many as processors, an observer
-/// that blocks would keep every task of the program waiting, the next holder's among them.
+/// The observer gets a thread of its own. Swift's pool has only as many threads as there are processors: an observer
+/// that blocks there would keep every task of the program waiting, the next holder's among them.
 public final class ObserverRelay: Sendable {
     private let line: EventLine?
     private let provider = ObserverRelay.providers.wrappingAdd(1, ordering: .relaxed).newValue
     private static let providers = Atomic(0)
 
-    /// A relay to an observer, or to nobody.
+    /// A relay to an observer, or to none.
     /// - Parameter capacity: how many events wait at most for a slow observer.
     public init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
         line = observer.map { EventLine($0, capacity: max(1, capacity)) }
@@ -18,7 +18,7 @@ public final class ObserverRelay: Sendable {
 
     deinit { line?.finish() }
 
-    /// Whether anybody listens: lets callers skip making the event.
+    /// Whether there is an observer: without one, callers can skip making the event.
     package var isActive: Bool { line != nil }
 
     /// Sends an event of this relay's own provider.
@@ -38,7 +38,7 @@ public final class ObserverRelay: Sendable {
     ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `stranger`, `warning`,
     ///     `disconnected` or `stopped`.
     ///   - owner: who contends or holds, as configured.
-    ///   - record: which lease, where it is about one.
+    ///   - record: which lease, if the event is about one.
     ///   - instant: when.
     ///   - reason: why, on `disconnected`.
     ///   - detail: what a person should know.
@@ -55,19 +55,19 @@ public final class ObserverRelay: Sendable {
                 detail: detail))
     }
 
-    /// Passes on what another relay has sent.
+    /// Passes on an event that another relay has sent.
     package func forward(_ event: LockEvent) { line?.send { _ in event } }
 
     private static let attempts = Atomic<UInt64>(0)
 
-    /// A number for a new attempt; nil when nobody listens.
+    /// A number for a new attempt; nil without an observer.
     package func nextAttempt() -> UInt64? {
         isActive ? Self.attempts.wrappingAdd(1, ordering: .relaxed).newValue : nil
     }
 }
 
-/// What a provider holds and who waits there, by the events that were sent; told with each, so that one who missed some
-/// is right again with the next.
+/// What a provider holds and how many wait there, going by the events that were sent. It is sent with each event, so an
+/// observer that missed some is right again with the next.
 struct EventTally {
     private(set) var held = 0
     private(set) var waiting = 0

@@ -4,7 +4,7 @@ import Foundation
 enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
     case hour, day, week, month
 
-    /// When the one began in which a moment is; both in milliseconds since 1970.
+    /// When the unit began that contains a moment; both in milliseconds since 1970.
     /// - Parameter zone: a time zone's name; nil is UTC.
     func start(at moment: Int64, zone: String?) throws(LockError) -> Int64 {
         let timeZone: TimeZone = if let zone { try .named(zone) } else { .gmt }
@@ -29,7 +29,7 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
 }
 
 extension TimeZone {
-    /// - Parameter name: as in the IANA's data base: `Europe/Berlin`.
+    /// - Parameter name: as in the IANA time zone database: `Europe/Berlin`.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when this machine does not know it.
     static func named(_ name: String) throws(LockError) -> TimeZone {
         let isName = name.utf8.allSatisfy { byte in

@@ -1,16 +1,17 @@
-/// "Done for this period": what is kept at the broker beside a lock, so that nobody does the job again.
+/// "Done for this period": kept at the broker beside a lock, so no program does the job again.
 public struct DoneMark: Hashable, Sendable {
     /// What became of the job.
     public enum Outcome: String, Hashable, Sendable, CaseIterable {
         /// It is done.
         case completed
-        /// It threw an error, and failures were to be marked, too.
+        /// It threw an error, and failures were marked, too.
         case failed
     }
 
-    /// What the job was done for: a ``Period``'s text, of whatever version wrote the mark.
+    /// What the job was done for: a ``Period``'s text, by whatever version wrote the mark.
     public let period: String
-    /// When that part of the calendar began, or that tick of a schedule was, in milliseconds since 1970; nil for other periods.
+    /// When that part of the calendar began, or the time of that tick of a schedule, in milliseconds since 1970; nil
+    /// for other periods.
     public let start: Int64?
     /// When the job began, in milliseconds since 1970 by the clock of its machine.
     public let began: Int64
@@ -22,10 +23,10 @@ public struct DoneMark: Hashable, Sendable {
     public let fencingToken: FencingToken
     /// What became of it.
     public let outcome: Outcome
-    /// With which status its command ended, if it was one.
+    /// The exit status of its command, if it was one.
     public let exitStatus: Int32?
 
-    /// A mark. Times are from 0 to 2^50 and a status from 0 on; others are put into these bounds.
+    /// A mark. Times are from 0 to 2^50 and a status from 0 on; other values are clamped to these bounds.
     public init(
         period: String, start: Int64? = nil, began: Int64, ended: Int64, owner: String, fencingToken: FencingToken,
         outcome: Outcome = .completed, exitStatus: Int32? = nil
@@ -41,7 +42,7 @@ public struct DoneMark: Hashable, Sendable {
 }
 
 extension DoneMark: CustomStringConvertible {
-    /// The mark in a line, fit to be shown.
+    /// The mark in a line, for display.
     public var description: String {
         let status = exitStatus.map { " with status \($0)" } ?? ""
         return """
@@ -54,7 +55,7 @@ extension DoneMark: CustomStringConvertible {
 extension DoneMark {
     private static let word = "done"
 
-    /// The mark as a text of the protocol, under a number that sets this writing of it apart from every other.
+    /// The mark as a text of the protocol, under a number that distinguishes this writing of it from every other.
     package func text(_ nonce: RandomID) -> ControlText {
         var fields = [
             "period": period, "began": String(began), "ended": String(ended), "owner": owner,
@@ -65,7 +66,7 @@ extension DoneMark {
         return ControlText(Self.word, nonce.description, fields)
     }
 
-    /// Nil for what is no mark, or not a whole one.
+    /// Nil for anything that is not a complete mark.
     package init?(_ text: ControlText) {
         func time(_ key: String) -> Int64? { text.number(key, upTo: Occurrence.latest) }
         guard text.word == Self.word, let period = text.fields["period"], !period.isEmpty,
@@ -75,7 +76,7 @@ extension DoneMark {
         else { return nil }
         let start = time("start")
         let status = text.number("status", upTo: Int64(Int32.max))
-        // What is there has to be whole.
+        // If a field is there, it has to be complete.
         guard (start == nil) == (text.fields["start"] == nil), (status == nil) == (text.fields["status"] == nil)
         else { return nil }
         self.init(

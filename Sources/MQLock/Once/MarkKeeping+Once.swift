@@ -1,19 +1,20 @@
 extension MarkKeeping {
-    /// Does a job once in a period: whoever comes first does it, under the lock; whoever comes later skips it.
+    /// Does a job once in a period: the first program to come does it, under the lock; later ones skip it.
     ///
-    /// A lock alone does not do that: three programs that take `nightly-report` in turn run it three times. So a mark is
-    /// written before the lock is released, and looked for before and after it is obtained. Which period it is, is decided
-    /// when this is called: who waits while another one does the job skips it, also when the next period has begun meanwhile.
+    /// A lock alone does not do that: three programs that acquire `nightly-report` in turn run it three times. So a
+    /// mark is written before the lock is released, and looked up before and after it is acquired. The period is
+    /// decided when this is called: a program that waits while another one does the job skips it, even when the next
+    /// period has begun meanwhile.
     ///
-    /// The job is done *at least once*: a holder that dies between the end of the job and its mark leaves none, and the next
-    /// one does it again. Give the lease's ``Lease/fencingToken`` or the period's key to the resource, as in
-    /// <doc:OncePerPeriod>, to make that *exactly once*.
+    /// The job is done *at least once*: a holder that dies between the end of the job and its mark leaves none, and the
+    /// next one does it again. To make that *exactly once*, give the lease's ``Lease/fencingToken`` or the period's key
+    /// to the resource, as in <doc:OncePerPeriod>.
     ///
-    /// A job that throws is not marked, so that the next one tries. One that is done is marked even when the calling task has
-    /// been cancelled meanwhile, but not when the lock has been lost.
+    /// A job that throws is not marked, so the next program tries. A job that is done is marked even when the calling
+    /// task has been cancelled meanwhile, but not when the lock has been lost.
     /// - Parameters:
     ///   - name: what to lock. One name is for one job.
-    ///   - period: what the job is to be done once for.
+    ///   - period: the period in which to do the job once.
     ///   - limit: how long to wait for the lock, and for the broker, at most; `nil` waits until granted.
     ///   - marksFailures: whether a job that throws counts as done. It does not when the task has been cancelled.
     ///   - body: the job; it gets the lease, and its task is cancelled when the lock is lost.
@@ -28,7 +29,7 @@ extension MarkKeeping {
     ) async throws -> OnceResult<R> {
         let occurrence = try Occurrence(period, at: timeOfDay)
         let deadline = limit.map { clock.now.after(max(.zero, $0)) }
-        // Most of those who come later need no lock.
+        // Most of those that come later need no lock.
         let before = try await marks(of: name, within: limit)
         if let mark = try occurrence.doneMark(among: before, of: name) { return .skipped(mark) }
         let left = deadline.map { max(.zero, clock.now.duration(to: $0)) }
@@ -44,7 +45,7 @@ extension MarkKeeping {
                 guard counts else { throw error }
                 result = .failure(error)
             }
-            // After a loss the next holder may be at it: it is for that one to say that it is done.
+            // After a loss the next holder may be doing the job: only that holder can say that it is done.
             try lease.check()
             let mark = occurrence.mark(
                 result.isSuccess ? .completed : .failed, by: lease.owner, under: lease.fencingToken, began: began,
@@ -54,8 +55,8 @@ extension MarkKeeping {
         }
     }
 
-    /// Writes a mark whatever becomes of the calling task: the job is done, and nobody is to do it again. Tries for a minute,
-    /// because the session may have to be made anew.
+    /// Writes a mark whatever happens to the calling task: the job is done, and must not be done again. Tries for a
+    /// minute, because the session may have to be started again.
     /// - Throws: ``LockError`` as ``write(_:of:within:)-(LockName,_,_)``.
     package func writeWhateverComes(_ mark: DoneMark, of name: LockName) async throws(LockError) {
         let written = await Task { () async -> Result<Void, LockError> in

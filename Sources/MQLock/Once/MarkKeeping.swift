@@ -8,7 +8,7 @@ public protocol MarkKeeping: LockProvider {
 
     /// The last marks of a lock, at least ``DoneMark/kept`` of them if there are so many, in any order.
     ///
-    /// Whoever holds the lock sees every mark that was written under it before.
+    /// A holder of the lock sees every mark that was written under it before.
     /// - Parameters:
     ///   - name: the lock's name.
     ///   - limit: how long to wait for the broker at most; `nil` waits until it has answered.
@@ -37,7 +37,7 @@ extension MarkKeeping {
     }
 }
 
-/// What became of a job that is to be done once in a period.
+/// The result of a job that is done once in a period.
 public enum OnceResult<Value> {
     /// It was done now.
     case done(Value)

@@ -1,4 +1,4 @@
-/// A period at a moment: which of them it is.
+/// A period at a moment: which instance of the period it is.
 package struct Occurrence: Sendable {
     package let period: Period
     /// Milliseconds since 1970 by this machine's clock.
@@ -8,7 +8,7 @@ package struct Occurrence: Sendable {
 
     /// Later than any clock that shows a time of day.
     static let latest: Int64 = 1 << 50
-    /// How far ahead of ours the clock of somebody else may be.
+    /// How far ahead of ours another machine's clock may be.
     static let tolerance: Int64 = 24 * 3600 * 1000
 
     package init(_ period: Period, at moment: Int64) throws(LockError) {
@@ -28,14 +28,15 @@ package struct Occurrence: Sendable {
         switch period.kind {
         case .key, .tick: mark.period.utf8.elementsEqual(period.description.utf8)
         case .every(let milliseconds): moment - mark.began < milliseconds
-        // Later ones count, too: with clocks that are apart one machine is in the next period before another, which must not
-        // go back to the one before.
+        // Later ones count, too. When clocks differ, one machine is in the next period before another, which must not
+        // go back to the period before.
         case .calendar: mark.start ?? mark.began >= start ?? moment
         }
     }
 
-    /// The mark that says so, the newest if there are several; nil when the job is to be done.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when a clock decides, and cannot.
+    /// The mark that says so, the newest if there are several; nil when the job is due.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when it depends on a clock that cannot
+    ///   decide.
     package func doneMark(among marks: [DoneMark], of name: LockName) throws(LockError) -> DoneMark? {
         let done = marks.filter(isDone(by:)).max { $0.fencingToken < $1.fencingToken }
         switch period.kind {
@@ -49,18 +50,18 @@ package struct Occurrence: Sendable {
         }
     }
 
-    /// So many ticks may be marked out of order.
+    /// This many ticks may be marked out of order.
     static let unordered = 3
-    /// How far the clocks of two machines are apart at most, in milliseconds, when none of them is wrong.
+    /// How far the clocks of two machines differ at most, in milliseconds, when neither is wrong.
     static let apart: Int64 = 60_000
 
-    /// The mark that a tick comes too late for: with the last marks only, it may have been done before.
+    /// The mark that a tick comes too late for: going by the last marks only, it may have been done before.
     ///
-    /// Such a mark is later than the tick. The last three do not count, so that a tick that failed elsewhere, or that a clock
-    /// which is behind comes to late, can still be done. It stays true that nothing is done twice: what is forgotten was one of
-    /// the last three once, at most three earlier ones could follow then, and a later one is among the marks that count ever
-    /// since. One that is far ahead is of a clock that was wrong, and keeps nobody from the ticks before it; several are of right
-    /// ones, and it is this machine that is behind.
+    /// Such a mark is later than the tick. The last three do not count, so a tick that failed elsewhere, or that a
+    /// clock which is behind reaches late, can still be done. It stays true that nothing is done twice: a forgotten
+    /// mark was one of the last three once, at most three earlier ones could follow then, and a later one is among the
+    /// marks that count ever since. A single mark that is far ahead comes from a wrong clock, and does not block the
+    /// ticks before it. Several come from right clocks, and it is this machine that is behind.
     private func markBehind(
         _ tick: Int64, among marks: [DoneMark], of name: LockName
     ) throws(LockError) -> DoneMark? {
@@ -86,11 +87,11 @@ package struct Occurrence: Sendable {
 }
 
 extension Occurrence {
-    /// What is to be kept at the broker when the job has been done for this one.
+    /// The mark to keep at the broker when the job has been done for this one.
     /// - Parameters:
     ///   - began: when the job began, in milliseconds since 1970.
     ///   - ended: when it ended.
-    ///   - exitStatus: with which status, if it was a command.
+    ///   - exitStatus: the exit status, if it was a command.
     package func mark(
         _ outcome: DoneMark.Outcome, by owner: String, under token: FencingToken, began: Int64, ended: Int64,
         exitStatus: Int32? = nil
@@ -100,8 +101,8 @@ extension Occurrence {
             outcome: outcome, exitStatus: exitStatus)
     }
 
-    /// What everybody who does the job for this one calls it: the key, or when this part of the calendar began. Nil for
-    /// lengths of time, which begin whenever somebody comes.
+    /// The name that everyone who does the job for this one uses: the key, or when this part of the calendar began. Nil
+    /// for lengths of time, which begin whenever a program comes.
     package var key: String? {
         switch period.kind {
         case .key(let key): key.string

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a job is to be done once for: a key, a length of time, or a part of the calendar.
+/// The period in which a job is done once: a key, a length of time, or a part of the calendar.
 ///
 /// ```swift
 /// try await locks.once("nightly-report", for: .day(in: "Europe/Berlin")) { lease in … }
@@ -8,11 +8,11 @@ import Foundation
 /// try await locks.once("refresh", for: .every(.seconds(600))) { lease in … }
 /// ```
 ///
-/// For a job that a timer starts each day take ``day`` and not `.every` of 24 hours: one that starts a moment earlier than
-/// yesterday would find that the 24 hours are not over.
+/// For a job that a timer starts each day, use ``day`` and not `.every` of 24 hours: a job that starts a moment earlier
+/// than yesterday would find that the 24 hours are not over.
 public struct Period: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
-        /// A name is what a key is, too: 1 to 200 bytes, compared as such.
+        /// A key has the limits of a lock name: 1 to 200 bytes, compared as such.
         case key(LockName)
         case every(milliseconds: Int64)
         case calendar(CalendarUnit, zone: String?)
@@ -24,13 +24,13 @@ public struct Period: Hashable, Sendable {
 
     init(_ kind: Kind) { self.kind = kind }
 
-    /// The longest ``every(_:)``. A mark that nobody asks for is kept for 49 days.
+    /// The longest ``every(_:)``. A mark that no program asks for is kept for 49 days.
     public static let longest = Duration.seconds(longestInDays * 24 * 3600)
     private static let longestInDays = 40
 
-    /// Once for this key: a date, a release, the number of an order. The last eight keys of a name are remembered.
+    /// Once for this key: a date, a release, an order number. The last eight keys of a name are remembered.
     /// - Parameter text: 1 to 200 bytes of UTF-8 with at least one letter or digit, compared byte by byte.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other text.
     public static func key(_ text: some StringProtocol) throws(LockError) -> Period {
         guard let key = try? LockName(text), text.contains(where: { $0.isLetter || $0.isNumber }) else {
             throw LockError(
@@ -43,11 +43,12 @@ public struct Period: Hashable, Sendable {
         return Self(.key(key))
     }
 
-    /// Once in so long a time, from one start of the job to the next.
+    /// Once in this length of time, from one start of the job to the next.
     ///
-    /// It is measured by the clocks of the machines: where they are apart, the time may be shorter or longer by that.
+    /// It is measured by the clocks of the machines: when they differ, the time may be shorter or longer by the
+    /// difference.
     /// - Parameter duration: a millisecond to ``longest``; counted in whole milliseconds.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other duration.
     public static func every(_ duration: Duration) throws(LockError) -> Period {
         guard (Duration.milliseconds(1)...longest).contains(duration) else {
             throw LockError(
@@ -70,22 +71,22 @@ public struct Period: Hashable, Sendable {
     public static let month = Self(.calendar(.month, zone: nil))
 
     /// Once in each hour of a time zone.
-    /// - Parameter zone: its name in the IANA's data base: `Asia/Kolkata`.
+    /// - Parameter zone: its name in the IANA time zone database: `Asia/Kolkata`.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a time zone that this machine does not know.
     public static func hour(in zone: String) throws(LockError) -> Period { try calendar(.hour, zone) }
 
     /// Once on each day of a time zone.
-    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Parameter zone: its name in the IANA time zone database: `Europe/Berlin`.
     /// - Throws: as ``hour(in:)``.
     public static func day(in zone: String) throws(LockError) -> Period { try calendar(.day, zone) }
 
     /// Once in each week of a time zone, which begins on Monday.
-    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Parameter zone: its name in the IANA time zone database: `Europe/Berlin`.
     /// - Throws: as ``hour(in:)``.
     public static func week(in zone: String) throws(LockError) -> Period { try calendar(.week, zone) }
 
     /// Once in each month of a time zone.
-    /// - Parameter zone: its name in the IANA's data base: `Europe/Berlin`.
+    /// - Parameter zone: its name in the IANA time zone database: `Europe/Berlin`.
     /// - Throws: as ``hour(in:)``.
     public static func month(in zone: String) throws(LockError) -> Period { try calendar(.month, zone) }
 

@@ -6,7 +6,7 @@ enum PeriodText {
         """
     static let keyPrefix = "key:"
 
-    /// Words that people use for parts of the calendar or units of time. Taken for a key, one would mean: never again.
+    /// Words that people use for parts of the calendar or units of time. Read as a key, one would mean: never again.
     private static let unitWords: Set<String> = [
         "", "us", "ms", "msec", "msecs", "millisecond", "milliseconds", "s", "sec", "secs", "second", "seconds", "m",
         "min",
@@ -20,7 +20,7 @@ enum PeriodText {
     ]
 
     static func parse(_ text: String) throws(LockError) -> Period {
-        // By bytes: to Swift's characters a colon and a combining mark are one that is no colon.
+        // By bytes: Swift sees a colon and a combining mark as one character that is not a colon.
         if text.utf8.starts(with: keyPrefix.utf8), let key = String(text.utf8.dropFirst(keyPrefix.utf8.count)) {
             return try .key(key)
         }
@@ -42,7 +42,7 @@ enum PeriodText {
         return try .every(duration)
     }
 
-    /// A number, with a sign or without, and a unit or a word like one; or a duration of ISO 8601.
+    /// A number, with or without a sign, and a unit or a word like one; or a duration of ISO 8601.
     private static func isLikeADuration(_ text: String) -> Bool {
         var rest = Substring(text.lowercased())
         if rest.first == "p", rest.dropFirst().first.map({ $0.isNumber || $0 == "t" }) == true {
@@ -65,10 +65,11 @@ enum PeriodText {
 }
 
 extension Period {
-    /// Reads a period: `24h`, `90s`; `hour`, `day`, `week`, `month`, with a time zone as in `day@Europe/Berlin`; and any other
-    /// text with a letter or digit as a key. `key:` in front makes a key of anything, as of the number of a build: `key:42`.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, and what to write, for text that may be meant
-    ///   as a time or a part of the calendar and is none: `24`, `1d`, `daily`, `day@Berlin`.
+    /// Reads a period: `24h`, `90s`; `hour`, `day`, `week`, `month`, with a time zone as in `day@Europe/Berlin`; and
+    /// any other text with a letter or digit as a key. `key:` in front makes a key of anything, such as a build number:
+    /// `key:42`.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, and what to write, for text that may
+    ///   be meant as a time or a part of the calendar but is not one: `24`, `1d`, `daily`, `day@Berlin`.
     public init(_ text: some StringProtocol) throws(LockError) {
         self = try PeriodText.parse(String(text))
     }

@@ -1,9 +1,9 @@
 extension LockProvider {
     /// Runs `body` while holding the lock, and cancels its task when the lock is lost.
     ///
-    /// The lock is released when the body has ended, by whatever way. The body should stop soon after its task is
-    /// cancelled; before irreversible steps it should call ``Lease/check(atLeast:)`` and hand
-    /// ``Lease/fencingToken`` to the resource, because no cancellation is faster than a paused machine.
+    /// The lock is released when the body has ended, however it ends. The body should stop soon after its task is
+    /// cancelled. Before irreversible steps it should call ``Lease/check(atLeast:)`` and hand ``Lease/fencingToken`` to
+    /// the resource, because no cancellation is faster than a paused machine.
     /// - Parameters:
     ///   - name: what to lock.
     ///   - limit: how long to wait for the lock at most; `nil` waits until granted.
@@ -20,8 +20,7 @@ extension LockProvider {
 
     /// Runs `body` while holding the lock, in the caller's isolation and task.
     ///
-    /// For work on an actor's state. Nothing cancels the body on loss: it sees a loss by ``Lease/check(atLeast:)``
-    /// only.
+    /// For work on an actor's state. A loss does not cancel the body: only ``Lease/check(atLeast:)`` shows it.
     /// - Throws: as ``withLock(_:within:_:)``.
     nonisolated(nonsending) public func withCheckedLock<R>(
         _ name: LockName, within limit: Duration? = nil,

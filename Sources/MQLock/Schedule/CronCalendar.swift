@@ -2,9 +2,10 @@ import Foundation
 
 /// The moments of a cron expression in a time zone, in seconds since 1970.
 ///
-/// When clocks are changed it goes by cron's rules. What follows the clock (a star in the minutes or hours) happens whenever the
-/// clock shows its times, so also in both of two hours that have one name. What has fixed times happens once for each of them: at
-/// the first of two, and for one that is left out at the moment when the clock is moved past it.
+/// When clocks change it follows cron's rules. Moments that follow the clock (a star in the minutes or hours) happen
+/// whenever the clock shows their times, so also in both of two hours with the same name. Moments with fixed times
+/// happen once each: at the first of two, and if the clock skips the time, at the moment when the clock is moved past
+/// it.
 struct CronCalendar: Hashable, Sendable {
     let expression: CronExpression
     let zone: TimeZone
@@ -12,10 +13,10 @@ struct CronCalendar: Hashable, Sendable {
     private static let day: Int64 = 24 * 3600
     /// No time zone is further from UTC.
     private static let farthest: Int64 = 16 * 3600
-    /// No time zone has two changes within so long.
+    /// No time zone has two changes within this time.
     private static let step: Int64 = 3 * 3600
 
-    /// The first moment after this one; nil when that is beyond all time.
+    /// The first moment after this one; nil when that is beyond any time.
     func next(after moment: Int64) -> Int64? {
         let today = day(of: moment)
         var (found, last): (Int64?, Int64) = (nil, today + CivilDate.cycle)
@@ -62,7 +63,7 @@ struct CronCalendar: Hashable, Sendable {
         return moments.sorted()
     }
 
-    /// A time in which the zone is so many seconds ahead of UTC.
+    /// A span in which the zone is this many seconds ahead of UTC.
     private struct Stretch {
         var start: Int64
         var end: Int64

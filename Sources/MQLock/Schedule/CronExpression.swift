@@ -1,4 +1,4 @@
-/// What the five fields of a crontab's line say, without a time zone.
+/// What the five fields of a crontab line say, without a time zone.
 struct CronExpression: Hashable, Sendable {
     /// As it was written, with single blanks.
     let text: String
@@ -27,12 +27,12 @@ struct CronExpression: Hashable, Sendable {
         guard self[.month].contains(date.month) else { return false }
         let (days, weekdays) = (self[.dayOfMonth], self[.dayOfWeek])
         let (isDay, isWeekday) = (days.contains(date.day), weekdays.contains(date.weekday))
-        // cron's rule: with both restricted one of them is enough.
+        // cron's rule: when both are restricted, either one is enough.
         return days.isStarred || weekdays.isStarred ? isDay && isWeekday : isDay || isWeekday
     }
 
-    /// Whether it follows the clock as that is changed: jobs of every so many minutes or hours. Others are of fixed times, each
-    /// of which comes once on each of their days.
+    /// Whether it follows the clock when that is changed: jobs of every so many minutes or hours. Other jobs have fixed
+    /// times, each of which comes once on each of their days.
     var followsTheClock: Bool { self[.minute].isStarred || self[.hour].isStarred }
 
     private subscript(_ field: CronField) -> CronNumbers { fields[field.rawValue] }
@@ -45,12 +45,13 @@ struct CivilDate: Equatable {
     /// From 0, Sunday, to 6.
     let weekday: Int
 
-    /// After so many days months and weekdays come again as they were: 400 years.
+    /// After this many days, months and weekdays repeat: 400 years.
     static let cycle: Int64 = 146_097
 
     /// - Parameter day: counted from 1970-01-01; may be negative.
     init(_ day: Int64) {
-        // From a March 1st of a year that begins a cycle, so that the day which comes every fourth year is the last one.
+        // Counted from a March 1st of a year that begins a cycle, so the day that comes every fourth year is the last
+        // one.
         let ofCycle = (day + 719_468).modulo(Self.cycle)
         let year = (ofCycle - ofCycle / 1460 + ofCycle / 36_524 - ofCycle / 146_096) / 365
         let ofYear = ofCycle - (365 * year + year / 4 - year / 100)

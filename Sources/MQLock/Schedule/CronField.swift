@@ -2,7 +2,7 @@
 enum CronField: Int, CaseIterable, Sendable {
     case minute, hour, dayOfMonth, month, dayOfWeek
 
-    /// Which numbers it takes; Sunday is 0 and 7.
+    /// Which numbers it accepts; Sunday is 0 and 7.
     var range: ClosedRange<Int> {
         switch self {
         case .minute: 0...59
@@ -13,7 +13,7 @@ enum CronField: Int, CaseIterable, Sendable {
         }
     }
 
-    /// What its numbers are also called, from the lowest on.
+    /// Other names of its numbers, from the lowest on.
     private var names: [String] {
         switch self {
         case .minute, .hour, .dayOfMonth: []
@@ -22,7 +22,7 @@ enum CronField: Int, CaseIterable, Sendable {
         }
     }
 
-    /// How it is called where somebody has to write another one.
+    /// Its name in messages that ask for another value.
     var description: String {
         let words =
             switch self {
@@ -36,7 +36,7 @@ enum CronField: Int, CaseIterable, Sendable {
         return "\(words) (\(range.lowerBound)-\(range.upperBound)\(names))"
     }
 
-    /// A number of this field or the name of one; nil for everything else.
+    /// A number of this field or the name of one; nil for anything else.
     func number(_ text: Substring) -> Int? {
         if let index = names.firstIndex(of: text.lowercased()) { return range.lowerBound + index }
         guard (1...2).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
@@ -49,8 +49,8 @@ enum CronField: Int, CaseIterable, Sendable {
 /// The numbers that a field of a cron expression stands for.
 struct CronNumbers: Hashable, Sendable {
     private var bits: UInt64 = 0
-    /// Whether it begins with a star, by which cron decides what the two fields of days mean together, and what becomes of a
-    /// job when clocks are changed.
+    /// Whether it begins with a star. By that, cron decides what the two day fields mean together, and what happens to
+    /// a job when clocks change.
     var isStarred = false
 
     func contains(_ number: Int) -> Bool { bits & 1 << UInt64(number) != 0 }

@@ -1,4 +1,4 @@
-/// Reads cron expressions, and says what to write instead of what cannot be read.
+/// Reads cron expressions, and for one that it cannot read, says what to write.
 struct CronReader {
     let text: String
 

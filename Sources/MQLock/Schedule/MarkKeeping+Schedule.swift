@@ -1,22 +1,23 @@
 extension MarkKeeping {
-    /// Does a job at each tick of a schedule: whoever of all programs comes first does it, under the lock, and marks the tick;
+    /// Does a job at each tick of a schedule: the first program to come does it, under the lock, and marks the tick;
     /// the others skip it. There is no leader.
     ///
-    /// Runs until its task is cancelled. A tick can be begun until the next one is due; until then it is tried again when the
-    /// broker cannot be reached or the lock is lost. A job that throws does not end the schedule, and is not tried again by this
-    /// program before the next tick; others that wait for the lock do try it, unless failures are marked.
+    /// Runs until its task is cancelled. A tick can be started until the next one is due; until then it is tried again
+    /// when the broker cannot be reached or the lock is lost. A job that throws does not end the schedule, and this
+    /// program does not try it again before the next tick. Others that wait for the lock do try it, unless failures are
+    /// marked.
     ///
-    /// Like ``once(_:for:within:marksFailures:_:)-(LockName,_,_,_,_)`` it does each tick's job at least once, and exactly once
-    /// without faults. See <doc:Schedules> for clocks, and for what that costs.
+    /// Like ``once(_:for:within:marksFailures:_:)-(LockName,_,_,_,_)`` it does each tick's job at least once, and
+    /// exactly once without faults. See <doc:Schedules> for clocks, and for the cost.
     /// - Parameters:
     ///   - name: what to lock. One name is for one job and one schedule.
-    ///   - schedule: when.
-    ///   - missed: what becomes of ticks that could not be begun in time.
+    ///   - schedule: the times.
+    ///   - missed: what happens to ticks that could not be started in time.
     ///   - marksFailures: whether a tick whose job throws counts as done.
     ///   - body: the job; its task is cancelled when the lock is lost.
-    ///   - onEvent: gets to know what happens, errors of the job among it. The schedule waits until it returns.
-    /// - Throws: ``LockError`` when it makes no sense to go on, as when the provider was shut down or the broker refuses access.
-    ///   Not when the task is cancelled: then it returns when the job has ended.
+    ///   - onEvent: receives what happens, including errors of the job. The schedule waits until it returns.
+    /// - Throws: ``LockError`` when a retry makes no sense, such as when the provider was shut down or the broker
+    ///   refuses access. Not when the task is cancelled: then it returns when the job has ended.
     public func schedule(
         _ name: LockName, _ schedule: Schedule, missed: MissedTicks = .skip, marksFailures: Bool = false,
         _ body: @escaping @Sendable (Tick) async throws -> Void,
@@ -28,7 +29,7 @@ extension MarkKeeping {
     }
 }
 
-/// The shell around a ``TickCursor``: it waits, does what is due, and tells.
+/// The shell around a ``TickCursor``: it waits, does what is due, and reports.
 private struct ScheduledJob: Sendable {
     let locks: any MarkKeeping
     let name: LockName
@@ -37,7 +38,7 @@ private struct ScheduledJob: Sendable {
     let body: @Sendable (Tick) async throws -> Void
     let onEvent: @Sendable (ScheduleEvent) -> Void
 
-    /// After no longer time it is seen that the clock was set. A machine that was suspended wakes those who sleep.
+    /// The longest time until a changed clock is noticed. A suspended machine wakes sleeping tasks when it resumes.
     private static let longestSleep: Int64 = 30_000
 
     func run(_ missed: MissedTicks) async throws {
@@ -56,7 +57,7 @@ private struct ScheduledJob: Sendable {
         }
     }
 
-    /// Returns when the tick has been done, by whomever, or will not be; or when the task is cancelled.
+    /// Returns when the tick has been done, by any program, or will not be; or when the task is cancelled.
     private func work(_ tick: Int64) async throws {
         let backoff = GrowingDelay(.milliseconds(100) ... .seconds(30))
         var attempt = 0
@@ -114,7 +115,7 @@ private struct ScheduledJob: Sendable {
     }
 }
 
-/// What became of one try of a tick.
+/// The result of one try of a tick.
 private struct Trial {
     enum Verdict {
         case failed(any Error)

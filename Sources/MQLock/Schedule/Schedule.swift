@@ -1,6 +1,6 @@
 import Foundation
 
-/// When a job is to be done, again and again: at ticks that all programs agree on without talking.
+/// When to do a job, again and again: at ticks that all programs agree on without communicating.
 ///
 /// ```swift
 /// try await locks.schedule("refresh", .every(.seconds(600))) { tick in … }
@@ -16,11 +16,11 @@ public struct Schedule: Hashable, Sendable {
 
     private let kind: Kind
 
-    /// At whole multiples of a duration since 1970-01-01T00:00:00Z: `.every(.seconds(600))` is at ten past, twenty past, and so
-    /// on. For days and weeks of a time zone take ``cron(_:in:)``.
-    /// - Parameter interval: a second to ``Period/longest``; counted in whole milliseconds. More than the clocks of the machines
-    ///   are apart, and than the job takes.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other.
+    /// At whole multiples of a duration since 1970-01-01T00:00:00Z: `.every(.seconds(600))` is at ten past, twenty
+    /// past, and so on. For days and weeks of a time zone use ``cron(_:in:)``.
+    /// - Parameter interval: a second to ``Period/longest``; counted in whole milliseconds. Choose it longer than the
+    ///   clocks of the machines differ, and longer than the job takes.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for any other interval.
     public static func every(_ interval: Duration) throws(LockError) -> Schedule {
         guard (Duration.seconds(1)...Period.longest).contains(interval) else {
             throw LockError(
@@ -35,20 +35,20 @@ public struct Schedule: Hashable, Sendable {
 
     /// At the times of a cron expression: five fields as in crontab(5), or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
     ///
-    /// Lists, ranges, steps and the English names of months and days are taken. When both the day of the month and the day of
-    /// the week are restricted, either is enough. What becomes of times that clocks leave out or show twice is in
-    /// <doc:Schedules>.
+    /// Lists, ranges, steps and the English names of months and days are accepted. When both the day of the month and
+    /// the day of the week are restricted, either is enough. <doc:Schedules> says what happens to times that clocks
+    /// skip or show twice.
     /// - Parameters:
     ///   - expression: minute, hour, day of the month, month, day of the week: `0 3 * * mon-fri`.
-    ///   - zone: the time zone, by its name in the IANA's data base: `Europe/Berlin`. Not the machine's, so that all programs
-    ///     agree.
+    ///   - zone: the time zone, by its name in the IANA time zone database: `Europe/Berlin`. Not the machine's, so all
+    ///     programs agree.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, and what to write; also for days that no year
     ///   has, and for a time zone that this machine does not know.
     public static func cron(_ expression: some StringProtocol, in zone: String = "UTC") throws(LockError) -> Schedule {
         Self(kind: .cron(CronCalendar(expression: try CronExpression(expression), zone: try .named(zone))))
     }
 
-    /// The first tick after a moment; both in milliseconds since 1970. Nil when that is later than a mark can say.
+    /// The first tick after a moment; both in milliseconds since 1970. Nil when that is later than a mark can record.
     public func next(after moment: Int64) -> Int64? {
         let moment = Occurrence.bounded(moment)
         let next: Int64? =
@@ -83,12 +83,12 @@ extension Schedule: CustomStringConvertible {
     }
 }
 
-/// What becomes of a tick that nobody could begin in time: the programs were down or asleep, busy with the tick before, or their
-/// clocks were moved past it.
+/// What happens to a tick that no program could start in time: the programs were down or asleep, busy with the tick
+/// before, or their clocks were moved past it.
 public enum MissedTicks: String, Hashable, Sendable, CaseIterable {
-    /// It is left out.
+    /// It is skipped.
     case skip
-    /// The newest one is done as soon as it can be, unless the broker's marks say that it has been; also when a program starts.
-    /// Those before it are left out, and so is one that is older than ``Period/longest``.
+    /// The newest one is done as soon as possible, unless the broker's marks say that it has been done; also when a
+    /// program starts. Those before it are skipped, and so is one that is older than ``Period/longest``.
     case runOnce
 }

@@ -8,9 +8,9 @@ public struct ScheduleEvent: Sendable {
     public let instant: ContinuousClock.Instant
     /// The number of the grant: on `began`.
     public let fencingToken: FencingToken?
-    /// By whom and when the job was done: on `skipped`.
+    /// Who did the job and when: on `skipped`.
     public let mark: DoneMark?
-    /// What was thrown, by the job or by the lock: on `failed` and `retrying`.
+    /// The error that the job or the lock threw: on `failed` and `retrying`.
     public let error: (any Error)?
 
     /// What can happen; new kinds may come with minor versions.
@@ -22,13 +22,14 @@ public struct ScheduleEvent: Sendable {
         public static let began = Self(value: .began)
         /// The job is done and marked.
         public static let done = Self(value: .done)
-        /// The job had been done before, by whomever the mark names, or a later tick had.
+        /// The job had been done before, by the program that the mark names, or a later tick had been.
         public static let skipped = Self(value: .skipped)
-        /// The job threw an error, or the lock did one that does not pass; this program does not try this tick again.
+        /// The job threw an error, or the lock threw one that a retry cannot cure; this program does not try this tick
+        /// again.
         public static let failed = Self(value: .failed)
-        /// The broker could not be reached, or the lock was lost; the tick is tried again after a growing time.
+        /// The broker could not be reached, or the lock was lost; the tick is tried again after a growing delay.
         public static let retrying = Self(value: .retrying)
-        /// The tick was left out, and others before it perhaps too: it could not be begun in time.
+        /// The tick was skipped, and perhaps others before it too: it could not be started in time.
         public static let missed = Self(value: .missed)
 
         /// The kind's name.
@@ -37,7 +38,7 @@ public struct ScheduleEvent: Sendable {
 }
 
 extension ScheduleEvent: CustomStringConvertible {
-    /// The event in a line, fit to be shown.
+    /// The event in a line, for display.
     public var description: String {
         let details = [mark.map { "\($0)" }, error.map { String(describing: $0).escapedForDisplay }].compactMap(\.self)
         return (["\(kind) \(Period(.tick(tick)))"] + details).joined(separator: ": ")

@@ -1,19 +1,19 @@
-/// What is asked of the contenders of a name.
+/// A question to the contenders of a name.
 package enum ControlRequest: Hashable, Sendable {
     /// Who holds, who waits? Each answers `here`.
     case who
-    /// The same, and to be told of every change for so long.
+    /// The same, with a request for notice of every change for this long.
     case watch(seconds: Int)
-    /// The holder with this token is to give the lock up: `yielding` or `refused`.
+    /// The holder with this token should give up the lock: `yielding` or `refused`.
     case yield(FencingToken)
-    /// Says a contender that listens from now on; observers watch it then.
+    /// Sent by a contender that listens from now on; observers watch it then.
     case hello
-    /// Asked of everybody, not of a name's contenders: what do you hold or wait for? Each answers `listed` for each name,
-    /// in the order of their bytes, beginning after this one.
+    /// A question to everyone, not to a name's contenders: what do you hold or wait for? Each answers `listed` for each
+    /// name, in the order of their bytes, beginning after this one.
     case list(after: LockName?)
 
     package static let maximumWatch = 60
-    /// Names that a session answers to one `list`. Whoever hears so many asks for those after the last.
+    /// Names that a session answers to one `list`. A reader that receives this many asks for those after the last.
     package static let maximumListed = 256
 
     package func text(_ question: String) -> ControlText {
@@ -26,7 +26,7 @@ package enum ControlRequest: Hashable, Sendable {
         }
     }
 
-    /// Nil for what is no request, or not a whole one.
+    /// Nil for anything that is not a complete request.
     package init?(_ text: ControlText) {
         switch text.word {
         case "who": self = .who
@@ -46,11 +46,11 @@ package enum ControlRequest: Hashable, Sendable {
     }
 }
 
-/// What contenders answer.
+/// An answer of a contender.
 package enum ControlAnswer: Hashable, Sendable {
     case here(LockContender)
     case changed(LockChange)
-    /// The lease is lost; the lock is handed on when the holder has stopped.
+    /// The lease is lost; the lock is handed to someone else when the holder has stopped.
     case yielding(LockContender)
     /// - user: as of ``LockContender/user``.
     case refused(session: String, reason: String, user: String? = nil)
@@ -73,7 +73,7 @@ package enum ControlAnswer: Hashable, Sendable {
         }
     }
 
-    /// The same, said by a user whom the broker has validated; nil when it has not.
+    /// The same, sent by a user that the broker has validated; nil when it has not.
     package func said(by user: String?) -> Self {
         func named(_ contender: LockContender) -> LockContender {
             var contender = contender
@@ -90,7 +90,7 @@ package enum ControlAnswer: Hashable, Sendable {
         }
     }
 
-    /// Nil for what is no answer, or not a whole one.
+    /// Nil for anything that is not a complete answer.
     package init?(_ text: ControlText) {
         switch text.word {
         case "here":
@@ -142,7 +142,7 @@ extension LockContender {
         else { return nil }
         let token = text.fencingToken
         let place = text.number("place", upTo: 1 << 30)
-        // A holder without a token is none; what is there has to be whole.
+        // A holder without a token is none; a field that is there has to be complete.
         guard role == .waiter || token != nil, (text.fields["fence"] == nil) == (token == nil),
             (text.fields["place"] == nil) == (place == nil)
         else { return nil }

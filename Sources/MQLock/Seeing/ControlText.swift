@@ -7,8 +7,8 @@
 /// owner web-1/4711
 /// ```
 ///
-/// Reading is strict and bounded, for anybody who may publish can send anything: no field twice, no other whitespace, no
-/// byte that is not UTF-8. A field with an unknown key is skipped, so that a later version can say more.
+/// Reading is strict and bounded, because anyone who may publish can send anything: no field twice, no other
+/// whitespace, no byte that is not UTF-8. A field with an unknown key is skipped, so a later version can say more.
 package struct ControlText: Hashable, Sendable {
     package let word: String
     /// 32 lower-case hexadecimal digits, which an answer repeats.
@@ -18,7 +18,7 @@ package struct ControlText: Hashable, Sendable {
     package static let version = "mqlock.v1"
     package static let maximumLength = 8192
     static let maximumFields = 32
-    /// Of a value, encoded.
+    /// The limit of an encoded value.
     static let maximumValue = 1024
 
     package init(_ word: String, _ question: String, _ fields: [String: String] = [:]) {
@@ -27,7 +27,7 @@ package struct ControlText: Hashable, Sendable {
         self.fields = fields
     }
 
-    /// Fields in the order of their keys, so that one text has one form.
+    /// Fields in the order of their keys, so one text has one form.
     package var payload: [UInt8] {
         var text = "\(Self.version) \(word) \(question)\n"
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
@@ -36,12 +36,12 @@ package struct ControlText: Hashable, Sendable {
         return Array(text.utf8)
     }
 
-    /// Reads a payload; nil for whatever is not exactly a text of this version.
+    /// Reads a payload; nil for anything that is not exactly a text of this version.
     package init?(payload: [UInt8]) {
         guard payload.count <= Self.maximumLength, payload.last == UInt8(ascii: "\n"),
             let text = String(validating: payload, as: UTF8.self)
         else { return nil }
-        // Split by scalar: to Swift's characters, CR and LF together are one that is neither.
+        // Split by scalar: Swift sees CR and LF together as one character that is neither.
         let lines = text.unicodeScalars.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
             .map { Substring($0) }
         guard lines.count <= Self.maximumFields + 1, let first = lines.first else { return nil }
@@ -87,7 +87,7 @@ package struct ControlText: Hashable, Sendable {
 }
 
 extension ControlText {
-    /// A decimal number without sign, leading zero or space; nil for any other, or one above the limit.
+    /// A decimal number without sign, leading zero or space; nil for any other text, or a number above the limit.
     func number(_ key: String, upTo limit: Int64 = .max) -> Int64? {
         guard let text = fields[key], let number = Int64(text), number >= 0, number <= limit, String(number) == text
         else { return nil }

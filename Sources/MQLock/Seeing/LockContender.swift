@@ -1,10 +1,10 @@
-/// What a contender tells about itself to somebody who asks.
+/// What a contender answers about itself when asked.
 ///
-/// Every text comes from the contender's program: show it through an escape, decide nothing by it.
+/// Every text comes from the contender's program: escape it for display, and decide nothing by it.
 public struct LockContender: Hashable, Sendable {
     /// Holder or waiter.
     public enum Role: String, Hashable, Sendable {
-        /// Has the lock.
+        /// Holds the lock.
         case holder
         /// Stands in line.
         case waiter
@@ -12,12 +12,13 @@ public struct LockContender: Hashable, Sendable {
 
     /// Holder or waiter.
     public package(set) var role: Role
-    /// Its session with the broker, 32 hexadecimal digits: tells it from every other.
+    /// Its session with the broker, 32 hexadecimal digits, different from every other.
     public package(set) var session: String
     /// Who it is, as configured.
     public package(set) var owner: String
-    /// The machine that it runs on, as that calls itself. Empty on Kafka, where the log tells of contenders in their place:
-    /// their process and connection are not known either, nor since when a waiter waits.
+    /// The machine that it runs on, by the name that the machine calls itself. Empty on Kafka, where the log describes
+    /// contenders in their place: their process, their connection and the start of a waiter's wait are not known
+    /// either.
     public package(set) var host: String
     /// The id of its process there.
     public package(set) var process: Int32
@@ -31,12 +32,12 @@ public struct LockContender: Hashable, Sendable {
     public package(set) var fencingToken: FencingToken?
     /// What the holder says about its hold: ``Lease/setInfo(_:)``.
     public package(set) var info: String?
-    /// Its place in line, 1 for the next, where the mutex lets a waiter know.
+    /// Its place in line, 1 for the next, if the mutex lets a waiter know.
     public package(set) var place: Int?
     /// The name of the connection that carries its locks, as operators see it at the broker.
     public package(set) var connection: String
-    /// As whom it is logged in at the broker, which has validated that: all that nobody else can claim to be. Nil when
-    /// the contender does not say, as with SASL EXTERNAL.
+    /// The user as which it is logged in at the broker, which has validated it: the only field that no one else can
+    /// claim. Nil when the contender does not say, as with SASL EXTERNAL.
     public package(set) var user: String?
 
     package init(
@@ -59,7 +60,7 @@ public struct LockContender: Hashable, Sendable {
         self.info = info
     }
 
-    /// Who has said something. A session is a claim that anybody can repeat, a user is not.
+    /// The sender of an answer. Anyone can claim a session; no one can claim another user.
     package struct Speaker: Hashable, Sendable {
         package let session: String
         package let user: String?
@@ -67,10 +68,10 @@ public struct LockContender: Hashable, Sendable {
         package init(session: String, user: String?) { (self.session, self.user) = (session, user) }
     }
 
-    /// Whether a log tells of it, and it did not say this itself.
+    /// Whether a log reports it, and it did not answer itself.
     package private(set) var isLogged = false
 
-    /// A contender as a log tells of it: with its session, its owner and its place.
+    /// A contender as a log describes it: with its session, its owner and its place.
     /// - Parameter hold: the token, and since when it is held, in milliseconds since 1970; nil for a waiter.
     package init(
         logged session: String, owner: String, mutex: String, place: Int?, hold: (token: FencingToken, since: Int64)?,
@@ -88,18 +89,18 @@ public struct LockContender: Hashable, Sendable {
 
 /// Who holds a lock and who waits for it, as far as they have answered.
 ///
-/// Whoever may publish to the broker's exchange for questions can answer, also with lies: compare
-/// ``LockContender/user``, which the broker has validated, and what the broker itself says. On Kafka all is in the log, to
-/// which whoever may write to the topic can add.
+/// Anyone who may publish to the broker's exchange for questions can answer, also with lies: compare
+/// ``LockContender/user``, which the broker has validated, and what the broker itself reports. On Kafka all is in the
+/// log, and anyone who may write to the topic can add to it.
 public struct LockView: Hashable, Sendable {
     /// Which lock.
     public package(set) var name: LockName
-    /// Who says that it holds the lock. More than one only while it changes hands, or where the broker has granted it
-    /// twice; the largest token is first.
+    /// Contenders that say that they hold the lock. There is more than one only while it changes hands, or if the
+    /// broker has granted it twice; the largest token is first.
     public package(set) var holders: [LockContender]
     /// Who waits, the longest first: first come, first served.
     public package(set) var waiters: [LockContender]
-    /// What the broker itself says.
+    /// What the broker itself reports.
     public package(set) var queue: QueueView
 
     package init(name: LockName, contenders: [LockContender], queue: QueueView) {
@@ -111,22 +112,22 @@ public struct LockView: Hashable, Sendable {
             .sorted { ($0.place ?? .max, -$0.duration.nanoseconds) < ($1.place ?? .max, -$1.duration.nanoseconds) }
     }
 
-    /// What the broker says about the queue that is the lock.
+    /// What the broker reports about the queue that is the lock.
     public enum QueueView: Hashable, Sendable {
         /// There is none: the lock has not been used, or not for long.
         case missing
-        /// It is another connection's own: held.
+        /// It is exclusive to another connection: held.
         case exclusive
-        /// So many messages that nobody has, and so many consumers.
+        /// This many messages that no one has, and this many consumers.
         case counted(messages: Int, consumers: Int)
-        /// The lock is one message, and nobody else can have it now.
+        /// The lock is one message, and no one else can have it now.
         case taken
-        /// There is none: a log tells of every holder and waiter, and who is not in it is not there.
+        /// There is none: a log describes every holder and waiter, and a contender that is not in it does not exist.
         case log
         /// The broker did not answer, or does not let us ask.
         case unknown
 
-        /// Whether nobody is there who could hold the lock, unless by what the broker does not tell.
+        /// Whether no one is there who could hold the lock, as far as the broker can tell.
         package var isFree: Bool {
             switch self {
             case .missing, .log: true
@@ -136,20 +137,20 @@ public struct LockView: Hashable, Sendable {
         }
     }
 
-    /// What that amounts to.
+    /// The conclusion from all of this.
     public enum State: String, Hashable, Sendable {
         /// A holder has answered.
         case held
-        /// Nobody has answered, and at the broker somebody holds the lock or waits for it: a holder that is stopped or
-        /// cut off, that began a moment ago, or that does not listen.
+        /// There is no answer, but at the broker a contender holds the lock or waits for it: a holder that is stopped
+        /// or cut off, that began a moment ago, or that does not listen.
         case silent
-        /// Nobody holds it, as far as anybody can see.
+        /// No one holds it, as far as can be seen.
         case free
-        /// No holder has answered, and what the broker says does not tell.
+        /// No holder has answered, and the broker's report does not settle it.
         case unclear
     }
 
-    /// Whether the broker says that nobody can hold the lock, whatever somebody has answered.
+    /// Whether the broker reports that no one can hold the lock, whatever the answers say.
     package var isFreeAtBroker: Bool {
         switch queue {
         case .missing: true
@@ -158,14 +159,14 @@ public struct LockView: Hashable, Sendable {
         }
     }
 
-    /// Whether nobody holds the lock or waits for it, and nobody has left anything of it behind.
+    /// Whether no one holds the lock or waits for it, and nothing of it was left behind.
     package var isUnused: Bool { (queue == .missing || queue == .log) && state == .free }
 
-    /// What holders, waiters and the broker amount to.
+    /// The conclusion from holders, waiters and the broker.
     public var state: State {
         if !holders.isEmpty { return .held }
         if queue.isFree { return waiters.isEmpty ? .free : .unclear }
-        // A message that a consumer is there for is on its way to it.
+        // If there is a consumer for a message, the message is on its way to it.
         return queue == .unknown ? .unclear : .silent
     }
 }

@@ -1,9 +1,9 @@
-/// Makes one story of what the contenders of a name tell an observer, each for itself: in order, nothing twice, and
-/// with the ends of those who could not tell of it. A pure value; the observer feeds it.
+/// Makes one story of what the contenders of a name report to an observer, each for itself: in order, nothing twice,
+/// and with the ends of contenders that could not report them. A pure value; the observer feeds it.
 ///
-/// Announcements of two sessions may overtake each other. So the grant of a new holder is held back for a moment while
-/// the end of the one before is awaited; the tokens say which is which. A number is believed for a few rounds only: a
-/// lie about a large one would hide all later holders for good.
+/// Announcements of two sessions may overtake each other. So the grant of a new holder is held back for a moment, until
+/// the end of the one before arrives; the tokens say which is which. A number is believed for a few rounds only: a lie
+/// about a large one would hide all later holders for good.
 package struct Observation: Sendable {
     private struct Known: Sendable {
         var contender: LockContender
@@ -15,22 +15,22 @@ package struct Observation: Sendable {
     private var waiters: [LockContender.Speaker: Known] = [:]
     /// A grant that waits for the end of the holder before.
     private var successor: LockChange?
-    /// The largest token whose end is known, for as long as something of it may come late.
+    /// The largest token whose end is known, for as long as messages about it may come late.
     private var ended: FencingToken? { didSet { endedIn = rounds } }
-    /// The round in which that came to be known.
+    /// The round in which that end became known.
     private var endedIn = 0
     /// How many rounds of questions are over.
     private var rounds = 0
     private static let missedRounds = 2
-    /// Nobody can make an observer remember more.
+    /// Nothing can make an observer remember more.
     private static let maximumWaiters = 10_000
 
     package init() {}
 
-    /// Whether `settle` is to be called in a moment.
+    /// Whether to call `settle` in a moment.
     package var isUnsettled: Bool { successor != nil }
 
-    /// Takes in an answer to the observer's question.
+    /// Handles an answer to the observer's question.
     package mutating func answered(_ contender: LockContender) -> [LockChange] {
         switch contender.role {
         case .waiter: return waits(contender)
@@ -41,12 +41,12 @@ package struct Observation: Sendable {
                 holder = Known(contender: contender)
                 return known.missed < Self.missedRounds ? [] : [LockChange(.held, contender)]
             }
-            // Whoever held when the first question came had been granted the lock before.
+            // A contender that held when the first question came had been granted the lock before.
             return holds(LockChange(rounds == 0 ? .held : .granted, contender))
         }
     }
 
-    /// Takes in an announcement.
+    /// Handles an announcement.
     package mutating func announced(_ change: LockChange) -> [LockChange] {
         switch change.kind {
         case .waiting: return waits(change.contender)
@@ -57,7 +57,7 @@ package struct Observation: Sendable {
         }
     }
 
-    /// The end of the holder before has not been told in time.
+    /// The end of the previous holder has not been reported in time.
     package mutating func settle() -> [LockChange] {
         guard let successor else { return [] }
         self.successor = nil
@@ -70,7 +70,7 @@ package struct Observation: Sendable {
         return changes + [successor]
     }
 
-    /// A round of questions is over: whoever has answered none for a while is gone, or stopped.
+    /// A round of questions is over: a contender that has not answered for a while is gone, or stopped.
     package mutating func endRound() -> [LockChange] {
         rounds += 1
         if rounds - endedIn >= Self.missedRounds { ended = nil }
@@ -105,11 +105,11 @@ package struct Observation: Sendable {
         if let ended, token <= ended { return [] }
         if let known = holder, let current = known.contender.fencingToken, token <= current {
             guard known.missed >= Self.missedRounds else { return [] }
-            // Told to be silent already; whoever answers now is the holder.
+            // Reported as silent already; the contender that answers now is the holder.
             holder = nil
         }
         if let next = successor?.contender.fencingToken {
-            // Told twice, or overtaken.
+            // Reported twice, or overtaken.
             guard token > next else { return [] }
             let changes = settle()
             successor = change
@@ -127,7 +127,7 @@ package struct Observation: Sendable {
         guard let token = change.contender.fencingToken else { return [] }
         if let ended, token <= ended { return [] }
         if let current = holder?.contender.fencingToken, token < current { return [] }
-        // Of its own end only a holder itself can tell.
+        // Only a holder itself can report its own end.
         if let current = holder?.contender, current.fencingToken == token, current.speaker != change.contender.speaker {
             return []
         }

@@ -56,7 +56,7 @@ extension LockConformance {
                 try bench.require(
                     seats[0].log.names(of: .granted) == order && seats[0].log.names(of: .released) == order.reversed(),
                     "granted \(seats[0].log.names(of: .granted)), released \(seats[0].log.names(of: .released))")
-                // The same where the last one is not obtained.
+                // The same where the last one is not acquired.
                 let holder = seats[1].acquire(order[2])
                 _ = try await bench.granted(holder, "the last one for another")
                 let given = MultiContender(seats[0].provider, names)
@@ -94,7 +94,7 @@ extension LockConformance {
         ]
     }
 
-    /// Tasks of all seats that take some of four names each, in any order and some of them twice.
+    /// Tasks of all seats that acquire some of four names each, in any order and some of them twice.
     func crowd(_ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], _ watch: HoldWatch) async throws {
         let names = bench.names(4)
         try await withThrowingTaskGroup(of: Void.self) { [effort] group in
@@ -115,7 +115,7 @@ extension LockConformance {
                                     }
                                 }
                             } catch let error as LockError where error.code == .lost {
-                                // Whoever broke something knows.
+                                // The code that broke something knows.
                             }
                         }
                     }
@@ -125,8 +125,8 @@ extension LockConformance {
         }
     }
 
-    /// Some of the names are held when a contender for all of them comes, and are released around the instant at which that
-    /// gives up.
+    /// Some of the names are held when a contender for all of them comes, and are released around the instant at which
+    /// that contender gives up.
     private func interleaving(
         _ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], _ names: [LockName], _ title: String,
         _ generator: inout SeededGenerator

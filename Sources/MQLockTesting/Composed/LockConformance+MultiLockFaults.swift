@@ -10,7 +10,8 @@ extension LockConformance {
                 let endSession = try bench.need(bench.subject.faults.endSession, "end a session")
                 let seats = try await bench.seats(3)
                 let watch = HoldWatch(seats: seats.count, clock: bench.subject.clock)
-                // Until some locks were lost, and no longer: who is interrupted always never gets anywhere.
+                // Until some locks were lost, and no longer: a contender that is always interrupted never makes
+                // progress.
                 let losses: @Sendable () -> Int = { seats.map { $0.log.names(of: .lost).count }.reduce(0, +) }
                 let crowd = Task { repeat { try await self.crowd(bench, seats, watch) } while losses() < effort.losses }
                 let faults = Task {
@@ -41,7 +42,7 @@ extension LockConformance {
                 _ = try await bench.passing("the loss of the first one", upTo: bench.subject.handOverLimit) {
                     [log = seats[1].log] in await log.events.first { $0.kind == .lost && $0.name == names[0] }
                 }
-                // Not before the second one comes, but at once: until then it could be anybody's.
+                // Not before the second one comes, but at once: until then any contender could hold it.
                 _ = try await bench.passing("the first one again", upTo: bench.subject.handOverLimit * 3) {
                     [log = seats[1].log] in
                     await log.events.first { _ in log.names(of: .granted).count { $0 == names[0] } == 2 }
@@ -94,8 +95,8 @@ extension LockConformance {
         ]
     }
 
-    /// The holder of several hears of it by the body's cancellation, the states and the error, with the name of the lost one;
-    /// the others are held until the body has ended.
+    /// The holder of several locks is notified by the body's cancellation, the states and the error, with the name of
+    /// the lost one; the others are held until the body has ended.
     private func lossOfOne(
         _ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], _ names: [LockName], _ lost: LockName?,
         by fault: ConformanceFaults<Provider>.OnProvider
@@ -108,7 +109,7 @@ extension LockConformance {
                 begun.send(leases)
                 for await _ in AsyncStream<Never>.makeStream().stream {}
                 cancelled.send(())
-                // Its task is cancelled, so that it cannot wait by itself.
+                // Its task is cancelled, so it cannot wait by itself.
                 _ = await Task { await mayEnd.first { _ in true } }.value
                 throw BodyError()
             }

@@ -68,7 +68,7 @@ extension LockConformance {
                 let name = bench.subject.makeName()
                 let others = try await bench.within("the outer body") {
                     try await ReentrantLock(name, on: seats[0].provider).withLock { outer in
-                        // Another session is another holder, also for the task that holds: here one that has the hold.
+                        // Another session is another holder, also for the task that holds. Here such a task tries.
                         let other = Task { try await ReentrantLock(name, on: seats[1].provider).withLock { _ in } }
                         _ = await seats[1].log.events.first { $0.kind == .waiting && $0.name == name }
                         other.cancel()
@@ -107,7 +107,7 @@ extension LockConformance {
                                 }
                             }
                             try requireLost(inner, "the inner end", underlying: true)
-                            // Nobody is let in any more.
+                            // No one is let in any more.
                             let next = await outcome { try await lock.withLock { _ in } }
                             try requireLost(next, "an inner beginning", underlying: false)
                             throw InnerError()
@@ -166,7 +166,7 @@ extension LockConformance {
         ]
     }
 
-    /// Takes the lock within itself, in this task or in child tasks, a few levels deep.
+    /// Acquires the lock within itself, in this task or in child tasks, a few levels deep.
     private func branch(
         _ name: LockName, _ provider: Provider, _ outer: Lease, _ levels: Int, _ seed: UInt64
     ) async throws {

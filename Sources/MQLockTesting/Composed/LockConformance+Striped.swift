@@ -35,7 +35,7 @@ extension LockConformance {
             let entity = "order-\(number)"
             try await stripes.withLock(entity) { lease in await watch.visit([entity], lease.isValid) }
             guard Int.random(in: 0..<5, using: &generator) == 0 else { continue }
-            // Some that everybody comes to, so that without the locks many would meet there.
+            // Some that all tasks visit: without the locks many would meet there.
             var several = (0..<3).map { _ in "order-\(Int.random(in: 0..<8, using: &generator))" }
             let slot = stripes.slot(of: several[0])
             if let neighbor = (0..<effort.entities).first(where: {
@@ -54,7 +54,7 @@ extension LockConformance {
     }
 }
 
-/// Who is inside of which entity.
+/// Which visitors are inside which entity.
 private final class EntityWatch: Sendable {
     private struct State {
         var inside: Set<String> = []

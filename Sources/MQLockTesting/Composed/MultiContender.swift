@@ -1,6 +1,6 @@
 import MQLock
 
-/// One contender for several locks in a task of its own, which keeps them until it is told what to do with them.
+/// One contender for several locks in a task of its own, which keeps them until it is asked to release or drop them.
 final class MultiContender: Sendable {
     private enum Command { case release, drop }
 
@@ -51,7 +51,7 @@ final class MultiContender: Sendable {
 
     func cancel() { task.cancel() }
 
-    /// What the attempt came to.
+    /// The result of the attempt.
     func result() async throws -> Result<MultiLease?, LockError> {
         guard let outcome = await outcomes.first(where: { _ in true }) else { throw CancellationError() }
         return outcome
@@ -63,7 +63,7 @@ final class MultiContender: Sendable {
         return leases
     }
 
-    /// Begins to release; ``ended()`` tells when that is done.
+    /// Begins to release; ``ended()`` reports when that is done.
     func beginRelease() { commands.yield(.release) }
 
     /// Drops the held locks without a release.
@@ -83,7 +83,7 @@ extension Bench {
         if let error = try await within("a release", contender.ended) { throw error }
     }
 
-    /// Takes and releases all of the names, which have to be free.
+    /// Acquires and releases all of the names, which have to be free.
     func requireFree(_ names: [LockName], _ seat: Seat, _ when: String) async throws {
         let next = MultiContender(seat.provider, names)
         _ = try await within("the locks \(when)") { try await next.leases() }
@@ -93,7 +93,7 @@ extension Bench {
     func names(_ count: Int) -> [LockName] { (0..<count).map { _ in subject.makeName() } }
 }
 
-/// Who is inside of which name, and what holders saw.
+/// Which holders are inside which name, and what they saw.
 final class HoldWatch: Sendable {
     private let recorders: [HistoryRecorder]
     private let inside = Locked<[LockName: String]>([:])
@@ -103,7 +103,7 @@ final class HoldWatch: Sendable {
         recorders = (0..<seats).map { HistoryRecorder(process: "process \($0)", clock: clock) }
     }
 
-    /// Records the leases over `body`; that another is in there is an overlap as long as one's own lease is valid.
+    /// Records the leases over `body`. A second holder in there is an overlap as long as one's own lease is valid.
     func hold(
         _ leases: [Lease], seat: Int, who: String, _ body: () async throws -> Void
     ) async rethrows {
@@ -124,8 +124,8 @@ final class HoldWatch: Sendable {
         try await body()
     }
 
-    /// - Parameter losses: whether leases were lost: whoever notices that late is still inside when the next one comes, which
-    ///   the history tells from an overlap.
+    /// - Parameter losses: whether leases were lost. A holder that notices that late is still inside when the next one
+    ///   comes; the history distinguishes that from an overlap.
     func check(losses: Bool = false) throws {
         let seen = overlaps.withLock { $0 }
         if !losses, let first = seen.first { throw Unmet("\(seen.count) overlaps: \(first)") }

@@ -1,7 +1,7 @@
 package import MQLock
 
-/// Many readers and writers of one read-write lock for some time, in several processes: whether anybody was admitted beside
-/// a writer, and how long anybody had to wait.
+/// Many readers and writers of one read-write lock for some time, in several processes: whether anyone was admitted
+/// beside a writer, and how long each had to wait.
 package struct ReadersAndWriters: Sendable {
     package var readers = 200
     package var writers = 20
@@ -56,7 +56,7 @@ package struct ReadersAndWriters: Sendable {
                         waits.withLock {
                             $0.append(Wait(writes: writes, begin: begin, grant: lease.record.grantedAt))
                         }
-                        // Whoever excludes each other has a slot in common, and a writer has all.
+                        // Holders that exclude each other have a slot in common, and a writer has all.
                         let parts = lease.record.parts.map(\.name.string).filter { !$0.hasSuffix("turnstile") }
                         recorder.recordGrant(of: lease, as: parts, contender: "\(index)")
                         try await Task.sleep(for: hold)

@@ -1,7 +1,7 @@
 import MQLock
 
 extension SlotsSuite {
-    /// Readers together, writers alone, none overtaken, tokens in the order of those who exclude each other.
+    /// Readers together, writers alone, none overtaken, tokens in the order of holders that exclude each other.
     @Sendable func readWriteOrder(_ bench: Bench<Provider>) async throws {
         let name = subject.makeName()
         let kinds = "wrrwwrwr".map { $0 == "w" }
@@ -72,7 +72,7 @@ extension SlotsSuite {
         }
         try await bench.release(writer)
         let reader = try need(try await read(mine), "a reader of a free lock")
-        // The first slot is taken, or the second is: either way nothing stays of the attempt.
+        // The first slot is held, or the second is: either way nothing stays of the attempt.
         for lock in locks { try bench.require(try await write(lock) == nil, "there was a writer beside a reader") }
         let second = try need(try await read(theirs), "a second reader")
         try bench.require(try await read(mine) == nil, "there was a reader more than there are slots")
@@ -83,7 +83,7 @@ extension SlotsSuite {
         try await bench.requireFree(name, slots: 2, after: seats)
     }
 
-    /// A hold is lost with any lock that it rests on, and gives back the others; a reader rests on its slot alone.
+    /// A hold is lost with any lock that it rests on, and releases the others; a reader rests on its slot alone.
     @Sendable func readWriteLoss(_ bench: Bench<Provider>) async throws {
         let delete = try bench.need(subject.faults.deleteObjects, "delete an object")
         let name = subject.makeName()
@@ -112,7 +112,7 @@ extension SlotsSuite {
         var leases: [Lease] = []
         for reader in readers { leases.append(try await bench.grantedInTime(reader, "a reader")) }
         try await delete(parts[0])
-        // After whatever the deletion has brought.
+        // After everything that the deletion has caused.
         let turn = seat.acquire(parts[0])
         _ = try await bench.grantedInTime(turn, "the turnstile")
         try await bench.release(turn)

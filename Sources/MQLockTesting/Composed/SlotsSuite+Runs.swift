@@ -90,7 +90,7 @@ extension SlotsSuite {
         }
     }
 
-    /// Runs the contenders beside whatever can be broken, and looks whether everything is free again.
+    /// Runs the contenders while everything that can be broken breaks, and checks whether everything is free again.
     private func run(
         _ bench: Bench<Provider>, _ name: LockName, slots: Int, _ seats: [Bench<Provider>.Seat],
         _ round: @escaping @Sendable (Int, Round) async throws -> Void
@@ -127,7 +127,7 @@ extension SlotsSuite {
         do {
             try await work.value
         } catch let error as LockError {
-            // What ends a wait: the contender itself, or, of a try, a session that ends before there is an answer.
+            // What ends a wait: the contender itself, or, for a try, a session that ends before there is an answer.
             guard [.timedOut, .cancelled, .unreachable].contains(error.code) else { throw error }
         }
     }
@@ -152,7 +152,7 @@ extension SlotsSuite {
 }
 
 extension Bench {
-    /// That no two held what excludes the other, and that tokens grew.
+    /// Checks that no two held what excludes the other, and that tokens grew.
     func judge(_ recorder: HistoryRecorder) throws {
         let verdict = HistoryChecker().check(recorder.events)
         try require(

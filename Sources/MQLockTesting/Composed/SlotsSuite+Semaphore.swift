@@ -22,7 +22,7 @@ extension SlotsSuite {
         }
         let isInOrder = seats[0].provider.capabilities.firstComeFirstServed
         for (index, next) in line.enumerated() where isInOrder {
-            // Neither always the same slot nor the one that was taken first.
+            // Neither always the same slot nor the one that was acquired first.
             let freed = holders.remove(at: index % 3 == 2 ? 0 : holders.count - 1)
             let old = try await bench.granted(freed, "a holder")
             try await bench.release(freed)
@@ -42,7 +42,8 @@ extension SlotsSuite {
         try await bench.requireFree(name, slots: 2, after: seats)
     }
 
-    /// A try takes what is free, also past a turnstile that somebody is at, and leaves nothing behind when nothing is.
+    /// A try acquires a free slot, also past a turnstile where a contender waits, and leaves nothing behind when no
+    /// slot is free.
     @Sendable func semaphoreTry(_ bench: Bench<Provider>) async throws {
         let name = subject.makeName()
         let seats = try await bench.seats(3)
@@ -75,7 +76,7 @@ extension SlotsSuite {
         _ = try await bench.granted(first, "the only permit")
         let second = try await bench.inLine(TestContender(semaphores[1]), seats[1], name)
         let third = try await bench.inLine(TestContender(semaphores[2]), seats[2], name)
-        // Only of the one whose turn it is does anything come at once.
+        // Only the contender whose turn it is gets anything at once.
         try semaphores[2].setPermits(3)
         try semaphores[1].setPermits(2)
         let slots = try await [bench.granted(second, "a second permit"), bench.granted(third, "a third")]

@@ -2,19 +2,19 @@ package import MQLock
 
 /// What a semaphore and a read-write lock promise, as tests on the locks of any provider.
 ///
-/// As ``LockConformance`` it imports no test framework: each check throws when something is not as it has to be.
+/// Like ``LockConformance`` it imports no test framework: each check throws when something is wrong.
 package struct SlotsSuite<Provider: LockProvider>: Sendable {
     /// How much is tried.
     package struct Effort: Sendable {
         /// Holds of each contender in the generated runs.
         package var rounds = 20
-        /// The longest that a contender there waits that does not wait for ever, and the longest that one holds.
+        /// The longest wait of a contender that has a time limit, and the longest hold.
         package var longestWait = Duration.milliseconds(20)
         /// How much time there is between two faults.
         package var calm = Duration.milliseconds(10)
-        /// Makes the runs; shown with a failure, so that it can be set again.
+        /// Makes the runs; shown with a failure, so a run can be repeated with it.
         package var seed: UInt64 = 1
-        /// Whether holders hear of a deletion before the lock is granted again, so that slots can be deleted, too.
+        /// Whether holders are notified of a deletion before the lock is granted again; then slots can be deleted, too.
         package var hearsOfDeletions = true
 
         package init() {}
@@ -35,7 +35,7 @@ package struct SlotsSuite<Provider: LockProvider>: Sendable {
     }
 
     /// Makes a check, with providers of its own.
-    /// - Returns: why it was not made, if it was not.
+    /// - Returns: why the check was skipped, if it was.
     package func run(_ check: Check) async throws -> String? {
         let bench = Bench(subject)
         let body =
@@ -77,7 +77,7 @@ extension Bench {
     }
 
     /// Starts a contender and returns when it stands in line for its turn, as far as that can be seen from here.
-    /// - Parameter seat: whose only contender for the name it is.
+    /// - Parameter seat: the seat whose only contender for the name this is.
     func inLine(_ contender: TestContender, _ seat: Seat, _ name: LockName) async throws -> TestContender {
         let turnstile = try turnstile(of: name)
         _ = try await within("a contender to come to the turnstile") {
@@ -90,7 +90,7 @@ extension Bench {
         return contender
     }
 
-    /// That every lock behind a name can be had, and none was ever left to be released by chance.
+    /// Checks that every lock behind a name can be acquired, and that none was ever left to be released by chance.
     func requireFree(_ name: LockName, slots: Int, after seats: [Seat]) async throws {
         let seat = try await seat()
         for part in try [turnstile(of: name)] + (0..<slots).map({ try slot($0, of: name) }) {

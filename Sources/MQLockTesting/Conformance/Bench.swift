@@ -1,6 +1,6 @@
 import MQLock
 
-/// The place where one check is made: its providers, and limits on how long anything takes.
+/// The place where one check runs: its providers, and limits on how long anything takes.
 final class Bench<Provider: LockProvider>: Sendable {
     let subject: ConformanceSubject<Provider>
     private let made = Locked<[Provider]>([])
@@ -49,26 +49,26 @@ final class Bench<Provider: LockProvider>: Sendable {
             clock: subject.clock, move: subject.pass, handOverLimit: subject.handOverLimit, patience: subject.patience)
     }
 
-    /// Does what needs no clock to move. A limit in real time, for hanging only.
+    /// Does a step that needs no clock to move. A limit in real time, for hanging only.
     func within<Result: Sendable>(
         _ what: String, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await pace.within(what, body)
     }
 
-    /// Does what needs time to pass, at most `limit` of it.
+    /// Does a step that needs time to pass, at most `limit` of it.
     func passing<Result: Sendable>(
         _ what: String, upTo limit: Duration, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await pace.passing(what, upTo: limit, body)
     }
 
-    /// Lets time pass in full; nothing is awaited but the clock.
+    /// Lets time pass in full; only the clock is awaited.
     func pass(_ duration: Duration) async throws { try await pace.pass(duration) }
 
     // MARK: Steps
 
-    /// The lease of a contender that nothing has to be waited for.
+    /// The lease of a contender that has nothing to wait for.
     func granted(_ contender: TestContender, _ what: String) async throws -> Lease {
         try await within(what) { try await contender.lease() }
     }

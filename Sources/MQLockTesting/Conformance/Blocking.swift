@@ -1,8 +1,8 @@
 import Dispatch
 import MQLock
 
-/// Runs tasks that prefer it on a thread of its own, where they may block: Swift's pool has as many threads as the machine
-/// has processors.
+/// Runs tasks that prefer it on a thread of its own, where they may block: Swift's pool has only as many threads as the
+/// machine has processors.
 final class OwnThread: TaskExecutor {
     private let queue = DispatchQueue(label: "mqlock.testing.own-thread")
 
@@ -12,13 +12,13 @@ final class OwnThread: TaskExecutor {
     }
 }
 
-/// Blocks threads until so many have come: who is kept waiting by one of them never comes.
+/// Blocks threads until this many have come: a thread that one of them keeps waiting never comes.
 final class Meeting: Sendable {
     private let patience: Duration
     private let missing: Locked<Int>
     private let complete = DispatchSemaphore(value: 0)
 
-    /// - Parameter patience: after which a thread gives up; only what hangs takes it.
+    /// - Parameter patience: after this time a thread gives up; only a hang takes that long.
     init(of count: Int, patience: Duration) { (missing, self.patience) = (Locked(count), patience) }
 
     /// Whether all have come.
@@ -28,7 +28,7 @@ final class Meeting: Sendable {
     func attend() {
         arrive()
         _ = complete.wait(timeout: .now() + patience.seconds)
-        // Each one lets the next go.
+        // Each one lets the next continue.
         complete.signal()
     }
 
@@ -42,7 +42,7 @@ final class Meeting: Sendable {
     }
 }
 
-// Rule 3: code of the user's that blocks keeps nobody from hearing of the loss.
+// Rule 3: user code that blocks keeps no one from being notified of the loss.
 extension LockConformance {
     var blockingChecks: [Check] {
         [
@@ -82,7 +82,7 @@ extension LockConformance {
     }
 }
 
-/// Blocks in the first loss that it hears of.
+/// Blocks in the first loss that it is notified of.
 private final class LossBlocker: LockObserver {
     private let meeting: Meeting
     private let hasCome = Locked(false)

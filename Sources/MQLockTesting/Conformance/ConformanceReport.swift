@@ -6,21 +6,21 @@ public enum ConformanceRule: Int, CaseIterable, Sendable, Hashable, CustomString
     case exclusion = 1
     /// Tokens strictly increase.
     case tokens
-    /// A loss is told by cancellation, by the states and by `isValid`, with a reason.
+    /// A loss is reported by cancellation, by the states and by `isValid`, with a reason.
     case lossIsTold
-    /// Validity ends by the local clock, before the broker hands the lock on.
+    /// Validity ends by the local clock, before the broker hands the lock to someone else.
     case localFirst
     /// Cancelled and timed-out waits leave the lock free.
     case cancellationLeaksNothing
     /// Waiters survive a lost session, holders do not.
     case waitersSurvive
-    /// Release gives back one's own hold only, once.
+    /// Release affects only one's own hold, once.
     case ownedRelease
     /// A request without an answer ends the session.
     case ambiguityIsSettled
     /// The contenders of one process are served first come, first served.
     case localArbitration
-    /// A release wakes the next waiter; nobody polls.
+    /// A release wakes the next waiter; no one polls.
     case noPolling
     /// Limits give clear errors, and a thousand names share a session.
     case bounds
@@ -50,13 +50,13 @@ public enum ConformanceRule: Int, CaseIterable, Sendable, Hashable, CustomString
 
 /// What the conformance suite found.
 public struct ConformanceReport: Sendable, CustomStringConvertible {
-    /// What became of a rule, or of a part of it.
+    /// The result of a rule, or of a part of it.
     public enum Outcome: Sendable, Hashable {
         /// The rule holds as far as it was tried.
         case passed
         /// The rule is broken.
         case failed(String)
-        /// Not tried: the capabilities except it, or the environment cannot break what has to be broken.
+        /// Not tried: the capabilities exclude it, or the environment cannot break what has to be broken.
         case leftOut(String)
     }
 
@@ -66,9 +66,9 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
         public let rule: ConformanceRule
         /// What was checked.
         public let check: String
-        /// What came out.
+        /// The result.
         public let outcome: Outcome
-        /// How long it took; zero when it was left out at once.
+        /// How long it took; zero when it was skipped at once.
         public let took: Duration
     }
 
@@ -77,7 +77,7 @@ public struct ConformanceReport: Sendable, CustomStringConvertible {
     /// The checks in the order in which they ran.
     public let entries: [Entry]
 
-    /// A report of checks, such as several runs have made in part.
+    /// A report of checks, for example of several partial runs.
     package init(mutex: String, entries: [Entry]) {
         self.mutex = mutex
         self.entries = entries

@@ -16,9 +16,9 @@ public import MQLock
 /// print(report)
 /// ```
 public struct ConformanceSubject<Provider: LockProvider>: Sendable {
-    /// How a provider is to be made.
+    /// How to make a provider.
     public struct Options: Sendable {
-        /// Has to receive the provider's events.
+        /// The observer that has to receive the provider's events.
         public let observer: any LockObserver
         /// How many contenders may wait in the provider; `nil` leaves the adapter's default.
         public let maximumWaiters: Int?
@@ -32,11 +32,11 @@ public struct ConformanceSubject<Provider: LockProvider>: Sendable {
     public var makeName: @Sendable () -> LockName = { Self.randomName() }
     /// The clock that the providers live by.
     public var clock: any LockClock = SystemLockClock()
-    /// Lets time pass where the clock has to be moved; `nil` where it passes by itself.
+    /// Lets time pass if the clock has to be moved; `nil` if it passes by itself.
     public var pass: (@Sendable (Duration) async -> Void)?
-    /// The longest time that the broker can need to hand on the lock of a session that went silent.
+    /// The longest time that the broker can need to hand the lock of a silent session to someone else.
     public var handOverLimit: Duration
-    /// How much real time anything may take that needs no clock to move; only a hang takes so long.
+    /// How much real time a step may take that needs no clock to move; only a hang takes that long.
     public var patience: Duration = .seconds(30)
     /// What can be broken.
     public var faults = ConformanceFaults<Provider>()
@@ -55,21 +55,21 @@ public struct ConformanceSubject<Provider: LockProvider>: Sendable {
     }
 }
 
-/// Ways to break things, each left `nil` where the test environment cannot do it: the rule that needs it is then left
-/// out, and the report says so.
+/// Ways to break things, each left `nil` if the test environment cannot do it: the rule that needs it is then skipped,
+/// and the report says so.
 public struct ConformanceFaults<Provider: LockProvider>: Sendable {
-    /// Something done to one provider's session or process.
+    /// An action on one provider's session or process.
     public typealias OnProvider = @Sendable (Provider) async throws -> Void
 
     /// Closes the provider's connections; both sides notice.
     public var endSession: OnProvider?
-    /// Lets nothing pass between the provider and the broker any more; neither side is told.
+    /// Lets nothing pass between the provider and the broker any more; neither side is notified.
     public var silence: OnProvider?
-    /// Takes a silence away.
+    /// Ends a silence.
     public var heal: OnProvider?
     /// Keeps what the broker sends to the provider in flight.
     public var holdAnswers: OnProvider?
-    /// Delivers what was held, and holds no more. Silence of the other direction goes on.
+    /// Delivers what was held, and holds no more. Silence of the other direction continues.
     public var passAnswers: OnProvider?
     /// Keeps what the provider sends in flight, until ``heal``.
     public var holdRequests: OnProvider?
@@ -77,7 +77,7 @@ public struct ConformanceFaults<Provider: LockProvider>: Sendable {
     public var dropNextRequest: OnProvider?
     /// Stops the provider as SIGSTOP stops a process.
     public var pause: OnProvider?
-    /// Lets a paused provider go on.
+    /// Lets a paused provider continue.
     public var resume: OnProvider?
     /// Ends the broker and starts it again.
     public var restartBroker: (@Sendable () async throws -> Void)?

@@ -29,7 +29,7 @@ extension LockConformance {
         let work = Task {
             try await seat.provider.withLock(name) { lease in
                 leases.send(lease)
-                // Ends by cancellation only; what comes then is the body's own error.
+                // Ends by cancellation only; what follows is the body's own error.
                 for await _ in AsyncStream<Never>.makeStream().stream {}
                 throw BodyError()
             }
@@ -80,14 +80,14 @@ extension LockConformance {
                 try await endSession(seats[0].provider)
                 let next = seats[1].acquire(name)
                 let lease = try await bench.grantedInTime(next, "the successor of a lost holder")
-                // A connection that breaks is noticed at both ends, by the holder maybe milliseconds later.
+                // Both ends notice a broken connection, the holder maybe milliseconds later.
                 _ = try await bench.within("the loss of the first") {
                     for await state in lost.states where state.isFinal { break }
                 }
                 try bench.require(!lost.isValid, "the lost holder holds again")
                 try bench.require(lease.isValid, "the successor's lease has ended")
                 try await bench.release(next)
-                // Free now, so that a session which put its holder back would have it.
+                // Free now, so a session that put its holder back would get it.
                 let last = seats[1].acquire(name)
                 _ = try await bench.granted(last, "a lock that is free")
                 try bench.require(!lost.isValid, "the lost holder holds again")
@@ -107,7 +107,7 @@ extension LockConformance {
                 let waiter = try await bench.inLine(seats[1], name)
                 try await endSession(seats[0].provider)
                 let lease = try await bench.grantedInTime(waiter, "the successor of a lost holder")
-                // A release that is quicker than the news finds a lease that stands, and ends it in good order.
+                // A release that is faster than the notice finds a lease that stands, and ends it in good order.
                 try await bench.passing("the loss to be told", upTo: bench.subject.handOverLimit) {
                     for await state in lost.states { if case .lost = state { return } }
                 }

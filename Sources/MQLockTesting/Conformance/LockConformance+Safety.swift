@@ -79,7 +79,7 @@ extension LockConformance {
         ]
     }
 
-    /// Takes and gives back one name from two providers in turn, with something in between.
+    /// Acquires and releases one name from two providers in turn, with something in between.
     private func growing(
         _ bench: Bench<Provider>, _ seats: [Bench<Provider>.Seat], rounds: Int = 6,
         _ between: (LockName) async throws -> Void
@@ -144,9 +144,9 @@ extension LockConformance {
         let lease = try await bench.granted(holder, "the first grant")
         let waiter = try await bench.inLine(seats[1], name)
         try await fallSilent(seats[0].provider)
-        // Nothing can extend it from now on. The remaining time is read first, so the sum errs to the early side by
-        // what passes in between only in real time, where the margin is longer by far.
-        // A lease that has run out meanwhile says when: whoever gave up early may be succeeded early.
+        // Nothing can extend it from now on. The remaining time is read first, so the sum errs to the early side by the
+        // time that passes in between. That happens only in real time, where the margin is longer by far. A lease that
+        // has run out meanwhile says when: a holder that gave up early may be succeeded early.
         let remaining = lease.remaining
         let validUntil = lease.record.endedAt ?? bench.subject.clock.now.after(remaining)
         let states = Task {

@@ -1,6 +1,6 @@
 import MQLock
 
-// Rules 5, 9, 10, 11 and 12: standing in line, and leaving it.
+// Rules 5, 9, 10, 11 and 12: standing in line, and leaving the line.
 extension LockConformance {
     var cancellationChecks: [Check] {
         [
@@ -17,7 +17,8 @@ extension LockConformance {
                     try await bench.release(first)
                 }
                 let name = bench.subject.makeName()
-                // A wait that ends before a provider has ever reached its broker is told so, and not that it timed out.
+                // A wait that ends before a provider has ever reached its broker gets that error, and not that it timed
+                // out.
                 for seat in seats {
                     let first = seat.acquire(name)
                     _ = try await bench.granted(first, "the first grant of a provider")
@@ -81,8 +82,9 @@ extension LockConformance {
     var arbitrationChecks: [Check] {
         [
             Check(.localArbitration, "first come, first served", waits: false) { bench in
-                // Contenders can only be started in order, not be seen to stand in it: further tries are for a
-                // scheduler that stopped one of them on its way. Without a line, hardly one of six would come out in order.
+                // Contenders can only be started in order; whether they stand in line in order cannot be seen. Further
+                // tries are for a scheduler that stopped one of them on its way. Without a line, hardly one of six
+                // would come out in order.
                 for attempt in 1...6 {
                     let served = try await order(bench, count: 6)
                     if served == Array(0..<6) { return }
@@ -146,7 +148,7 @@ extension LockConformance {
                 _ = try await bench.granted(holder, "the first grant")
                 let waiter = try await bench.inLine(seats[1], name)
                 try await bench.release(holder)
-                // On a clock that a test moves, nobody moves it here.
+                // On a clock that a test moves, it is not moved here.
                 _ = try await bench.granted(waiter, "the hand-over without any time passing")
                 try await bench.release(waiter)
             },

@@ -1,9 +1,9 @@
 public import MQLock
 
-/// The rules of the lock protocol as tests that any provider can be put to.
+/// The rules of the lock protocol as tests that run over any provider.
 ///
 /// It imports no test framework: run it from one test and fail unless the report ``ConformanceReport/hasPassed``.
-/// Nothing in it sleeps to be on the safe side; limits on time are for what hangs.
+/// Nothing in it sleeps to be on the safe side; time limits are only for hangs.
 public struct LockConformance<Provider: LockProvider>: Sendable {
     /// How much is tried.
     public struct Effort: Sendable {
@@ -17,7 +17,7 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
         package var losses = 5
         /// Entities in the check of striped locks.
         package var entities = 10_000
-        /// Makes the interleavings; shown in a failure's message, so that it can be set again.
+        /// Makes the interleavings; shown in a failure's message, so a run can be repeated with it.
         public var seed: UInt64 = 1
 
         /// The usual effort.
@@ -55,7 +55,7 @@ public struct LockConformance<Provider: LockProvider>: Sendable {
         await run(checks.filter { rules.contains($0.rule) })
     }
 
-    /// Runs the checks of the locks that are composed of a provider's.
+    /// Runs the checks of the locks that are composed of a provider's locks.
     /// - Parameter titles: which ones; `nil` runs all.
     package func runComposed(_ titles: Set<String>? = nil) async -> ConformanceReport {
         let checks = multiLockChecks + multiLockFaultChecks + reentrantChecks + stripedChecks

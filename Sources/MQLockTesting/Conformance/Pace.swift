@@ -3,23 +3,23 @@ import MQLock
 /// Limits on how long anything takes, on a clock that runs or has to be moved.
 struct Pace: Sendable {
     let clock: any LockClock
-    /// Lets time pass where the clock has to be moved.
+    /// Lets time pass if the clock has to be moved.
     let move: (@Sendable (Duration) async -> Void)?
     let handOverLimit: Duration
-    /// How much real time anything may take that needs no clock to move.
+    /// How much real time a step may take that needs no clock to move.
     let patience: Duration
-    /// Whether a clock that has to be moved goes on, gently, when the time is over that something may take: where only
-    /// what comes counts, not when, a busy machine must not make a test wait in vain.
+    /// Whether a clock that has to be moved continues, gently, when the time limit of a step is over. When only the
+    /// result counts, not its time, a busy machine must not make a test fail.
     var goesOn = false
 
-    /// Does what needs no clock to move. A limit in real time, for hanging only.
+    /// Does a step that needs no clock to move. A limit in real time, for hanging only.
     func within<Result: Sendable>(
         _ what: String, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await race(what, body) { [patience] in try await Task.sleep(for: patience.bounded) }
     }
 
-    /// Does what needs time to pass, at most `limit` of it.
+    /// Does a step that needs time to pass, at most `limit` of it.
     func passing<Result: Sendable>(
         _ what: String, upTo limit: Duration, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -29,7 +29,7 @@ struct Pace: Sendable {
             var passed = Duration.zero
             while passed < limit {
                 for _ in 0..<20 { await Task.yield() }
-                // And for who has no processor: time that runs ahead of a renewal in hand would end its session.
+                // And for tasks without a processor: time that runs ahead of a renewal under way would end its session.
                 try await Task.sleep(for: .milliseconds(2))
                 await move(step)
                 passed += step
@@ -43,7 +43,7 @@ struct Pace: Sendable {
         }
     }
 
-    /// Lets time pass in full; nothing is awaited but the clock.
+    /// Lets time pass in full; only the clock is awaited.
     func pass(_ duration: Duration) async throws {
         let deadline = clock.now.after(duration)
         try await passing("the clock", upTo: duration.bounded + handOverLimit) {

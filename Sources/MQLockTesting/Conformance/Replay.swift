@@ -1,6 +1,6 @@
 import MQLock
 
-/// Values as they come, for any number of readers, each of whom gets all of them from the first.
+/// Values as they come, for any number of readers; each reader gets all of them from the first.
 final class Replay<Value: Sendable>: Sendable {
     private struct State {
         var values: [Value] = []
@@ -29,7 +29,7 @@ final class Replay<Value: Sendable>: Sendable {
         return nil
     }
 
-    /// Waits until so many have come, or the task is cancelled.
+    /// Waits until this many have come, or the task is cancelled.
     func first(count: Int) async {
         _ = await first { [self] _ in soFar.count >= count }
     }

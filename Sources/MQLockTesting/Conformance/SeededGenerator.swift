@@ -1,4 +1,4 @@
-/// SplitMix64: the same numbers from the same seed on every machine, so that a failing case can be run again.
+/// SplitMix64: the same numbers from the same seed on every machine, so a failing case can be run again.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

@@ -1,6 +1,6 @@
 import MQLock
 
-/// One contender in a task of its own, which takes the lock and keeps it until it is told what to do with it.
+/// One contender in a task of its own, which acquires the lock and keeps it until it is asked to release or drop it.
 final class TestContender: Sendable {
     private enum Command { case release, drop }
 
@@ -53,10 +53,10 @@ final class TestContender: Sendable {
 
     func cancel() { task.cancel() }
 
-    /// What the attempt came to, as far as it is known.
+    /// The result of the attempt, as far as it is known.
     var outcome: Result<Lease?, LockError>? { outcomes.soFar.first }
 
-    /// What the attempt came to.
+    /// The result of the attempt.
     func result() async throws -> Result<Lease?, LockError> {
         guard let outcome = await outcomes.first(where: { _ in true }) else { throw CancellationError() }
         return outcome
@@ -68,7 +68,7 @@ final class TestContender: Sendable {
         return lease
     }
 
-    /// Begins to give the lock back; ``ended()`` tells when that is done.
+    /// Begins to release the lock; ``ended()`` reports when that is done.
     func beginRelease() { commands.yield(.release) }
 
     /// Drops the held lock without a release.

@@ -1,6 +1,6 @@
 import MQLock
 
-/// The place where one check is made: its candidates, the stage that their bodies stand on, and limits on time.
+/// The place where one check runs: its candidates, the stage that their bodies stand on, and time limits.
 final class ElectionBench<Candidate: Election>: Sendable {
     let subject: ElectionSubject<Candidate>
     let name: LockName
@@ -16,7 +16,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
             goesOn: true)
     }
 
-    /// Nothing in a check depends on waits but those that are about them.
+    /// Only the checks about waits depend on waits.
     var settings: ElectionSettings {
         ElectionSettings(
             backoff: .milliseconds(50) ... .milliseconds(400), steadyAfter: .seconds(3600),
@@ -47,7 +47,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
         for player in players { await subject.close(player.election) }
     }
 
-    /// The next leadership of any of these that begins after `count` ones have.
+    /// The next leadership of any of these that begins after the first `count`.
     func next(after count: Int, _ what: String) async throws -> ElectionStage.Entry {
         let entry = try await pace.passing(what, upTo: subject.handOverLimit * 3) { [stage] in
             await stage.entries.first { $0.number > count }
@@ -82,7 +82,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
         second.run()
         try await inLine(2)
         if subject.joiningInterrupts {
-            // Whoever it is after the newcomer has been let in.
+            // Whichever it is, after the newcomer has been let in.
             entry = try await pace.within("a leader among two") { [stage] in
                 while true {
                     if let entry = stage.current, entry.leadership.isValid { return entry }
@@ -125,7 +125,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
 
     // MARK: Players
 
-    /// A candidate whose body stands on the stage until it is told otherwise.
+    /// A candidate whose body stands on the stage until it gets another order.
     final class Player: Sendable {
         enum Order: Sendable {
             case finish, fail
@@ -169,7 +169,7 @@ final class ElectionBench<Candidate: Election>: Sendable {
 
         func stop() { task.withLock { $0 }?.cancel() }
 
-        /// What `run` threw.
+        /// The error of `run`.
         func ended() async -> (any Error)? { await task.withLock { $0 }?.value }
 
         func order(_ order: Order) {
@@ -245,7 +245,7 @@ final class ElectionStage: Sendable {
     let exits = Replay<Exit>()
     private let clock: any LockClock
     private let state = Locked(State())
-    /// How long two may stand there; not at all unless said.
+    /// How long two may stand there; not at all by default.
     let tolerance = Locked<Duration?>(nil)
 
     init(clock: any LockClock) { self.clock = clock }
@@ -261,7 +261,7 @@ final class ElectionStage: Sendable {
             let gap = state.current == nil ? state.lastExit?.duration(to: now) : nil
             let entry = Entry(number: state.count, owner: owner, leadership: leadership, at: now, gap: gap)
             if let gap { state.gaps.append(gap) }
-            // Until the other leaves there is no saying by how much.
+            // Until the other leaves, the length is unknown.
             if let other = state.current {
                 state.overlapped = entry
                 if tolerance.withLock({ $0 }) == nil {

@@ -13,7 +13,7 @@ public import MQLock
 /// print(await ElectionSuite(subject).run())
 /// ```
 public struct ElectionSubject<Candidate: Election>: Sendable {
-    /// How a candidate is to be made.
+    /// How to make a candidate.
     public struct Options: Sendable {
         /// What is led.
         public let name: LockName
@@ -23,7 +23,7 @@ public struct ElectionSubject<Candidate: Election>: Sendable {
         public let settings: ElectionSettings
     }
 
-    /// Something done to one candidate's session.
+    /// An action on one candidate's session.
     public typealias OnCandidate = @Sendable (Candidate) async throws -> Void
 
     /// Makes a candidate with a session of its own, as another process would have.
@@ -36,15 +36,15 @@ public struct ElectionSubject<Candidate: Election>: Sendable {
     }
     /// The clock that candidates and their sessions live by.
     public var clock: any LockClock = SystemLockClock()
-    /// Lets time pass where the clock has to be moved; `nil` where it passes by itself.
+    /// Lets time pass if the clock has to be moved; `nil` if it passes by itself.
     public var pass: (@Sendable (Duration) async -> Void)?
-    /// The longest time that the broker can need to hand on the leadership of a session that went silent.
+    /// The longest time that the broker can need to hand the leadership of a silent session to someone else.
     public var handOverLimit: Duration
-    /// How much real time anything may take that needs no clock to move; only a hang takes so long.
+    /// How much real time a step may take that needs no clock to move; only a hang takes that long.
     public var patience: Duration = .seconds(30)
-    /// How often leadership changes hands where that is done again and again.
+    /// How often leadership changes hands in checks that repeat it.
     public var turns = 12
-    /// Returns when so many candidates stand in line for a name, the leader included.
+    /// Returns when this many candidates stand in line for a name, the leader included.
     public var inLine: @Sendable (LockName, Int) async throws -> Void
     /// Whether `Election.observe()` sees other candidates.
     public var observesOthers = false
@@ -55,9 +55,9 @@ public struct ElectionSubject<Candidate: Election>: Sendable {
     /// How long the body of a leader whose session was ended may overlap with its successor's: as long as the broker's
     /// notice takes.
     public var noticeTakes = Duration.zero
-    /// Lets nothing pass between the candidate and the broker any more; neither side is told.
+    /// Lets nothing pass between the candidate and the broker any more; neither side is notified.
     public var silence: OnCandidate?
-    /// Takes a silence away.
+    /// Ends a silence.
     public var heal: OnCandidate?
 
     /// A subject whose candidates `make` makes.

@@ -1,6 +1,6 @@
 import MQLock
 
-// Code of the user's that blocks keeps its candidate from nothing.
+// User code that blocks does not hold up its candidate.
 extension ElectionSuite {
     var blockingChecks: [Check] {
         [

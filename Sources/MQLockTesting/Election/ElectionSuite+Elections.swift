@@ -26,7 +26,7 @@ extension ElectionSuite {
                 let players = [
                     try await bench.player("one"), try await bench.player("two"), try await bench.player("three"),
                 ]
-                // Ceding to those who are there: not before all are.
+                // Ceding to waiting candidates: not before all are there.
                 let areThere = Replay<Void>()
                 for player in players {
                     player.habit.withLock { habit in

@@ -12,7 +12,7 @@ extension ElectionSuite {
                 let next = try await bench.next(after: entry.number, "the next leader")
                 try bench.require(next.owner == other.owner, "\(next.owner) leads although it has resigned")
                 try await bench.pace.within("the other's resignation", other.election.resign)
-                // Free now: a candidate that has not really resigned would have it before a newcomer.
+                // Free now: a candidate that has not really resigned would get it before a newcomer.
                 let third = try await bench.player("third")
                 third.run()
                 let last = try await bench.next(after: next.number, "a newcomer")
@@ -146,7 +146,8 @@ extension ElectionSuite {
                 let isIdle = Replay<Void>()
                 leader.habit.withLock { habit in
                     habit = { leadership in
-                        // For longer than the limit it gets on; by itself, so that no clock runs ahead of it.
+                        // It makes progress for longer than the limit. The body moves the clock, so the clock does not
+                        // run ahead of it.
                         for _ in 0..<8 {
                             if let move {
                                 await move(limit / 4)
@@ -177,7 +178,7 @@ extension ElectionSuite {
                 flapper.habit.withLock { $0 = { _ in throw ElectionBench<Candidate>.BodyError() } }
                 flapper.run()
                 for turn in 0..<4 { _ = try await bench.next(after: turn, "turn \(turn + 1)") }
-                // The last leadership may still go on.
+                // The last leadership may still continue.
                 _ = try await bench.pace.within("the word that it has failed") {
                     await flapper.log.first { $0.kind == .ended && $0.end?.kind == .failed && $0.end?.error != nil }
                 }

@@ -9,7 +9,7 @@ extension ElectionSuite {
                 bench.stage.tolerance.withLock { $0 = bench.subject.noticeTakes }
                 let (leader, other, entry) = try await bench.pair()
                 try await endSession(leader.election)
-                // A group shares out anew, and may choose the same.
+                // A group reassigns, and may choose the same member.
                 let mayBeSame = bench.subject.joiningInterrupts
                 let next =
                     mayBeSame

@@ -1,7 +1,7 @@
 public import MQLock
 
-/// What a leader election promises, as tests that any `Election` can be put to. It imports no test framework: run it
-/// from one test and fail unless the report ``ElectionReport/hasPassed``.
+/// What a leader election promises, as tests that run over any `Election`. It imports no test framework: run it from
+/// one test and fail unless the report ``ElectionReport/hasPassed``.
 public struct ElectionSuite<Candidate: Election>: Sendable {
     typealias Body = @Sendable (ElectionBench<Candidate>) async throws -> Void
 
@@ -59,7 +59,7 @@ public struct ElectionReport: Sendable, CustomStringConvertible {
     public struct Entry: Sendable {
         /// What was checked.
         public let check: String
-        /// What came out.
+        /// The result.
         public let outcome: ConformanceReport.Outcome
         /// How long it took.
         public let took: Duration

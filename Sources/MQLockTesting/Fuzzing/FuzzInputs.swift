@@ -1,9 +1,9 @@
-/// Inputs for what reads bytes from outside: valid ones that were mangled, and bytes at random. The same ones from the same
-/// seed.
+/// Inputs for code that reads bytes from outside: valid ones that were mangled, and random bytes. The same seed gives
+/// the same inputs.
 package struct FuzzInputs: Sendable {
     private var random: SeededGenerator
     private let examples: [[UInt8]]
-    /// What a mutation puts in: words of the language, numbers at their limits, and what text is made of.
+    /// What a mutation inserts: words of the language, numbers at their limits, and pieces of text.
     private let pieces: [[UInt8]]
 
     /// - Parameters:
@@ -16,7 +16,7 @@ package struct FuzzInputs: Sendable {
         pieces = (words + Self.numbers).map { Array($0.utf8) } + Self.oddities
     }
 
-    /// At the limits of every width, and spellings of numbers that are none here.
+    /// At the limits of every width, and spellings of numbers that are not numbers here.
     private static let numbers = [
         "0", "1", "-1", "-0", "+1", "00", "01", "1.", ".5", "1e9", "1e999", "0x10", "127", "128", "255", "256", "32767",
         "32768", "65535", "65536", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296",
@@ -32,7 +32,7 @@ package struct FuzzInputs: Sendable {
             "\u{85}", "\u{A0}", "\u{301}", "\u{200D}", "\u{202E}", "\u{2028}", "\u{FEFF}", "\u{E9}", "e\u{301}",
             "\u{10FFFF}", "👩‍👩‍👧", ":", "/", "?", "#", "@", "&", "=", ",", "[", "]", "{", "}", "\"", "'", "\\", "-", "--",
         ].map { Array($0.utf8) } + [
-            // No UTF-8: cut off, too long for what it says, half of a pair, beyond the last.
+            // Not UTF-8: cut off, too long for what it says, half of a pair, beyond the last.
             [0xC3], [0x80], [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0, 0, 0, 0],
             [0xFF, 0xFF, 0xFF, 0xFF], [0x7F, 0xFF, 0xFF, 0xFF],
             [UInt8](repeating: UInt8(ascii: "a"), count: 300), [UInt8](repeating: UInt8(ascii: "9"), count: 60),
@@ -48,7 +48,7 @@ package struct FuzzInputs: Sendable {
         return bytes
     }
 
-    /// One of so many things: a byte, an index, a choice.
+    /// One of this many things: a byte, an index, a choice.
     private mutating func below(_ count: Int) -> Int { Int(truncatingIfNeeded: random.next() >> 33) % count }
 
     private mutating func noise() -> [UInt8] {
@@ -77,7 +77,7 @@ package struct FuzzInputs: Sendable {
         }
     }
 
-    /// The first number from there on, else what is there.
+    /// The first number from there on, otherwise what is there.
     private mutating func replaceNumber(_ bytes: inout [UInt8], from place: Int) {
         func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
         let start = bytes[place...].firstIndex(where: isDigit) ?? place

@@ -9,15 +9,15 @@ import Musl
 import Darwin
 #endif
 
-/// Feeds a reader with whatever may come from outside. That it does not trap is one thing; what else has to hold, the reader's
-/// test says.
+/// Feeds a reader with anything that may come from outside. It checks that the reader does not trap; the reader's test
+/// says what else has to hold.
 package enum Fuzzing {
     /// What a test saw of one input.
     package enum Outcome: Equatable, Sendable {
         /// It is not in the language.
         case refused
         case read
-        /// Something that may not be.
+        /// Something that is not allowed.
         case wrong(String)
     }
 
@@ -28,7 +28,7 @@ package enum Fuzzing {
         return environment["MQLOCK_TEST_FULL"] == "1" ? 1_000_000 : 3000
     }
 
-    /// Reads every example, each of which has to be taken, and then what becomes of them.
+    /// Reads every example, each of which has to be accepted, and then mutations of them.
     ///
     /// The inputs are those of the seed in `MQLOCK_SEED`, or of a new one, which is printed before the first of them.
     /// - Parameters:
@@ -42,7 +42,7 @@ package enum Fuzzing {
         await firstFault(in: name, examples: examples.map { Array($0.utf8) }, words: words, count: count, read)
     }
 
-    /// The same for examples that are no text.
+    /// The same for examples that are not text.
     package static func firstFault(
         in name: String, examples: [[UInt8]], words: [String] = [], count: Int = count,
         _ read: @escaping @Sendable ([UInt8]) -> Outcome
@@ -78,7 +78,7 @@ package enum Fuzzing {
             case .wrong(let what): return "\(what), input \(number): \(shown(input))"
             }
         }
-        // Else only what lies before the first check was tried.
+        // Otherwise only what comes before the first check was tried.
         return taken * 1000 < count ? "of \(count) inputs only \(taken) were taken" : nil
     }
 

@@ -88,22 +88,22 @@ extension History.Event {
     public var line: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // The encoder fails on numbers that JSON cannot hold only, and an event has none.
+        // The encoder fails only on numbers that JSON cannot hold, and an event has none.
         guard let data = try? encoder.encode(self) else { preconditionFailure("an event that JSON cannot hold") }
         return String(decoding: data, as: UTF8.self) + "\n"
     }
 
     /// Reads one line, with or without its line feed.
-    /// - Throws: `DecodingError` when it is no event.
+    /// - Throws: `DecodingError` when it is not an event.
     public init(line: some StringProtocol) throws {
         self = try JSONDecoder().decode(Self.self, from: Data(line.utf8))
     }
 }
 
 extension History {
-    /// Reads a file of lines: blank ones are skipped, and a last one without its line feed is left out when it is no
-    /// event, for that is what a process leaves that dies while it writes.
-    /// - Throws: `DecodingError` for any other line that is no event.
+    /// Reads a file of lines. Blank lines are skipped. A last line without its line feed is skipped when it is not an
+    /// event, because a process that dies while it writes leaves such a line.
+    /// - Throws: `DecodingError` for any other line that is not an event.
     public static func events(fromLines text: String) throws -> [Event] {
         var events: [Event] = []
         let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)

@@ -1,11 +1,11 @@
-/// What holders of locks saw, written down so that a ``HistoryChecker`` can judge it afterwards.
+/// What holders of locks saw, recorded for a ``HistoryChecker`` to judge afterwards.
 ///
-/// A history is a bag of events from one or many processes on one machine. Its order is that of the events' instants,
-/// all of one clock (``HistoryClock``); where two are equal, the order in which they are given counts.
+/// A history is a bag of events from one or many processes on one machine. Their order is that of their instants, all
+/// of one clock (``HistoryClock``); if two are equal, the order in which they are given counts.
 public enum History {}
 
 extension History {
-    /// Something that one contender, or whoever runs the experiment, saw.
+    /// Something that one contender, or the program that runs the experiment, saw.
     public struct Event: Hashable, Sendable {
         /// When, in nanoseconds of ``HistoryClock``.
         public var at: UInt64
@@ -35,23 +35,23 @@ extension History {
         case waiting
         /// The lock was granted; the event's instant is that of the grant.
         case granted(token: UInt64)
-        /// The contender holds the lock no more. The lease stopped being valid locally at `validUntil`, in nanoseconds
-        /// of ``HistoryClock``: never after the event's own instant, and before it where nobody could notice at once,
-        /// as in a process that was stopped.
+        /// The contender no longer holds the lock. The lease stopped being valid locally at `validUntil`, in
+        /// nanoseconds of ``HistoryClock``: never after the event's own instant, and before it if no one could notice
+        /// at once, as in a process that was stopped.
         case ended(cause: EndCause, validUntil: UInt64)
         /// The contender left the line without the lock: cancelled, timed out, or an error.
         case gaveUp
-        /// The contender tried to write to a resource, which accepted or refused its token. Record it while nobody
-        /// else can write (inside `withAdmission` of a `FenceGate`): the order of accepted writes is judged.
+        /// The contender tried to write to a resource, which accepted or refused its token. Record it while no one else
+        /// can write (inside `withAdmission` of a `FenceGate`): the order of accepted writes is judged.
         case wrote(token: UInt64, accepted: Bool, resource: String)
-        /// The process can act no more. Record the instant just before the kill: a broker may hand the lock on before
-        /// the parent hears of the death.
+        /// The process can act no more. Record the instant just before the kill: a broker may hand the lock to someone
+        /// else before the parent is notified of the death.
         case processDied
         /// The process was stopped, as by SIGSTOP.
         case processStopped
-        /// The process goes on. Record the instant just before the signal.
+        /// The process continues. Record the instant just before the signal.
         case processContinued
-        /// The broker, named by the event's process, serves nobody from now on.
+        /// The broker, named by the event's process, serves no one from now on.
         case brokerDown
         /// The broker, named by the event's process, serves again.
         case brokerUp
@@ -59,7 +59,7 @@ extension History {
 
     /// How a hold ended.
     public enum EndCause: Hashable, Sendable {
-        /// The holder gave the lock back.
+        /// The holder released the lock.
         case released
         /// The lease was lost, for the reason given in words.
         case lost(String)

@@ -1,15 +1,16 @@
 import MQLock
 
 /// Judges a history: whether any two holders of a name overlapped, tokens went back, stale writes got through, or a
-/// lock that somebody wanted stayed free.
+/// lock with waiters stayed free.
 ///
-/// A pure function of the events. It reports what cannot have happened with a correct lock service; what it cannot
-/// know (the true instant of a kill, the order of two grants in one nanosecond) it takes in favour of the service and
-/// says so in ``Verdict/remarks``.
+/// A pure function of the events. It reports what cannot have happened with a correct lock service. What it cannot know
+/// (the true instant of a kill, the order of two grants in one nanosecond) it decides in favor of the service, and says
+/// so in ``Verdict/remarks``.
 public struct HistoryChecker: Sendable {
-    /// How long a lock may stay free while somebody waits for it and the broker serves; `nil` does not judge that.
+    /// How long a lock may stay free while a contender waits for it and the broker serves; `nil` does not judge that.
     ///
-    /// It has to allow for the broker's noticing of a dead holder, and of a dead or stopped process whose turn it was.
+    /// It has to allow for the time in which the broker notices a dead holder, or a dead or stopped process whose turn
+    /// it was.
     public var maximumFree: Duration?
     /// By how much two intervals may overlap before it counts: zero, unless the events come from different clocks.
     public var tolerance: Duration
@@ -23,7 +24,7 @@ public struct HistoryChecker: Sendable {
     /// Judges the events, given in any order.
     ///
     /// A hold is valid from its grant to the `validUntil` of its end; to the death of its process, or the instant at
-    /// which the process was stopped when it was killed while stopped; and for ever when nothing of that follows.
+    /// which the process was stopped when it was killed while stopped; and without limit when none of these is recorded.
     public func check(_ events: some Sequence<History.Event>) -> Verdict {
         let ordered = HistoryLedger.ordered(events)
         let ledger = HistoryLedger(ordered)
@@ -130,7 +131,7 @@ extension HistoryChecker {
 // MARK: Progress
 
 extension HistoryChecker {
-    /// (d) Time in which a lock is wanted, not held, and the broker serves.
+    /// (d) Time in which a lock has waiters, is not held, and the broker serves.
     private func checkFree(_ ledger: HistoryLedger, bound: UInt64, _ verdict: inout Verdict) {
         for (name, wanted) in ledger.wanted.sorted(by: { $0.key < $1.key }) {
             var changes: [(at: UInt64, held: Int, wanted: Int, down: Int)] = []
@@ -153,7 +154,7 @@ extension HistoryChecker {
                 held += change.held
                 wanting += change.wanted
                 down += change.down
-                // All changes of one instant make one change.
+                // All changes at one instant make one change.
                 if index + 1 < changes.count, changes[index + 1].at == change.at { continue }
                 let isLeftFree = held == 0 && wanting > 0 && down == 0
                 if isLeftFree {

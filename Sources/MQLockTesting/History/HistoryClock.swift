@@ -8,10 +8,10 @@ import Musl
 import Darwin
 #endif
 
-/// The clock of histories, which all processes of a machine share: nanoseconds of CLOCK_BOOTTIME, which counts on
+/// The clock of histories, which all processes of a machine share: nanoseconds of CLOCK_BOOTTIME, which keeps counting
 /// while a process is stopped and while the machine sleeps.
 public enum HistoryClock {
-    /// This instant in nanoseconds.
+    /// The current instant in nanoseconds.
     public static var now: UInt64 { nanoseconds(of: .now) }
 
     /// An instant of `ContinuousClock` in nanoseconds of this clock; instants before the clock's zero become zero.
@@ -25,7 +25,7 @@ public enum HistoryClock {
     private static let anchor: (instant: ContinuousClock.Instant, nanoseconds: Int64) = {
         var best: (instant: ContinuousClock.Instant, nanoseconds: Int64) = (.now, raw())
         var narrowest = Int64.max
-        // The reading with the least time between its two neighbours is the one that nothing interrupted.
+        // The reading with the least time between its two neighbors is the one that nothing interrupted.
         for _ in 0..<32 {
             let before = raw()
             let instant = ContinuousClock.now

@@ -1,6 +1,6 @@
 import MQLock
 
-/// The holds, waits and outages that a history tells of, and what about it cannot be.
+/// The holds, waits and outages in a history, and what in it contradicts itself.
 struct HistoryLedger {
     struct Hold {
         let name: String
@@ -8,7 +8,7 @@ struct HistoryLedger {
         let contender: String
         let token: UInt64
         let grantedAt: UInt64
-        /// When the contender came into line; its grant when it never said.
+        /// When the contender joined the line; its grant when it never said.
         let waitingSince: UInt64
         /// The end of validity; the largest number while open.
         var validUntil = UInt64.max
@@ -36,9 +36,9 @@ struct HistoryLedger {
 
     /// By name, in the order of the grants; of two in one nanosecond the smaller token first.
     private(set) var holds: [String: [Hold]] = [:]
-    /// When somebody who could be granted each name stood in line.
+    /// When a contender that could be granted each name stood in line.
     private(set) var wanted: [String: [Range<UInt64>]] = [:]
-    /// When some broker served nobody.
+    /// When some broker served no one.
     private(set) var down: [Range<UInt64>] = []
     private(set) var malformed: [Verdict.Violation] = []
     private(set) var remarks: [String] = []
@@ -56,7 +56,7 @@ struct HistoryLedger {
         for (key, since) in waiting where stopped[key.process] == nil { addWanted(key.name, since, end) }
         for since in downSince.values where since < end { down.append(since..<end) }
         for (key, index) in open {
-            // A stopped process that nobody continued acts no more, whatever its lease would have allowed.
+            // A stopped process that was never continued no longer acts, whatever its lease would have allowed.
             guard let stop = stopped[key.process] else { continue }
             holds[key.name]?[index].end(at: stop, .stopped)
         }
@@ -66,7 +66,7 @@ struct HistoryLedger {
         }
     }
 
-    /// By instant; of one instant as given.
+    /// By instant; at one instant, in the given order.
     static func ordered(_ events: some Sequence<History.Event>) -> [History.Event] {
         events.enumerated().sorted { left, right in
             (left.element.at, left.offset) < (right.element.at, right.offset)
@@ -143,7 +143,7 @@ struct HistoryLedger {
     private mutating func wasStopped(_ event: History.Event) {
         stopped[event.process] = stopped[event.process] ?? event.at
         for (key, index) in open where key.process == event.process { holds[key.name]?[index].stoppedAt = event.at }
-        // It stays in line, but nobody can be expected to grant it anything.
+        // It stays in line, but no one can be expected to grant it anything.
         for (key, since) in waiting where key.process == event.process { addWanted(key.name, since, event.at) }
     }
 

@@ -11,14 +11,14 @@ import Darwin
 /// Writes a history down, from any thread: in memory, and as JSON lines if a file descriptor is given.
 ///
 /// Every line is one `write(2)`, made before ``record(_:name:contender:at:)`` returns, so a process that is killed
-/// loses nothing that it has told. Pass one file, opened with `O_APPEND`, to many processes, or a pipe.
+/// loses nothing that it has reported. Pass one file, opened with `O_APPEND`, to many processes, or a pipe.
 public final class HistoryRecorder: Sendable {
     private struct Storage {
         var events: [History.Event] = []
         var failure: Int32?
     }
 
-    /// Stands in the events as the process.
+    /// The name of the process in the events.
     public let process: String
     private let clock: any LockClock
     private let descriptor: Int32?
@@ -27,8 +27,8 @@ public final class HistoryRecorder: Sendable {
 
     /// - Parameters:
     ///   - process: what events call this process; by default its id.
-    ///   - clock: what time it is; a test that moves the clock of its locks gives the same one here.
-    ///   - descriptor: where to append lines; stays the caller's to close.
+    ///   - clock: the clock to use; a test that moves the clock of its locks gives the same one here.
+    ///   - descriptor: where to append lines; the caller closes it.
     ///   - keepsEvents: whether ``events`` fills up; a long-lived process that writes lines can do without.
     public init(
         process: String? = nil, clock: any LockClock = SystemLockClock(), appendingTo descriptor: Int32? = nil,
@@ -43,25 +43,25 @@ public final class HistoryRecorder: Sendable {
     /// What was recorded so far, in the order of recording.
     public var events: [History.Event] { storage.withLock { $0.events } }
 
-    /// The `errno` of the first line that could not be written; later ones are tried nevertheless.
+    /// The `errno` of the first line that could not be written; later lines are tried anyway.
     public var writeFailure: Int32? { storage.withLock { $0.failure } }
 
     /// Records an event of this process.
     /// - Parameters:
     ///   - kind: what happened.
-    ///   - name: the lock's name, for what concerns one.
+    ///   - name: the lock's name, for an event that concerns one.
     ///   - contender: who, within this process; empty for what concerns the whole process.
     ///   - at: when, in nanoseconds of ``HistoryClock``; by default now.
     public func record(_ kind: History.Kind, name: String = "", contender: String = "", at: UInt64? = nil) {
         storage.withLock { storage in
-            // Read under the lock, so that the order of lines is the order of instants.
+            // Read under the lock, so the order of lines is the order of instants.
             let at = at ?? HistoryClock.nanoseconds(of: clock.now)
             append(
                 History.Event(at: at, process: process, contender: contender, name: name, kind: kind), &storage)
         }
     }
 
-    /// Records an event as it is, of whatever process.
+    /// Records an event as it is, of any process.
     public func record(_ event: History.Event) {
         storage.withLock { append(event, &$0) }
     }
@@ -72,7 +72,7 @@ public final class HistoryRecorder: Sendable {
         storage.failure = storage.failure ?? failure
     }
 
-    /// Writes a line whole; returns the `errno` when that fails.
+    /// Writes a whole line; returns the `errno` when that fails.
     private static func send(_ line: String, to descriptor: Int32) -> Int32? {
         var line = line
         return line.withUTF8 { bytes in
@@ -98,15 +98,15 @@ extension HistoryRecorder {
         recordGrant(of: lease, as: [lease.name.string], contender: contender)
     }
 
-    /// Records that the contender relies on the lease no longer; call it just **before** the release.
+    /// Records that the contender no longer relies on the lease; call it just **before** the release.
     ///
-    /// A lease that is lost by then is recorded as lost, with the instant at which it stopped being valid. Called only
-    /// after the release, a process killed in between would look as if it had held on until its death.
+    /// A lease that is lost by then is recorded as lost, with the instant at which it stopped being valid. If this were
+    /// called only after the release, a process killed in between would look as if it had held on until its death.
     public func recordEnd(of lease: Lease, contender: String) {
         recordEnd(of: lease, as: [lease.name.string], contender: contender)
     }
 
-    /// Records one grant as that of several names, none of which anybody else may hold then.
+    /// Records one grant as that of several names, none of which anyone else may hold then.
     package func recordGrant(of lease: Lease, as names: [String], contender: String) {
         for name in names {
             record(
@@ -149,9 +149,9 @@ extension HistoryRecorder {
         }
     }
 
-    /// Takes a lock and records everything about it: waiting, the grant, and the end or the giving up.
+    /// Acquires a lock and records everything about it: waiting, the grant, and the end or the giving up.
     ///
-    /// The body is not cancelled when the lock is lost: histories are about programs that do not look.
+    /// The body is not cancelled when the lock is lost: histories are about programs that do not check.
     /// - Returns: what the body returned.
     /// - Throws: what `acquire` throws and what the body throws; a loss noticed by the release is recorded only.
     public func withLock<R: Sendable>(

@@ -13,7 +13,7 @@ extension Verdict {
         public var acceptedWrites = 0
         /// How many writes resources refused.
         public var refusedWrites = 0
-        /// Grants to somebody who was waiting when the hold before ended, in the order of the grants.
+        /// Grants to contenders that were waiting when the hold before ended, in the order of the grants.
         public var handOvers: [HandOver] = []
         /// By process, as the events call it.
         public var processes: [String: ProcessCounts] = [:]
@@ -67,7 +67,7 @@ extension Verdict.Statistics {
                 cause == .stopped
                 ? min(before.stoppedAt ?? before.validUntil, before.validUntil)
                 : before.validUntil
-            // Nobody in line: the lock was idle, not handed over. Granted before the end: an overlap.
+            // No one in line: the lock was idle, not handed over. Granted before the end: an overlap.
             guard next.waitingSince <= start, next.grantedAt >= start else { return nil }
             return Verdict.HandOver(
                 name: before.name, from: before.holder, fromToken: before.token, cause: cause, to: next.holder,

@@ -51,17 +51,17 @@ extension Verdict {
             public static let tokenWentBack = Self(description: "token went back")
             /// A resource accepted a token smaller than one that it had accepted before.
             public static let staleWrite = Self(description: "stale write")
-            /// A resource accepted a write by a holder whose lease had ended and whose successor was granted. That is
-            /// what fencing cannot prevent before the successor's own first write.
+            /// A resource accepted a write by a holder whose lease had ended and whose successor was granted. Fencing
+            /// cannot prevent that before the successor's own first write.
             public static let lateWrite = Self(description: "late write")
-            /// A lock stayed free for too long although somebody waited for it.
+            /// A lock stayed free for too long although a contender waited for it.
             public static let leftFree = Self(description: "left free")
             /// The history contradicts itself: the recording is wrong, or worse.
             public static let malformed = Self(description: "malformed")
         }
     }
 
-    /// A lock that went from one holder to one who waited for it.
+    /// A lock that went from one holder to a contender that waited for it.
     public struct HandOver: Hashable, Sendable {
         /// The lock's name.
         public var name: String

@@ -1,7 +1,7 @@
 import MQLock
 
-/// A call at an instant: made by ``ManualClock/advance(by:)`` itself when the clock is a manual one, so that it has
-/// happened when `advance` returns; by a sleeping task on any other clock.
+/// A call at an instant. With a manual clock, ``ManualClock/advance(by:)`` makes the call itself, so it has happened
+/// when `advance` returns; with any other clock, a sleeping task makes it.
 struct Alarm: Sendable {
     let deadline: ContinuousClock.Instant
     private let stop: @Sendable () -> Void

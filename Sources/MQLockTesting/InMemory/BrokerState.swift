@@ -12,10 +12,10 @@ struct BrokerState: Sendable {
 
     private struct Line: Sendable {
         let kind: String
-        /// Grows with every new queue and every restart, so that a counter that begins again never repeats a token.
+        /// Grows with every new queue and every restart, so a counter that begins again never repeats a token.
         var epoch: UInt64
         var grants: UInt64 = 0
-        /// What every later token is above: nothing, until a holder has raised it; then also what was granted since.
+        /// Every later token is above this: nothing, until a holder has raised it; then also what was granted since.
         var floor: UInt64
         var places: [Place] = []
     }
@@ -25,9 +25,9 @@ struct BrokerState: Sendable {
     private var lines: [LockName: Line] = [:]
     private var lastHeard: [SessionID: ContinuousClock.Instant] = [:]
     private var epoch: UInt64 = 1
-    /// The largest that any name was raised to: a name that is made anew begins above that.
+    /// The largest number that any name was raised to: a name that is created again begins above it.
     private var raised: UInt64 = 0
-    /// By name, the last ones, the oldest first. Nothing takes them away.
+    /// By name, the last ones, the oldest first. Nothing removes them.
     private var marks: [LockName: [DoneMark]] = [:]
     /// Requests received so far, renewals not counted.
     private(set) var requests = 0
@@ -39,7 +39,7 @@ struct BrokerState: Sendable {
 
     var sessions: Int { lastHeard.count }
 
-    /// When the next session is dead if nothing is heard of it.
+    /// When the next session is dead if it stays silent.
     var nextDeadline: ContinuousClock.Instant? { lastHeard.values.min()?.after(sessionTimeout) }
 
     func contenders(for name: LockName) -> Int { lines[name]?.places.count ?? 0 }
@@ -143,7 +143,7 @@ struct BrokerState: Sendable {
         where !line.places[index].isGranted {
             line.places[index].isGranted = true
             if !mutation.contains(.tokenNotIncreased) || line.grants == 0 { line.grants += 1 }
-            // 2^31 restarts and 2^32 grants fit below 2^63; a test that needs more has lost its way.
+            // 2^31 restarts and 2^32 grants fit below 2^63; a test that needs more has gone wrong.
             guard line.epoch < 1 << 31, line.grants < 1 << 32,
                 let token = FencingToken(rawValue: max(line.epoch << 32 | line.grants, line.floor + 1))
             else { preconditionFailure("the in-memory broker has no tokens left for \(name)") }
@@ -157,7 +157,7 @@ struct BrokerState: Sendable {
 
     // MARK: Ends
 
-    /// Drops the sessions that have not been heard of for the session timeout and hands their locks on.
+    /// Drops the sessions that were silent for the session timeout, and hands their locks to the next in line.
     mutating func expire(at now: ContinuousClock.Instant) -> [Delivery] {
         let dead = lastHeard.filter { $0.value.after(sessionTimeout) <= now }.keys
         return dead.sorted { ($0.client, $0.attempt) < ($1.client, $1.attempt) }.flatMap { session in
@@ -165,7 +165,7 @@ struct BrokerState: Sendable {
         }
     }
 
-    /// Forgets a session and hands its locks on.
+    /// Forgets a session and hands its locks to the next in line.
     mutating func drop(_ session: SessionID) -> [Delivery] {
         guard lastHeard.removeValue(forKey: session) != nil else { return [] }
         var deliveries: [Delivery] = []
@@ -196,7 +196,7 @@ struct BrokerState: Sendable {
         (epoch, raised) = (1, 0)
     }
 
-    /// Deletes a queue as an operator would; its contenders are told.
+    /// Deletes a queue as an operator would; its contenders are notified.
     mutating func delete(_ name: LockName) -> [Delivery] {
         guard let line = lines.removeValue(forKey: name) else { return [] }
         return line.places.map { Delivery(session: $0.session, answers: nil, body: .queueDeleted($0.contender)) }

@@ -1,6 +1,6 @@
 import MQLock
 
-/// A client as the world sees it: the pure state, its network, and those who wait for an outcome.
+/// A client as the world sees it: the pure state, its network, and the callers that wait for a result.
 struct Client {
     typealias Wake = @Sendable () -> Void
     typealias Asker = CheckedContinuation<Result<[DoneMark], LockError>, Never>
@@ -8,7 +8,7 @@ struct Client {
 
     var state: ClientState
     var link = Link()
-    /// To be called once the world's lock is free.
+    /// Call it once the world's lock is free.
     var wakes: [Wake] = []
     private let owner: String
     private let relay: ObserverRelay
@@ -54,7 +54,7 @@ struct Client {
         handle(.raise(contender, to: number), at: now)
     }
 
-    /// The caller is gone; what it has asked for may come yet.
+    /// The caller is gone; what it has asked for may still come.
     mutating func giveUpRaising(_ id: LeaseID) {
         guard let contender = contenders[id], let caller = raising.removeValue(forKey: contender) else { return }
         wakes.append { caller.resume(returning: false) }
@@ -102,7 +102,7 @@ struct Client {
             proof = ProofOfLife(until: isUnchecked ? now.after(.seconds(1 << 30)) : until, clock: clock)
             relay.send(LockEvent(.connected, at: now, owner: owner))
         case .proven(let until, let sentAt):
-            // Somebody has looked after its end, and before us: then it is over, whatever has come since.
+            // A check after its end came before us: then it is over, whatever has come since.
             if let proof, !proof.extend(to: until) { return handle(.proofEnded, at: now) }
             relay.send(
                 LockEvent(
@@ -126,7 +126,7 @@ struct Client {
                 relay.send(LockEvent(.connectionFailed, at: now, owner: owner, detail: reason.description))
                 break
             }
-            // After the losses, so that each is told with its own reason.
+            // After the losses, so each is reported with its own reason.
             if !state.mutation.contains(.lossNotTold) { proof.end() }
             self.proof = nil
             relay.send(LockEvent(.disconnected, at: now, owner: owner, reason: reason))

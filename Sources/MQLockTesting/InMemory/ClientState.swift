@@ -2,8 +2,8 @@ import MQLock
 
 /// One client: its session with the broker, the proof that the session lives, and its contenders.
 ///
-/// A pure value: events and instants in, actions out. What is overdue is looked at before every event, so that nothing
-/// is done in the belief that a session lives whose time has run out, however late the event is handled.
+/// A pure value: events and instants in, actions out. Overdue work is checked before every event. So nothing is done in
+/// the belief that a session lives whose time has run out, however late the event is handled.
 struct ClientState: Sendable {
     enum Session: Sendable {
         /// No session. Goes on to `opening` at the instant, or when the first contender comes; `stopped`.
@@ -70,9 +70,9 @@ struct ClientState: Sendable {
     private let client: Int
     private(set) var session = Session.offline(retryAt: nil)
     private var contenders: [ContenderID: ContenderMachine] = [:]
-    /// Asked and not answered; over the next session again.
+    /// Asked and not answered; asked again over the next session.
     private var asking: [MarkRequest.ID: MarkRequest] = [:]
-    /// Those whose numbers are being raised.
+    /// Contenders whose numbers are being raised.
     private var raising: Set<ContenderID> = []
     private var attempts = 0
     private var numbers: UInt64 = 0
@@ -185,7 +185,7 @@ struct ClientState: Sendable {
             end(LossReason(.proofOverdue), tellBroker: true, retryAt: now)
         case .open:
             guard let overdue = overdueAt, overdue <= now else { return }
-            // Rule 8: what became of the request is not guessed at.
+            // Rule 8: the result of the request is not guessed.
             if mutation.contains(.noWaitForAnswer) {
                 outstanding.removeAll { !$0.isRenewal }
                 for (id, machine) in contenders where machine.state == .returning {
@@ -271,7 +271,7 @@ struct ClientState: Sendable {
     }
 
     private mutating func receive(_ delivery: Delivery, at now: ContinuousClock.Instant) {
-        // What was sent over a connection that has ended since is not heard.
+        // Messages over a connection that has ended since are not handled.
         guard delivery.session == sessionID else { return }
         var sentAt: ContinuousClock.Instant?
         if let number = delivery.answers, let index = outstanding.firstIndex(where: { $0.number == number }) {
@@ -287,7 +287,7 @@ struct ClientState: Sendable {
             apply(.incompatible(existing: existing), to: contender, at: now)
         case .granted(let name, let contender, let token):
             if contenders[contender] == nil {
-                // Long gone: given back, which the broker ignores if it was only a duplicate.
+                // Long gone: released, which the broker ignores if it was only a duplicate.
                 if case .open(let open) = session { send(.release(name, contender), over: open.id, at: now) }
             } else {
                 apply(.granted(token), to: contender, at: now)

@@ -1,11 +1,11 @@
 import MQLock
 
-/// One contender of a client: from the wish for a lock to its end.
+/// One contender of a client: from the request for a lock to its end.
 ///
 /// A pure value: events in, actions out; the caller performs them.
 struct ContenderMachine: Sendable {
     enum State: Hashable, Sendable {
-        /// Wants the lock, has no session. Goes on to `standing`, `ended`.
+        /// Needs the lock, has no session. Goes on to `standing`, `ended`.
         case offline
         /// Stands in line at the broker, or is about to. Goes on to `held`, `withdrawing`, `offline`, `ended`.
         case standing
@@ -13,7 +13,7 @@ struct ContenderMachine: Sendable {
         case held
         /// Its caller is gone; a grant may still be on its way. Goes on to `returning`, `ended`.
         case withdrawing
-        /// Gives the lock back, awaits the broker's word. Goes on to `ended`.
+        /// Releases the lock, awaits the broker's answer. Goes on to `ended`.
         case returning
         case ended
     }
@@ -27,7 +27,7 @@ struct ContenderMachine: Sendable {
         case withdrawn
         case released
         case queueDeleted
-        /// The caller is gone, or wants to be: it gets the error.
+        /// The caller is gone, or is about to be: it gets the error.
         case giveUp(LockError)
         case release
     }
@@ -39,7 +39,7 @@ struct ContenderMachine: Sendable {
         case release
         /// The caller has the lock.
         case grant(FencingToken)
-        /// The caller of a single try: somebody else has it.
+        /// The caller of a single try: another contender has it.
         case refuse
         case fail(LockError)
         case lose(LossReason)
@@ -93,9 +93,9 @@ struct ContenderMachine: Sendable {
         switch state {
         case .standing: return become(.held, .grant(token))
         case .withdrawing where mutation.contains(.lateGrantNotPutBack): return nil
-        // The put-back: nobody is here to hold it.
+        // The put-back: no one is here to hold it.
         case .withdrawing: return become(.returning, .release)
-        // A duplicate of the grant that is held or being given back.
+        // A duplicate of the grant that is held or being released.
         case .held, .returning, .offline, .ended: return nil
         }
     }
@@ -119,7 +119,7 @@ struct ContenderMachine: Sendable {
 
     private mutating func queueDeleted() -> Action? {
         switch state {
-        // Asking again makes the queue anew.
+        // Asking again creates the queue again.
         case .standing: return .join
         case .held: return become(.ended, .lose(LossReason(.queueDeleted)))
         case .withdrawing: return become(.ended)

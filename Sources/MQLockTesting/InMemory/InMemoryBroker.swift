@@ -1,9 +1,9 @@
 public import MQLock
 
-/// A broker in memory: the other side of any number of ``InMemoryLocks``, each of which is a session as another process
+/// A broker in memory: the other side of any number of ``InMemoryLocks``. Each of them is a session, as another process
 /// would have it.
 ///
-/// It keeps the whole lock protocol, sessions that die included, so that a service's tests need neither a broker nor
+/// It keeps the whole lock protocol, sessions that die included, so the tests of a service need neither a broker nor
 /// real time:
 ///
 /// ```swift
@@ -17,7 +17,7 @@ public import MQLock
 public final class InMemoryBroker: Sendable {
     let world: World
 
-    /// After how long without a request the broker takes a session for dead and hands its locks on.
+    /// After this long without a request the broker considers a session dead and hands its locks to the next in line.
     public var sessionTimeout: Duration { world.timing.sessionTimeout }
 
     /// The clock of the broker and of all its clients.
@@ -25,9 +25,9 @@ public final class InMemoryBroker: Sendable {
 
     /// Makes a broker without any sessions.
     /// - Parameters:
-    ///   - clock: what all durations are measured by.
-    ///   - sessionTimeout: after how long without a request a session is dead. Clients renew every quarter of it.
-    ///   - margin: what clients take off their proof of life; by default the larger of 200 ms and a tenth.
+    ///   - clock: the clock that measures all durations.
+    ///   - sessionTimeout: after this long without a request a session is dead. Clients renew every quarter of it.
+    ///   - margin: what clients subtract from their proof of life; by default the larger of 200 ms and a tenth.
     ///   - requestTimeout: how long clients wait for an answer before they drop the session; by default half the
     ///     session timeout.
     public convenience init(
@@ -49,7 +49,7 @@ public final class InMemoryBroker: Sendable {
             mutation: mutation)
     }
 
-    /// How many sessions the broker believes to live.
+    /// How many sessions the broker considers alive.
     public var sessions: Int { world.look { $0.broker.sessions } }
 
     /// How many requests the broker has received, renewals of sessions not counted.
@@ -60,7 +60,7 @@ public final class InMemoryBroker: Sendable {
 
     /// Ends and starts the broker: all sessions are closed, all lines are empty, tokens keep growing.
     ///
-    /// A paused client learns of it only when it goes on; until then two leases may look valid, as with any broker
+    /// A paused client learns of it only when it continues; until then two leases may look valid, as with any broker
     /// that forgets its sessions. Their tokens are in order.
     public func restart() {
         world.post { state, now in
@@ -72,7 +72,7 @@ public final class InMemoryBroker: Sendable {
         }
     }
 
-    /// Ends the broker and starts it again without anything that it had: all sessions are closed, and tokens begin again.
+    /// Ends the broker and starts it again without its data: all sessions are closed, and tokens begin again.
     ///
     /// No lock of one broker survives that; it is what a member of a `BrokerQuorum` may do.
     public func restartEmpty() {
@@ -85,12 +85,12 @@ public final class InMemoryBroker: Sendable {
         }
     }
 
-    /// Deletes the queue behind a name as an operator would: the holder loses the lock, waiters make the queue anew.
+    /// Deletes the queue behind a name as an operator would: the holder loses the lock, waiters create the queue again.
     public func deleteQueue(of name: LockName) {
         world.post { state, _ in state.route(state.broker.delete(name)) }
     }
 
-    /// Sets the time of day, which then goes on with the clock: what all machines show that are not off.
+    /// Sets the time of day, which then moves with the clock: the time on all machines that are not off.
     /// - Parameter milliseconds: since 1970, from 0 to 2^50.
     public func setTimeOfDay(_ milliseconds: Int64) { world.setTimeOfDay(milliseconds) }
 

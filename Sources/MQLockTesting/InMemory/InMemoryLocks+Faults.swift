@@ -2,7 +2,7 @@ import MQLock
 
 /// Faults that a test can put between this client and the broker. Each takes effect before the call returns.
 extension InMemoryLocks {
-    /// One of the two ways on the network.
+    /// One of the two directions on the network.
     public enum Direction: Sendable {
         /// Requests.
         case toBroker
@@ -20,7 +20,7 @@ extension InMemoryLocks {
         }
     }
 
-    /// Lets nothing pass any more, without telling either side. What is sent stays in flight.
+    /// Lets nothing pass any more, without notifying either side. Messages stay in flight.
     public func silence() {
         hold(.toBroker)
         hold(.toClient)
@@ -34,7 +34,7 @@ extension InMemoryLocks {
         }
     }
 
-    /// Keeps messages of one direction in flight until told otherwise.
+    /// Keeps messages of one direction in flight until ``unhold(_:)``.
     public func hold(_ direction: Direction) { setHold(direction, true) }
 
     /// Delivers what was held and holds no more.
@@ -53,8 +53,8 @@ extension InMemoryLocks {
 
     /// Loses the next message of one direction, renewals and their answers not counted.
     ///
-    /// What a client has asked for it misses in time, and ends the session. A grant that comes unasked it misses only
-    /// when the session ends: no connection loses a message and lives on.
+    /// When the answer to its own request is lost, the client notices in time and ends the session. When a grant that
+    /// comes unasked is lost, it notices only when the session ends: no connection loses a message and lives on.
     public func dropNext(_ direction: Direction) {
         link { direction == .toBroker ? ($0.requestsToDrop += 1) : ($0.deliveriesToDrop += 1) }
     }
@@ -64,19 +64,19 @@ extension InMemoryLocks {
         link { $0.deliveriesToDouble += 1 }
     }
 
-    /// Stops the client as SIGSTOP stops a process: it handles nothing and sends nothing, the clock goes on.
+    /// Stops the client as SIGSTOP stops a process: it handles nothing and sends nothing, while the clock runs on.
     public func pause() {
         link { $0.isPaused = true }
     }
 
-    /// Lets a paused client go on.
+    /// Lets a paused client continue.
     public func resume() {
         endpoint.post { client, now in client.resume(at: now) }
     }
 
     /// Sets the clock of this client's machine ahead of the broker's ``InMemoryBroker/setTimeOfDay(_:)``, or behind it.
     ///
-    /// Only what asks for the time of day is off by it; validity goes by a clock that nobody sets.
+    /// This affects only what asks for the time of day; validity goes by a clock that no one sets.
     public func setTimeOfDay(ahead difference: Duration) {
         endpoint.ahead.withLock { $0 = difference.bounded.nanoseconds / 1_000_000 }
     }

@@ -1,8 +1,8 @@
 public import MQLock
 
-/// What has been done under a lock is kept by the broker, as long as that lives.
+/// The broker keeps what has been done under a lock, as long as the broker lives.
 extension InMemoryLocks: MarkKeeping {
-    /// The broker's time of day, which goes with its clock, and by how much this machine's is off.
+    /// The broker's time of day, which moves with its clock, plus this machine's difference.
     public var timeOfDay: Int64 { endpoint.world.timeOfDay + endpoint.ahead.withLock { $0 } }
 
     /// The last marks of a lock.
@@ -35,7 +35,7 @@ extension InMemoryEndpoint {
             await withCheckedContinuation { (asker: Client.Asker) in
                 post { client, now in
                     client.ask(request, id, at: now, asker)
-                    // A handler or an alarm that ran before this found nobody who asks; both take the world's lock.
+                    // A handler or an alarm that ran before this found no one asking; both take the world's lock.
                     if Task.isCancelled { client.handle(.giveUpAsking(id, request.cancelled), at: now) }
                     if let deadline, deadline <= now { client.handle(.giveUpAsking(id, request.overdue), at: now) }
                 }

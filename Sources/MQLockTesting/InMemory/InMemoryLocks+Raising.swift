@@ -1,12 +1,12 @@
 public import MQLock
 
-/// The broker keeps a number that later tokens are above, over its restarts but not over
+/// The broker keeps a number that later tokens exceed, across its restarts but not across
 /// ``InMemoryBroker/restartEmpty()``.
 extension InMemoryLocks: RaisingLocks {
     /// Numbers in memory can be raised.
     public func checkRaising() throws(LockError) {}
 
-    /// Whether a session stands, by the clock.
+    /// Whether a session is up, by the clock.
     public var isConnected: Bool {
         let now = clock.now
         return endpoint.world.look { $0.clients[endpoint.id]?.state.isConnected(at: now) ?? false }

@@ -3,8 +3,8 @@ public import MQLock
 /// Locks on an ``InMemoryBroker``: one client with one session, as one process would have.
 ///
 /// It connects at its first use and again whenever the session was lost. While the network is held or the client is
-/// paused, whatever needs the broker waits, a release too, until the fault is taken away or the clock is moved far
-/// enough for the session to end.
+/// paused, everything that needs the broker waits, a release too, until the fault ends or the clock is moved far enough
+/// for the session to end.
 public final class InMemoryLocks: LockProvider {
     /// What this provider can do and promise.
     public let capabilities = LockCapabilities(mutex: "in-memory")
@@ -33,14 +33,14 @@ public final class InMemoryLocks: LockProvider {
             maximumWaiters: broker.world.mutation.contains(.waitersUnbounded) ? .max : maximumWaiters)
     }
 
-    /// Waits for the lock and takes it.
+    /// Waits for the lock and acquires it.
     /// - Throws: `LockError`: `timedOut`, `cancelled`, `incompatible`, `limitExceeded`, `shutDown`. Cancelling
     ///   leaves nothing held.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if it is free.
+    /// Acquires the lock if it is free.
     /// - Throws: `LockError`: `unreachable` when the session ends before the broker has answered, and as
     ///   ``acquire(_:within:)``.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
@@ -53,7 +53,7 @@ public final class InMemoryLocks: LockProvider {
     }
 }
 
-/// The client's place in the world; leaves it when nobody holds or uses it any more.
+/// The client's place in the world; leaves it when no one holds or uses it any more.
 final class InMemoryEndpoint: BrokerContender {
     let world: World
     let id: Int
@@ -80,7 +80,7 @@ final class InMemoryEndpoint: BrokerContender {
 
     func post(_ body: (inout Client, ContinuousClock.Instant) -> Void) {
         world.post { state, now in
-            // In place: a copy of a client with a thousand contenders would be one for every event.
+            // In place: otherwise every event would copy a client with a thousand contenders.
             guard state.clients[id] != nil else { return }
             body(&state.clients[id]!, now)
         }

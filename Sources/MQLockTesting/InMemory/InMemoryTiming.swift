@@ -1,6 +1,6 @@
 import MQLock
 
-/// The durations that the sessions of an in-memory broker live by.
+/// The durations that the sessions of an in-memory broker use.
 struct InMemoryTiming: Sendable {
     let sessionTimeout: Duration
     let margin: Duration
@@ -17,7 +17,7 @@ struct InMemoryTiming: Sendable {
     }
 
     /// Counted from the sending of the last answered request: the shortest time after which the broker can hand the
-    /// session's locks on, less the margin.
+    /// session's locks to someone else, less the margin.
     var proofLength: Duration { sessionTimeout - margin }
     var renewalInterval: Duration { sessionTimeout / 4 }
     /// Longer than one renewal can take, shorter than the proof.

@@ -8,7 +8,7 @@ struct Link: Sendable {
     var holdsDeliveries = false
     /// Stopped as by SIGSTOP: events for the client wait, its clock goes on.
     var isPaused = false
-    /// What the client would have handled had it not been paused.
+    /// Events that the client would have handled if it had not been paused.
     var inbox: [ClientState.Event] = []
     var requestsToDrop = 0
     var deliveriesToDrop = 0

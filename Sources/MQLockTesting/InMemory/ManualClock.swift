@@ -28,7 +28,7 @@ public final class ManualClock: LockClock {
         }
 
         mutating func insert(_ entry: Entry) {
-            // Nearly always at or near the end: look from there.
+            // Nearly always at or near the end: search from there.
             var index = entries.endIndex
             while index > entries.startIndex, entries[index - 1].deadline > entry.deadline { index -= 1 }
             entries.insert(entry, at: index)
@@ -42,7 +42,7 @@ public final class ManualClock: LockClock {
 
     private let state: Locked<State>
 
-    /// A clock that shows `start`, by default the real time of its making.
+    /// A clock that shows `start`, by default the real time of its creation.
     public init(startingAt start: ContinuousClock.Instant = .now) {
         state = Locked(State(now: start))
     }
@@ -80,7 +80,7 @@ public final class ManualClock: LockClock {
         }
     }
 
-    /// Moves the clock forward, and on its way wakes what is due, in order of deadline.
+    /// Moves the clock forward, and wakes what is due on the way, in order of deadline.
     ///
     /// Everything that ``InMemoryBroker`` does by the clock has been done when this returns. Tasks that slept have been
     /// woken, but may not have run yet: await what they do, or ``settle(turns:)``.
@@ -96,7 +96,7 @@ public final class ManualClock: LockClock {
         }
     }
 
-    /// Lets other tasks take turns, so that what was woken can go on.
+    /// Lets other tasks take turns, so woken tasks can continue.
     ///
     /// A help for tests that have no event to await; no number of turns is a guarantee.
     public func settle(turns: Int = 50) async {
@@ -117,7 +117,7 @@ public final class ManualClock: LockClock {
         state.withLock { _ = $0.remove(number) }
     }
 
-    /// Takes the next entry that is due by `target` and shows its time; shows `target` when there is none.
+    /// Removes the next entry that is due by `target` and shows its time; shows `target` when there is none.
     private func next(until target: ContinuousClock.Instant) -> Wake? {
         state.withLock { state in
             guard let first = state.entries.first, first.deadline <= target else {

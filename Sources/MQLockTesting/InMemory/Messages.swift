@@ -6,14 +6,14 @@ struct SessionID: Hashable, Sendable {
     let attempt: Int
 }
 
-/// One wish for one lock; stays the same when its client stands in line again over another session.
+/// One request for one lock; stays the same when its client stands in line again over another session.
 struct ContenderID: Hashable, Sendable, Comparable {
     let number: UInt64
 
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }
 }
 
-/// What is asked of the marks of a name.
+/// A request about the marks of a name.
 enum MarkRequest: Sendable {
     /// Stays the same when its client asks again over another session.
     struct ID: Hashable, Sendable, Comparable {
@@ -33,15 +33,15 @@ struct Request: Sendable {
         case renew
         /// `once`: refused unless the lock can be granted at once.
         case join(LockName, ContenderID, kind: String, once: Bool)
-        /// Leaves the line. A contender that has been granted the lock keeps it: the grant is on its way, and is
-        /// given back by a release.
+        /// Leaves the line. A contender that has been granted the lock keeps it: the grant is on its way, and a release
+        /// follows.
         case withdraw(LockName, ContenderID)
         case release(LockName, ContenderID)
-        /// Has later grants carry more than this number; only a holder's counts.
+        /// Makes later grants carry more than this number; only a holder's request counts.
         case raise(LockName, ContenderID, to: UInt64)
-        /// Only sent by a mutant: gives back whoever holds.
+        /// Only sent by a mutant: releases the lock of any holder.
         case releaseAnyone(LockName)
-        /// Looks at what has been done under a name, or says so. Both are answered with the marks that there are then.
+        /// Reads the marks of a name, or writes one. The answer to both is the marks that there are then.
         case marks(MarkRequest, MarkRequest.ID)
         case close
     }

@@ -1,9 +1,8 @@
 import MQLock
 
 /// The broker, its clients and the network between them, as one thing that moves in steps.
-///
-/// Everything happens under one lock and in a fixed order: whoever posts an event has everything that follows from it
-/// done, deliveries included, when the call returns. That is what makes tests on a ``ManualClock`` repeatable.
+/// Everything happens under one lock and in a fixed order: when the call that posts an event returns, everything that
+/// follows from the event is done, deliveries included. That makes tests on a ``ManualClock`` repeatable.
 final class World: Sendable {
     struct State {
         var broker: BrokerState
@@ -33,7 +32,7 @@ final class World: Sendable {
 
     deinit { state.withLock { $0.alarm?.cancel() } }
 
-    /// Does `body` and all that follows from it.
+    /// Does `body` and everything that follows from it.
     func post<Result>(_ body: (inout State, ContinuousClock.Instant) -> Result) -> Result {
         let (result, wakes) = state.withLock { state in
             let result = body(&state, clock.now)
@@ -45,7 +44,7 @@ final class World: Sendable {
         return result
     }
 
-    /// Looks, and changes nothing.
+    /// Reads, and changes nothing.
     func look<Result>(_ body: (State) -> Result) -> Result { state.withLock { body($0) } }
 
     /// Milliseconds since 1970; goes with the clock.
@@ -61,7 +60,7 @@ final class World: Sendable {
     private func rearm(_ state: inout State) {
         let deadlines = state.clients.values.compactMap { $0.link.isPaused ? nil : $0.state.nextDeadline }
         guard let deadline = (deadlines + [state.broker.nextDeadline].compactMap { $0 }).min() else { return }
-        // An alarm that is early only ticks for nothing.
+        // An alarm that is early only causes a needless tick.
         if let alarm = state.alarm, alarm.deadline <= deadline { return }
         state.alarm?.cancel()
         state.alarm = Alarm(at: deadline, on: clock) { [weak self] in self?.tick() }
@@ -70,7 +69,7 @@ final class World: Sendable {
     private func tick() {
         post { state, now in
             state.alarm = nil
-            // Clients first: at one and the same instant a lease ends before the lock is handed on.
+            // Clients first: at one and the same instant a lease ends before the broker grants the lock again.
             for id in state.clients.keys.sorted() { state.clients[id]?.handle(.tick, at: now) }
             state.route(state.broker.expire(at: now))
         }
@@ -78,8 +77,8 @@ final class World: Sendable {
 }
 
 extension World.State {
-    /// Those who are to be woken without the lock: waking a task takes its own lock, which a cancellation of that task
-    /// holds while its handler waits for this one.
+    /// Tasks to wake without the lock: waking a task takes its own lock, which a cancellation of that task holds while
+    /// its handler waits for this one.
     mutating func takeWakes() -> [Client.Wake] {
         clients.keys.sorted().flatMap { id in
             defer { clients[id]?.wakes = [] }
