@@ -30,7 +30,7 @@ struct MessageText: Hashable, Sendable {
     var after: UInt64?
 
     private static let version = "mqlock.v1"
-    /// The longest payload: longer messages are ignored.
+    /// The longest payload: longer messages need not be read.
     static let maximumLength = 100
 
     init(_ word: String, _ number: UInt64, _ nonce: Nonce, after: UInt64? = nil) {
