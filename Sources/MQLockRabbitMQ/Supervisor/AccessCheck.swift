@@ -1,8 +1,8 @@
 import MQLock
 
-/// Does once what locks do, on queues of its own that go with it: declares, binds, consumes, publishes, receives. Their
-/// names are those of a lock that nobody else uses, so it takes the permissions that locks of this mutex take, no fewer and
-/// no more; and both connections of the session.
+/// Does once what locks do, on temporary queues of its own: declares, binds, consumes, publishes, receives. The queues
+/// have the names of a lock that nobody else uses. So it needs exactly the permissions that locks of this mutex need,
+/// and both connections of the session.
 final class AccessCheck: ChannelHandler {
     /// A queue of a lock, and what is done with it.
     private struct Queue {
