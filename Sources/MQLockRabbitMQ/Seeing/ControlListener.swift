@@ -52,7 +52,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         connection.add(self)
     }
 
-    /// From now on questions go to this handler.
+    /// From now on questions go to this registry.
     func listen(for registry: PresenceRegistry) { self.registry = registry }
 
     private var queue: String { ControlNames.controlQueue(identity) }
