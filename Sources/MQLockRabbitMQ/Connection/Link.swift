@@ -102,7 +102,7 @@ final class Link: LoopClient {
     private var channels: [UInt16: Channel] = [:]
     /// The channels that the broker has confirmed as open.
     private var confirmed: Set<UInt16> = []
-    /// The number of channels that the broker admits apart from its channel_max, if known.
+    /// A limit of the broker on channels other than its channel_max, if known.
     private let channelLimit: Int?
     /// Closed by us, but not yet confirmed by the broker: until then the numbers are not free.
     private var closing: Set<UInt16> = []
