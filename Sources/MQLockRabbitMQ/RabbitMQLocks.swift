@@ -112,7 +112,7 @@ public final class RabbitMQLocks: LockProvider {
     }
 }
 
-/// Shuts the supervisor down when nothing needs it any more: no provider, no contender, no held lock.
+/// Shuts the supervisor down when nothing needs it any longer: no provider, no contender, no held lock.
 private final class Lifetime: Sendable {
     let supervisor: Supervisor
 

@@ -54,7 +54,7 @@ package final class BrokerAdministration {
         case supported(testedOn: [String])
         /// Supported, but with a broker bug that an upgrade fixes.
         case faulty(String)
-        /// With the reason.
+        /// Refused, with the reason.
         case refused(String)
         /// The broker hides its version.
         case unknown

@@ -28,7 +28,7 @@ extension AMQPConnection {
         guard let socket = amqp_ssl_socket_new(state) else {
             throw ConnectionFailure(.tls("cannot be initialised"))
         }
-        // 1.2 and later: the upper bound sets no limit, and TLS 1.3 stays possible.
+        // 1.2 and later: the upper bound is no limit, so TLS 1.3 remains possible.
         guard amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) == 0 else {
             throw ConnectionFailure(.tls("the TLS library does not offer TLS 1.2"))
         }

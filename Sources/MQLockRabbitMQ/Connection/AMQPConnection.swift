@@ -106,7 +106,7 @@ final class AMQPConnection {
     }
 }
 
-/// What the broker said about itself at login.
+/// What the broker reported about itself at login.
 struct ServerProperties: Sendable, Equatable {
     let table: [String: FieldValue]
 

@@ -55,7 +55,7 @@ final class ConnectionAttempt: Sendable {
         guard !isCancelled else { throw Self.cancelled }
         descriptors.append(pollfd(fd: wakePipe.readEnd, events: Int16(POLLIN), revents: 0))
         let remaining = max(.zero, ContinuousClock.now.duration(to: deadline))
-        // Rounded up, so that the caller does not spin through the last millisecond.
+        // Rounded up, so the caller does not spin through the last millisecond.
         let count = poll(
             &descriptors, nfds_t(descriptors.count), Int32(clamping: remaining.nanoseconds / 1_000_000 + 1))
         let wakes = descriptors.removeLast().revents != 0

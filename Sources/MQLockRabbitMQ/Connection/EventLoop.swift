@@ -169,7 +169,7 @@ final class EventLoop: SerialExecutor, Sendable {
         return timer
     }
 
-    /// Returns whether the timer was still to come.
+    /// Returns whether the timer was still pending.
     @discardableResult
     func cancel(_ timer: TimerID) -> Bool {
         checkIsolated()

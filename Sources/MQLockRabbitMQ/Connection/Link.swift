@@ -319,7 +319,7 @@ final class Link: LoopClient {
             free.append(number)
         case .channelClosed:
             guard let channel = channels.removeValue(forKey: number) else {
-                // We have closed it too: both closes have crossed, and ours will be answered.
+                // We have closed it, too: the two closes have crossed, and ours will be answered.
                 if !closing.contains(number) { violation("the end of a channel that is not open") }
                 return
             }

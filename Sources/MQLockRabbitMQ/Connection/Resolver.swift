@@ -85,7 +85,7 @@ struct SocketAddress: Sendable, Equatable {
     }
 
     func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-        // An array's memory is aligned for everything.
+        // An array's memory is aligned for every type.
         bytes.withUnsafeBytes { bytes in
             body(bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
         }

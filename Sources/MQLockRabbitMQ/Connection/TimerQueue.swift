@@ -39,7 +39,7 @@ struct TimerQueue {
         return TimerID(number: number)
     }
 
-    /// Returns whether the timer was still to come.
+    /// Returns whether the timer was still pending.
     @discardableResult
     mutating func cancel(_ timer: TimerID) -> Bool {
         guard bodies.removeValue(forKey: timer.number) != nil else { return false }

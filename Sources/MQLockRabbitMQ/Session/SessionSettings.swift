@@ -165,7 +165,7 @@ struct SessionSettings: Sendable {
 }
 
 extension LockError {
-    /// The public error for a connection that did not come up.
+    /// The public error for a failed connection attempt.
     init(_ failure: ConnectionFailure) {
         let code: Code =
             switch failure.kind {
