@@ -4,7 +4,7 @@ import MQLock
 struct HiddenURI: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     var text: String
 
-    /// Of one that cannot be read nothing is shown: nobody knows where its password is.
+    /// If the URI cannot be parsed, nothing is shown: we cannot know where its password is.
     var description: String { (try? AMQPURI.parse(text))?.description ?? "(no AMQP URI)" }
     var debugDescription: String { description }
     var customMirror: Mirror { Mirror(self, children: []) }

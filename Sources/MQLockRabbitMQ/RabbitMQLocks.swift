@@ -2,7 +2,7 @@ public import MQLock
 
 /// Locks on a RabbitMQ broker.
 ///
-/// One provider keeps one session with the broker, connects when it is first used, and reconnects by itself. Use one
+/// A provider keeps one session with the broker. It connects when it is first used, and reconnects by itself. Use one
 /// per program and share it; it is cheap to keep and serves thousands of names.
 ///
 /// ```swift
@@ -13,8 +13,8 @@ public import MQLock
 /// await locks.shutdown()
 /// ```
 ///
-/// A service calls ``run()`` in a task group instead of ``shutdown(within:)``. What the mutexes do on the broker is
-/// described in the articles *The single active consumer*, *The token mutex* and *The exclusive queue*.
+/// A service calls ``run()`` in a task group instead of ``shutdown(within:)``. The articles *The single active
+/// consumer*, *The token mutex* and *The exclusive queue* describe what the mutexes do on the broker.
 public final class RabbitMQLocks: LockProvider {
     /// What the chosen mutex can do and promise.
     public let capabilities: LockCapabilities
@@ -23,9 +23,9 @@ public final class RabbitMQLocks: LockProvider {
     let supervisor: Supervisor
     private let drainTimeout: Duration
 
-    /// Prepares a provider; no I/O happens before the first use or ``run()``.
-    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense; `unreachable` when the
-    ///   process is out of file descriptors.
+    /// Creates a provider; no I/O happens before the first use or ``run()``.
+    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value is invalid; `unreachable` when
+    ///   the process is out of file descriptors.
     public convenience init(
         _ configuration: Configuration, observer: (any LockObserver)? = nil
     ) throws(LockError) {
@@ -34,7 +34,7 @@ public final class RabbitMQLocks: LockProvider {
             drainTimeout: configuration.drainTimeout, observer: observer)
     }
 
-    /// With settings that no configuration has: for tests that cannot wait for half an hour.
+    /// With settings that no configuration offers, for tests that cannot wait half an hour.
     init(
         _ settings: SessionSettings, maximumWaiters: Int = 1000, drainTimeout: Duration = .seconds(5),
         observer: (any LockObserver)? = nil
@@ -48,14 +48,14 @@ public final class RabbitMQLocks: LockProvider {
         self.drainTimeout = drainTimeout
     }
 
-    /// Keeps the session until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
-    /// contenders are turned away, holders have ``Configuration/drainTimeout`` to release, and what is still held is
-    /// lost with the reason `shutdown`.
+    /// Keeps the session until the calling task is cancelled or ``shutdown(within:)`` is called. Then it drains:
+    /// waiting contenders are turned away, holders have ``Configuration/drainTimeout`` to release, and locks still held
+    /// after that are lost with the reason `shutdown`.
     ///
-    /// Later on a refusal is tried again for as long as this runs: see ``isConnected``, ``lastError``.
-    /// - Throws: `LockError` when the broker refuses the first login, with code `accessRefused` or `invalidConfiguration`:
-    ///   a service that could never lock anything does not start. What may pass by itself, such as a broker that is down,
-    ///   is waited for.
+    /// After the first login, a refused login is retried as long as this runs: see ``isConnected``, ``lastError``.
+    /// - Throws: `LockError` when the broker refuses the first login, with code `accessRefused` or
+    ///   `invalidConfiguration`: a service that could never lock anything does not start. Problems that may pass, such
+    ///   as a broker that is down, do not throw; `run` keeps trying.
     public func run() async throws {
         let refusal = await withTaskCancellationHandler {
             await supervisor.serve()
@@ -67,42 +67,44 @@ public final class RabbitMQLocks: LockProvider {
 
     // MARK: Health
 
-    /// Whether a session with the broker stands: it has proven in time that it lives. No I/O: for a readiness check.
+    /// Whether a session with the broker is up and its proof of life is on time. No I/O: suitable for a readiness
+    /// check.
     ///
-    /// A provider connects when it is first used, or by ``run()`` or ``verify(within:)``.
+    /// A provider connects when it is first used, or in ``run()`` or ``verify(within:)``.
     public var isConnected: Bool { supervisor.health.isConnected }
 
-    /// Why the last attempt to connect has failed or the last session has ended; `nil` while one stands, and before the first
-    /// attempt.
+    /// Why the last connection attempt failed or the last session ended; `nil` while a session is up, and before the
+    /// first attempt.
     public var lastError: LockError? { isConnected ? nil : supervisor.health.lastError }
 
-    /// Connects, logs in, and does once what locks do on the broker (declares, binds, consumes, publishes, receives), on a
-    /// queue of its own that is deleted again. So it takes every permission that locks take. Call it once when a service
+    /// Connects, logs in, and does once what locks do on the broker (declare, bind, consume, publish, receive), on a
+    /// queue of its own that is then deleted. So it needs every permission that locks need. Call it once when a service
     /// starts.
     ///
-    /// Cancelled, it throws `cancelled`, and leaves nothing behind.
-    /// - Parameter limit: how long to try for a session and to wait for the broker's answers.
-    /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration`, `incompatible` and `limitExceeded` at once, as the
-    ///   broker says so; `unreachable` when the time is over; `cancelled`, `shutDown`.
+    /// When cancelled, it throws `cancelled` and leaves nothing behind.
+    /// - Parameter limit: how long to wait for a session and for the broker's answers.
+    /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration`, `incompatible` and `limitExceeded` as soon as
+    ///   the broker reports them; `unreachable` when the time is over; `cancelled`, `shutDown`.
     public func verify(within limit: Duration = .seconds(10)) async throws(LockError) {
         if let error = await supervisor.verify(until: .now.after(max(.zero, limit))) { throw error }
     }
 
-    /// Turns waiting contenders away, waits for holders to release, and closes. Not cut short by cancellation.
-    /// - Parameter limit: how long to wait for holders; `nil` takes ``Configuration/drainTimeout``. What is still held
-    ///   then is lost with the reason `shutdown`.
+    /// Turns waiting contenders away, waits for holders to release, and closes the session. Cancellation does not cut
+    /// it short.
+    /// - Parameter limit: how long to wait for holders; `nil` means ``Configuration/drainTimeout``. Locks still held
+    ///   after that are lost with the reason `shutdown`.
     public func shutdown(within limit: Duration? = nil) async {
         await supervisor.shutdown(within: limit ?? drainTimeout)
     }
 
-    /// Waits for the lock and takes it; see the protocol for what cancellation and the deadline do.
-    /// - Throws: `LockError`: `timedOut`, `cancelled`; `unreachable` when no session ever came up in time;
-    ///   `accessRefused`, `incompatible`, `invalidName`, `limitExceeded`, `shutDown` and `tokenRegression` at once.
+    /// Waits for the lock and acquires it; see `LockProvider` for what cancellation and the deadline do.
+    /// - Throws: `LockError`: `timedOut`, `cancelled`; `unreachable` when no session came up in time; `accessRefused`,
+    ///   `incompatible`, `invalidName`, `limitExceeded`, `shutDown` and `tokenRegression` at once.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if it is free; waits for one attempt to bring a session up, if there is none, but not for the lock.
+    /// Acquires the lock if it is free; waits for one connection attempt if there is no session, but not for the lock.
     /// - Throws: `LockError` as ``acquire(_:within:)``, but never `timedOut`: `unreachable` when the attempt fails or the
     ///   broker does not answer in time.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
@@ -110,7 +112,7 @@ public final class RabbitMQLocks: LockProvider {
     }
 }
 
-/// Shuts the supervisor down when nobody needs it any more: neither the provider, nor a contender, nor a held lock.
+/// Shuts the supervisor down when nothing needs it any longer: no provider, no contender, no held lock.
 private final class Lifetime: Sendable {
     let supervisor: Supervisor
 
@@ -121,7 +123,7 @@ private final class Lifetime: Sendable {
     }
 }
 
-/// This process's contender for every name, as long as anybody needs it.
+/// This process's contender for each name, as long as something needs it.
 private struct SupervisedContender: BrokerContender {
     private let lifetime: Lifetime
 

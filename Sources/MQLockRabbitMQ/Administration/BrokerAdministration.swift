@@ -6,7 +6,8 @@ import Glibc
 import Darwin
 #endif
 
-/// A connection for what the command does on a broker beside locking: looks, and removes what it has made there.
+/// A connection for what the command does on a broker besides locking: inspect it, and remove what the command has
+/// created there.
 ///
 /// Every call blocks its thread until the broker has answered.
 package final class BrokerAdministration {
@@ -36,7 +37,7 @@ package final class BrokerAdministration {
 
     deinit { connection.close() }
 
-    /// Whether locks work on this version, and whether that has been tried.
+    /// Whether locks work on this version, and whether that has been tested.
     package static func support(of version: String) -> Support {
         guard let version = BrokerVersion(version) else { return .unknown }
         do throws(LockError) { try BrokerBehavior(version).check() } catch { return .refused(error.message) }
@@ -44,36 +45,36 @@ package final class BrokerAdministration {
         return .supported(testedOn: BrokerBehavior.tested.map(\.description))
     }
 
-    /// With which the queues of locks are declared on this version; nil: without one.
+    /// The delivery limit in the declarations of lock queues on this version; nil when there is none.
     package static func deliveryLimit(on version: String?) -> Int64? {
         BrokerBehavior(BrokerVersion(announced: version)).deliveryLimit
     }
 
     package enum Support: Equatable {
         case supported(testedOn: [String])
-        /// Supported, with a fault of the broker that an upgrade mends.
+        /// Supported, but with a broker bug that an upgrade fixes.
         case faulty(String)
-        /// With the reason.
+        /// Refused, with the reason.
         case refused(String)
-        /// No version.
+        /// The broker hides its version.
         case unknown
     }
 
-    /// Every queue that there may be of these lock names.
+    /// Every queue that may exist for these lock names.
     package func queues(of names: [LockName]) throws(LockError) -> [String] {
         var queues: [String] = []
         for name in names { queues += try ObjectNames(name, vhost: vhost).all }
         return queues
     }
 
-    /// Deletes queues, with whatever is in them; those that do not exist count as deleted.
-    /// - Throws: `LockError`: `unreachable` when the connection breaks; else, after all others have been deleted, what
-    ///   the broker said to the first that it refused to delete.
+    /// Deletes queues with all their messages; queues that do not exist count as deleted.
+    /// - Throws: `LockError`: `unreachable` when the connection breaks; else, after all others have been deleted, the
+    ///   broker's message about the first queue that it refused to delete.
     package func delete(_ queues: [String]) throws(LockError) {
         do throws(ConnectionFailure) {
             var refusals: [ConnectionFailure] = []
             for queue in queues {
-                // Each on a channel of its own, because a refusal closes it.
+                // Each on its own channel, because a refusal closes the channel.
                 try connection.channelOpen(Self.channel)
                 try connection.queueDelete(Self.channel, queue)
                 if let refusal = try awaitDeletion() { refusals.append(refusal) }
@@ -84,13 +85,13 @@ package final class BrokerAdministration {
         }
     }
 
-    /// Removes a lock whose holder the caller is, and nothing of a lock that somebody has made anew meanwhile.
+    /// Removes a lock that the caller holds. Leaves a lock alone that another contender has created again meanwhile.
     /// - Throws: `LockError`: `unreachable` when the connection breaks, else what the broker refused.
     package func remove(_ name: LockName, _ mutex: RabbitMQLocks.Mutex) throws(LockError) {
         let objects = try ObjectNames(name, vhost: vhost)
         switch mutex {
         case .singleActiveConsumer: try delete([objects.queue])
-        // The exclusive queue itself is the holder's, and goes with its release.
+        // The exclusive queue itself belongs to the holder, and is deleted by its release.
         case .exclusiveQueue: try delete([objects.line])
         case .token:
             try delete([objects.queue])
@@ -99,13 +100,13 @@ package final class BrokerAdministration {
         }
     }
 
-    /// The register of a token that is gone, as whoever mends a lock removes it: alone, and after another look.
+    /// Removes the register of a token that is gone, as a mending contender does: alone, and after looking again.
     private func removeRegister(of objects: ObjectNames) throws(LockError) {
         do throws(ConnectionFailure) {
             try connection.channelOpen(Self.channel)
             try connection.queueDeclare(
                 Self.channel, objects.mend, exclusive: true, arguments: QueueArguments.mend.pairs)
-            // Refused when another one mends, whose work it is then.
+            // Refused when another contender is mending; then it is that contender's job.
             guard try isDeclared() else { return }
             try connection.queueDeclare(Self.channel, objects.register, passive: true)
             if try isDeclared() {
@@ -142,18 +143,18 @@ package final class BrokerAdministration {
         return result == true
     }
 
-    /// What became of a message that was returned again and again.
+    /// What happened to a message that was returned repeatedly.
     package enum Returns: Equatable {
         /// It came back each time, and at once.
         case all
-        /// It did not come back after so many returns.
+        /// It did not come back after this many returns.
         case lost(after: Int)
-        /// It came back this long after the next consumer had asked for it: 4.3 can hold back what returns.
+        /// It came back this long after the next consumer had asked for it: 4.3 can hold back returned messages.
         case delayed(Duration)
     }
 
-    /// Lets the message of a free `token` lock be returned `count` times, each time by the end of a channel, as crashed
-    /// holders return it.
+    /// Has the message of a free `token` lock returned `count` times, each time by the end of a channel, as with
+    /// crashed holders.
     /// - Throws: `LockError`: `unreachable` when the connection breaks, else what the broker refused.
     package func returns(of name: LockName, times count: Int) throws(LockError) -> Returns {
         let queue = try ObjectNames(name, vhost: vhost).queue
@@ -189,7 +190,7 @@ package final class BrokerAdministration {
         return median > .milliseconds(20) ? .delayed(median) : .all
     }
 
-    /// Whether the message of a free `token` lock is there.
+    /// Whether the queue has the message of a free `token` lock.
     /// - Throws: `LockError`: `unreachable` when the connection breaks.
     package func hasMessage(of name: LockName) throws(LockError) -> Bool {
         let queue = try ObjectNames(name, vhost: vhost).queue
@@ -201,7 +202,7 @@ package final class BrokerAdministration {
                 try awaiting({ inbound in
                     switch inbound {
                     case .gotMessage: isThere = true
-                    // The channel is closed when the queue is gone.
+                    // The channel is closed if the queue is gone.
                     case .getEmpty, .channelClosed: isThere = false
                     default: break
                     }
@@ -232,7 +233,7 @@ package final class BrokerAdministration {
         return refusal
     }
 
-    /// Reads until `isLast` says so; false when nothing did in time.
+    /// Reads until `isLast` returns true; false when that did not happen in time.
     private func awaiting(_ isLast: (Inbound) -> Bool) throws(ConnectionFailure) -> Bool {
         let deadline = ContinuousClock.now.after(timeout)
         var isOver = false

@@ -1,8 +1,9 @@
 import CMQLockRabbitMQ
 
-/// Messages. Each call writes one request; answers, if there are any, come through `readAvailable`.
+/// Messages. Each call writes one request; answers, if any, come through `readAvailable`.
 extension AMQPConnection {
-    /// Per consumer (`global` unset): RabbitMQ 4.3 denies the other. Answered always, so it serves as a probe too.
+    /// Per consumer (`global` unset): RabbitMQ 4.3 refuses `global`. It is always answered, so it also serves as a
+    /// probe.
     func basicQos(_ channel: UInt16, prefetch: UInt16) throws(ConnectionFailure) {
         try checkChannel(channel)
         let method = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
@@ -53,14 +54,14 @@ extension AMQPConnection {
         try send(AMQP_BASIC_REJECT_METHOD, method, on: channel)
     }
 
-    /// From its answer on, the channel's publishes are confirmed; they count from 1.
+    /// From its answer on, the channel's publishes are confirmed, numbered from 1.
     func confirmSelect(_ channel: UInt16) throws(ConnectionFailure) {
         try checkChannel(channel)
         try send(AMQP_CONFIRM_SELECT_METHOD, amqp_confirm_select_t(nowait: 0), on: channel)
     }
 
-    /// Do not publish while the connection is `blocked`: the broker does not read, and once the socket's buffer is full
-    /// the write gives the connection up after `writeTimeout`.
+    /// Do not publish while the connection is `blocked`: the broker does not read, and once the socket's buffer is
+    /// full, the write fails the connection after `writeTimeout`.
     func basicPublish(
         _ channel: UInt16, exchange: String, routingKey: String, mandatory: Bool = false,
         properties: MessageProperties = MessageProperties(), body: [UInt8]
@@ -78,7 +79,7 @@ extension AMQPConnection {
             return amqp_basic_publish(state, channel, exchange, routingKey, mandatory.amqp, 0, &encoded, bytes)
         }
         arena.reset()
-        // Whatever it was, a part may have been written, after which nothing else can follow.
+        // In any case a part may have been written, and nothing else can follow that.
         guard status >= 0 else { throw fail(ConnectionFailure(library: status)) }
     }
 }

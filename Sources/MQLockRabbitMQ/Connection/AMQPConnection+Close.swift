@@ -8,16 +8,16 @@ import Darwin
 #endif
 
 extension AMQPConnection {
-    /// Says goodbye, so that the broker does not log a lost connection, and drops the connection. Waits at most 200 ms
-    /// for the broker's answer; what else arrives meanwhile is dropped (the broker requeues it). Does nothing if the
-    /// connection has failed or was closed before.
+    /// Sends connection.close, so the broker does not log a lost connection, and drops the connection. Waits at most
+    /// 200 ms for the broker's answer; anything else that arrives meanwhile is dropped (the broker requeues it). Does
+    /// nothing if the connection has failed or was closed before.
     func close() {
         sayGoodbye(within: .milliseconds(200))
         _ = fail(ConnectionFailure(.brokerClosed(code: 0, text: "this side closed the connection")))
     }
 
     private func sayGoodbye(within timeout: Duration) {
-        // A full buffer means that the broker does not read: there is nobody to say it to.
+        // A full buffer means that the broker does not read, so a close would not arrive.
         guard let state, isWritable(within: .zero) else { return }
         let deadline = ContinuousClock.now.after(timeout)
         var method = amqp_connection_close_t(

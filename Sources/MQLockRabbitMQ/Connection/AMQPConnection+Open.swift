@@ -10,8 +10,8 @@ import Darwin
 extension AMQPConnection {
     static let defaultTimeout = Duration.seconds(10)
 
-    /// What we understand beyond the library's own. Without the first two the broker keeps silent when a consumer's
-    /// queue vanishes or publishers are blocked; the third has it say why a login fails, not just close.
+    /// Our capabilities beyond the library's own. Without the first two the broker does not notify us when a consumer's
+    /// queue vanishes or publishers are blocked. With the third it says why a login fails instead of just closing.
     private static let capabilities: [String: FieldValue] = [
         "consumer_cancel_notify": true,
         "connection.blocked": true,
@@ -20,14 +20,14 @@ extension AMQPConnection {
         "basic.nack": true,
     ]
 
-    /// Connects and logs in, at the first host of the endpoint that lets us. Blocks for at most the timeout (the URI's, if
-    /// it has one), of which every host gets its share, and of that every address.
+    /// Connects and logs in at the first host of the endpoint that accepts us. Blocks at most for the timeout (the one
+    /// in the URI, if any). Each host gets a share of it, and each address a share of that.
     ///
-    /// A refusal by one host, of the password say, is not tried on the others.
+    /// After a refusal by one host, for example of the password, the others are not tried.
     /// - Parameters:
-    ///   - clientProperties: shown in the broker's list of connections: `product`, `version`, `connection_name`.
-    ///   - attempt: breaks it off from another thread.
-    ///   - accepts: looks at what has logged in; a failure that it throws is that of the host.
+    ///   - clientProperties: shown in the broker's list of connections (`product`, `version`, `connection_name`).
+    ///   - attempt: aborts it from another thread.
+    ///   - accepts: checks the connection after the login; a failure that it throws counts as the host's.
     static func open(
         _ endpoint: Endpoint, timeout: Duration = defaultTimeout, clientProperties: [String: String] = [:],
         attempt: ConnectionAttempt? = nil,
@@ -66,7 +66,7 @@ extension AMQPConnection {
         }
     }
 
-    /// When the first of so many has had its part of the time.
+    /// When the first of this many has used up its share of the time.
     private static func share(of deadline: ContinuousClock.Instant, _ count: Int) -> ContinuousClock.Instant {
         let now = ContinuousClock.now
         return now.after(max(.zero, now.duration(to: deadline)) / max(1, count))
@@ -85,7 +85,7 @@ extension AMQPConnection {
             do throws(ConnectionFailure) {
                 descriptor = try race.next(until: deadline)
             } catch {
-                // What a broker said, or did not say, tells more than an address that does not accept.
+                // A failure after the connect tells more than an address that does not accept.
                 throw attempt.isCancelled ? error : refusal ?? error
             }
             do throws(ConnectionFailure) {
@@ -105,9 +105,8 @@ extension AMQPConnection {
         }
     }
 
-    /// The library has one name for connecting, SNI and verification, so it has to look the host up itself, and tries the
-    /// addresses in the system's order: one that is silent takes all of the time. Several hosts get their shares all the
-    /// same.
+    /// The library has one name for connecting, SNI and verification. So it has to resolve the host itself, and tries
+    /// the addresses in the system's order: a silent one uses up all of the time. But each host still gets its share.
     private static func openTLS(
         _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
         until deadline: ContinuousClock.Instant
@@ -124,7 +123,7 @@ extension AMQPConnection {
         }
     }
 
-    /// - Parameter connect: gives the library's connection a socket that is open.
+    /// - Parameter connect: gives the library's connection an open socket.
     private static func logIn(
         _ endpoint: Endpoint, _ clientProperties: [String: String], _ attempt: ConnectionAttempt,
         until deadline: ContinuousClock.Instant,

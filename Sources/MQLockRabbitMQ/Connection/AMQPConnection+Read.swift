@@ -7,10 +7,10 @@ import Darwin
 #endif
 
 extension AMQPConnection {
-    /// Hands out everything that has arrived, sends a heartbeat if one is due, and never waits.
+    /// Passes on everything that has arrived, sends a heartbeat if one is due, and never waits.
     ///
-    /// The handler may send, `close` and `abort`. When the broker closes the connection the handler is notified, and then
-    /// this throws, as does every further call.
+    /// The handler may send, `close` and `abort`. When the broker closes the connection, the handler is notified; then
+    /// this call and every further call throw.
     func readAvailable(_ handler: (Inbound) -> Void) throws(ConnectionFailure) {
         precondition(!isReading, "readAvailable called by its own handler")
         isReading = true
@@ -19,8 +19,8 @@ extension AMQPConnection {
         while state != nil {
             guard let frame = try nextFrame() else { return }
             let inbound = try decode(frame)
-            // All that we keep of the frame has been copied. Refused by the library while another frame is half read or
-            // frames are queued; then a later call does it.
+            // We have copied all that we keep of the frame. The library refuses this while another frame is half read
+            // or frames are queued; then a later call does it.
             if let state { amqp_maybe_release_buffers_on_channel(state, frame.channel) }
             guard let inbound else { continue }
             handler(inbound)
@@ -41,7 +41,7 @@ extension AMQPConnection {
         return frame
     }
 
-    /// nil: nothing to tell yet, or ever (heartbeats).
+    /// nil: nothing to report yet, or ever (heartbeats).
     private func decode(_ frame: amqp_frame_t) throws(ConnectionFailure) -> Inbound? {
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD:

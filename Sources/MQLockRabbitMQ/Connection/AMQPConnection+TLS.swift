@@ -7,7 +7,7 @@ import Darwin
 #endif
 
 extension AMQPConnection {
-    /// Where systems keep the certificates they trust. librabbitmq loads none of itself (before 0.14 it cannot).
+    /// Where systems keep the certificates they trust. librabbitmq does not load any by itself (before 0.14 it cannot).
     private static let systemBundles = [
         "/etc/ssl/certs/ca-certificates.crt",  // Debian, Ubuntu, Alpine
         "/etc/pki/tls/certs/ca-bundle.crt",  // Fedora, RHEL, Amazon Linux
@@ -18,7 +18,7 @@ extension AMQPConnection {
     static func tlsSocket(
         _ state: amqp_connection_state_t, _ endpoint: Endpoint, _ tls: Endpoint.TLS
     ) throws(ConnectionFailure) -> OpaquePointer {
-        // The library has one name for connecting, SNI and verification. Better refused than verified wrongly.
+        // The library has one name for connecting, SNI and verification. It is better to refuse than to verify wrongly.
         if let serverName = tls.serverName, serverName != endpoint.host {
             throw ConnectionFailure(
                 .configuration(
@@ -28,7 +28,7 @@ extension AMQPConnection {
         guard let socket = amqp_ssl_socket_new(state) else {
             throw ConnectionFailure(.tls("cannot be initialised"))
         }
-        // 1.2 and later: the upper bound sets no limit, and TLS 1.3 stays possible.
+        // 1.2 and later: the upper bound is no limit, so TLS 1.3 remains possible.
         guard amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) == 0 else {
             throw ConnectionFailure(.tls("the TLS library does not offer TLS 1.2"))
         }

@@ -7,7 +7,7 @@ extension AMQPConnection {
         try send(AMQP_CHANNEL_OPEN_METHOD, amqp_channel_open_t(out_of_band: arena.bytes("")), on: channel)
     }
 
-    /// Removes the channel's consumers and requeues what they hold in one step of each queue, unlike basic.cancel.
+    /// Removes the channel's consumers and requeues their deliveries in one step of each queue, unlike basic.cancel.
     func channelClose(_ channel: UInt16) throws(ConnectionFailure) {
         try checkChannel(channel)
         let method = amqp_channel_close_t(reply_code: 200, reply_text: arena.bytes("OK"), class_id: 0, method_id: 0)

@@ -7,7 +7,7 @@ import Glibc
 import Darwin
 #endif
 
-/// How requests leave.
+/// How requests are written.
 extension AMQPConnection {
     /// Writes one method frame.
     func send<Method: BitwiseCopyable>(
@@ -21,13 +21,13 @@ extension AMQPConnection {
         guard status < 0 else { return }
         switch amqp_status_enum(rawValue: status) {
         case AMQP_STATUS_TABLE_TOO_BIG, AMQP_STATUS_BAD_AMQP_DATA:
-            // The encoder refused: nothing has been written.
+            // The encoder refused it: nothing has been written.
             throw ConnectionFailure(.configuration("the arguments do not fit one frame of \(frameMax) bytes"))
         default: throw fail(ConnectionFailure(library: status))
         }
     }
 
-    /// Waits until the socket takes data, and corks it if a batch has begun.
+    /// Waits until the socket accepts data, and corks it if a batch has started.
     func makeRoom() throws(ConnectionFailure) {
         guard isWritable(within: .zero) || isWritable(within: writeTimeout) else {
             throw fail(
@@ -40,7 +40,7 @@ extension AMQPConnection {
         }
     }
 
-    /// In error counts as writable: the write will tell.
+    /// An error counts as writable: the write will report it.
     func isWritable(within timeout: Duration) -> Bool {
         let deadline = ContinuousClock.now.after(timeout)
         var descriptor = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
@@ -54,21 +54,21 @@ extension AMQPConnection {
 
     // MARK: Batches
 
-    /// From now on what is written is held back until `flush`, so that it leaves in as few packets as possible. The loop
-    /// calls it once and then `flush` after every turn.
+    /// From now on writes are held back until `flush`, so they leave in as few packets as possible. The loop calls this
+    /// once, and then `flush` after every turn.
     func beginBatch() {
         isBatching = true
     }
 
-    /// Lets out what was written since the last flush; no more than a look if nothing was.
+    /// Sends what was written since the last flush; costs only a check if there is nothing.
     func flush() {
         guard isCorked else { return }
         isCorked = false
         if state != nil { setCork(false) }
     }
 
-    /// Linux holds back partial segments while the socket is corked (at most 200 ms) and sends them when it is uncorked,
-    /// whatever TCP_NODELAY says. Without it frames leave one by one, which is correct too.
+    /// Linux holds back partial segments while the socket is corked (at most 200 ms) and sends them when it is
+    /// uncorked, whatever TCP_NODELAY says. Without corking, frames leave one by one, which is also correct.
     private func setCork(_ on: Bool) {
         #if os(Linux)
         var value: Int32 = on ? 1 : 0
@@ -85,7 +85,7 @@ extension AMQPConnection {
         }
     }
 
-    /// A short string of the protocol. The library would cut the length off and send a broken frame.
+    /// A short string of the protocol. The library would truncate the length and send a broken frame.
     func short(_ text: String) throws(ConnectionFailure) -> amqp_bytes_t {
         guard text.utf8.count <= 255 else {
             arena.reset()

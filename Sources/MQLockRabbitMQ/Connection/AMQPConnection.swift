@@ -8,18 +8,18 @@ import Darwin
 
 /// One AMQP connection over librabbitmq, used on one thread: the event loop's, once it has moved there.
 ///
-/// **Reading.** `readAvailable` hands out what has arrived and never waits. It has to be called when the socket is
-/// readable, when `hasBufferedInput` is true (a write may read ahead, and `poll` knows nothing of that), and at least
-/// every `serviceInterval`: heartbeats leave, and the broker's silence is noticed, inside library calls only.
+/// **Reading.** `readAvailable` passes on what has arrived and never waits. Call it when the socket is readable, when
+/// `hasBufferedInput` is true (a write may read ahead, which `poll` does not see), and at least every
+/// `serviceInterval`: only inside library calls are heartbeats sent and the broker's silence noticed.
 ///
 /// **Writing.** Every request is written at once and never waits for its answer. The library blocks in a write while
-/// the socket's buffer is full, and as long as the broker still sends heartbeats it would block for ever; so every
-/// write first waits for room, at most `writeTimeout`, and then gives the connection up. What is written after that fits
-/// the room that the kernel promises, unless it is a large message. `socket.shutdownSocket()` ends even that wait.
+/// the socket's buffer is full, and it would keep blocking as long as the broker still sends heartbeats. So every write
+/// first waits for room, at most `writeTimeout`, and then fails the connection. What is written after that fits the
+/// room that the kernel promises, unless it is a large message. `socket.shutdownSocket()` ends even that wait.
 ///
-/// **Failure.** What a library call, the broker or malformed data breaks is broken for good: the socket is closed and the
-/// memory freed at once, and every further call throws the same failure. Arguments that cannot be sent are
-/// `configuration` failures; these leave the connection as it was.
+/// **Failure.** When a library call, the broker or malformed data breaks the connection, it stays broken: the socket is
+/// closed and the memory freed at once, and every further call throws the same failure. Arguments that cannot be sent
+/// are `configuration` failures; these leave the connection as it was.
 final class AMQPConnection {
     let endpoint: Endpoint
     let server: ServerProperties
@@ -27,7 +27,7 @@ final class AMQPConnection {
     let heartbeat: Duration
     let channelMax: UInt16
     let frameMax: Int
-    /// For polling, and for other threads to break the connection off.
+    /// For polling, and for other threads to abort the connection.
     let socket: SocketHandle
 
     /// nil once the connection has failed or was closed.
@@ -41,7 +41,7 @@ final class AMQPConnection {
     var isCorked = false
     private var thread = LoopThread.currentID
 
-    /// Takes over a connection that is logged in.
+    /// Takes over a logged-in connection.
     init(
         state: amqp_connection_state_t, endpoint: Endpoint, socket: SocketHandle, server: ServerProperties
     ) {
@@ -64,12 +64,13 @@ final class AMQPConnection {
     /// The longest time that may pass between two calls of `readAvailable`.
     var serviceInterval: Duration { heartbeat / 4 }
 
-    /// How long a write waits for room in the socket's buffer. A loop that is stuck longer could not prove life.
+    /// How long a write waits for room in the socket's buffer. If the loop were stuck longer, the proof of life would
+    /// fail.
     var writeTimeout: Duration { heartbeat / 4 }
 
     var socketDescriptor: Int32 { socket.descriptor }
 
-    /// Frames that were read but not handed out: `readAvailable` is due although `poll` says nothing.
+    /// Frames that were read but not passed on: `readAvailable` is due although `poll` does not report it.
     var hasBufferedInput: Bool {
         guard let state else { return false }
         return amqp_frames_enqueued(state) != 0 || amqp_data_in_buffer(state) != 0
@@ -82,14 +83,14 @@ final class AMQPConnection {
         return state
     }
 
-    /// Gives the connection up; returns the failure, for throwing.
+    /// Fails the connection; returns the failure, for throwing.
     func fail(_ failure: ConnectionFailure) -> ConnectionFailure {
         if self.failure == nil { self.failure = failure }
         destroy()
         return self.failure ?? failure
     }
 
-    /// Drops the connection without ceremony: the broker takes it for a crash and gives its locks on at once.
+    /// Drops the connection without a close: to the broker this is a crash, and it hands the locks over at once.
     func abort() {
         _ = fail(ConnectionFailure(.brokerClosed(code: 0, text: "this side aborted the connection")))
     }
@@ -105,7 +106,7 @@ final class AMQPConnection {
     }
 }
 
-/// What the broker said about itself at login.
+/// What the broker reported about itself at login.
 struct ServerProperties: Sendable, Equatable {
     let table: [String: FieldValue]
 

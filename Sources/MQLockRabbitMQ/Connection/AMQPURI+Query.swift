@@ -1,6 +1,6 @@
 extension AMQPURI {
-    /// The query parameters of https://www.rabbitmq.com/docs/uri-query-parameters, plus `frame_max`; but who wants no
-    /// verification has to say `insecure=true` in the place of `verify=verify_none`.
+    /// The query parameters of https://www.rabbitmq.com/docs/uri-query-parameters, plus `frame_max`; but to turn
+    /// verification off, `insecure=true` replaces `verify=verify_none`.
     static func parseQuery(_ query: Substring, into endpoint: inout Endpoint) throws(ConnectionFailure) {
         var seen: Set<String> = []
         var tls = endpoint.tls ?? Endpoint.TLS()
@@ -13,7 +13,7 @@ extension AMQPURI {
             guard seen.insert(key).inserted else { throw failure("the query parameter \(key) is given twice") }
             switch key {
             case "heartbeat":
-                // The broker closes idle connections after two intervals; 0 would switch that, and our proof, off.
+                // The broker closes idle connections after two intervals; 0 would turn that off, and our proof with it.
                 endpoint.heartbeat = try number(value.hasSuffix("s") ? String(value.dropLast()) : value, key, 1...65535)
             case "connection_timeout":
                 endpoint.connectionTimeout = .milliseconds(try number(value, key, 1...86_400_000))
@@ -21,7 +21,7 @@ extension AMQPURI {
                 // 0 means "no limit of mine" on the wire.
                 let limit = try number(value, key, 0...65535)
                 endpoint.channelMax = limit == 0 ? .max : UInt16(limit)
-            // Larger frames hold deeper tables than the library has stack for. Ours are a few hundred bytes.
+            // Larger frames can hold deeper tables than the library has stack for. Ours are a few hundred bytes.
             case "frame_max": endpoint.frameMax = try number(value, key, 4096...Endpoint.defaultFrameMax)
             case "auth_mechanism":
                 switch value.lowercased() {

@@ -1,10 +1,10 @@
 import MQLock
 
-/// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters. Where one
-/// host can stand, several can, with commas between them and each with a port of its own or the default one.
+/// Parses AMQP URIs as RabbitMQ defines them: https://www.rabbitmq.com/docs/uri-spec and uri-query-parameters. In place
+/// of one host there can be several, separated by commas, each with its own port or the default port.
 ///
-/// No error quotes a part of the URI that can hold the password, so a URI that is so malformed that its parts cannot
-/// be told apart is not quoted at all.
+/// No error quotes a part of the URI that can contain the password. So a URI that is too malformed to separate its
+/// parts is not quoted at all.
 enum AMQPURI {
     static func parse(_ text: String) throws(ConnectionFailure) -> Endpoint {
         var rest = text[...]
@@ -24,7 +24,7 @@ enum AMQPURI {
             throw failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
         }
 
-        // In a URI it may be there. But a password with a / or ? in it ends there to us, and what follows would be shown.
+        // A URI may contain it there. But our parser ends a password at a / or ?, and what follows would be shown.
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
         guard !rest[authority.endIndex...].contains("@") else {
             throw failure("behind the host an @ has to be written as %40 (in user and password, / as %2f and ? as %3f)")
@@ -62,7 +62,8 @@ enum AMQPURI {
         return "\(authority[...colon])***\(authority[at...])"
     }
 
-    /// A parameter that is neither the AMQP URI's nor ours can be anything, such as the rest of a password with a ? in it.
+    /// A parameter that belongs neither to AMQP URIs nor to us can be anything, such as the rest of a password with a ?
+    /// in it.
     private static func shown(_ query: Substring, extra: [String: String]) -> String {
         query.split(separator: "&").map { item in
             guard let key = PercentCoding.uri.decode(item.prefix { $0 != "=" }, .lenient),
@@ -87,7 +88,7 @@ enum AMQPURI {
             let colon = userInfo.firstIndex(of: ":") ?? userInfo.endIndex
             endpoint.user = try shortString(userInfo[..<colon], "user")
             let password = try decoded(userInfo[colon...].dropFirst(), "password")
-            // More would not fit the frame that carries it; nobody has one.
+            // A longer one would not fit the frame that carries it; nobody uses one.
             guard password.utf8.count <= 4096 else { throw failure("the password is longer than 4096 bytes") }
             endpoint.password = password
         }
@@ -104,7 +105,7 @@ enum AMQPURI {
         endpoint.furtherHosts = Array(hosts.dropFirst())
     }
 
-    /// Each of them gets its share of the time to connect.
+    /// Each host gets its share of the time to connect.
     private static let maximumHosts = 16
 
     private static func host(
@@ -154,7 +155,7 @@ enum AMQPURI {
         guard let bytes = PercentCoding.uri.bytes(of: text, .lenient) else {
             throw failure("in the \(part), a % is not followed by two hexadecimal digits; write % itself as %25")
         }
-        // The library takes C strings: a NUL would cut them off unnoticed.
+        // The library takes C strings: a NUL would truncate them silently.
         guard !bytes.contains(0) else { throw failure("the \(part) contains a NUL byte") }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw failure("the \(part) is not UTF-8 once its percent encoding is undone")
@@ -162,7 +163,7 @@ enum AMQPURI {
         return text
     }
 
-    /// Schemes are compared without regard to case (RFC 3986, 3.1).
+    /// Schemes are case-insensitive (RFC 3986, 3.1).
     private static func consumePrefix(_ prefix: String, of text: inout Substring) -> Bool {
         guard text.prefix(prefix.count).lowercased() == prefix else { return false }
         text = text.dropFirst(prefix.count)

@@ -6,23 +6,23 @@ import Glibc
 import Darwin
 #endif
 
-/// Connects to the addresses of a host, the next one soon after the last or as soon as that has failed, and hands out
-/// whichever accepts first (RFC 8305, 5): one that is silent costs a moment, not the whole time.
+/// Connects to the addresses of a host, each one soon after the previous one or as soon as that has failed, and returns
+/// the first that accepts (RFC 8305, 5). A silent address costs a moment, not the whole time.
 ///
-/// Used on one thread. What still connects when it ends is closed.
+/// Used on one thread. At the end, sockets that are still connecting are closed.
 final class AddressRace {
     private let endpoint: Endpoint
     private let attempt: ConnectionAttempt
     private var waiting: ArraySlice<SocketAddress>
     private var connecting: [Int32] = []
     private var nextStart = ContinuousClock.now
-    /// Of the address that failed last.
+    /// The failure of the address that failed last.
     private var failure: ConnectionFailure?
 
     /// RFC 8305 recommends it.
     private static let longestPause = Duration.milliseconds(250)
 
-    /// - Parameter endpoint: with the one host that they are the addresses of, for messages.
+    /// - Parameter endpoint: the one host that has these addresses, for messages.
     init(_ addresses: [SocketAddress], of endpoint: Endpoint, for attempt: ConnectionAttempt) {
         self.endpoint = endpoint
         self.attempt = attempt
@@ -31,10 +31,10 @@ final class AddressRace {
 
     deinit { connecting.forEach { _ = close($0) } }
 
-    /// How many addresses have neither failed nor been handed out.
+    /// How many addresses have neither failed nor been returned.
     var left: Int { waiting.count + connecting.count }
 
-    /// The next that accepts, as a descriptor that is the caller's.
+    /// The next address that accepts, as a descriptor that the caller owns.
     func next(until deadline: ContinuousClock.Instant) throws(ConnectionFailure) -> Int32 {
         let start = ContinuousClock.now
         while true {
@@ -75,7 +75,7 @@ final class AddressRace {
         return nil
     }
 
-    /// - Returns: the descriptor, when the address has accepted already.
+    /// - Returns: the descriptor, if the address has already accepted.
     private func begin(_ address: SocketAddress) throws(ConnectionFailure) -> Int32? {
         #if canImport(Glibc)
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
@@ -99,7 +99,7 @@ final class AddressRace {
         return nil
     }
 
-    /// As the library does it with sockets of its own.
+    /// As the library does with its own sockets.
     private func configure(_ descriptor: Int32) {
         var on: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
@@ -112,7 +112,7 @@ final class AddressRace {
         setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     }
 
-    /// What is short in this process is short for the other addresses too.
+    /// A shortage in this process affects the other addresses, too.
     private func note(_ code: Int32) throws(ConnectionFailure) {
         guard !ConnectionFailure.isOfThisProcess(code) else { throw ConnectionFailure(ofThisProcess: code) }
         failure = ConnectionFailure(connecting: code, to: endpoint)

@@ -1,11 +1,11 @@
 import CMQLockRabbitMQ
 
-/// Memory for what one send needs in C's form; freed as a whole by `reset`.
+/// Memory for the C values of one send; `reset` frees all of it.
 final class Arena {
     private let block: UnsafeMutableRawPointer
     private let capacity: Int
     private var used = 0
-    /// What did not fit the block.
+    /// Allocations that did not fit the block.
     private var extras: [UnsafeMutableRawPointer] = []
 
     init(capacity: Int = 16_384) {
@@ -63,7 +63,7 @@ extension [UInt8] {
 }
 
 extension String {
-    /// Repairs what is not UTF-8: for texts that are shown or compared, never for data.
+    /// Repairs invalid UTF-8: for texts that are shown or compared, never for data.
     init(_ bytes: amqp_bytes_t) {
         let buffer = UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.bytes == nil ? 0 : bytes.len)
         self.init(decoding: buffer, as: UTF8.self)

@@ -6,11 +6,11 @@ import Glibc
 import Darwin
 #endif
 
-/// One attempt to connect and log in, which any thread may break off.
+/// One attempt to connect and log in; any thread may abort it.
 ///
-/// It runs on a thread that may block, and waits in `wait` or in the library's login; `cancel` ends both at once. What it
-/// does not end is a TLS connection that the library is opening: the thread comes back by its deadline, and nobody waits
-/// for it.
+/// It runs on a thread that may block, and waits in `wait` or in the library's login; `cancel` ends both at once. It
+/// does not end a TLS connection that the library is opening: that thread returns by its deadline, and nobody waits for
+/// it.
 final class ConnectionAttempt: Sendable {
     private struct State {
         var isCancelled = false
@@ -27,7 +27,7 @@ final class ConnectionAttempt: Sendable {
         self.lookUp = lookUp
     }
 
-    /// Ends the attempt with a failure; one that has come to an end is left alone.
+    /// Ends the attempt with a failure; does nothing if it has already ended.
     func cancel() {
         let socket = state.withLock { state in
             state.isCancelled = true
@@ -41,7 +41,7 @@ final class ConnectionAttempt: Sendable {
 
     static let cancelled = ConnectionFailure(.brokerClosed(code: 0, text: "this side broke the attempt to connect off"))
 
-    /// Shuts this socket down should the attempt be cancelled from now on; nil: none.
+    /// From now on, cancelling the attempt shuts this socket down; nil: none.
     func use(_ socket: SocketHandle?) throws(ConnectionFailure) {
         let isCancelled = state.withLock { state in
             state.socket = socket
@@ -55,7 +55,7 @@ final class ConnectionAttempt: Sendable {
         guard !isCancelled else { throw Self.cancelled }
         descriptors.append(pollfd(fd: wakePipe.readEnd, events: Int16(POLLIN), revents: 0))
         let remaining = max(.zero, ContinuousClock.now.duration(to: deadline))
-        // Rounded up, so that the caller does not spin through the last millisecond.
+        // Rounded up, so the caller does not spin through the last millisecond.
         let count = poll(
             &descriptors, nfds_t(descriptors.count), Int32(clamping: remaining.nanoseconds / 1_000_000 + 1))
         let wakes = descriptors.removeLast().revents != 0
@@ -64,7 +64,7 @@ final class ConnectionAttempt: Sendable {
         guard !isCancelled else { throw Self.cancelled }
     }
 
-    /// Looks a host up; the system's resolver cannot be interrupted, so it does so on a thread that may be left behind.
+    /// Resolves a host. The system's resolver cannot be interrupted, so this runs on a thread that may be left behind.
     func addresses(
         of host: Endpoint.Host, until deadline: ContinuousClock.Instant
     ) throws(ConnectionFailure) -> [SocketAddress] {

@@ -1,7 +1,7 @@
 import CMQLockRabbitMQ
 import MQLock
 
-/// From librabbitmq's verdicts to ours.
+/// Maps librabbitmq's errors to ours.
 extension ConnectionFailure {
     /// The socket could not be opened.
     init(connecting status: Int32, to endpoint: Endpoint, within timeout: Duration) {
@@ -15,7 +15,7 @@ extension ConnectionFailure {
         }
     }
 
-    /// The socket is open, the login did not go through, and the broker did not say why.
+    /// The socket is open, but the login failed, and the broker did not say why.
     init(loggingIn status: Int32, to endpoint: Endpoint, within timeout: Duration) {
         switch amqp_status_enum(rawValue: status) {
         case AMQP_STATUS_BAD_AMQP_DATA, AMQP_STATUS_UNKNOWN_CLASS, AMQP_STATUS_UNKNOWN_METHOD,
@@ -29,7 +29,7 @@ extension ConnectionFailure {
         case AMQP_STATUS_CONNECTION_CLOSED, AMQP_STATUS_SOCKET_ERROR, AMQP_STATUS_SOCKET_CLOSED:
             let hint = endpoint.tls == nil ? "; does the port want TLS (amqps)?" : ""
             self.init(.transport(status: status, text: "\(endpoint.address) hung up during the login\(hint)"))
-        // With TLS 1.3 a broker refuses the client's certificate only after the client has ended the handshake.
+        // With TLS 1.3 a broker refuses the client's certificate only after the client has finished the handshake.
         case AMQP_STATUS_SSL_ERROR where endpoint.tls?.certificateFile != nil:
             self.init(
                 .tls("\(endpoint.address) ended it during the login; does the broker trust the client certificate?"))
@@ -37,7 +37,7 @@ extension ConnectionFailure {
         }
     }
 
-    /// connection.close in answer to the login. RabbitMQ tells these apart by text only (rabbit_reader.erl).
+    /// connection.close in answer to the login. RabbitMQ distinguishes these only by text (rabbit_reader.erl).
     init(loginRefusedWith code: UInt16, text: String, by endpoint: Endpoint) {
         switch code {
         case 403: self.init(.refusedCredentials(text))

@@ -6,9 +6,9 @@ import Glibc
 import Darwin
 #endif
 
-/// From the system's error numbers to ours.
+/// Maps the system's error numbers to our failures.
 extension ConnectionFailure {
-    /// Whether it is this process, or its machine, that is short of something: no other host would do better.
+    /// Whether this process, or its machine, is short of something: then no other host would work better.
     static func isOfThisProcess(_ code: Int32) -> Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
 
     init(ofThisProcess code: Int32) {
@@ -26,7 +26,7 @@ extension ConnectionFailure {
     static let outOfThreads = ConnectionFailure(
         .system("this process is out of threads: raise its limit (ulimit -u, or TasksMax of its service)"))
 
-    /// Throws when there is no descriptor to be had: the libraries call that whatever they could not do for it.
+    /// Throws when no descriptor is available: the libraries report that as whatever operation failed because of it.
     static func checkDescriptors() throws(ConnectionFailure) {
         let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         if descriptor >= 0 {
@@ -51,7 +51,7 @@ extension ConnectionFailure {
         self.init(.timedOut("\(endpoint.address) did not accept a connection within \(timeout.readable)"))
     }
 
-    /// Of hosts that were tried in turn.
+    /// The combined failure of hosts that were tried in turn.
     init(ofAll failures: [ConnectionFailure]) {
         if failures.count == 1 {
             self = failures[0]

@@ -1,7 +1,7 @@
-/// Why there is no connection, or no longer one. Never contains a password.
+/// Why there is no connection, or why it has ended. Never contains a password.
 struct ConnectionFailure: Error, Sendable, Equatable {
     enum Kind: Sendable, Equatable {
-        /// Nothing was sent or tried: an URI, argument or file of ours is wrong.
+        /// Nothing was sent or tried: one of our URIs, arguments or files is wrong.
         case configuration(String)
         /// This process, or its machine, is out of descriptors, threads or memory.
         case system(String)
@@ -10,22 +10,23 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         /// The broker refused the login (403), or the login mechanism.
         case refusedCredentials(String)
         case vhostNotFound(String)
-        /// The same for the one with the empty name, which the URI names by a bare /; without that it is `instead`.
+        /// The same for the virtual host with the empty name, which a bare / in the URI names; without the / it is
+        /// `instead`.
         case emptyVhost(String, instead: String)
         /// The user has no access to the virtual host (530).
         case vhostRefused(String)
         /// connection.close by the broker, or by us (code 0).
         case brokerClosed(code: UInt16, text: String)
-        /// A limit of the broker's, on connections or channels, in its words.
+        /// A limit of the broker on connections or channels, in the broker's words.
         case limitReached(String)
-        /// It is a node of another cluster than the last one was: a lock there excludes nobody here.
+        /// The node belongs to another cluster than the last one: a lock there excludes nobody here.
         case otherCluster(String)
-        /// librabbitmq's verdict, or malformed data (status 0).
+        /// An error of librabbitmq, or malformed data (status 0).
         case transport(status: Int32, text: String)
         /// Nothing was received for two heartbeat intervals.
         case heartbeatTimeout
         case tls(String)
-        /// What answers is not an AMQP 0-9-1 broker.
+        /// The server is not an AMQP 0-9-1 broker.
         case protocolMismatch(String)
         case timedOut(String)
     }
@@ -36,7 +37,7 @@ struct ConnectionFailure: Error, Sendable, Equatable {
         self.kind = kind
     }
 
-    /// Whether a further attempt is bound to fail until a person changes something.
+    /// Whether another attempt would fail, too, until a person changes something.
     var isPermanent: Bool {
         switch kind {
         case .configuration, .refusedCredentials, .vhostNotFound, .emptyVhost, .vhostRefused: true

@@ -1,6 +1,6 @@
-/// Puts the messages of one channel together: a method, a header with the body's size, frames of body.
+/// Assembles the messages of one channel: a method, a header with the body's size, body frames.
 ///
-/// Where it may go: idle -> header -> body -> idle; from header straight to idle if the body is empty.
+/// States: idle -> header -> body -> idle; from header straight to idle if the body is empty.
 struct ContentAssembler {
     /// What a content method announced.
     enum Announcement: Equatable {
@@ -14,7 +14,7 @@ struct ContentAssembler {
         let text: String
     }
 
-    /// Bodies above it are skipped: the toolkit's own are a few hundred bytes, and nobody else's may cost memory.
+    /// Larger bodies are skipped: our own are a few hundred bytes, and foreign ones must not cost memory.
     static let bodyLimit = 1 << 20
 
     private enum State {
@@ -53,7 +53,7 @@ struct ContentAssembler {
         guard case .body(let announcement, let properties, let size, let received, var bytes) = state else {
             throw Violation(text: "a body frame without a content header")
         }
-        // Else the array would be copied at every frame.
+        // Otherwise the array would be copied at every frame.
         state = .idle
         guard fragment.count <= size - received else {
             throw Violation(text: "a body that is longer than its header says")

@@ -1,7 +1,7 @@
 import MQLock
 
 extension Endpoint {
-    /// What a connection there exposes to others on the network, for people; nil if nothing.
+    /// A text for people about what a connection there exposes to others on the network; nil if nothing.
     var exposure: String? {
         if let tls {
             guard !tls.verifiesPeer else { return nil }

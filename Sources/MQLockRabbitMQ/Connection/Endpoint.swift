@@ -1,16 +1,16 @@
 import MQLock
 
-/// Where a broker is, who logs in there and how: what an AMQP URI says.
+/// Where a broker is, who logs in there, and how: the content of an AMQP URI.
 ///
 /// None of the descriptions, and no reflection of the value, shows the password.
 struct Endpoint: Sendable, Equatable {
     enum Mechanism: Sendable, Equatable {
         case plain
-        /// The broker takes the user from the client's certificate.
+        /// The broker reads the user from the client's certificate.
         case external
     }
 
-    /// Of `amqps`. Files are paths to PEM files.
+    /// For `amqps`. Files are paths to PEM files.
     struct TLS: Sendable, Equatable {
         /// nil: the system's bundle.
         var caCertificateFile: String?
@@ -39,13 +39,13 @@ struct Endpoint: Sendable, Equatable {
     /// The first host, and its port.
     var host = "localhost"
     var port = 5672
-    /// Those that the URI names after it: other nodes of the same cluster, tried in turn.
+    /// The hosts that follow in the URI: other nodes of the same cluster, tried in turn.
     var furtherHosts: [Host] = []
     var user = "guest"
     var password = "guest"
     var vhost = "/"
-    /// The URI without its /, when that / names the virtual host with the empty name: what was meant, most likely. Shows no
-    /// password.
+    /// The URI without its /, if that / names the virtual host with the empty name: most likely what was meant. Shows
+    /// no password.
     var withoutBareSlash: String?
     /// nil: no TLS.
     var tls: TLS?
@@ -55,7 +55,7 @@ struct Endpoint: Sendable, Equatable {
     var channelMax = Endpoint.defaultChannelMax
     var frameMax = Endpoint.defaultFrameMax
     var mechanism = Mechanism.plain
-    /// Query parameters that are not the AMQP URI's own.
+    /// Query parameters that do not belong to AMQP URIs.
     var extra: [String: String] = [:]
 
     /// host:port of all hosts, for messages.
@@ -68,10 +68,10 @@ extension Endpoint {
     /// All hosts, in the order in which they are tried.
     var hosts: [Host] { [Host(name: host, port: port)] + furtherHosts }
 
-    /// The same with one host only.
+    /// The same with only one host.
     func at(_ host: Host) -> Endpoint { with([host]) }
 
-    /// The same, this host first and then those that follow it, round the circle; as it is if the host is none of ours.
+    /// The same, rotated so this host is first; unchanged if the host is not in it.
     func beginning(at host: Host) -> Endpoint {
         guard let index = hosts.firstIndex(of: host) else { return self }
         return with(Array(hosts[index...] + hosts[..<index]))

@@ -8,34 +8,34 @@ import Glibc
 import Darwin
 #endif
 
-/// What a loop serves: something with a socket. All of it runs on the loop's thread.
+/// A client of a loop: something with a socket. All of it runs on the loop's thread.
 protocol LoopClient: AnyObject {
-    /// For `poll`; stays the same while the client is watched.
+    /// For `poll`; does not change while the client is watched.
     var socketDescriptor: Int32 { get }
-    /// Whether what was read from the socket earlier still waits: `poll` does not report that.
+    /// Whether data read from the socket earlier is still waiting: `poll` does not report that.
     var hasBufferedInput: Bool { get }
-    /// Whether something could not be written for want of room in the socket's buffer.
+    /// Whether a write is waiting for room in the socket's buffer.
     var wantsToWrite: Bool { get }
     /// There is something to read, or room to write, or an error.
     func socketIsReady()
-    /// Called at the end of every turn, before the loop sleeps: the place to send what the turn has written.
+    /// Called at the end of every turn, before the loop sleeps. Send here what the turn has written.
     func endTurn()
 }
 
 /// One thread that waits for jobs, timers and sockets, and is the executor of the actor that owns them.
 ///
-/// An actor makes it its executor by returning `asUnownedSerialExecutor()` from `unownedExecutor`. Its methods then
-/// run on the loop's thread, and so do timers and clients. What lives on the loop needs no lock and no hop.
+/// An actor makes it its executor by returning `asUnownedSerialExecutor()` from `unownedExecutor`. Its methods then run
+/// on the loop's thread, and so do timers and clients. Code on the loop needs no lock and no hop.
 ///
-/// A turn of the loop runs, in this order, the jobs that have come, the results of work that was done elsewhere, the
-/// timers that are due, the clients whose sockets are ready, and every client's `endTurn`; then it sleeps until there
-/// is something to do. Nothing may block in a turn; what has to goes through `offload`.
+/// A turn of the loop runs, in this order, the new jobs, the results of offloaded work, the timers that are due, the
+/// clients whose sockets are ready, and every client's `endTurn`. Then it sleeps until there is something to do.
+/// Nothing may block in a turn; blocking work goes through `offload`.
 ///
-/// **Life.** The thread starts with the first job. It holds the loop, so somebody has to call `stop()`; the owning
-/// actor's `deinit` is a good last place. `stop()` may be called from anywhere, more than once, and waits for nothing.
-/// The loop then forgets clients, timers and offloaded work (resolve what waits for them first), runs the jobs that have
-/// come and ends its thread. A job that is enqueued later starts a new thread, which ends when there are no more: at
-/// any time at most one thread serves the loop, so an actor call after `stop()` is isolated as before and never hangs.
+/// **Life.** The thread starts with the first job. It retains the loop, so `stop()` has to be called, at the latest in
+/// the owning actor's `deinit`. `stop()` may be called from anywhere, more than once, and waits for nothing. The loop
+/// then forgets clients, timers and offloaded work (resolve what waits for them first), runs the remaining jobs and
+/// ends its thread. A job that is enqueued later starts a new thread, which ends when there are no more jobs. At any
+/// time at most one thread serves the loop, so an actor call after `stop()` is isolated as before and never hangs.
 ///
 /// **No lost wake-up.** `jobs`, `results` and `isSleeping` are guarded by one lock. The loop sets `isSleeping` in the
 /// section in which it finds both empty, so a job is either appended before that section, and found, or after it, and
@@ -45,7 +45,7 @@ protocol LoopClient: AnyObject {
 final class EventLoop: SerialExecutor, Sendable {
     private struct Shared {
         var jobs: [UnownedJob] = []
-        /// Offloaded work that is done, by its number.
+        /// Finished offloaded work, by its number.
         var results: [(number: UInt64, result: Handover)] = []
         var isSleeping = false
         var isStopping = false
@@ -53,7 +53,7 @@ final class EventLoop: SerialExecutor, Sendable {
         var isServed = false
     }
 
-    /// What only the loop's thread touches.
+    /// State that only the loop's thread touches.
     private struct Local {
         var timers = TimerQueue()
         var clients: [any LoopClient] = []
@@ -61,7 +61,7 @@ final class EventLoop: SerialExecutor, Sendable {
         var isStopped = false
     }
 
-    /// A value on its way from the thread that made it to the loop's; neither keeps a copy.
+    /// A value on its way from the thread that made it to the loop's thread; neither keeps a copy.
     private struct Handover: @unchecked Sendable {
         let value: Any
     }
@@ -70,7 +70,7 @@ final class EventLoop: SerialExecutor, Sendable {
     private let wakePipe: WakePipe
     private let shared = Locked(Shared())
     private let lastNumber = Atomic<UInt64>(0)
-    /// The thread that serves now, 0 for none. A thread can only ever read its own number here if it stored it.
+    /// The thread that serves now, 0 for none. A thread can read its own number here only if it stored it.
     private let servingThread = Atomic<UInt>(0)
     nonisolated(unsafe) private var local = Local()
 
@@ -94,14 +94,14 @@ final class EventLoop: SerialExecutor, Sendable {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        // All of it under the lock: the job may release the actor, and with it the loop, as soon as it can be taken.
+        // All of it under the lock: as soon as the job can run, it may release the actor, and with it the loop.
         shared.withLock { shared in
             shared.jobs.append(job)
             if shared.isServed {
                 wakeUp(&shared)
             } else {
                 shared.isServed = true
-                // Out of threads: the job must not be dropped, and threads come back.
+                // Out of threads: the job must not be dropped, and threads become available again.
                 while LoopThread.start(name: name, { self.serve() }) != 0 { usleep(1000) }
             }
         }
@@ -126,16 +126,16 @@ final class EventLoop: SerialExecutor, Sendable {
         if !local.isStopped { local.clients.append(client) }
     }
 
-    /// To be called before the client's descriptor is closed.
+    /// Call this before the client's descriptor is closed.
     func unwatch(_ client: any LoopClient) {
         checkIsolated()
         local.clients.removeAll { $0 === client }
     }
 
-    /// Runs `work`, which may block, on a thread of its own, and `done` with its result on the loop. A loop that is
-    /// stopped meanwhile drops the result.
-    /// - Returns: false when the process is out of threads; then nothing is run. The loop does not do the work itself: its
-    ///   timers would wait for it.
+    /// Runs `work`, which may block, on a separate thread, and `done` with its result on the loop. If the loop is
+    /// stopped meanwhile, it drops the result.
+    /// - Returns: false when the process is out of threads; then nothing runs. The loop does not do the work itself,
+    ///   because its timers would have to wait.
     @discardableResult
     func offload<Result>(
         _ work: @escaping @Sendable () -> sending Result, then done: @escaping (Result) -> Void
@@ -159,8 +159,8 @@ final class EventLoop: SerialExecutor, Sendable {
     }
 
     /// Runs `body` on the loop at `deadline` or soon after. `poll` does not count the time that the machine is
-    /// suspended, so after a resume a timer may be late by what was left of it: compare the deadline at every use.
-    /// A loop that was stopped takes no timers.
+    /// suspended, so after a resume a timer may be late by what was left of it: compare the deadline at every use. A
+    /// stopped loop accepts no timers.
     @discardableResult
     func schedule(at deadline: ContinuousClock.Instant, _ body: @escaping () -> Void) -> TimerID {
         checkIsolated()
@@ -169,7 +169,7 @@ final class EventLoop: SerialExecutor, Sendable {
         return timer
     }
 
-    /// Returns whether the timer was still to come.
+    /// Returns whether the timer was still pending.
     @discardableResult
     func cancel(_ timer: TimerID) -> Bool {
         checkIsolated()
@@ -210,7 +210,7 @@ final class EventLoop: SerialExecutor, Sendable {
                 if !shared.jobs.isEmpty || !shared.results.isEmpty || hasBuffered { return .work }
                 if shared.isStopping {
                     guard local.isStopped else { return .work }
-                    // From here on another thread may serve: nothing is touched any more.
+                    // From here on another thread may serve the loop: touch nothing.
                     servingThread.store(0, ordering: .relaxed)
                     shared.isServed = false
                     return .end
@@ -252,7 +252,7 @@ final class EventLoop: SerialExecutor, Sendable {
                 let events = client.wantsToWrite ? POLLIN | POLLOUT : POLLIN
                 descriptors[index + 1] = pollfd(fd: client.socketDescriptor, events: Int16(events), revents: 0)
             }
-            // Interrupted counts as woken: the next turn finds nothing to do and comes back.
+            // An interrupt counts as a wake-up: the next turn finds nothing to do and comes back.
             guard pollDescriptors(descriptors, until: deadline) > 0 else { return }
             if descriptors[0].revents != 0 { wakePipe.drain() }
             for (index, client) in clients.enumerated() where descriptors[index + 1].revents != 0 {
@@ -262,8 +262,8 @@ final class EventLoop: SerialExecutor, Sendable {
     }
 }
 
-/// `ppoll` where there is one, for its resolution; else `poll`, with the time rounded up to its milliseconds so that the
-/// loop does not spin through the last one.
+/// `ppoll` if available, for its resolution; otherwise `poll`, with the time rounded up to milliseconds so the loop
+/// does not spin through the last one.
 private func pollDescriptors(
     _ descriptors: UnsafeMutableBufferPointer<pollfd>, until deadline: ContinuousClock.Instant?
 ) -> Int32 {

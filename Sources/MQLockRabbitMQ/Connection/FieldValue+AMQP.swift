@@ -2,7 +2,7 @@ import CMQLockRabbitMQ
 
 /// Field tables from and to the library's form.
 extension FieldValue {
-    /// Deeper tables are cut off (as void): nobody needs them, and a message from anybody could exhaust the stack.
+    /// Deeper tables are cut off (as void): nobody needs them, and any sender's message could exhaust the stack.
     static let depthLimit = 16
 
     static func encode(_ table: [String: FieldValue], in arena: Arena) -> amqp_table_t {

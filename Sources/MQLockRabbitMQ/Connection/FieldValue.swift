@@ -15,7 +15,7 @@ indirect enum FieldValue: Sendable, Equatable {
     case double(Double)
     case decimal(scale: UInt8, value: UInt32)
     case string(String)
-    /// Also what comes as a string and is not UTF-8.
+    /// Also a string that is not UTF-8.
     case bytes([UInt8])
     case array([FieldValue])
     case table([String: FieldValue])

@@ -1,5 +1,5 @@
 extension Inbound {
-    /// Of which kind of request this is the answer, if of any that is awaited.
+    /// The kind of request that this answers, if it is an answer.
     var answer: Channel.Answer? {
         switch self {
         case .exchangeDeclareOK: .exchangeDeclared

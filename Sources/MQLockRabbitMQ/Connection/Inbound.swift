@@ -4,7 +4,7 @@ enum Inbound: Sendable, Equatable {
     /// The broker closed the channel; close-ok has been sent, the channel's number is free again.
     case channelClosed(channel: UInt16, code: UInt16, text: String, classID: UInt16, methodID: UInt16)
     case channelCloseOK(channel: UInt16)
-    /// close-ok has been sent; nothing can follow, and every further call throws.
+    /// close-ok has been sent; nothing follows, and every further call throws.
     case connectionClosed(code: UInt16, text: String)
     /// The broker stopped reading from connections that publish (memory or disk alarm).
     case blocked(reason: String)
@@ -28,10 +28,10 @@ enum Inbound: Sendable, Equatable {
     case ack(channel: UInt16, deliveryTag: UInt64, multiple: Bool)
     case nack(channel: UInt16, deliveryTag: UInt64, multiple: Bool)
     case confirmSelectOK(channel: UInt16)
-    /// A method that the toolkit has no use for: class in the upper, method in the lower half.
+    /// A method that we do not use: class in the upper half, method in the lower half.
     case other(channel: UInt16, method: UInt32)
 
-    /// 0 for what concerns the connection.
+    /// 0 for the connection.
     var channel: UInt16 {
         switch self {
         case .connectionClosed, .blocked, .unblocked: 0

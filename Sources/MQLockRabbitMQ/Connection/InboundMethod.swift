@@ -1,6 +1,6 @@
 import CMQLockRabbitMQ
 
-/// A method as the library decoded it. Its texts lie in the library's memory, which the next frame may reuse, so both
+/// A method as the library decoded it. Its texts are in the library's memory, which the next frame may reuse, so both
 /// forms below are copies.
 struct InboundMethod {
     let id: amqp_method_number_t
@@ -11,7 +11,7 @@ struct InboundMethod {
         decoded.assumingMemoryBound(to: Arguments.self).pointee
     }
 
-    /// For the methods that a content follows.
+    /// For methods that are followed by content.
     var announcement: ContentAssembler.Announcement? {
         switch id {
         case AMQP_BASIC_DELIVER_METHOD:
@@ -38,7 +38,7 @@ struct InboundMethod {
         }
     }
 
-    /// For all others.
+    /// For all other methods.
     var inbound: Inbound {
         switch id {
         case AMQP_CHANNEL_OPEN_OK_METHOD: return .channelOpenOK(channel: channel)

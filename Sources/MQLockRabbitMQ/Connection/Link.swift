@@ -1,14 +1,14 @@
 import MQLock
 
-/// A channel of a link. Every write is silently dropped once the channel or the link has ended: then the owner has been
+/// A channel of a link. When the channel or the link has ended, every write is silently dropped: the owner has been
 /// notified, or is about to be.
 final class Channel {
     let number: UInt16
     private weak var link: Link?
-    /// Nil while nobody uses it.
+    /// Nil while the channel is unused.
     fileprivate(set) var handler: (any ChannelHandler)?
     fileprivate(set) var isOpen = true
-    /// What the broker has to answer here, the oldest first.
+    /// Open requests on this channel, the oldest first.
     fileprivate var unanswered: ArraySlice<(answer: Answer, sent: ContinuousClock.Instant)> = []
 
     fileprivate init(_ number: UInt16, of link: Link, for handler: (any ChannelHandler)?) {
@@ -17,24 +17,24 @@ final class Channel {
         self.handler = handler
     }
 
-    /// Since when the broker has owed an answer here.
+    /// Since when a request has been open here.
     var owedSince: ContinuousClock.Instant? { unanswered.first?.sent }
 
-    /// Which answer a request has.
+    /// The kind of answer to a request.
     enum Answer: Equatable {
         case exchangeDeclared, queueDeclared, queueDeleted, bound, consuming, got
     }
 
-    /// Closes it: the broker takes its consumers off and puts its deliveries back, in one step of each queue.
+    /// Closes the channel: the broker removes its consumers and returns its deliveries, in one step of each queue.
     func close() { link?.close(self) }
 
-    /// Writes what has no answer.
+    /// Writes something that has no answer.
     func write(_ body: @escaping (AMQPConnection, UInt16) throws(ConnectionFailure) -> Void) {
         guard isOpen else { return }
         link?.write { [number] connection throws(ConnectionFailure) in try body(connection, number) }
     }
 
-    /// Writes a request that the broker has to answer in time. One that is not answered ends the channel.
+    /// Writes a request that the broker has to answer in time. If it does not, the channel is closed.
     func request(_ answer: Answer, _ body: @escaping (AMQPConnection, UInt16) throws(ConnectionFailure) -> Void) {
         guard isOpen else { return }
         unanswered.append((answer, .now))
@@ -80,37 +80,37 @@ final class Channel {
 
 /// One connection with its channels, their requests and deadlines, served by a loop: reads, writes, heartbeats.
 ///
-/// Every connection that locks or asks is one of these. What goes wrong in the middle of somebody's work goes to the
-/// owner at the end of the loop's turn, so nothing is pulled away from under anybody.
+/// Every connection of ours is a link. A failure in the middle of a turn is reported to the owner at the end of the
+/// turn, so no code loses its state halfway.
 ///
-/// **Writing** never holds the loop: while the socket's buffer is full, writes wait in a backlog. A broker that reads
-/// nothing for `AMQPConnection.writeTimeout`, and has not said that it will not, has lost the connection.
+/// **Writing** never holds the loop: while the socket's buffer is full, writes wait in a backlog. If the broker reads
+/// nothing for `AMQPConnection.writeTimeout` without having announced it, the connection counts as lost.
 ///
-/// **Rule 8**: what became of an unanswered request is not guessed. Closing its channel settles it, because the broker
-/// undoes what a channel did when it closes, whenever that is; other channels live on. (RabbitMQ 3.10.8 leaves requests
-/// to a quorum queue unanswered whose node was killed right after its declaration.)
+/// **Rule 8**: we do not guess what became of an unanswered request. Closing its channel settles it, because the broker
+/// undoes what a channel did when it closes, whenever that is. Other channels continue. (RabbitMQ 3.10.8 leaves
+/// requests to a quorum queue unanswered whose node was killed right after its declaration.)
 final class Link: LoopClient {
     private let connection: AMQPConnection
     private let loop: EventLoop
     private let requestTimeout: Duration
     private let timers: Timers<Timer>
     private weak var owner: (any LinkOwner)?
-    /// Why the connection is no more; the owner has been notified when `isOver`.
+    /// Why the connection has ended; the owner has been notified when `isOver`.
     private var failure: ConnectionFailure?
     private var isOver = false
 
     private var channels: [UInt16: Channel] = [:]
-    /// Those that the broker has said it has opened.
+    /// The channels that the broker has confirmed as open.
     private var confirmed: Set<UInt16> = []
-    /// What the broker admits beside its own channel_max, when that is known.
+    /// A limit of the broker on channels other than its channel_max, if known.
     private let channelLimit: Int?
-    /// Closed by us, and the broker has not said so yet: until then the numbers are not free.
+    /// Closed by us, but not yet confirmed by the broker: until then the numbers are not free.
     private var closing: Set<UInt16> = []
-    /// Closed for an unanswered request, and the close not answered either.
+    /// Closed because of an unanswered request; the close is not answered either.
     private var hanging: Set<UInt16> = []
     private var free: [UInt16] = []
     private var nextNumber = 1
-    /// Channels are opened ahead with this prefetch, so that whoever needs one has it at once; nil: they are not.
+    /// Channels are opened ahead with this prefetch, so one is available at once; nil: they are not opened ahead.
     private let prefetch: UInt16?
     private var spare: [Channel] = []
 
@@ -122,7 +122,7 @@ final class Link: LoopClient {
     private enum Timer { case service }
     private static let maximumHanging = 64
     private static let maximumBacklog = 100_000
-    /// When so few spare channels are left, and nothing else is to do, so many are opened.
+    /// When this few spare channels are left and the loop is idle, this many are opened.
     private static let (fewSpare, enoughSpare) = (4, 8)
 
     init(
@@ -137,7 +137,7 @@ final class Link: LoopClient {
         timers = Timers(loop)
     }
 
-    /// Begins to serve the connection, for `owner`, who keeps the link.
+    /// Starts to serve the connection for `owner`, which keeps the link.
     func serve(for owner: any LinkOwner) {
         self.owner = owner
         connection.moveToThisThread()
@@ -151,17 +151,17 @@ final class Link: LoopClient {
     var brokerVersion: String? { connection.server.version }
     /// How many channels can be open at once.
     var capacity: Int { min(Int(connection.channelMax), channelLimit ?? .max) }
-    /// How many the broker has opened, also when the connection has ended.
+    /// How many channels the broker has opened, even after the connection has ended.
     var openedByBroker: Int { confirmed.count }
 
     // MARK: Ending
 
-    /// Gives the connection up; the owner is notified at the end of the turn.
+    /// Fails the connection; the owner is notified at the end of the turn.
     func fail(_ failure: ConnectionFailure) {
         if self.failure == nil { self.failure = failure }
     }
 
-    /// Says goodbye. The owner is not notified, nor is any channel.
+    /// Closes the connection cleanly. Neither the owner nor any channel is notified.
     func close() {
         guard !isOver else { return }
         drainBacklog()
@@ -169,7 +169,7 @@ final class Link: LoopClient {
         connection.close()
     }
 
-    /// Lets what has been written leave, and drops the connection without waiting for anything.
+    /// Sends what has been written, and drops the connection without waiting for anything.
     func drop() {
         guard !isOver else { return }
         drainBacklog()
@@ -201,8 +201,8 @@ final class Link: LoopClient {
 
     // MARK: Channels
 
-    /// A channel of its own for this handler; nil when the broker allows no more on this connection. On a link that has
-    /// failed there is always one: nothing is written on it, and the owner is notified of the end in a moment.
+    /// A new channel for this handler; nil when the broker allows no more on this connection. A failed link always
+    /// returns one: nothing is written on it, and the owner is notified of the end in a moment.
     func open(for handler: any ChannelHandler) -> Channel? {
         guard let channel = spare.popLast() else { return openNew(for: handler, prefetch: prefetch) }
         channel.handler = handler
@@ -212,7 +212,7 @@ final class Link: LoopClient {
     /// As `open`, without a prefetch and its answer.
     func openBare(for handler: any ChannelHandler) -> Channel? { openNew(for: handler, prefetch: nil) }
 
-    /// Whether the broker has yet to confirm that channels are closed, after which others can be opened.
+    /// Whether the broker still has to confirm closed channels; after that others can be opened.
     var isClosingChannels: Bool { !closing.isEmpty }
 
     private func openNew(for handler: (any ChannelHandler)?, prefetch: UInt16?) -> Channel? {
@@ -224,7 +224,7 @@ final class Link: LoopClient {
         guard let number = takeNumber() else { return nil }
         let channel = Channel(number, of: self, for: handler)
         channels[number] = channel
-        // Nothing waits for the answers: the broker takes the frames of a channel in order.
+        // Nothing waits for the answers: the broker processes the frames of a channel in order.
         write { connection throws(ConnectionFailure) in
             try connection.channelOpen(number)
             if let prefetch { try connection.basicQos(number, prefetch: prefetch) }
@@ -319,7 +319,7 @@ final class Link: LoopClient {
             free.append(number)
         case .channelClosed:
             guard let channel = channels.removeValue(forKey: number) else {
-                // We have closed it too: both closes have crossed, and ours will be answered.
+                // We have closed it, too: the two closes have crossed, and ours will be answered.
                 if !closing.contains(number) { violation("the end of a channel that is not open") }
                 return
             }
@@ -330,12 +330,12 @@ final class Link: LoopClient {
         case .other: violation("a method that no client has asked for")
         default:
             guard let channel = channels[number] else {
-                // Else it was on its way when we closed the channel.
+                // Otherwise it was under way when we closed the channel.
                 if !closing.contains(number) { violation("something on a channel that is not open") }
                 return
             }
             if let answer = inbound.answer {
-                // Not always in the order of the requests: a queue of its own accord confirms a consumer.
+                // Not always in the order of the requests: the queue itself confirms a consumer.
                 guard let first = channel.unanswered.firstIndex(where: { $0.answer == answer }) else {
                     return violation("an answer to nothing")
                 }
@@ -358,7 +358,7 @@ final class Link: LoopClient {
 
     // MARK: Service
 
-    /// Heartbeats leave, and the broker's silence is noticed, inside calls that read only.
+    /// Only calls that read send heartbeats and notice the broker's silence.
     private func service() {
         socketIsReady()
         settleOverdueRequests()
@@ -372,7 +372,7 @@ final class Link: LoopClient {
         let limit = ContinuousClock.now.before(requestTimeout)
         for channel in channels.values {
             guard let oldest = channel.unanswered.first, oldest.sent <= limit else { continue }
-            // A broker on which more and more channels hang is not to be trusted with the rest.
+            // If more and more channels hang on a broker, do not rely on the others.
             hanging.insert(channel.number)
             guard hanging.count <= Self.maximumHanging else {
                 return fail(ConnectionFailure(.timedOut("the broker left requests on many channels unanswered")))

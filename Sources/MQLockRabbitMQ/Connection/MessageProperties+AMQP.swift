@@ -47,7 +47,7 @@ extension MessageProperties {
         return target
     }
 
-    /// The texts that the protocol limits to 255 bytes, for the check before a publish.
+    /// The texts that the protocol limits to 255 bytes, to check them before a publish.
     var shortStrings: [String] {
         [contentType, correlationID, replyTo, messageID, type, userID, appID].compactMap { $0 }
     }

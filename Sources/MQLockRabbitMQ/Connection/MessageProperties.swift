@@ -1,4 +1,4 @@
-/// The properties of a message that the toolkit reads or writes. nil: absent.
+/// The properties of a message that we read or write. nil: absent.
 struct MessageProperties: Sendable, Equatable {
     var contentType: String?
     var headers: [String: FieldValue] = [:]
@@ -10,7 +10,7 @@ struct MessageProperties: Sendable, Equatable {
     /// Seconds since 1970.
     var timestamp: UInt64?
     var type: String?
-    /// RabbitMQ refuses a publish whose user-id is not the connection's user: what is delivered with one is authentic.
+    /// RabbitMQ refuses a publish whose user-id is not the connection's user, so a delivered user-id is authentic.
     var userID: String?
     var appID: String?
 }

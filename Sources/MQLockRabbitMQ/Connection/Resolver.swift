@@ -4,11 +4,11 @@ import Glibc
 import Darwin
 #endif
 
-/// From names to addresses, by the system's resolver.
+/// Resolves names to addresses with the system's resolver.
 enum Resolver {
     typealias LookUp = @Sendable (Endpoint.Host) throws(ConnectionFailure) -> [SocketAddress]
 
-    /// May block for as long as the system's configuration allows.
+    /// May block as long as the system's configuration allows.
     static let system: LookUp = { (host) throws(ConnectionFailure) in
         let (status, code, addresses) = query(host, flags: 0)
         guard status != 0 else { return addresses }
@@ -48,7 +48,7 @@ enum Resolver {
         return (0, 0, interleaved(addresses))
     }
 
-    /// The system's order, but both families by turns (RFC 8305, 4): often it is one of them that does not work.
+    /// The system's order, but alternating between the families (RFC 8305, 4): often only one of them works.
     static func interleaved(_ addresses: [SocketAddress]) -> [SocketAddress] {
         guard let first = addresses.first?.family else { return [] }
         var lists = [addresses.filter { $0.family == first }[...], addresses.filter { $0.family != first }[...]]
@@ -85,7 +85,7 @@ struct SocketAddress: Sendable, Equatable {
     }
 
     func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-        // An array's memory is aligned for everything.
+        // An array's memory is aligned for every type.
         bytes.withUnsafeBytes { bytes in
             body(bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
         }

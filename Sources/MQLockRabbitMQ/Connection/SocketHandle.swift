@@ -6,13 +6,13 @@ import Glibc
 import Darwin
 #endif
 
-/// A second descriptor of a connection's socket, which any thread may use to break the connection off.
+/// A second descriptor of a connection's socket, which any thread may use to abort the connection.
 ///
-/// The library closes its own descriptor whenever it pleases (on a heartbeat timeout), after which the number may
-/// belong to another file. This duplicate lives until the wrapper closes it, exactly once, so polling and
-/// shutting down through it never hit another file.
+/// The library may close its own descriptor at any time (on a heartbeat timeout); then the number may belong to another
+/// file. This duplicate lives until the wrapper closes it, exactly once, so polling and shutting down through it never
+/// hit another file.
 final class SocketHandle: Sendable {
-    /// For the loop to poll. On the connection's thread, and not after the connection has failed or was closed.
+    /// For the loop to poll. Only on the connection's thread, and not after the connection has failed or was closed.
     let descriptor: Int32
     private let isOpen = Locked(true)
 
@@ -23,7 +23,7 @@ final class SocketHandle: Sendable {
 
     deinit { close() }
 
-    /// Makes reads and writes on the socket return at once, also one that another thread is blocked in.
+    /// Makes reads and writes on the socket return at once, even one that another thread is blocked in.
     func shutdownSocket() {
         isOpen.withLock { isOpen in
             if isOpen { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }

@@ -1,12 +1,12 @@
-/// Names a timer of an event loop, for `EventLoop.cancel`.
+/// Identifies a timer of an event loop, for `EventLoop.cancel`.
 struct TimerID: Hashable, Sendable {
     fileprivate let number: UInt64
 }
 
 /// The timers of an event loop: a binary heap by deadline, equal deadlines in the order in which they were added.
 ///
-/// To cancel forgets the body at once and leaves the heap's entry behind; entries without a body are skipped, and
-/// swept out when they outnumber the living, so that many short-lived deadlines cost no memory.
+/// Cancelling removes the body at once but leaves the heap's entry behind. Entries without a body are skipped, and
+/// removed when they outnumber the live ones, so many short-lived deadlines cost no memory.
 struct TimerQueue {
     private struct Entry {
         let deadline: ContinuousClock.Instant
@@ -23,11 +23,11 @@ struct TimerQueue {
 
     var count: Int { bodies.count }
 
-    /// With those that were cancelled and not yet swept out.
+    /// Includes cancelled entries that are not yet removed.
     var entryCount: Int { heap.count }
 
-    /// Timers added from now on are not due in a `popDue` that is given this mark: a body that adds a timer which is
-    /// due at once cannot keep the loop from its socket.
+    /// Timers added from now on are not due in a `popDue` with this mark. So a body that adds a timer that is due at
+    /// once cannot keep the loop from its sockets.
     var mark: UInt64 { nextNumber }
 
     mutating func add(at deadline: ContinuousClock.Instant, _ body: @escaping () -> Void) -> TimerID {
@@ -39,7 +39,7 @@ struct TimerQueue {
         return TimerID(number: number)
     }
 
-    /// Returns whether the timer was still to come.
+    /// Returns whether the timer was still pending.
     @discardableResult
     mutating func cancel(_ timer: TimerID) -> Bool {
         guard bodies.removeValue(forKey: timer.number) != nil else { return false }
@@ -60,7 +60,7 @@ struct TimerQueue {
         return nil
     }
 
-    /// Takes out the first timer that is due at `now` and was added before `mark`.
+    /// Removes the first timer that is due at `now` and was added before `mark`.
     mutating func popDue(at now: ContinuousClock.Instant, before mark: UInt64) -> (() -> Void)? {
         while let first = heap.first {
             guard bodies[first.number] != nil else {

@@ -1,7 +1,7 @@
 import MQLock
 
-/// The timers of one owner on a loop, each under a name; the owner stops them when it ends. To start one again replaces
-/// it. A timer's body has to hold its owner weakly, or stop when it stops.
+/// The timers of one owner on a loop, each under a name; the owner stops them when it ends. Starting one again replaces
+/// it. A timer's body must hold its owner weakly, or stop when the owner stops.
 final class Timers<Name: Hashable> {
     private let loop: EventLoop
     private var running: [Name: TimerID] = [:]

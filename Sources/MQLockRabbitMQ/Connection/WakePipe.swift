@@ -5,7 +5,7 @@ import Glibc
 import Darwin
 #endif
 
-/// The pipe that ends a `poll` from another thread. Owns both descriptors and closes each exactly once.
+/// A pipe that ends a `poll` from another thread. Owns both descriptors and closes each exactly once.
 final class WakePipe: Sendable {
     let readEnd: Int32
     private let writeEnd: Int32
@@ -35,7 +35,7 @@ final class WakePipe: Sendable {
         close(writeEnd)
     }
 
-    /// Makes `readEnd` readable until `drain`. A full pipe (EAGAIN) is readable already, so nothing is lost then.
+    /// Makes `readEnd` readable until `drain`. A full pipe (EAGAIN) is already readable, so nothing is lost.
     func signal() {
         var byte: UInt8 = 1
         while write(writeEnd, &byte, 1) < 0, errno == EINTR {}

@@ -1,6 +1,6 @@
 import MQLock
 
-/// What the first in line does to have the exclusive queue of a name, and to give it up.
+/// How the first in line acquires the exclusive queue of a name, and releases it.
 ///
 /// A pure value: events in, actions out; no I/O, no clock, no randomness. The line decides who is next and with which fence;
 /// see `Line`. The protocol is described in the article *The exclusive queue*; the sentences there that are marked † are each
@@ -8,28 +8,28 @@ import MQLock
 struct Claim: Sendable {
     /// Each case says where it can go.
     enum State: Equatable, Sendable {
-        /// Nothing of the queue is ours, and we are not first in line; perhaps in it. To `claiming`.
+        /// The queue is not ours, and we are not first in line, but may be in it. To `claiming`.
         case idle
-        /// First in line; the queue is being declared, and consumed, to be notified of its end. To `held`, `asking`, `refused`,
-        /// `abandoning`, `deleting`, `idle`.
+        /// First in line; the queue is being declared and consumed from; the consumer notifies us of its end. To
+        /// `held`, `asking`, `refused`, `abandoning`, `deleting`, `idle`.
         case claiming
-        /// First in line and refused: what is in the way? To `refused`, `idle`.
+        /// First in line and refused; asking the broker what is in the way. To `refused`, `idle`.
         case asking(Question)
-        /// First in line, and somebody has the queue all the same. To `claiming`, `idle`.
+        /// First in line, but another connection has the queue. To `claiming`, `idle`.
         case refused
         /// Granted. To `deleting`, `idle`.
         case held
-        /// The declaration has not been answered, and its answer is not wanted any more: whether there is something to delete
-        /// is not known †. To `deleting`, `idle`.
+        /// The claim was abandoned before the declaration was answered: it is not known whether there is something to
+        /// delete †. To `deleting`, `idle`.
         case abandoning
-        /// The queue is ours, and is being deleted. To `idle`.
+        /// The queue is ours and is being deleted. To `idle`.
         case deleting
     }
 
     enum Question: Equatable, Sendable {
-        /// Is it a queue that everybody may look at, and so one of another kind?
+        /// Whether the queue is visible to others, and so of another kind.
         case whether
-        /// Of which?
+        /// Which kind it is.
         case which
     }
 
@@ -37,46 +37,46 @@ struct Claim: Sendable {
 
     enum Event: Equatable, Sendable {
         case acquire, tryAcquire, cancel, release
-        /// The line has answered the contender itself: contended, or refused.
+        /// The line itself has answered the contender: contended or refused.
         case answered
         /// First in line, with this fence.
         case first(FencingToken)
         case placeLost
         /// The queue is ours.
         case declared
-        /// The broker will tell us of the queue's end.
+        /// The broker will notify us of the queue's end.
         case watching
-        /// There is a queue that is not exclusive.
+        /// The queue exists and is not exclusive.
         case exists
         case deleted
         case cancelledByBroker
         /// The channel of the claim.
         case channelClosed(ChannelFault)
-        /// There is no channel to open at the moment; there will be one soon.
+        /// No channel can be opened at the moment; one will be free soon.
         case channelUnavailable
         case timer(Timer)
     }
 
     enum Timer: Hashable, Sendable, CaseIterable {
-        /// Until the queue is declared again that was refused.
+        /// Until the refused queue is declared again.
         case claim
-        /// Until there may be a channel to delete the queue on.
+        /// Until a channel may be free to delete the queue on.
         case delete
     }
 
-    /// What is to be done, in this order.
+    /// What to do, in this order.
     enum Action: Equatable, Sendable {
         case joinLine(Wanted)
         case cancelLine
-        /// Gives up the first place.
+        /// Leaves the first place.
         case leaveLine
-        /// Opens the claim's channel, declares the queue and consumes it, in one write.
+        /// Opens the claim's channel, declares the queue and consumes from it, in one write.
         case claim
-        /// Opens the claim's channel and asks whether there is a queue that is not exclusive.
+        /// Opens the claim's channel and asks whether the queue exists and is not exclusive.
         case ask
-        /// Asks on the same channel what arguments it has; the answer is a `channelClosed` that says so.
+        /// Asks on the same channel for its arguments; the answer is a `channelClosed` that names them.
         case askWhich
-        /// Deletes the queue, on the claim's channel, which is opened if need be.
+        /// Deletes the queue, on the claim's channel, which is opened if necessary.
         case delete
         case closeChannel
         case start(Timer)
@@ -84,27 +84,27 @@ struct Claim: Sendable {
         case contended
         case refuse(ChannelFault, doing: String)
         case lose(LossReason)
-        /// The broker keeps the lock from working; for the message of a wait that times out.
+        /// A problem at the broker keeps the lock from working; for the message of a wait that times out.
         case trouble(String)
-        /// Whether the queue is ours is not known, and only the end of the connection can tell †.
+        /// It is not known whether the queue is ours; only the end of the connection settles that †.
         case endSession
     }
 
     private(set) var state = State.idle
-    /// The contender that is to be answered.
+    /// The contender that waits for an answer.
     private(set) var wanted: Wanted?
-    /// How often the queue was refused to us as the first in line; the time to the next try grows with it.
+    /// How often we were refused as the first in line; the time to the next try grows with it.
     private(set) var refusals = 0
-    /// The line's, while we are first.
+    /// The line's fence, while we are first.
     private var fence: FencingToken?
-    /// Whether this declaration was answered with yes. Then the queue is ours whatever becomes of the channel.
+    /// Whether this declaration succeeded. Then the queue is ours, whatever happens to the channel.
     private var isDeclared = false
 
-    /// Whether the name could be forgotten without anybody noticing.
+    /// Whether the name can be forgotten without an effect.
     var isQuiet: Bool { state == .idle && wanted == nil }
 
-    /// Whether the queue may be ours and nobody here needs it any more. The place in line is left when the broker has deleted
-    /// it, and a connection that is closed before ends both in any order.
+    /// Whether the queue may be ours although nobody here needs it any longer. We leave the place in line when the
+    /// broker has deleted the queue; a connection that is closed before that ends both, in any order.
     var isReleasing: Bool { state == .deleting || state == .abandoning }
 
     mutating func handle(_ event: Event) -> [Action] {
@@ -113,7 +113,7 @@ struct Claim: Sendable {
         case .tryAcquire: return begin(.tryAcquire)
         case .cancel: return cancel()
         case .release:
-            // Else the lease was lost before.
+            // Otherwise the lease was lost before.
             return state == .held ? delete() : []
         case .answered:
             wanted = nil
@@ -143,7 +143,7 @@ struct Claim: Sendable {
         self.wanted = wanted
         switch state {
         case .idle: return [.joinLine(wanted)]
-        // To declare a queue that is still ours succeeds, and means nothing: its deletion has to come first †.
+        // Declaring a queue that is still ours succeeds, and means nothing: its deletion has to come first †.
         case .abandoning, .deleting: return []
         case .claiming, .asking, .refused, .held: preconditionFailure("a contender for one name in \(state)")
         }
@@ -188,7 +188,7 @@ struct Claim: Sendable {
     /// The next in line may be granted a larger fence from here on.
     private mutating func placeLost() -> [Action] {
         switch state {
-        // The queue is ours all the same, and whoever is next is refused until it is deleted.
+        // The queue is ours anyway, and the next in line is refused until it is deleted.
         case .held, .deleting, .abandoning, .idle: return []
         case .claiming:
             state = .abandoning
@@ -199,13 +199,14 @@ struct Claim: Sendable {
 
     // MARK: Leaving
 
-    /// The queue first, and the place in line when the broker has deleted it. So the next in line finds it free †.
+    /// Deletes the queue first, and leaves the place in line when the broker has deleted it. So the next in line finds
+    /// it free †.
     private mutating func delete() -> [Action] {
         state = .deleting
         return [.delete]
     }
 
-    /// Nothing of the queue is ours any more, but perhaps the place in line.
+    /// The queue is no longer ours; the place in line may be.
     private mutating func left() -> [Action] {
         state = .idle
         fence = nil
@@ -228,15 +229,15 @@ struct Claim: Sendable {
 
     private mutating func channelClosed(_ fault: ChannelFault) -> [Action] {
         switch (state, fault.code) {
-        // The declaration or the deletion may still be carried out, at any time: also when the queue is ours again †.
+        // The declaration or the deletion may still be executed at any time, even when the queue is ours again †.
         case (.claiming, ChannelFault.unanswered), (.abandoning, ChannelFault.unanswered),
             (.deleting, ChannelFault.unanswered):
             return [.endSession]
         case (.claiming, ChannelFault.resourceLocked):
-            // Every question is an error in the broker's log, too; what the name is used for seldom changes.
+            // Every question writes an error to the broker's log, too, and the use of a name seldom changes.
             return refusals.isMultiple(of: 4) ? ask() : taken()
         case (.claiming, ChannelFault.notFound): return claimLater()
-        // It was declared and may not be consumed, for want of a permission.
+        // It was declared, but we have no permission to consume from it.
         case (.claiming, _) where isDeclared:
             wanted = nil
             return delete() + [.refuse(fault, doing: "consuming from the lock's queue")]
@@ -254,7 +255,7 @@ struct Claim: Sendable {
         case (.asking, _): return refuse(fault, doing: "declaring the lock's queue")
 
         case (.held, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))] + delete()
-        // It is gone, or another's already.
+        // It is gone, or another connection already has it.
         case (.deleting, ChannelFault.notFound), (.deleting, ChannelFault.resourceLocked): return left()
         case (.deleting, ChannelFault.outOfChannels.code): return [.start(.delete)]
         case (.deleting, _): return delete()
@@ -272,15 +273,15 @@ struct Claim: Sendable {
 
     // MARK: Refused
 
-    /// Either it is held, or its name is in use for something else. The answer to a declaration is the same, but only the
-    /// exclusive queue of another connection may not be looked at.
+    /// Either the lock is held, or its name is used for something else. A declaration gets the same answer, but only
+    /// another connection's exclusive queue refuses a passive declaration.
     private mutating func ask() -> [Action] {
         state = .asking(.whether)
         return [.ask]
     }
 
-    /// Somebody has it who is not before us in the line: a holder whose connection has just gone, and the broker is on its
-    /// way to its queues; one that lost its place in line; or a foreign program.
+    /// The owner of the queue is not ahead of us in line. It is a holder whose connection has just ended and whose
+    /// queues the broker has not deleted yet, a holder that lost its place in line, or a foreign program.
     private mutating func taken() -> [Action] {
         guard wanted == .acquire else {
             wanted = nil
@@ -292,7 +293,7 @@ struct Claim: Sendable {
     private mutating func claimLater() -> [Action] {
         state = .refused
         refusals += 1
-        // Not after a crash, of which the broker makes an end within milliseconds.
+        // Not after a crash, which the broker cleans up within milliseconds.
         return (refusals == 6 ? [.trouble(Self.ownedElsewhere)] : []) + [.start(.claim)]
     }
 

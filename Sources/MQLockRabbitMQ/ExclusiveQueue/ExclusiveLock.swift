@@ -1,6 +1,6 @@
 import MQLock
 
-/// The exclusive queue mutex of one name: its line says who is next and with which fence, the queue is the lock.
+/// The exclusive queue mutex of one name: its line decides who is next and with which fence; the queue is the lock.
 final class ExclusiveLock: LineLock {
     private var claim = Claim()
     private var claimChannel: Channel?
@@ -43,7 +43,7 @@ final class ExclusiveLock: LineLock {
 
     private func feedClaim(_ event: Claim.Event) {
         claimEvents.append(event)
-        // What an action brings about comes after all the actions of its event.
+        // Events caused by an action are handled after all the actions of the current event.
         guard claimEvents.count == 1 else { return }
         while let event = claimEvents.first {
             for action in claim.handle(event) { perform(action) }
@@ -114,8 +114,8 @@ final class ExclusiveLock: LineLock {
 }
 
 extension Claim {
-    /// A dead holder's queue goes some milliseconds after its place in line. Every refusal is an error in the broker's
-    /// log, so whatever lasts longer is asked for less and less often: 10 ms, 30 ms, up to 8 s.
+    /// A dead holder's queue disappears some milliseconds after its place in line. Every refusal is an error in the
+    /// broker's log, so the longer it lasts, the less often we ask: 10 ms, 30 ms, up to 8 s.
     /// - Parameter random: 750 to 1250, in thousandths of the pause.
     static func pause(after refusals: Int, random: Int64 = .random(in: 750...1250)) -> Duration {
         .microseconds(pauses[min(max(refusals, 1), pauses.count) - 1] * random)

@@ -10,28 +10,29 @@ struct Contender {
     let answer: (Result<LeaseRecord?, LockError>) -> Void
 }
 
-/// One lock name in one provider, whatever its mutex: the contender with its deadline and the lease. What the mutex does on
-/// the broker is the subclass's.
+/// One lock name in one provider, whatever its mutex: the contender with its deadline, and the lease. The subclass
+/// implements what the mutex does on the broker.
 ///
-/// It serves one contender at a time (local arbitration sees to that) but may still be cleaning up after the last one. It
-/// outlives sessions: a contender goes back in line over the next one without noticing.
+/// It serves one contender at a time (local arbitration ensures that), but may still be cleaning up after the previous
+/// one. It outlives sessions: a contender goes back in line over the next session without noticing.
 class BrokerLock: ChannelHandler {
     let name: LockName
     let objects: ObjectNames
     let locks: Locks
-    /// The one that stands.
+    /// The current session.
     private(set) var session: Session?
     private(set) var contender: Contender?
     private(set) var record: LeaseRecord?
-    /// A lease that is lost because its holder was asked to yield; the broker has the lock for it until it has released.
+    /// A lease that is lost because its holder was asked to yield; at the broker the lock stays with it until it has
+    /// released.
     private(set) var yielding: LeaseRecord?
-    /// What is to be seen of it from outside.
+    /// What others can see of it.
     var visibility = Visibility()
     /// What has kept contenders from being granted.
     private var trouble: String?
-    /// Since when the broker has confirmed nothing that was published for the contender.
+    /// Since when the broker has not confirmed what was published for the contender.
     private var unconfirmedSince: ContinuousClock.Instant?
-    /// Whether the contender waits for other names' first contact to be over, or for a holder to stop that yields.
+    /// Whether the contender waits for the first contact of other names, or for a yielding holder to stop.
     private var isParked = false
     private let timers: Timers<Timer>
 
@@ -48,34 +49,36 @@ class BrokerLock: ChannelHandler {
 
     // MARK: What a mutex does
 
-    /// Whether the name could be forgotten without anybody noticing, as far as the broker is concerned.
+    /// Whether the name can be forgotten without an effect on the broker.
     var isQuietAtBroker: Bool { fatalError("a lock without a mutex") }
-    /// Whether the next contender has to find out or make first what there is on the broker; few names do at once.
+    /// Whether the next contender first has to find or create the objects on the broker; only a few names do that at
+    /// once.
     var needsContact: Bool { fatalError("a lock without a mutex") }
-    /// Whether the contender cannot be served before something has been published for it.
+    /// Whether something has to be published before the contender can be served.
     var needsPublish: Bool { fatalError("a lock without a mutex") }
     func acquireAtBroker(waits: Bool) { fatalError("a lock without a mutex") }
-    /// The contender was cancelled or its deadline passed; it has had its answer.
+    /// The contender was cancelled or its deadline passed; it already has its answer.
     func cancelAtBroker() { fatalError("a lock without a mutex") }
-    /// The hold has ended by its holder's will, or because it may last no longer.
+    /// The holder has released, or the hold has reached its limit.
     func releaseAtBroker() { fatalError("a lock without a mutex") }
-    /// A session stands; nothing is known of the broker yet.
+    /// A session is up; nothing is known about the objects on the broker yet.
     func prepare(_ session: Session) { fatalError("a lock without a mutex") }
-    /// The session is gone, and whatever there was on its channels.
+    /// The session is gone, and so is everything on its channels.
     func resetAtBroker() { fatalError("a lock without a mutex") }
-    /// Whether the broker has yet to confirm a release, without which the next in line would be refused. Such a lock says
-    /// `locks.holdEnded()` when it has.
+    /// Whether the broker still has to confirm a release; until then the next in line would be refused. Such a lock
+    /// calls `locks.holdEnded()` when the broker has confirmed.
     var isReleasingAtBroker: Bool { false }
-    /// The channels on which the broker is asked for this lock, and the quorum queues that it is asked for.
+    /// The channels with requests for this lock, and the quorum queues that they concern.
     var channels: [Channel?] { fatalError("a lock without a mutex") }
     var quorumQueues: [String] { fatalError("a lock without a mutex") }
-    /// Has later grants carry a number above this one; only a holder's. A mutex that cannot do it is never asked.
+    /// Makes later grants carry a number above this one; only called for a holder. Never called on a mutex that cannot
+    /// do it.
     func raise(above token: FencingToken, _ answer: @escaping (Result<FencingToken, LockError>) -> Void) {
         fatalError("a lock without a mutex")
     }
-    /// Ends the wait for that; what has been asked of the broker may come yet.
+    /// Ends the wait for that; the broker may still execute the request.
     func cancelRaising(_ error: LockError) {}
-    /// Gives idle channels back; the name is quiet.
+    /// Closes idle channels; the name is quiet.
     func forget() {}
     func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
 
@@ -88,7 +91,7 @@ class BrokerLock: ChannelHandler {
     final func acquire(_ contender: Contender) {
         precondition(self.contender == nil, "a second contender for \(name)")
         self.contender = contender
-        // A holder whose lease has run out by the clock leaves the line before this thread has noticed.
+        // A holder whose lease has run out by the clock leaves the local line before this thread has noticed.
         if let record, record.settleIfExpired() || record.state.isFinal {
             endHold()
             releaseAtBroker()
@@ -100,7 +103,7 @@ class BrokerLock: ChannelHandler {
         if contender?.attempt == attempt { turnAway(.cancelled(name)) }
     }
 
-    /// Ends the wait with an error that is no answer of the broker's.
+    /// Ends the wait with an error that does not come from the broker.
     final func turnAway(_ error: LockError) {
         guard contender != nil else { return }
         answer(.failure(error))
@@ -108,7 +111,7 @@ class BrokerLock: ChannelHandler {
         isParked = false
     }
 
-    /// Nothing is touched when the lease is not the one that is held: it was lost before.
+    /// Does nothing when this lease is not the held one: it was lost before.
     final func release(_ record: LeaseRecord) {
         if yielding === record { return handOver() }
         guard self.record === record else { return }
@@ -121,16 +124,16 @@ class BrokerLock: ChannelHandler {
         guard let session, let contender else { return }
         unconfirmedSince = nil
         timers.stop(.deadline)
-        // A try has a limit too, for a broker that answers nothing.
+        // A try has a limit, too, in case the broker does not answer.
         let deadline = contender.waits ? contender.deadline : contender.start.after(settings.patience)
         if let deadline { timers.start(.deadline, at: deadline) { [weak self] in self?.deadlinePassed() } }
         session.presence.contending(self)
-        // One that was asked to yield stops first.
+        // A holder that was asked to yield has to stop first.
         isParked = yielding != nil || needsContact && !locks.admit(self)
         if !isParked { acquireAtBroker(waits: contender.waits) }
     }
 
-    /// There is no session to join by; the wait for one has a limit of its own, maybe.
+    /// There is no session to join over; the wait for one may have its own limit.
     final func awaitSession(until limit: ContinuousClock.Instant?, _ passed: @escaping () -> Void) {
         guard session == nil, let limit else { return }
         timers.start(.deadline, at: limit, passed)
@@ -148,8 +151,8 @@ class BrokerLock: ChannelHandler {
         LockError(.unreachable, obstacle ?? "the broker did not answer for \(name) in time")
     }
 
-    /// A quorum queue without a leader answers nothing: its nodes are not there, or the only one was killed within seconds of
-    /// the queue's declaration, and then it stays like that.
+    /// A quorum queue without a leader does not answer. Its nodes are down, or its only node was killed within seconds
+    /// of the queue's declaration; in that case it stays like that.
     private var silence: String? {
         let waits = channels.map { $0?.owedSince } + [unconfirmedSince]
         guard let since = waits.compactMap(\.self).min() else { return nil }
@@ -161,7 +164,7 @@ class BrokerLock: ChannelHandler {
             """
     }
 
-    /// Its turn for a first contact has come; false when nobody wants it any more.
+    /// Its turn for a first contact has come; false when it is no longer needed.
     final func unpark() -> Bool {
         guard isParked, let contender else { return false }
         isParked = false
@@ -186,7 +189,7 @@ class BrokerLock: ChannelHandler {
             LockError(.released, "the lock \(name) is no longer held; its number may have been raised or not"))
     }
 
-    /// Raises the number of the lock that is held by this lease.
+    /// Raises the number of the lock held by this lease.
     final func raise(
         _ record: LeaseRecord, above token: FencingToken,
         _ answer: @escaping (Result<FencingToken, LockError>) -> Void
@@ -237,7 +240,7 @@ class BrokerLock: ChannelHandler {
         }
     }
 
-    /// The limit for the first session is one for all that a contender needs: also for the connection to publish by.
+    /// The limit for the first session covers all that a contender needs, including the publish connection.
     private func publishFailed() {
         guard let contender, needsPublish, let publishing = session?.publishing, let obstacle = publishing.obstacle
         else { return }
@@ -249,13 +252,13 @@ class BrokerLock: ChannelHandler {
         }
     }
 
-    // MARK: What became of it
+    // MARK: Outcomes
 
-    /// Makes the lease and answers the contender with it; puts the lock back when the number is not above all that were
-    /// seen, or the proof does not stand any more: a process that was stopped may find an old delivery after the broker has
-    /// given the lock to somebody else.
+    /// Creates the lease and answers the contender with it. Releases the lock when the number is not above all that
+    /// were seen, or the proof has run out: a process that was stopped may find an old delivery after the broker has
+    /// granted the lock to another contender.
     /// - Parameters:
-    ///   - fence: the number; an error is what the contender gets.
+    ///   - fence: the number; if it is an error, the contender gets that.
     ///   - maximum: how long the hold may last; nil for a mutex without a limit.
     ///   - ownProof: what else has to prove the hold.
     final func grant(
@@ -270,7 +273,7 @@ class BrokerLock: ChannelHandler {
             releaseAtBroker()
             return answer(.failure(error))
         }
-        // The session is over, and the contender goes back in line over the next.
+        // The session is over; the contender goes back in line over the next one.
         guard session.isProven else { return }
         let limit = maximum.map { ContinuousClock.now.after($0) }
         let record = LeaseRecord(
@@ -298,7 +301,7 @@ class BrokerLock: ChannelHandler {
             """)
     }
 
-    /// A try that is answered before its limit: nobody has shown that the lock is taken.
+    /// Ends a try before its limit: there is no evidence that the lock is held.
     final func unable() { fail(unanswered(obstacle)) }
 
     final func contended() { answer(.success(nil)) }
@@ -311,10 +314,10 @@ class BrokerLock: ChannelHandler {
         report(locks.learn(consumerTimeout: timeout))
     }
 
-    /// A message that is none of ours was dropped.
+    /// A foreign message was dropped.
     final func reportForeign(_ what: String) { report("dropped \(what)") }
 
-    /// The lock's token is a new one. Where this process has held the lock before, something took the old one.
+    /// The lock's token is new. If this process has held the lock before, something removed the old token.
     final func tokenMadeAnew() {
         guard locks.largest[name] != nil else { return }
         reportTrouble(
@@ -324,7 +327,7 @@ class BrokerLock: ChannelHandler {
             """)
     }
 
-    /// The broker keeps the lock from working: also for the message of a wait that times out.
+    /// A problem at the broker keeps the lock from working; also for the message of a wait that times out.
     final func reportTrouble(_ what: String) {
         trouble = what
         report(what)
@@ -336,8 +339,8 @@ class BrokerLock: ChannelHandler {
 
     // MARK: Yielding
 
-    /// The holder's lease is lost at once. The lock is handed over when the holder has released, for it has to stop first,
-    /// or after what was left of its proof: by then whatever guards its work has ended it.
+    /// The holder's lease is lost at once. The lock is handed over when the holder has released, because it has to stop
+    /// first, or after what was left of its proof; by then the guard of its work has ended it.
     final func yield(_ reason: LossReason) {
         guard let record else { return }
         yielding = record

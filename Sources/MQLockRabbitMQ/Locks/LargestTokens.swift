@@ -2,7 +2,8 @@ import MQLock
 
 /// The largest fencing token that this process has seen of each name.
 ///
-/// A provider keeps it over its sessions: seeds start above it, and a grant that is not above it is refused loudly.
+/// A provider keeps it over its sessions: seeds start above it, and a grant that is not above it is refused with an
+/// error.
 struct LargestTokens {
     private var tokens: [LockName: FencingToken] = [:]
     private static let capacity = 100_000
@@ -12,7 +13,7 @@ struct LargestTokens {
     /// Notes a token; false when it is not above the largest.
     mutating func raise(_ name: LockName, to token: FencingToken) -> Bool {
         if let largest = tokens[name], token <= largest { return false }
-        // Bounded: forgetting costs only the check, never the order, which the broker keeps.
+        // Bounded: forgetting a name loses only the check, never the order, which the broker keeps.
         if tokens.count >= Self.capacity { tokens.removeAll() }
         tokens[name] = token
         return true

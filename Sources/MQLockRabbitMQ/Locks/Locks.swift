@@ -7,7 +7,7 @@ final class Locks {
     let relay: ObserverRelay
     var largest = LargestTokens()
     private(set) var byName: [LockName: BrokerLock] = [:]
-    /// Names whose first contact is being made.
+    /// Names in their first contact.
     private var contacting: Set<LockName> = []
     private var parked: ArraySlice<BrokerLock> = []
     private var whenReleased: (() -> Void)?
@@ -18,14 +18,14 @@ final class Locks {
         self.relay = relay
     }
 
-    /// How many quiet names are remembered, so that the next acquire costs one round trip.
+    /// How many quiet names are remembered, so their next acquire costs one round trip.
     private static let maximumQuiet = 256
-    /// How many names are prepared at once. The broker makes quorum queues one after the other; with a thousand asked
-    /// for together the last answers would come after their deadline.
+    /// How many names are prepared at once. The broker creates quorum queues one after the other; with a thousand at
+    /// once, the last answers would come after their deadline.
     private static let maximumContacts = 64
 
     /// The lock of this name.
-    /// - Parameter session: the one that stands, for a lock that is new here.
+    /// - Parameter session: the current session, for a lock that is new here.
     func lock(_ name: LockName, _ session: Session?) throws(LockError) -> BrokerLock {
         if let lock = byName[name] { return lock }
         if byName.count >= Self.maximumQuiet { evict() }
@@ -49,13 +49,13 @@ final class Locks {
         }
     }
 
-    /// Forgets everything: nobody holds or waits any more.
+    /// Forgets everything: nobody holds or waits any longer.
     func removeAll() {
         byName = [:]
         (contacting, parked) = ([], [])
     }
 
-    /// The broker's consumer timeout is shorter than we were told: it has just ended a channel for it.
+    /// The broker's consumer timeout is shorter than configured: the broker has just closed a channel because of it.
     /// - Returns: what to do about it.
     func learn(consumerTimeout: Duration) -> String {
         let milliseconds = consumerTimeout.nanoseconds / 1_000_000
@@ -69,7 +69,7 @@ final class Locks {
 
     // MARK: First contacts
 
-    /// Whether a name may make first contact now; else its turn comes.
+    /// Whether a name may make first contact now; otherwise it waits for its turn.
     func admit(_ lock: BrokerLock) -> Bool {
         guard contacting.count < Self.maximumContacts else {
             parked.append(lock)
@@ -97,7 +97,7 @@ final class Locks {
         for lock in byName.values { lock.setSuspect(suspect) }
     }
 
-    /// All leases are lost, before any waiter goes back in line: no next step comes before a holder has been notified.
+    /// All leases are lost before any waiter goes back in line: holders are notified before anything else happens.
     func end(_ session: Session, _ reason: LossReason) {
         (contacting, parked) = ([], [])
         // The end of the session is the end of draining.
@@ -113,13 +113,13 @@ final class Locks {
 
     // MARK: Draining
 
-    /// Runs `body` once nothing is held here, nor being released at the broker: at once, if that is so already.
+    /// Runs `body` when nothing is held here or being released at the broker; at once if that is already so.
     func whenReleased(_ body: @escaping () -> Void) {
         whenReleased = body
         holdEnded()
     }
 
-    /// A hold has ended, or what was left of it at the broker.
+    /// A hold has ended, or the broker has confirmed its release.
     func holdEnded() {
         guard let body = whenReleased, !byName.values.contains(where: \.isHeldOrReleasing) else { return }
         whenReleased = nil

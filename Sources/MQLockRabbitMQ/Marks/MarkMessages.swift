@@ -1,6 +1,6 @@
 import MQLock
 
-/// What has been done under a lock, as it stands in the queue of its marks.
+/// What has been done under a lock, as stored in the queue of its marks.
 struct MarkMessage: LockMessage {
     static let type = "mqlock.v1.done"
 
@@ -11,7 +11,7 @@ struct MarkMessage: LockMessage {
 
     init(_ mark: DoneMark, _ nonce: Nonce = Nonce()) { (self.mark, self.nonce) = (mark, nonce) }
 
-    /// Nil for whatever does not count: who may publish through our exchange is decided by the broker.
+    /// Nil for a message that does not count. The broker decides who may publish through our exchange.
     init?(_ delivery: Delivery) {
         guard delivery.exchange == ObjectNames.exchange, !delivery.isOversize,
             let text = ControlText(payload: delivery.body), let nonce = Nonce(text.question), let mark = DoneMark(text)
@@ -20,7 +20,7 @@ struct MarkMessage: LockMessage {
     }
 }
 
-/// `mqlock.v1 look 0 NONCE`: what somebody who looks puts behind the marks, to know that there are no more before it.
+/// `mqlock.v1 look 0 NONCE`: a look. Its sender puts it behind the marks, to know when it has seen all marks before it.
 struct LookMessage: LockMessage, Hashable {
     static let type = "mqlock.v1.look"
     private static let word = "look"
@@ -31,7 +31,7 @@ struct LookMessage: LockMessage, Hashable {
 
     init(_ nonce: Nonce = Nonce()) { self.nonce = nonce }
 
-    /// Nil for whatever is none, or does not count.
+    /// Nil for a message that is no look, or does not count.
     init?(_ delivery: Delivery) {
         guard let text = MessageText(delivery), text.word == Self.word, text.number == 0, text.after == nil else {
             return nil
@@ -40,9 +40,9 @@ struct LookMessage: LockMessage, Hashable {
     }
 }
 
-/// What is asked of the marks of a name.
+/// A request for the marks of a name.
 enum MarkRequest: Sendable {
-    /// - Parameter creating: whether to make the queue when there is none; else there are no marks.
+    /// - Parameter creating: whether to create the queue when there is none; otherwise there are no marks.
     case read(creating: Bool)
     case write(DoneMark)
 

@@ -1,6 +1,7 @@
 import MQLock
 
-/// Those who ask for marks: each waits for a session, and asks again over the next one when that ends before the answer.
+/// Pending requests for marks. Each waits for a session, and is repeated over the next session when that one ends
+/// before the answer.
 final class MarkRequests {
     typealias Answer = Result<[DoneMark], LockError>
 
@@ -25,8 +26,8 @@ final class MarkRequests {
     }
 
     /// - Parameters:
-    ///   - deadline: when it is given up.
-    ///   - overdue: the error then; takes what is known to be in the way.
+    ///   - deadline: when the request ends without an answer.
+    ///   - overdue: makes that error from what is known to be in the way.
     ///   - answer: called once.
     func add(
         _ number: UInt64, _ request: MarkRequest, of name: LockName, until deadline: ContinuousClock.Instant?,
@@ -48,13 +49,13 @@ final class MarkRequests {
         begin(number)
     }
 
-    /// A session stands; the broker is one that we know.
+    /// A session is up, and the broker version is supported.
     func begin(_ session: Session) {
         self.session = session
         for number in waiting.keys { begin(number) }
     }
 
-    /// It is gone; there will be another.
+    /// The session is gone; there will be another.
     func endSession() {
         session = nil
         for number in waiting.keys {
@@ -70,7 +71,7 @@ final class MarkRequests {
         asker.answer(answer)
     }
 
-    /// What has been done can still be written down while holders finish.
+    /// Marks can still be written while holders finish.
     func endReading(_ error: LockError) {
         for (number, asker) in waiting where asker.request.isRead { end(number, .failure(error)) }
     }

@@ -1,10 +1,10 @@
 import MQLock
 
-/// One request of the marks of a name over one session: looks at all of them, or adds one.
+/// One request for the marks of a name over one session: looks at all of them, or adds one.
 ///
-/// **Looking** is to be the single active consumer of the queue: the broker delivers to nobody else until the channel is
-/// closed, and puts what has been delivered back then. With `basic.get` two who look at a time would see a part each, and one
-/// of them might do the job again.
+/// A **look** is the single active consumer of the queue: the broker delivers to nobody else until the channel is
+/// closed, and then puts the deliveries back. With `basic.get` two looks at the same time would each see only a part,
+/// and one contender might do the job again.
 final class MarkWork: ChannelHandler {
     private let session: Session
     private let request: MarkRequest
@@ -15,15 +15,15 @@ final class MarkWork: ChannelHandler {
     private var channel: Channel?
     private var look = MarkLook()
     private var seen: [DoneMark] = []
-    /// What has been asked for and not answered, the oldest first: the broker answers in the order of the requests.
+    /// Unanswered requests, the oldest first: the broker answers in the order of the requests.
     private var doing: ArraySlice<String> = []
-    /// Counts the attempts: an outcome of an earlier one says nothing.
+    /// Counts the attempts: the outcome of an earlier attempt is ignored.
     private var attempt = 0
     private var isDone = false
 
     private enum Timer { case retry }
     private static let pause = Duration.milliseconds(100)
-    /// How long those before us in the line may take. Longer than the broker needs to notice that one is gone.
+    /// How long the contenders ahead of us may take. Longer than the broker needs to notice that one of them is gone.
     private static let turn = Duration.seconds(60)
 
     /// - Parameter done: called once, on the loop; not when the session ends first.
@@ -35,13 +35,13 @@ final class MarkWork: ChannelHandler {
         timers = Timers(loop)
     }
 
-    /// What it waits for, as far as that is known.
+    /// What the request waits for, as far as that is known.
     var obstacle: String? { session.publishing.obstacle }
 
     func begin() {
         attempt += 1
         look = MarkLook()
-        // Without a prefetch, or the marks behind the first would not come.
+        // Without a prefetch: otherwise the marks behind the first would not come.
         guard let channel = session.link.openBare(for: self) else { return finish(refusal(.outOfChannels)) }
         self.channel = channel
         guard request.isCreating else {
@@ -56,7 +56,7 @@ final class MarkWork: ChannelHandler {
         channel.bind(queue)
     }
 
-    /// Nobody wants to know any more.
+    /// Nobody needs the answer any longer.
     func cancel() {
         isDone = true
         timers.stopAll()
@@ -81,8 +81,8 @@ final class MarkWork: ChannelHandler {
             self.channel = nil
             if code == ChannelFault.notFound, !request.isCreating { return finish(.success([])) }
             let fault = ChannelFault(code: code, text: text)
-            // Something on the broker is in motion: a queue that is deleted, or has no leader yet. Or we were stopped for
-            // longer than it lets us look.
+            // Something on the broker is changing: a queue is being deleted, or has no leader yet. Or we were stopped
+            // for longer than the broker lets us look.
             guard [ChannelFault.notFound, ChannelFault.unanswered].contains(code) || fault.isOverdue else {
                 return finish(refusal(fault))
             }
@@ -92,15 +92,15 @@ final class MarkWork: ChannelHandler {
         }
     }
 
-    /// All of it has come. Nobody else looks until our channel is closed.
+    /// Everything has arrived. Nobody else looks until our channel is closed.
     private func looked() {
-        // As it was then: what comes from now on is only put back, or copied.
+        // The result as of now: what comes later is only put back, or copied.
         seen = look.marks
         guard look.isWorn else { return answer() }
         publishAll(look.copies())
     }
 
-    /// All marks stand behind whatever was there before them.
+    /// All copies of the marks are behind everything that was there before.
     private func copied() {
         publishAll(look.copiesOfLooks) { [weak self] in
             guard let self else { return }
@@ -109,7 +109,7 @@ final class MarkWork: ChannelHandler {
         }
     }
 
-    /// When one of them has not arrived all stays as it is, and another one tries.
+    /// If one of them has not arrived, everything stays as it is, and another contender tries.
     private func publishAll(_ messages: [some LockMessage], then: @escaping () -> Void = {}) {
         var left = messages.count
         guard left > 0 else { return then() }
@@ -144,12 +144,12 @@ final class MarkWork: ChannelHandler {
         switch outcome {
         case .arrived:
             guard request.isRead else { return finish(.success([])) }
-            // Not before: a queue that does not serve yet would cost the connection (3.10.8).
+            // Not earlier: a consume on a queue that does not serve yet would end the connection (3.10.8).
             doing = ["consuming from the queue of its marks"]
             channel?.consume(queue, tag: queue)
             timers.start(.retry, after: Self.turn) { [weak self] in self?.beginLater() }
         case .refused(let fault): finish(refusal(fault))
-        // The second connection is yet to come up, or somebody deletes what we have declared.
+        // The second connection is not up yet, or what we have declared is being deleted.
         case .unknown, .unroutable: beginLater()
         }
     }
@@ -158,7 +158,7 @@ final class MarkWork: ChannelHandler {
     private func beginLater() {
         channel?.close()
         channel = nil
-        // Of this attempt nothing counts any more.
+        // Results of this attempt no longer count.
         attempt += 1
         timers.start(.retry, after: Self.pause) { [weak self] in self?.begin() }
     }

@@ -1,24 +1,25 @@
 public import MQLock
 
-/// What has been done under a lock is kept in a queue beside it, of the same kind for every mutex.
+/// A queue beside the lock records what has been done under it. It is of the same kind for every mutex.
 extension RabbitMQLocks: MarkKeeping {
-    /// The last marks of a lock. Those who look at the same ones do it one after the other, some milliseconds each.
-    /// - Throws: `LockError`: `unreachable` when no session came up, or the broker did not answer in time; `cancelled`;
+    /// The last marks of a lock. Programs that look at the same marks do so one after the other, some milliseconds
+    /// each.
+    /// - Throws: `LockError`: `unreachable` when no session came up or the broker did not answer in time; `cancelled`;
     ///   `accessRefused`, `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func marks(of name: LockName, within limit: Duration?) async throws(LockError) -> [DoneMark] {
         try await supervisor.ask(.read(creating: true), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 
-    /// Keeps a mark of a lock; returns when the broker has confirmed it.
+    /// Stores a mark of a lock; returns when the broker has confirmed it.
     ///
-    /// A mark that nobody asks for is forgotten after 49 days.
+    /// A mark that nobody asks for expires after 49 days.
     /// - Throws: `LockError`: `outcomeUnknown` when the broker did not confirm it in time; `cancelled`; `accessRefused`,
     ///   `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func write(_ mark: DoneMark, of name: LockName, within limit: Duration?) async throws(LockError) {
         _ = try await supervisor.ask(.write(mark), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 
-    /// As ``marks(of:within:)``, and makes nothing on the broker: where no job has been done, there are no marks.
+    /// As ``marks(of:within:)``, but creates nothing on the broker: if no job has been done, there are no marks.
     package func marksThatAreThere(
         of name: LockName, within limit: Duration?
     ) async throws(LockError) -> [DoneMark] {

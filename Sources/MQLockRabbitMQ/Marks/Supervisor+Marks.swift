@@ -5,7 +5,7 @@ extension Supervisor {
     func ask(
         _ request: MarkRequest, of name: LockName, until deadline: ContinuousClock.Instant?
     ) async throws(LockError) -> [DoneMark] {
-        // Holders finish what they have begun while the provider drains.
+        // While the provider drains, holders finish what they have started.
         guard request.isRead ? machine.accepts : machine.state != .stopped else { throw .shutDown }
         if isStanding { try session?.behavior.check() }
         let startup = wasConnected ? nil : settings.startupTimeout.map { ContinuousClock.now.after($0) }

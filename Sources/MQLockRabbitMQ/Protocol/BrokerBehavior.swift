@@ -1,20 +1,20 @@
 import MQLock
 
-/// What a lock depends on and RabbitMQ does differently from version to version: a pure function of the version that the
-/// broker names. The article *Broker versions* has it as a table, with how each row was established.
+/// The behavior that locks depend on and that differs between versions of RabbitMQ: a pure function of the version that
+/// the broker names. The article *Broker versions* has it as a table, and says how each row was established.
 struct BrokerBehavior: Equatable, Sendable {
     let version: BrokerVersion
 
     init(_ version: BrokerVersion) { self.version = version }
 
-    /// The oldest version that is supported, because it is the oldest that locks were tried on. Those before 3.8 know neither
-    /// quorum queues nor the single active consumer and ignore both arguments: every consumer would be the active one.
+    /// The oldest supported version: the oldest that locks were tested on. Versions before 3.8 know neither quorum
+    /// queues nor the single active consumer, and ignore both arguments: every consumer would be active.
     static let oldest = BrokerVersion(3, 10, 0)
 
-    /// What the tests are run on.
+    /// The versions that the tests run on.
     static let tested = [BrokerVersion(3, 10, 8), BrokerVersion(4, 0, 5), BrokerVersion(4, 3, 6)]
 
-    /// Refuses a broker that is older.
+    /// Refuses an older broker.
     func check() throws(LockError) {
         guard version < Self.oldest else { return }
         throw LockError(
@@ -25,10 +25,10 @@ struct BrokerBehavior: Equatable, Sendable {
             """)
     }
 
-    /// A fault of the broker in what locks are made of; nil when none is known.
+    /// A broker bug that concerns locks; nil when none is known.
     ///
-    /// rabbitmq-server 17317: our own consumers do not stay attached after the timeout, and those that do are passed over
-    /// for one of ours.
+    /// rabbitmq-server 17317: our own consumers do not stay attached after the timeout, and the broker passes over
+    /// attached ones in favor of ours.
     var knownFault: String? {
         guard version >= BrokerVersion(4, 3, 0), version < BrokerVersion(4, 3, 6) else { return nil }
         return """
@@ -38,15 +38,15 @@ struct BrokerBehavior: Equatable, Sendable {
             """
     }
 
-    /// The delivery limit that a quorum queue has to be declared with; nil for none.
+    /// The delivery limit in the declaration of a quorum queue; nil for none.
     ///
-    /// -1 switches it off from 4.0, where 20 is the default and the 21st return would drop the token. Before, it is taken
-    /// for a limit below every count and destroys the token at its first return (3.10.8).
+    /// -1 switches it off from 4.0, where 20 is the default and the 21st return would drop the token. Before 4.0 the
+    /// broker treats it as a limit below every count, and destroys the token at its first return (3.10.8).
     var deliveryLimit: Int64? {
         version >= BrokerVersion(4, 0, 0) ? -1 : nil
     }
 
-    /// What becomes of a delivery that is not acknowledged within the broker's `consumer_timeout`.
+    /// What happens to a delivery that is not acknowledged within the broker's `consumer_timeout`.
     enum Overdue: Equatable, Sendable {
         /// The broker closes the channel (406).
         case closesChannel
@@ -58,7 +58,7 @@ struct BrokerBehavior: Equatable, Sendable {
         version < BrokerVersion(4, 3, 0) ? .closesChannel : .cancelsConsumer
     }
 
-    /// Why a hold is over when the broker cancels the consumer of a quorum queue. Until 4.3 there is one reason only.
+    /// Why a hold is over when the broker cancels the consumer of a quorum queue. Before 4.3 there is only one reason.
     var cancelled: LossReason {
         switch overdue {
         case .closesChannel: LossReason(.queueDeleted)
@@ -72,16 +72,16 @@ struct BrokerBehavior: Equatable, Sendable {
         }
     }
 
-    /// How long between two looks for whoever could have a lock's token. From 4.3 on the broker keeps for a minute what was
-    /// delivered to a node that is cut off. Whoever was cut off before the first look has it no more at the second, and
-    /// whoever is cut off later was seen by the first.
+    /// The time between two checks for contenders that could have a lock's token. From 4.3 on the broker keeps for a
+    /// minute what was delivered to a node that is cut off. A contender that was cut off before the first check no
+    /// longer has the token at the second; one that is cut off later was seen by the first.
     var lookInterval: Duration { version < BrokerVersion(4, 3, 0) ? .seconds(5) : .seconds(65) }
 
     /// How often the broker has taken the message back before this delivery, by its own count.
     ///
     /// On quorum queues every return counts, whatever the reason: up to 4.2 in `x-delivery-count`, from 4.3 in
-    /// `x-acquired-count`, where the other counts failures only and must not be looked at. Absent is zero: at the first
-    /// delivery.
+    /// `x-acquired-count`, where the other header counts only failures and must be ignored. An absent header means 0:
+    /// the first delivery.
     static func returns(of properties: MessageProperties) -> Int64 {
         (properties.headers["x-acquired-count"] ?? properties.headers["x-delivery-count"])?.integer ?? 0
     }

@@ -8,11 +8,11 @@ struct BrokerVersion: Sendable, Comparable, CustomStringConvertible {
         (self.major, self.minor, self.patch) = (major, minor, patch)
     }
 
-    /// What a broker says of itself. One that hides its version is taken for a recent one: there the delivery limit has to
-    /// be set.
+    /// The version as announced by the broker. A broker that hides its version counts as a recent one, where the
+    /// delivery limit has to be set.
     init(announced text: String?) { self = BrokerVersion(text ?? "") ?? BrokerVersion(4, 0, 0) }
 
-    /// Reads `3.10.8`, also with a suffix (`4.0.0-rc.1`, `3.13.7+2`); nil for anything that begins otherwise.
+    /// Reads `3.10.8`, also with a suffix (`4.0.0-rc.1`, `3.13.7+2`); nil for any other form.
     init?(_ text: String) {
         let core = text.prefix { $0 != "-" && $0 != "+" }
         let numbers = core.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }

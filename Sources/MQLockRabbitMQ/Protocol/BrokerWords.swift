@@ -1,7 +1,7 @@
 import Foundation
 
-/// What the broker gave as the reason for closing something. It says by code what class of error it is, and only by its
-/// words which one; what it quotes are names, which can be anything.
+/// The broker's reason for closing something. The code gives only the class of the error; the text says which error it
+/// is. The text quotes names, which can be anything.
 struct BrokerWords: Sendable {
     private let text: String
 

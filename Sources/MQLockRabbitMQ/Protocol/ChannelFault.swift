@@ -6,26 +6,26 @@ struct ChannelFault: Equatable, Sendable, Error {
     let code: UInt16
     let text: String
 
-    /// Ours, not AMQP's: the broker left a request unanswered, and the channel was closed for it.
+    /// Our own code, not AMQP's: the broker left a request unanswered, so we closed the channel.
     static let unanswered: UInt16 = 1
     static let notFound: UInt16 = 404
     static let preconditionFailed: UInt16 = 406
     static let resourceLocked: UInt16 = 405
     static let accessRefused: UInt16 = 403
 
-    /// Not the broker's: there was no channel to be had.
+    /// Not from the broker: no channel was available.
     static let outOfChannels = ChannelFault(code: 0, text: "all channels are in use")
 }
 
 extension ChannelFault {
-    /// Whether a limit of the broker's stands in the way.
+    /// Whether a limit of the broker is in the way.
     var isLimit: Bool { BrokerWords(text).tellOfLimit }
 
-    /// The error for something that the broker refused, whatever kind of lock it was for.
+    /// The error for a refusal by the broker, whatever the mutex.
     /// - Parameters:
-    ///   - doing: what we were about, as in "declaring the lock's queue".
+    ///   - doing: what we were doing, as in "declaring the lock's queue".
     ///   - subject: what for.
-    ///   - capacity: how many channels there can be on the connection.
+    ///   - capacity: how many channels the connection can have.
     func refusal(of doing: String, for subject: String, capacity: Int) -> LockError {
         let text = text.escapedForDisplay
         switch code {
@@ -58,7 +58,8 @@ extension ChannelFault {
                 somebody else has made the exchange \(ObjectNames.exchange), and not as locks need it: direct and durable \
                 (\(text)); let nobody declare it otherwise, and delete it when no lock is held: it is made anew
                 """)
-        // What it means is the broker's to say: a value that it does not take, a message that is too large, a policy.
+        // Only the broker's text says what it means: a value that it does not accept, a message that is too large, a
+        // policy.
         case Self.preconditionFailed:
             return LockError(.incompatible, "the broker refused \(doing) for \(subject): \(text)")
         case Self.unanswered:
@@ -70,7 +71,7 @@ extension ChannelFault {
 }
 
 extension BrokerLock {
-    /// The error for a channel that the broker closed while `doing` something for us.
+    /// The error for a channel that the broker closed during `doing`.
     func refusal(_ fault: ChannelFault, doing: String) -> LockError {
         guard fault.isOtherKind else {
             return fault.refusal(of: doing, for: "\(name)", capacity: session?.link.capacity ?? 0)
@@ -84,18 +85,18 @@ extension BrokerLock {
     }
 }
 
-/// The broker's words for the first argument in which a queue or exchange differs from its declaration:
-/// `inequivalent arg 'NAME' for queue 'QUEUE' in vhost 'VHOST': received … but current is …`, the same from 3.8 to 4.3.
+/// The broker's text about the first argument in which a queue or exchange differs from its declaration: `inequivalent
+/// arg 'NAME' for queue 'QUEUE' in vhost 'VHOST': received … but current is …`, the same from 3.8 to 4.3.
 struct InequivalentArgument: Equatable, Sendable {
     let name: String
     let isOfExchange: Bool
-    /// Whether the queue that is there has the argument at all.
+    /// Whether the existing queue has the argument at all.
     let isSet: Bool
-    /// Its value there, where the broker quotes it.
+    /// The argument's value there, if the broker quotes it.
     let current: String?
 
     init?(_ text: String) {
-        // The queue's name comes later in the text, and what it says is nobody's business here; so do the words.
+        // The queue's name comes later in the text and must not be interpreted; the same goes for the values.
         guard let start = text.range(of: "inequivalent arg '")?.upperBound,
             let end = text[start...].firstIndex(of: "'"),
             let current = text.range(of: "but current is ", options: .backwards)?.upperBound
@@ -110,19 +111,19 @@ struct InequivalentArgument: Equatable, Sendable {
 }
 
 extension ChannelFault {
-    /// Whether a queue is there that was declared otherwise. The same code stands for limits of the broker's, too.
+    /// Whether the queue exists with other arguments. Limits of the broker have the same code.
     var isOtherKind: Bool {
         code == Self.resourceLocked
             || code == Self.preconditionFailed && InequivalentArgument(text)?.isOfExchange == false
     }
 
-    /// Whether a declaration with arguments by which no queue can be made has met none.
+    /// Whether a declaration with impossible arguments found no queue.
     var saysInvalid: Bool { text.contains("invalid arg") }
 
-    /// What has to be in the lock's queue's place, as far as the broker's words tell.
+    /// What must exist in place of the lock's queue, as far as the broker's text shows.
     func otherKind(than mine: RabbitMQLocks.Mutex) -> String {
         let unknown = "the broker has another kind of queue than that needs, of another version or made by hand"
-        // Only the exclusive queue of another connection may not be looked at.
+        // Only another connection's exclusive queue refuses a passive declaration.
         if code == Self.resourceLocked, mine != .exclusiveQueue {
             return "the broker's queue was made for the \(RabbitMQLocks.Mutex.exclusiveQueue.title)"
         }
@@ -156,13 +157,13 @@ extension ChannelFault {
             """
     }
 
-    /// Whether the queue that is there was made under a version that declares it otherwise. Without the delivery limit, the
-    /// 21st return of a token would drop it from 4.0 on.
+    /// Whether the existing queue was created under a version with other arguments. From 4.0 on, without the delivery
+    /// limit, the 21st return of a token would drop it.
     var isOfOtherMajorVersion: Bool { InequivalentArgument(text)?.name == QueueArguments.deliveryLimit }
 }
 
 extension RabbitMQLocks.Mutex {
-    /// How messages call it.
+    /// The term used in messages.
     var title: String {
         switch self {
         case .token: "token mutex (token)"

@@ -1,10 +1,10 @@
 import Foundation
 import MQLock
 
-/// What the broker says of its `consumer_timeout` when it closes a channel for it, up to 4.2:
+/// The broker's text about its `consumer_timeout` when it closes a channel for that reason, up to 4.2:
 /// `PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: 1800000 ms. …`
 enum ConsumerTimeout {
-    /// The timeout; nil when the text speaks of something else, or the number makes no sense.
+    /// The timeout; nil when the text is about something else, or the number is invalid.
     static func named(in fault: ChannelFault) -> Duration? {
         guard fault.code == ChannelFault.preconditionFailed,
             let start = fault.text.range(of: "Timeout value used: ")?.upperBound,
@@ -15,7 +15,7 @@ enum ConsumerTimeout {
 }
 
 extension ChannelFault {
-    /// Whether the broker has taken back what was not acknowledged within its `consumer_timeout`. Nothing is refused by that.
+    /// Whether the broker has taken back what was not acknowledged within its `consumer_timeout`. That is no refusal.
     var isOverdue: Bool {
         code == Self.preconditionFailed && text.hasPrefix("PRECONDITION_FAILED - delivery acknowledgement on channel ")
     }

@@ -1,18 +1,18 @@
 import MQLock
 
-/// What tells one published message from every other.
+/// Distinguishes one published message from every other.
 typealias Nonce = RandomID
 
-/// What a mutex publishes to its queue; its nonce sets it apart from every other.
+/// A message that a mutex publishes to its queue; its nonce distinguishes it from every other.
 protocol LockMessage: Sendable {
     var nonce: Nonce { get }
     var payload: [UInt8] { get }
-    /// The message's type property; for people who look at queues.
+    /// The message's type property, for people who look at queues.
     static var type: String { get }
 }
 
 extension LockMessage {
-    /// The properties of its publish. Receivers look at the payload only.
+    /// The properties of its publish. Receivers look only at the payload.
     /// - Parameter user: the login's name; nil when we do not know it.
     func properties(user: String?) -> MessageProperties {
         MessageProperties(
@@ -30,7 +30,7 @@ struct MessageText: Hashable, Sendable {
     var after: UInt64?
 
     private static let version = "mqlock.v1"
-    /// The longest payload: longer messages need not be looked at.
+    /// The longest payload: longer messages need not be read.
     static let maximumLength = 100
 
     init(_ word: String, _ number: UInt64, _ nonce: Nonce, after: UInt64? = nil) {
@@ -41,14 +41,14 @@ struct MessageText: Hashable, Sendable {
         Array("\(Self.version) \(word) \(number) \(nonce)\(after.map { " \($0)" } ?? "")".utf8)
     }
 
-    /// The text of a message that counts: one that the broker delivers with our exchange; nil for any other. Who may publish
-    /// through the exchange is decided by the broker, whatever a message says.
+    /// The text of a message that counts, which the broker delivers with our exchange; nil for any other. The broker
+    /// decides who may publish through the exchange, whatever a message says.
     init?(_ delivery: Delivery) {
         guard delivery.exchange == ObjectNames.exchange, !delivery.isOversize else { return nil }
         self.init(payload: delivery.body)
     }
 
-    /// Reads a payload; nil for whatever is not exactly a text of this version.
+    /// Reads a payload; nil for anything that is not exactly a text of this version.
     init?(payload: [UInt8]) {
         guard payload.count <= Self.maximumLength, let text = String(validating: payload, as: UTF8.self) else {
             return nil
@@ -86,15 +86,15 @@ struct TokenMessage: LockMessage, Hashable {
         self.nonce = nonce
     }
 
-    /// Reads a text; nil for whatever is no token.
+    /// Reads a text; nil for anything that is no token.
     init?(_ text: MessageText) {
         guard text.word == Self.word, text.after == nil else { return nil }
         self.init(number: text.number, nonce: text.nonce)
     }
 }
 
-/// What is in a line: `mqlock.v1 line NUMBER NONCE AFTER` is a token, and `mqlock.v1 proof 0 NONCE` what a holder has the queue
-/// hand back to it, to prove that it still serves nobody else.
+/// A message in a line: `mqlock.v1 line NUMBER NONCE AFTER` is a token. `mqlock.v1 proof 0 NONCE` is a companion: the
+/// queue returns it to the holder, to prove that it still serves nobody else.
 struct LineMessage: LockMessage, Hashable {
     static let type = "mqlock.v1.line"
 
@@ -104,8 +104,8 @@ struct LineMessage: LockMessage, Hashable {
     /// 0 for a companion.
     let number: UInt64
     let nonce: Nonce
-    /// Of a token: the fence of the holder that published it, in the place of the one it held; 0 for one that was published by
-    /// somebody who suspected that there was none. It shows whoever holds with a smaller fence that its place is lost.
+    /// For a token: the fence of the holder that published it to replace its own; 0 for a seed, published by a
+    /// contender that suspected there was no token. It shows a holder with a smaller fence that its place is lost.
     let after: UInt64
 
     var payload: [UInt8] {
@@ -122,7 +122,7 @@ struct LineMessage: LockMessage, Hashable {
         (self.kind, self.number, self.nonce, self.after) = (kind, number, nonce, after)
     }
 
-    /// Reads a text; nil for whatever is not one of the two.
+    /// Reads a text; nil for anything that is neither.
     init?(_ text: MessageText) {
         switch (Kind(rawValue: text.word), text.after) {
         case (.token, let after?): self = .token(text.number, text.nonce, after: after)

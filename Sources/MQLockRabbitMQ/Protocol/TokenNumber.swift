@@ -3,8 +3,8 @@ import MQLock
 /// How fencing tokens are numbered (protocol `mqlock.v1`).
 ///
 /// A seed is the number of milliseconds since 2026 shifted left by 21 bits; every hand-over adds 32, and the low five
-/// bits are for grants within a process. That leaves room for 65,536 hand-overs a millisecond: no lock can outrun the
-/// clock, so a lock that is seeded anew, for whatever reason, is above all that was ever granted, up to the skew
+/// bits are for grants within a process. That leaves room for 65,536 hand-overs per millisecond, so no lock can outrun
+/// the clock. A lock that is seeded again, for whatever reason, starts above all that was ever granted, up to the skew
 /// between the clocks of two hosts.
 enum TokenNumber {
     /// What one hand-over adds.

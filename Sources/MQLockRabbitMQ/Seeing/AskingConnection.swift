@@ -1,16 +1,17 @@
 import MQLock
 
-/// The connection of somebody who asks: with a queue for answers, which also hears contenders that begin to listen.
+/// The connection of an asker. It has a queue for answers, which also receives hello messages of contenders that start
+/// to listen.
 actor AskingConnection {
     enum Event: Sendable {
         /// With the number of the question.
         case answered(String, ControlAnswer)
-        /// A contender of the observed name listens from now on.
+        /// A contender for the observed name listens from now on.
         case hello
-        /// Nobody at all listens for the name.
+        /// Nobody listens for the name.
         case unheard
         case ended(LockError)
-        /// The broker takes no questions at the moment, and says why; nil: it does again.
+        /// The broker accepts no questions at the moment, with its reason; nil: it accepts them again.
         case blocked(String?)
     }
 
@@ -27,7 +28,7 @@ actor AskingConnection {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    /// - Parameter events: takes what is said until the end, which is `ended` unless it is `close`.
+    /// - Parameter events: receives events until the end; the last is `ended`, except after `close`.
     init(_ settings: SessionSettings, events: AsyncStream<Event>.Continuation) throws(LockError) {
         do throws(ConnectionFailure) { loop = try EventLoop(name: "mqlock-asks") } catch { throw LockError(error) }
         self.settings = settings
@@ -40,7 +41,7 @@ actor AskingConnection {
 
     // MARK: Life
 
-    /// Connects and makes the queue for answers; one that observes hears also who begins to listen.
+    /// Connects and declares the queue for answers. An observer's queue also receives hello messages.
     func open(observing name: LockName? = nil) async throws(LockError) {
         let refused = await withCheckedContinuation { continuation in
             opening = continuation
@@ -102,10 +103,10 @@ actor AskingConnection {
 
     // MARK: Asking
 
-    /// Asks all contenders of a name. Answers carry the number that this returns.
+    /// Asks all contenders for a name. Answers carry the number that this returns.
     func ask(_ request: ControlRequest, of name: LockName) -> String { ask(request, key: ControlNames.key(name)) }
 
-    /// Asks those who listen with this key.
+    /// Asks the sessions that listen with this key.
     func ask(_ request: ControlRequest, key: String) -> String {
         let question = Nonce().description
         var properties = ControlNames.properties(user: settings.endpoint.provenUser)
@@ -118,17 +119,17 @@ actor AskingConnection {
         return question
     }
 
-    /// What the broker itself says about the lock's queue.
+    /// What the broker itself reports about the lock's queue.
     func queueView(of objects: ObjectNames) async -> LockView.QueueView {
         let view = await counts(of: objects.queue)
         guard view == .counted(messages: 0, consumers: 0) else { return view }
-        // A lock that is one message has a register beside its queue, and the message is not in the queue. Any other
-        // has an empty queue when it is new.
+        // A `token` lock has a register beside its queue; while it is held, its message is not in the queue. Any other
+        // lock has an empty queue when it is new.
         return await counts(of: objects.register) == .missing ? view : .taken
     }
 
     private func counts(of queue: String) async -> LockView.QueueView {
-        // Another channel each time: the broker closes that of who asks for a queue that is not there.
+        // A new channel each time: the broker closes the channel if the queue does not exist.
         guard let channel = link?.open(for: self), counting == nil else { return .unknown }
         return await withCheckedContinuation { continuation in
             counting = continuation
@@ -181,7 +182,7 @@ actor AskingConnection {
         }
     }
 
-    /// Only what came through the exchange counts: who may speak there is decided by the broker.
+    /// Only what came through the exchange counts: the broker decides who may publish there.
     private func deliver(_ delivery: Delivery) {
         guard !delivery.isOversize, delivery.exchange == ControlNames.exchange,
             let text = ControlText(payload: delivery.body)

@@ -1,6 +1,7 @@
 import MQLock
 
-/// Watches one name: asks its contenders to announce changes, again and again before they forget, and tells the story.
+/// Watches one name: asks its contenders to announce changes, repeats that before they forget it, and reports the
+/// changes in order.
 struct ChangeObserver: Sendable {
     let settings: SessionSettings
     let startupTimeout: Duration?
@@ -9,18 +10,19 @@ struct ChangeObserver: Sendable {
 
     private enum Event: Sendable {
         case told(AskingConnection.Event)
-        /// A round is over, the next question due.
+        /// A round is over, and the next question is due.
         case round(Int)
-        /// Contenders have come since the last question.
+        /// New contenders have come since the last question.
         case newcomers
-        /// The end of the holder before was awaited long enough.
+        /// The wait for the end of the previous hold is over.
         case settle
     }
 
-    /// How often contenders are asked anew, and for how long they announce after that.
+    /// How often contenders are asked again, and for how long they announce changes after that.
     private static let round = Duration.seconds(5)
     private static let watch = 15
-    /// Questions for newcomers come no closer than that: with a thousand of them, all would answer a thousand times.
+    /// The shortest time between questions because of newcomers: with a thousand newcomers, all would answer a thousand
+    /// times.
     private static let spacing = Duration.milliseconds(200)
     private static let patience = Duration.milliseconds(300)
 
@@ -56,7 +58,7 @@ struct ChangeObserver: Sendable {
         }
     }
 
-    /// Until the connection ends, which throws, or the task is cancelled.
+    /// Runs until the connection ends, which throws, or the task is cancelled.
     private func follow(
         _ connection: AskingConnection, _ events: AsyncStream<Event>, _ continuation: AsyncStream<Event>.Continuation,
         _ observation: inout Observation, _ tell: (LockChange) -> Void
@@ -64,7 +66,7 @@ struct ChangeObserver: Sendable {
         var rounds = 0
         var asked = ContinuousClock.now
         var willAsk = false
-        // Under an alarm the broker does not read what we ask: no answer means nothing then.
+        // During an alarm the broker does not read our questions, so a missing answer means nothing.
         var isBlocked = false
         func ask() async {
             asked = .now

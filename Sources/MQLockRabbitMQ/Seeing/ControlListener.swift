@@ -1,9 +1,9 @@
 import MQLock
 
-/// The control channel of a session, on its publish connection: listens for what is asked of the session's contenders, and
+/// The control channel of a session, on its publish connection: receives questions to the session's contenders, and
 /// sends their answers.
 ///
-/// Nothing of a lock depends on it. Whatever fails here is tried again later, or given up with one warning.
+/// No lock depends on it. A failure here is retried later, or ends the listening with one warning.
 final class ControlListener: PublishConnectionUser, ChannelHandler {
     private static let tag = "control"
 
@@ -13,7 +13,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         case off
         /// The channel is open, as far as we know. To `off`, `refused`.
         case listening
-        /// The broker does not let us: until the session's end.
+        /// The broker does not permit it: until the session's end.
         case refused
     }
 
@@ -32,7 +32,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private var bound: Set<LockName> = []
     /// Names whose binding may have to change, the oldest first.
     private var changes: ArraySlice<LockName> = []
-    /// Binds and unbinds that are not answered yet, the oldest first; nil is the one for questions to everybody.
+    /// Binds and unbinds that are not answered yet, the oldest first; nil is the binding for questions to all.
     private var unanswered: ArraySlice<LockName?> = []
     private var failures = FailureCount()
     static let pause = GrowingDelay(.seconds(1) ... .seconds(30))
@@ -40,7 +40,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
 
     private enum Timer { case start }
 
-    /// How many binds and unbinds may be under way: each is a transaction of the broker's.
+    /// How many binds and unbinds may be under way: each is a transaction on the broker.
     private static let maximumUnanswered = 16
     private static let prefetch: UInt16 = 32
 
@@ -52,13 +52,13 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         connection.add(self)
     }
 
-    /// Questions go there from now on.
+    /// From now on questions go to this registry.
     func listen(for registry: PresenceRegistry) { self.registry = registry }
 
     private var queue: String { ControlNames.controlQueue(identity) }
     private var user: String? { locks.settings.endpoint.provenUser }
 
-    // MARK: What the registry wants
+    // MARK: Requests of the registry
 
     func listen(to names: [LockName]) {
         for name in names where wanted.insert(name).inserted { changes.append(name) }
@@ -71,7 +71,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         pump()
     }
 
-    /// Dropped when nobody can be reached at the moment.
+    /// Dropped when there is no open channel at the moment.
     func answer(_ text: ControlText, to target: String) { publish(text, key: target) }
 
     func close() {
@@ -115,7 +115,8 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         state = .listening
         failures.cameUp(at: .now)
         reset()
-        // The broker takes the frames of a channel in order and drops those behind one that fails: nothing to wait for.
+        // The broker processes the frames of a channel in order and drops those behind one that fails, so there is
+        // nothing to wait for.
         channel.declareControlExchange()
         channel.declare(queue, exclusive: true, autoDelete: true, ControlNames.queueArguments)
         channel.write { connection, channel throws(ConnectionFailure) in
@@ -165,7 +166,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
 
     private func changed() {
         guard let name = unanswered.popFirst() else { return }
-        // Observers learn of us by it. Nobody else's business, so no confirm and no return.
+        // Tells observers about us. Nothing depends on it, so no confirm and no return.
         if let name, wanted.contains(name), bound.contains(name) {
             publish(ControlRequest.hello.text(identity.description), key: ControlNames.helloKey(name))
         }
@@ -179,7 +180,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         case .queueBindOK, .queueUnbindOK: changed()
         case .delivery(_, let delivery): deliver(delivery)
         case .cancelledByBroker:
-            // Somebody has deleted the queue. The channel goes too, and all begins anew.
+            // The queue was deleted. Close the channel, too, and start over.
             channel.close()
             state = .off
             reset()
@@ -192,7 +193,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
     private func refused(_ code: UInt16, _ text: String) {
         reset()
         guard code == ChannelFault.accessRefused else {
-            // The exchange was deleted, say: made anew the next time.
+            // For example, the exchange was deleted; it is declared again next time.
             state = .off
             return startLater()
         }
@@ -237,14 +238,14 @@ extension Channel {
     }
 }
 
-/// How many questions a session answers: a flood of them costs the flooder more than us.
+/// Limits the questions that a session answers, so a flood of them costs the sender more than us.
 struct QuestionBudget {
     private var left = Self.burst
     private var refilledAt: ContinuousClock.Instant?
     private static let burst = 200.0
     private static let perSecond = 100.0
 
-    /// A question for everything is as many as its answers are worth.
+    /// A question for the whole list counts as several, according to the size of its answer.
     private static let listCost = 32.0
 
     mutating func admit(_ request: ControlRequest, at now: ContinuousClock.Instant) -> Bool {
@@ -257,7 +258,7 @@ struct QuestionBudget {
     }
 }
 
-/// Something to be said once only, over all sessions of a provider.
+/// Something to report only once, over all sessions of a provider.
 final class Once: Sendable {
     private let isDone = Locked(false)
 

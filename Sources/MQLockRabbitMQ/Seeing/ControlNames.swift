@@ -1,34 +1,34 @@
 import MQLock
 
-/// What seeing uses on the broker (protocol `mqlock.v1`); the queues are exclusive to their connection.
+/// The broker objects for seeing who holds a lock (protocol `mqlock.v1`); the queues are exclusive to their connection.
 enum ControlNames {
     /// Direct, durable; the routing key is the lock's name, encoded as in queue names.
     static let exchange = "mqlock.v1.control"
 
-    /// Where the contenders of a name are asked.
+    /// The key for questions to the contenders for a name.
     static func key(_ name: LockName) -> String { ObjectNames.encode(name) }
 
-    /// Where those who begin to listen say so, to observers only. No name is encoded like that: of a `%` two digits
-    /// follow there.
+    /// The key for hello messages of sessions that start to listen; only observers bind it. No name is encoded like
+    /// that: in a name, two digits follow a `%`.
     static func helloKey(_ name: LockName) -> String { "%hello/\(key(name))" }
 
-    /// Where all sessions that listen for any name are asked which. No name's key either.
+    /// The key for questions to all sessions that listen for any name. No name has this key either.
     static let listKey = "%list"
 
-    /// Where the contenders of one session are asked.
+    /// The queue for questions to the contenders of one session.
     static func controlQueue(_ session: Nonce) -> String { "\(exchange)/\(session)" }
 
-    /// Where one asker is answered: its queue, which is bound to the exchange with its own name as the key.
+    /// The queue for answers to one asker; it is bound to the exchange with its own name as the key.
     static func replyQueue(_ asker: Nonce) -> String { "\(replyPrefix)\(asker)" }
 
-    /// Answers go to queues of this form only: nobody can have us write into another's queue.
+    /// Answers go only to queues of this form, so nobody can make us write into other queues.
     static func isReplyQueue(_ name: String) -> Bool {
         name.hasPrefix(replyPrefix) && ControlText.isNumber(name.dropFirst(replyPrefix.count))
     }
 
     private static let replyPrefix = "mqlock.v1.reply/"
 
-    /// A queue that nobody reads is bounded; its oldest messages go first.
+    /// Limits a queue that nobody reads; its oldest messages are dropped first.
     static let queueArguments: [String: FieldValue] = ["x-max-length": 1000, "x-message-ttl": 10_000]
 
     /// The type property of all messages.
@@ -46,22 +46,22 @@ enum ControlNames {
 }
 
 extension Endpoint {
-    /// Who we are to the broker, for messages that it validates; nil when the certificate says it (SASL EXTERNAL), whose
-    /// name we do not know.
+    /// Our user name, which the broker validates in messages; nil with SASL EXTERNAL, where it comes from the
+    /// certificate and we do not know it.
     var provenUser: String? { mechanism == .plain ? user : nil }
 }
 
-/// A request as it came to a session.
+/// A request as received by a session.
 struct ControlQuestion: Sendable {
-    /// The name whose contenders are asked; nil for all names of the session.
+    /// The name that the question is about; nil for all names of the session.
     let name: LockName?
     let question: String
     let request: ControlRequest
-    /// As the broker has validated it; nil when the asker has not said.
+    /// As validated by the broker; nil when the asker did not name one.
     let user: String?
     let replyTo: String?
 
-    /// Nil for what is not a request of this version.
+    /// Nil for anything that is not a request of this version.
     init?(_ delivery: Delivery) {
         guard !delivery.isOversize, delivery.exchange == ControlNames.exchange,
             let text = ControlText(payload: delivery.body), let request = ControlRequest(text)

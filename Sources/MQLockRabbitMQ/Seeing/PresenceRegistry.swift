@@ -1,11 +1,11 @@
 import Foundation
 import MQLock
 
-/// Who holds and waits in one session, for those who ask.
+/// The holders and waiters of one session, to answer questions about them.
 ///
-/// Off the path of an acquire: it only notes that a name is in use. A little later a timer looks which names still are,
-/// or are again, and only those are listened for. So a hold shorter than `delay` costs the broker nothing, and may not
-/// be seen.
+/// It is off the path of an acquire, which only notes that a name is in use. A little later a timer checks which names
+/// are still in use, or again, and only for those the session listens. So a hold shorter than `delay` costs the broker
+/// nothing, and may not be seen.
 final class PresenceRegistry {
     private enum Timer { case look, sweep }
 
@@ -26,9 +26,9 @@ final class PresenceRegistry {
 
     /// How long a name has to be in use before it is listened for.
     static let delay = Duration.milliseconds(100)
-    /// How often names that are out of use are given up.
+    /// How often names that are out of use are removed.
     private static let sweepInterval = Duration.seconds(5)
-    /// Beyond it names are not seen; a binding each is what they cost the broker.
+    /// The most names to listen for; more are not seen. Each costs the broker a binding.
     static let maximumVisible = 4096
     private static let maximumWatchers = 16
 
@@ -47,7 +47,7 @@ final class PresenceRegistry {
         listener.close()
     }
 
-    // MARK: What happens to a name
+    // MARK: Changes of a name
 
     func contending(_ lock: BrokerLock) {
         guard settings.seeing.answersQuestions else { return }
@@ -65,7 +65,7 @@ final class PresenceRegistry {
         if !watched.isEmpty, lock.contender?.waits == true { announce(lock.name) { waiting(lock, .waiting) } }
     }
 
-    /// The contender has had its answer.
+    /// The contender has its answer.
     func answered(_ lock: BrokerLock, _ answer: Result<LeaseRecord?, LockError>, waited: Bool) {
         guard !watched.isEmpty else { return }
         if case .success(let record?) = answer {
@@ -75,7 +75,7 @@ final class PresenceRegistry {
         }
     }
 
-    /// The lease has ended one way or the other.
+    /// The lease has ended, however it ended.
     func ended(_ lock: BrokerLock, _ record: LeaseRecord) {
         guard !watched.isEmpty else { return }
         announce(lock.name) {
@@ -154,7 +154,7 @@ final class PresenceRegistry {
         case .hello, .list: break
         case .who: tell(lock, question, replyTo)
         case .watch(let seconds):
-            // Also when nobody is here: a contender may come while we are still listening.
+            // Even without a contender now: one may come while we are still listening.
             watch(name, question.question, replyTo, seconds)
             tell(lock, question, replyTo)
         case .yield(let token): if let lock { yield(lock, token, question, replyTo) }
@@ -178,12 +178,12 @@ final class PresenceRegistry {
     }
 
     private func watch(_ name: LockName, _ question: String, _ replyTo: String, _ seconds: Int) {
-        // What is not listened for any more would never be swept up.
+        // Names that we no longer listen for would never be removed.
         guard visible.contains(name) else { return }
         var watchers = watched[name] ?? []
         let now = ContinuousClock.now
         watchers.removeAll { $0.replyTo == replyTo || $0.until <= now }
-        // An observer that comes too late still sees what answers its rounds.
+        // An observer that comes too late still sees the answers to its rounds.
         guard watchers.count < Self.maximumWatchers else { return }
         watchers.append(
             Watcher(question: question, replyTo: replyTo, until: now.after(.seconds(seconds))))
@@ -191,7 +191,7 @@ final class PresenceRegistry {
     }
 
     private func yield(_ lock: BrokerLock, _ token: FencingToken, _ question: ControlQuestion, _ replyTo: String) {
-        // Everybody in line hears it; only the holder is meant.
+        // All contenders in line receive it, but it is only for the holder.
         guard let record = lock.record, record.isValid else { return }
         func refuse(_ reason: String) {
             answer(.refused(session: identity.description, reason: reason), question.question, replyTo)
@@ -212,7 +212,7 @@ final class PresenceRegistry {
         answer(.yielding(contender), question.question, replyTo)
     }
 
-    // MARK: Saying
+    // MARK: Sending
 
     private func announce(_ name: LockName, _ change: () -> LockChange) {
         guard let watchers = watched[name] else { return }

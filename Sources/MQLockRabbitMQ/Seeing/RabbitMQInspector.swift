@@ -1,21 +1,21 @@
 public import MQLock
 
-/// Sees who holds the locks of a RabbitMQ broker and who waits for them, and asks holders to yield.
+/// Shows who holds the locks of a RabbitMQ broker and who waits for them, and asks holders to yield.
 ///
-/// Connects for each call and takes no lock. Contenders of all mutexes answer, over the direct exchange
-/// `mqlock.v1.control`; the protocol is described in the article *Seeing who holds a lock*.
+/// Connects for each call and never acquires a lock. Contenders of all mutexes answer over the direct exchange
+/// `mqlock.v1.control`. The article *Seeing who holds a lock* describes the protocol.
 public final class RabbitMQInspector: LockInspector {
     private let configuration: RabbitMQLocks.Configuration
     private let settings: SessionSettings
     private let startupTimeout: Duration?
     private let backoff: GrowingDelay
 
-    /// How long after an answer another one may take.
+    /// How long to wait for another answer after the last one.
     private static let quiet = Duration.milliseconds(250)
 
-    /// Prepares an inspector; no I/O happens before the first use.
-    /// - Parameter configuration: the broker, and timeouts; the mutex plays no part.
-    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value makes no sense.
+    /// Creates an inspector; no I/O happens before the first use.
+    /// - Parameter configuration: the broker and the timeouts; the mutex is ignored.
+    /// - Throws: `LockError` with code `invalidConfiguration` when the URI or a value is invalid.
     public init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         self.configuration = configuration
         settings = try SessionSettings(configuration)
@@ -23,13 +23,14 @@ public final class RabbitMQInspector: LockInspector {
         backoff = GrowingDelay(configuration.backoff)
     }
 
-    /// Asks all contenders of a name who they are, and the broker about the lock's queue.
+    /// Asks all contenders for a name who they are, and asks the broker about the lock's queue.
     /// - Parameters:
     ///   - name: the lock that the question is about.
-    ///   - limit: how long to wait for the holder's answer at most. From it on, and where the broker says that the lock is
-    ///     free, it takes a quarter of a second.
+    ///   - limit: how long to wait for the holder's answer at most. After that answer, or when the broker says that the
+    ///     lock is free, the call takes a quarter of a second more.
     ///
-    /// Answers of different users are different contenders, also when they name the same session: of two, one lies.
+    /// Answers of different users are different contenders, even when they name the same session: one of the two is
+    /// lying.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `invalidName`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> LockView {
         let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
@@ -39,13 +40,13 @@ public final class RabbitMQInspector: LockInspector {
             if case .here(let contender) = answer, speakers.insert(contender.speaker).inserted {
                 contenders.append(contender)
             }
-            // Until the holder answers there is something to wait for.
+            // Until the holder answers, keep waiting.
             return contenders.contains { $0.role == .holder } ? .nearly : .more
         }
         return LockView(name: name, contenders: contenders, queue: queue)
     }
 
-    /// The first that answers as the name's holder; nil when none has in time.
+    /// The first contender that answers as the name's holder; nil when none does in time.
     /// - Throws: `LockError` as ``view(_:within:)``.
     package func holder(of name: LockName, within limit: Duration) async throws(LockError) -> LockContender? {
         var holder: LockContender?
@@ -57,7 +58,7 @@ public final class RabbitMQInspector: LockInspector {
         return holder
     }
 
-    /// What has been done under a lock, once for a period: the last marks, in any order. Makes nothing on the broker.
+    /// What has been done under a lock, once per period: the last marks, in any order. Creates nothing on the broker.
     /// - Parameter limit: how long to wait for the broker at most.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `invalidName`, `cancelled`.
     public func marks(of name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> [DoneMark] {
@@ -72,9 +73,9 @@ public final class RabbitMQInspector: LockInspector {
         return try result.get()
     }
 
-    /// Asks the holder with this token to give the lock up.
+    /// Asks the holder with this token to yield the lock.
     ///
-    /// A refusal is believed only when no obedience has come within a quarter of a second: anybody could refuse.
+    /// A refusal is believed only when no `yielding` arrives within a quarter of a second: anyone could refuse.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `cancelled`.
     public func askToYield(
         _ name: LockName, token: FencingToken, within limit: Duration = .seconds(5)
@@ -94,8 +95,8 @@ public final class RabbitMQInspector: LockInspector {
         return result
     }
 
-    /// Asks all who say that they hold the lock. Only who has claimed a hold can give it up.
-    /// - Parameter claims: a session answers a limited number of questions.
+    /// Asks all contenders that say they hold the lock. Only a contender that has claimed a hold can yield it.
+    /// - Parameter claims: what contenders have claimed; a session answers a limited number of questions.
     /// - Returns: an answer for each claim.
     package func askToYield(
         _ name: LockName, claims: [LockContender], within limit: Duration
@@ -118,17 +119,17 @@ public final class RabbitMQInspector: LockInspector {
         return answers
     }
 
-    /// All locks of the virtual host that somebody holds or waits for and answers about, with who does.
+    /// All locks of the virtual host that have a holder or waiter which answers, with these contenders.
     ///
-    /// Not seen: what is over within a tenth of a second, holders that are stopped or cut off, programs that do not
-    /// listen.
+    /// Not included: holds and waits that end within a tenth of a second, holders that are stopped or cut off, and
+    /// programs that do not listen.
     /// - Parameter limit: how long to wait for answers at most.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `cancelled`.
     package func locks(within limit: Duration) async throws(LockError) -> [LockView] {
         var contenders: [LockName: [LockContender]] = [:]
         var after: LockName?
         while contenders.count < Self.maximumLocks {
-            // What each has answered to this question, and the last of its names.
+            // How many answers each session gave to this question, and the last of its names.
             var answered: [LockContender.Speaker: (count: Int, last: LockName)] = [:]
             _ = try await asking([.list(after: after)], key: ControlNames.listKey, within: limit) { _, answer in
                 guard case .listed(let name, let contender) = answer else { return .more }
@@ -137,7 +138,7 @@ public final class RabbitMQInspector: LockInspector {
                 return .nearly
             }
             let cut = answered.values.filter { $0.count >= ControlRequest.maximumListed }.map(\.last)
-            // Names behind it of those who were not cut come again.
+            // Names after it are sent again by the sessions whose lists were not cut.
             guard let next = cut.min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }),
                 after.map({ $0.utf8.lexicographicallyPrecedes(next.utf8) }) ?? true
             else { break }
@@ -150,10 +151,10 @@ public final class RabbitMQInspector: LockInspector {
         }
     }
 
-    /// Nobody can make us remember more.
+    /// A limit, so nobody can make us remember more.
     private static let maximumLocks = 100_000
 
-    /// What the URI says, for the broker's other interfaces.
+    /// What the URI contains, for the broker's other interfaces.
     package struct Credentials: Sendable {
         package let user: String
         package var password: String { hiddenPassword.value }
@@ -170,11 +171,11 @@ public final class RabbitMQInspector: LockInspector {
         return Credentials(user: endpoint.user, password: endpoint.password, vhost: endpoint.vhost)
     }
 
-    /// What one wants of further answers: all there are, those that come soon, none.
+    /// Which further answers to wait for: all, those that come soon, none.
     private enum Progress { case more, nearly, enough }
 
-    /// Asks and hands the answers out, with the place of their question: until one is enough, nobody listens, or the
-    /// time is over.
+    /// Asks, and passes on the answers, each with the index of its question. Stops when an answer is enough, nobody
+    /// listens, or the time is over.
     private func asking(
         _ requests: [ControlRequest], key: String, within limit: Duration, view objects: ObjectNames? = nil,
         _ take: (Int, ControlAnswer) -> Progress
@@ -195,7 +196,7 @@ public final class RabbitMQInspector: LockInspector {
             let deadline = ContinuousClock.now.after(limit)
             var view = LockView.QueueView.unknown
             if let objects { view = await connection.queueView(of: objects) }
-            // Of a lock that is free only waiters could answer, of one that was released a moment ago.
+            // For a free lock only waiters could answer, if it was released a moment ago.
             let isFree = view.isFree
             var alarm = Self.alarm(isFree ? min(Self.quiet, limit) : limit, continuation)
             defer { alarm.cancel() }
@@ -235,10 +236,10 @@ public final class RabbitMQInspector: LockInspector {
         }
     }
 
-    /// Every change of a lock, as its contenders announce it.
+    /// Every change of a lock, as announced by its contenders.
     ///
     /// The stream throws `LockError` when the broker refuses us, and `unreachable` when no connection came up within
-    /// the configuration's `startupTimeout`; a connection that is lost later is made anew.
+    /// the configuration's `startupTimeout`; a connection that is lost later is replaced.
     public func changes(of name: LockName) -> AsyncThrowingStream<LockChange, any Error> {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(10_000)) { continuation in
             let observer = ChangeObserver(

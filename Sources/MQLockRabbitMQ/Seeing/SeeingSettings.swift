@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-/// Whom a provider answers and obeys, and what it says about itself.
+/// Which users a provider answers and obeys, and what it says about itself.
 struct SeeingSettings: Sendable {
     let answersQuestions: Bool
     /// Users whose requests to yield are obeyed.
@@ -20,7 +20,7 @@ struct SeeingSettings: Sendable {
 
     static let process = getpid()
 
-    /// As the machine calls itself; no look-up in a network.
+    /// The machine's own name, without a network look-up.
     static let host: String = {
         var bytes = [CChar](repeating: 0, count: 256)
         guard gethostname(&bytes, bytes.count - 1) == 0 else { return "unknown" }

@@ -1,15 +1,15 @@
-/// What is to be seen of one name in one session.
+/// What others can see of one name in one session.
 struct Visibility {
     enum Mark { case unseen, candidate, visible }
 
-    /// When the contender of now, or the last one, came.
+    /// When the current contender, or the last one, came.
     var since = ContinuousClock.now
     var mark = Mark.unseen
-    /// How many contenders have come since somebody last looked.
+    /// How many contenders have come since the last check.
     var touches = 0
 }
 
 extension BrokerLock {
-    /// Whether there is somebody to be seen.
+    /// Whether there is a contender to show.
     var isContended: Bool { record != nil || contender != nil }
 }

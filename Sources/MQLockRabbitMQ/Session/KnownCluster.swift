@@ -1,7 +1,7 @@
 import MQLock
 
-/// Of which cluster the host of a session was a node. The hosts of one URI have to be nodes of one cluster: on two brokers
-/// that know nothing of each other, two programs would hold one lock.
+/// The cluster of a session's host. The hosts of one URI must be nodes of one cluster: on two unrelated brokers, two
+/// programs would hold one lock.
 struct KnownCluster: Sendable, Equatable {
     let host: Endpoint.Host
     let name: String
@@ -14,7 +14,7 @@ struct KnownCluster: Sendable, Equatable {
 
     init(host: Endpoint.Host, name: String) { (self.host, self.name) = (host, name) }
 
-    /// Refuses another host that names another cluster. The same host may: its cluster was given another name.
+    /// Refuses another host that names another cluster. The same host may name another one: its cluster was renamed.
     func check(_ connection: AMQPConnection) throws(ConnectionFailure) {
         if let other = KnownCluster(connection) { try check(other) }
     }

@@ -2,10 +2,10 @@ import MQLock
 
 /// When to ask the broker for a proof of life, and what its answers prove. A pure value.
 ///
-/// Answers come in the order of the requests, so the oldest one out is the one answered. Only the instant of sending
-/// counts: an answer says that the broker lived some time after that, and nothing says when.
+/// Answers come in the order of the requests, so each answers the oldest open request. Only the instant of sending
+/// counts: an answer shows that the broker was alive some time after that, but not when.
 struct ProofSchedule: Sendable {
-    /// How long an answer proves, from the sending of its request.
+    /// How long an answer proves the session, from the sending of its request.
     let window: Duration
     /// The time between requests: a quarter of the heartbeat.
     let interval: Duration
@@ -24,12 +24,12 @@ struct ProofSchedule: Sendable {
         nextRequest = now.after(interval)
     }
 
-    /// An answer came. Returns up to when it proves the session; nil for an answer to nothing.
+    /// An answer came. Returns until when it proves the session; nil if no request was open.
     mutating func answered() -> ContinuousClock.Instant? {
         unanswered.isEmpty ? nil : unanswered.removeFirst().after(window)
     }
 
-    /// Whether an answer is overdue: the next request is due and the one before has none.
+    /// Whether an answer is overdue: the next request is due, and the previous one has no answer.
     func isOverdue(at now: ContinuousClock.Instant) -> Bool {
         unanswered.first.map { $0.after(interval) <= now } ?? false
     }

@@ -1,21 +1,21 @@
 import MQLock
 
-/// What uses the publish connection, and is notified when it comes up and when it goes.
+/// A user of the publish connection; it is notified when the connection comes up and when it ends.
 protocol PublishConnectionUser: AnyObject {
-    /// Whether the connection has to come up for it.
+    /// Whether this user needs the connection.
     var wantsConnection: Bool { get }
     func connected(_ link: Link)
-    /// The connection is gone, or did not come up.
+    /// The connection has ended, or did not come up.
     func disconnected()
-    /// The broker does not read what is published, or does again.
+    /// The broker has stopped reading what is published, or reads again.
     func blocked(_ isBlocked: Bool)
 }
 
-/// The second connection of a session: publishes, and answers questions. It comes up when there is something to say, off
-/// the path of an acquire.
+/// The second connection of a session: it publishes, and answers questions. It is opened when there is something to
+/// publish, off the path of an acquire.
 ///
-/// Kept apart from the lock connection, because a broker with a memory or disk alarm stops reading from connections
-/// that publish: a frozen holder would not be noticed there, and a release not be processed.
+/// It is separate from the lock connection, because a broker with a memory or disk alarm stops reading from connections
+/// that publish. On a shared connection a frozen holder would not be noticed, and a release would not be processed.
 final class PublishConnection: LinkOwner {
     private let settings: SessionSettings
     private let loop: EventLoop
@@ -28,7 +28,7 @@ final class PublishConnection: LinkOwner {
     private let endpoint: Endpoint
     private let cluster: KnownCluster?
     static let pause = GrowingDelay(.milliseconds(500) ... .seconds(30))
-    /// In the broker's words.
+    /// The broker's text.
     private var alarm: String?
     private var unreachable: String?
     private var pauseEnd: ContinuousClock.Instant?
@@ -49,8 +49,8 @@ final class PublishConnection: LinkOwner {
     private enum Timer { case retry }
 
     /// - Parameters:
-    ///   - host: where the session is.
-    ///   - cluster: of which it is a node.
+    ///   - host: the host of the session.
+    ///   - cluster: the cluster of that host.
     init(_ settings: SessionSettings, at host: Endpoint.Host, of cluster: KnownCluster?, on loop: EventLoop) {
         self.settings = settings
         endpoint = settings.endpoint.beginning(at: host)
@@ -59,7 +59,7 @@ final class PublishConnection: LinkOwner {
         timers = Timers(loop)
     }
 
-    /// Why publishes do not arrive at the moment; nil when nothing is known to be wrong.
+    /// Why publishes do not arrive at the moment; nil when no problem is known.
     var obstacle: String? {
         if let alarm { return "the broker accepts no messages (\(alarm)): free memory or disk space there" }
         return unreachable.map { "a second connection, for publishing, does not come up: \($0)" }
@@ -67,18 +67,19 @@ final class PublishConnection: LinkOwner {
 
     var isBlocked: Bool { alarm != nil }
 
-    /// Whether nothing is tried at the moment, because the last attempts have failed.
+    /// Whether connecting is paused, because the last attempts have failed.
     var isPausing: Bool {
         guard case .down = state, let pauseEnd else { return false }
         return pauseEnd > .now
     }
 
-    /// Whether what is published now is confirmed soon.
+    /// Whether a publish would be confirmed soon.
     var canConfirm: Bool { if case .up = state { alarm == nil } else { false } }
 
     func add(_ user: any PublishConnectionUser) { users.append(user) }
 
-    /// Connects, should there be no connection; after a failure not before the pause is over, however often it is asked for.
+    /// Connects if there is no connection. After a failure it waits until the pause is over, however often this is
+    /// called.
     func connect() {
         guard case .down = state else { return }
         if let pauseEnd, pauseEnd > .now { return retry(at: pauseEnd) }
@@ -107,7 +108,7 @@ final class PublishConnection: LinkOwner {
 
     private func opened(_ result: Result<AMQPConnection, ConnectionFailure>) {
         guard case .connecting = state else {
-            // Closed meanwhile.
+            // Was closed meanwhile.
             if case .success(let connection) = result {
                 connection.moveToThisThread()
                 connection.close()
@@ -137,7 +138,7 @@ final class PublishConnection: LinkOwner {
     private func down(_ failure: ConnectionFailure) {
         (state, alarm) = (.down, nil)
         let hasLasted = failures.ended(at: .now, lasting: Self.pause.longest)
-        // One that has lasted will come up again, when it is wanted.
+        // A connection that has lasted will come up again when it is needed.
         unreachable = hasLasted ? nil : failure.message.escapedForDisplay
         pauseEnd = .now.after(Self.pause.delay(before: failures.count))
         for user in users { user.disconnected() }
@@ -149,8 +150,8 @@ final class PublishConnection: LinkOwner {
         timers.start(.retry, at: instant) { [weak self] in self?.connect() }
     }
 
-    /// For good; what has been written leaves.
-    /// - Parameter politely: says goodbye, so that the broker does not log a lost connection.
+    /// Closes for good; what has been written is sent.
+    /// - Parameter politely: sends connection.close, so the broker does not log a lost connection.
     func close(politely: Bool) {
         if case .up(let link) = state { politely ? link.close() : link.drop() }
         state = .closed

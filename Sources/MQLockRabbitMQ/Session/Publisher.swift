@@ -2,14 +2,14 @@ import MQLock
 
 /// Publishes through our exchange, with confirms, on a channel of the publish connection.
 final class Publisher: PublishConnectionUser, ChannelHandler {
-    /// What became of a message.
+    /// The outcome of a publish.
     enum Outcome: Equatable, Sendable {
         case arrived
-        /// It is not in the queue, or nobody knows: publish another.
+        /// It is not in the queue, or that is unknown: publish another.
         case unknown
         /// The exchange is gone, or the queue, or its binding.
         case unroutable
-        /// The broker will refuse the next one, too.
+        /// The broker would refuse the next one, too.
         case refused(ChannelFault)
     }
 
@@ -42,9 +42,10 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
         connection.add(self)
     }
 
-    /// - Parameter done: called once, on the loop, with what became of it, maybe at once; not when the session has ended.
+    /// - Parameter done: called once with the outcome, on the loop, possibly at once; not called when the session has
+    ///   ended.
     func publish(_ message: some LockMessage, to queue: String, _ done: @escaping (Outcome) -> Void) {
-        // Others may do meanwhile what this is for: nobody is to wait for the next attempt to connect.
+        // Other contenders may be able to publish meanwhile, so nobody waits for the next connection attempt.
         guard !connection.isPausing else {
             connection.connect()
             return done(.unknown)
@@ -52,8 +53,8 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
         waiting.append(
             Publish(
                 queue: queue, body: message.payload,
-                // The broker refuses another user's name here: what is delivered with it is authentic. With EXTERNAL the
-                // user is the certificate's, whose name we do not know.
+                // The broker refuses another user's name here, so a delivered user id is authentic. With EXTERNAL the
+                // user comes from the certificate, and we do not know its name.
                 properties: message.properties(user: settings.endpoint.provenUser), done: done))
         if link == nil { connection.connect() }
         send()
@@ -74,7 +75,7 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
     }
 
     func blocked(_ isBlocked: Bool) {
-        // What was sent before an alarm may take as long as the alarm.
+        // What was sent before an alarm may be confirmed only after the alarm.
         for tag in sent.keys { sent[tag]?.deadline = .now.after(settings.requestTimeout) }
         send()
     }
@@ -89,7 +90,7 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
     // MARK: Publishing
 
     private func send() {
-        // The broker would not read it, and what waits here can still be dropped.
+        // The broker would not read it, and what is still queued here can be dropped.
         guard !connection.isBlocked, !waiting.isEmpty, let link else { return }
         if channel == nil {
             channel = link.open(for: self)
@@ -113,14 +114,14 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
     func received(_ inbound: Inbound, on channel: Channel) {
         switch inbound {
         case .returned(_, let message):
-            // Before the confirm, by the protocol's order.
+            // By the protocol's order, this comes before the confirm.
             let found = sent.first { $0.value.properties.messageID == message.properties.messageID }
             if let found { sent[found.key]?.isReturned = true }
         case .ack(_, let tag, let multiple): settle(tag, multiple) { $0.isReturned ? .unroutable : .arrived }
         case .nack(_, let tag, let multiple): settle(tag, multiple) { _ in .unknown }
         case .channelClosed(_, let code, let text, _, _):
             self.channel = nil
-            // Without the exchange the channel is closed; another one, for another exchange, will do.
+            // If the exchange is missing, the broker closes the channel; another channel works for other exchanges.
             settleAll(code == ChannelFault.notFound ? .unroutable : .refused(.init(code: code, text: text)))
         default: break
         }
@@ -133,7 +134,7 @@ final class Publisher: PublishConnectionUser, ChannelHandler {
         }
     }
 
-    /// A broker that leaves a publish unanswered without having said why has lost the connection.
+    /// If the broker leaves a publish unanswered without a reason, the connection counts as lost.
     private func watchDeadlines() {
         guard !timers.isRunning(.overdue), !sent.isEmpty else { return }
         timers.start(.overdue, after: settings.requestTimeout) { [weak self] in

@@ -1,24 +1,24 @@
 import MQLock
 
-/// One session with one broker: the lock connection with its proof of life, and the publish connection when it is needed.
-/// All leases granted over it die with it; there is no second life: the supervisor opens another.
+/// One session with one broker: the lock connection with its proof of life, and the publish connection when it is
+/// needed. All leases granted over it are lost when it ends. A session is never reopened: the supervisor opens another.
 ///
 /// The lock connection never publishes; see `PublishConnection`.
 final class Session: LinkOwner, ChannelHandler {
-    /// What the supervisor is notified of.
+    /// The events that the supervisor gets.
     enum Event {
-        /// The first proof has come: the session stands.
+        /// The first proof has arrived: the session is up.
         case ready
         case suspect(Bool)
         case proven(roundTrip: Duration)
-        /// The last one.
+        /// The last event.
         case ended(SessionEnd)
     }
 
-    /// Tells this session from every other, to those who ask who holds what.
+    /// Identifies this session in answers about holders and waiters.
     let identity: Nonce
     let link: Link
-    /// Where it is, of those that the URI names.
+    /// The session's host, one of those in the URI.
     let host: Endpoint.Host
     let vhost: String
     let cluster: KnownCluster?
@@ -26,11 +26,11 @@ final class Session: LinkOwner, ChannelHandler {
     let publisher: Publisher
     let presence: PresenceRegistry
     let proof: ProofOfLife
-    /// What this broker does with the locks of this session.
+    /// The behavior of this broker's version.
     let behavior: BrokerBehavior
-    /// T, as both sides agreed.
+    /// The negotiated T.
     let heartbeat: Duration
-    /// How long an answer proves, from the sending of its request.
+    /// How long an answer proves the session, from the sending of its request.
     let proofWindow: Duration
 
     private let notify: (Event) -> Void
@@ -45,7 +45,7 @@ final class Session: LinkOwner, ChannelHandler {
 
     /// - Parameters:
     ///   - connection: logged in, by `Session.open` with the same identity.
-    ///   - channelLimit: how many channels the broker admits here, when the last session has ended for that.
+    ///   - channelLimit: how many channels the broker admits, if the last session ended because of that limit.
     ///   - notify: called on the loop, until `ended`.
     init(
         _ connection: AMQPConnection, _ identity: Nonce, _ locks: Locks, channelLimit: Int? = nil,
@@ -66,16 +66,16 @@ final class Session: LinkOwner, ChannelHandler {
         proofWindow = settings.proofWindow(heartbeat: heartbeat)
         let now = ContinuousClock.now
         schedule = ProofSchedule(window: proofWindow, heartbeat: heartbeat, start: now)
-        // Until the first answer this is only how long we wait for it: nothing is granted before.
+        // Until the first answer this only limits how long we wait for it: nothing is granted before.
         proof = ProofOfLife(until: now.after(proofWindow))
         timers = Timers(loop)
         self.notify = notify
     }
 
-    /// Connects and logs in; blocks for as long as that takes.
+    /// Connects and logs in; blocks until that is done.
     /// - Parameters:
-    ///   - endpoint: the settings', beginning with the host that is tried first.
-    ///   - cluster: the last session's.
+    ///   - endpoint: the endpoint of the settings, starting with the host to try first.
+    ///   - cluster: the cluster of the last session.
     static func open(
         _ settings: SessionSettings, _ endpoint: Endpoint, _ identity: Nonce, _ attempt: ConnectionAttempt,
         in cluster: KnownCluster?
@@ -86,12 +86,12 @@ final class Session: LinkOwner, ChannelHandler {
         ) { (connection) throws(ConnectionFailure) in try cluster?.check(connection) }
     }
 
-    /// By it operators find the connection that carries a holder's locks.
+    /// Lets operators find the connection that carries a holder's locks.
     static func connectionName(_ owner: String, _ identity: Nonce) -> String {
         "mqlock \(owner.prefix(200)) locks \(identity)"
     }
 
-    /// Begins to serve, and to ask for proofs.
+    /// Starts to serve the connection and to request proofs.
     func start() {
         link.serve(for: self)
         proofChannel = link.openBare(for: self)
@@ -100,14 +100,14 @@ final class Session: LinkOwner, ChannelHandler {
 
     // MARK: Proof of life
 
-    /// Whether a grant can be made now. Noticing that the proof has run out ends the session.
+    /// Whether a lock can be granted now. If the proof has run out, this ends the session.
     var isProven: Bool {
         if end == nil, proof.isAlive { return true }
         link.fail(ConnectionFailure(.heartbeatTimeout))
         return false
     }
 
-    /// Sends the next request for a proof, looks whether one is overdue, and comes again in time for both.
+    /// Sends the next request for a proof, checks whether an answer is overdue, and runs again in time for both.
     private func pulse() {
         guard isProven, let until = proof.provenUntil else { return }
         let now = ContinuousClock.now
@@ -158,7 +158,7 @@ final class Session: LinkOwner, ChannelHandler {
 
     func linkBlocked(_ reason: String?) {}
 
-    /// Says goodbye on both connections. The supervisor is not notified.
+    /// Closes both connections cleanly. The supervisor is not notified.
     func close() {
         guard end == nil else { return }
         end = .shutdown
@@ -169,7 +169,8 @@ final class Session: LinkOwner, ChannelHandler {
     private func finish(_ end: SessionEnd) {
         guard self.end == nil else { return }
         self.end = end
-        // Leases first, with the reason: whoever looks at one after the proof has ended would call it overdue.
+        // Ends the leases first, with the reason: otherwise a lease checked after the end of the proof would report
+        // *overdue*.
         notify(.ended(end))
         stop(politely: false)
     }

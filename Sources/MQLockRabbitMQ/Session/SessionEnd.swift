@@ -3,11 +3,11 @@ import MQLock
 /// Why a session ended.
 enum SessionEnd: Sendable {
     case failed(ConnectionFailure)
-    /// The broker did not prove in time that the session lives.
+    /// The broker did not prove in time that the session is alive.
     case proofOverdue
     case shutdown
 
-    /// What holders are notified of.
+    /// The reason that holders get.
     var lossReason: LossReason {
         switch self {
         case .failed(let failure): LossReason(.connectionClosed, failure.message)

@@ -1,6 +1,6 @@
 import MQLock
 
-/// What a session needs to know of the configuration, checked.
+/// The validated settings of a session.
 struct SessionSettings: Sendable {
     var endpoint: Endpoint
     var mutex: RabbitMQLocks.Mutex
@@ -12,19 +12,19 @@ struct SessionSettings: Sendable {
     var acknowledgementTimeout: Duration
     var backoff: GrowingDelay
     var startupTimeout: Duration?
-    /// From how many returns on a token is exchanged, and from how many a grant waits for that: a token that only returns
-    /// keeps its first place in the queue's log, which grows behind it.
+    /// The number of returns from which on a token is exchanged, and the number from which on a grant waits for the
+    /// exchange. A token that only returns keeps its first place in the queue's log, which grows behind it.
     var wear: (exchange: Int64, wait: Int64) = (1000, 2000)
-    /// When a token that is held is exchanged: early enough that it can fail for as long again.
+    /// How long a token is held before it is exchanged; if the exchange fails, the same time is left to repeat it.
     var renewalInterval = Duration.zero
-    /// How long beyond the broker's acknowledgement timeout a token may still be out: the broker looks once a minute.
+    /// How long a token may be out beyond the broker's acknowledgement timeout: the broker checks once a minute.
     var healingSlack = Duration.seconds(90)
-    /// How long a waiter of the token mutex takes between two looks for whoever could have the token; nil for as long as the
-    /// broker's version demands.
+    /// The time between two checks by a waiter of the token mutex for contenders that could have the token; nil for the
+    /// time that the broker's version requires.
     var lookInterval: Duration?
-    /// How hosts are looked up.
+    /// How host names are resolved.
     var lookUp = Resolver.system
-    /// Whom to answer, and whom to obey.
+    /// Which users to answer, and which to obey.
     let seeing: SeeingSettings
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
@@ -86,7 +86,7 @@ struct SessionSettings: Sendable {
         renewalInterval = maximumHold / 2
     }
 
-    /// What the URI says, in the unit of the broker's own setting, which loses the parameter.
+    /// The value in the URI, in the unit of the broker's own setting. Removes the parameter from the URI.
     private static func consumerTimeout(_ parameters: inout [String: String]) throws(LockError) -> Duration? {
         guard let text = parameters.removeValue(forKey: "consumer_timeout") else { return nil }
         guard let milliseconds = Int64(text), milliseconds > 0 else {
@@ -111,7 +111,7 @@ struct SessionSettings: Sendable {
         }
     }
 
-    /// What the configuration says, else the URI, which loses the parameter.
+    /// The value in the configuration, else in the URI. Removes the parameter from the URI.
     private static func choice<Choice: CustomStringConvertible>(
         _ key: String, _ configured: Choice?, _ parameters: inout [String: String], of choices: [Choice],
         else standard: Choice
@@ -124,28 +124,28 @@ struct SessionSettings: Sendable {
         return configured ?? choice
     }
 
-    /// How long an answered request proves the session, from its sending.
+    /// How long an answered request proves the session, from the sending of the request.
     ///
     /// The broker drops a connection between two and three heartbeat intervals after the last byte it received
-    /// (rabbit_heartbeat.erl: two idle checks), so before 2T nobody else can be given its locks.
+    /// (rabbit_heartbeat.erl: two idle checks), so before 2T no other contender can be granted its locks.
     func proofWindow(heartbeat: Duration) -> Duration {
         heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
-    /// The longest that a session can be proven for: the broker may lower the heartbeat, and never raises it.
+    /// The longest time that a session can be proven for: the broker may lower the heartbeat, but never raises it.
     var longestProof: Duration { proofWindow(heartbeat: heartbeat) }
 
     /// How long a try waits for a session.
     var patience: Duration { connectTimeout + requestTimeout }
 
-    /// The longest hold of one delivery: it has to end before the broker's delivery-acknowledgement timeout, which runs from a delivery
-    /// that may have waited unread for as long as a proof lasts.
+    /// The longest hold of one delivery. It has to end before the broker's delivery-acknowledgement timeout. That runs
+    /// from the delivery, which may have waited unread for as long as a proof lasts.
     var maximumHold: Duration {
         acknowledgementTimeout - heartbeat * 2 - marginFor(heartbeat: heartbeat)
     }
 
-    /// The broker has named a shorter timeout. From now on holds are renewed, or end, in time for that.
-    /// - Returns: whether that helps: a timeout that leaves nothing to hold does not.
+    /// The broker has named a shorter timeout. From now on holds are renewed, or end, before it passes.
+    /// - Returns: whether that helps; it does not if the timeout leaves no time to hold.
     mutating func learn(consumerTimeout: Duration) -> Bool {
         guard consumerTimeout < acknowledgementTimeout else { return true }
         var shorter = self
@@ -156,7 +156,7 @@ struct SessionSettings: Sendable {
         return true
     }
 
-    /// What we ask for; the broker may lower it.
+    /// The heartbeat that we request; the broker may lower it.
     private var heartbeat: Duration { .seconds(endpoint.heartbeat) }
 
     private func marginFor(heartbeat: Duration) -> Duration {
@@ -165,7 +165,7 @@ struct SessionSettings: Sendable {
 }
 
 extension LockError {
-    /// The public error for a connection that did not come up.
+    /// The public error for a failed connection attempt.
     init(_ failure: ConnectionFailure) {
         let code: Code =
             switch failure.kind {

@@ -1,10 +1,10 @@
 import MQLock
 
-/// Raising the number of a lock that is held: an exchange for a token with a larger one, and a proof that the queue has taken
-/// the old one off.
+/// Raises the number of a held lock: exchanges the token for one with a larger number, and has the queue prove that it
+/// has removed the old one.
 extension Line {
-    /// Publishes a token with the number that is wanted now. One that is under way has a smaller one, and is surplus when it
-    /// comes.
+    /// Publishes a token with the number that is needed now. A token already under way has a smaller number, and is
+    /// surplus when it comes.
     mutating func raise() -> [Action] {
         guard case .first(var place) = state else { return [] }
         (place.exchange, place.wantsExchange, place.raising) = (nil, true, .exchanging)
@@ -13,12 +13,12 @@ extension Line {
 }
 
 extension Line.Place {
-    /// Whether a companion has to be published for want of one that could prove an acknowledgement.
+    /// Whether a companion has to be published, because there is none to prove an acknowledgement.
     var needsCompanion: Bool {
         if case .acknowledged = raising { true } else { false }
     }
 
-    /// The fresh token is here, and the old one acknowledged.
+    /// The fresh token is here, and the old one is acknowledged.
     mutating func exchangedForRaising() -> [Line.Action] {
         guard raising == .exchanging else { return [] }
         raising = .acknowledged(token.fence)
@@ -26,7 +26,7 @@ extension Line.Place {
     }
 
     /// The companion is here, for the first time or again.
-    /// - Parameter isKept: whether it stays, to prove the hold.
+    /// - Parameter isKept: whether the companion stays, to prove the hold.
     mutating func companionCameForRaising(isKept: Bool) -> [Line.Action] {
         switch raising {
         case .exchanging, nil: return []
@@ -39,7 +39,7 @@ extension Line.Place {
         }
     }
 
-    /// Puts the companion back, if it is here: on the same channel, and so behind the acknowledgement.
+    /// Returns the companion, if it is here: on the same channel, and so behind the acknowledgement.
     private mutating func proveAcknowledgement() -> [Line.Action] {
         guard case .acknowledged(let fence) = raising, case .here(let nonce, let delivery, let count) = companion else {
             return []

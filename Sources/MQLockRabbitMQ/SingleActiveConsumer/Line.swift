@@ -1,11 +1,11 @@
 import MQLock
 
-/// A contender's place in the broker's own line for one name: how it joins, waits, comes first and leaves.
+/// A contender's place in the broker's own line for one name: how it joins, waits, becomes first and leaves.
 ///
-/// A pure value: events in, actions out; no I/O, no clock, no randomness. Every attempt has a channel of its own. The first
-/// token that a channel is delivered is the lock †; nothing is published to grant or to hand over. The protocol is described
-/// in the article *The single active consumer*; the sentences there that are marked † are each guarded by a test that
-/// breaks them.
+/// A pure value: events in, actions out; no I/O, no clock, no randomness. Every attempt has its own channel. The first
+/// token that is delivered on a channel is the lock †; nothing is published to grant or to hand over. The protocol is
+/// described in the article *The single active consumer*; the sentences there that are marked † are each guarded by a
+/// test that breaks them.
 struct Line: Sendable {
     /// Each case says where it can go.
     enum State: Equatable, Sendable {
@@ -13,20 +13,21 @@ struct Line: Sendable {
         case out
         /// No channel; joins again a little later. To `declaring`, `waiting`, `out`.
         case pausing
-        /// This session meets the queue for the first time: it is made, and shown to be up. To `waiting`, `pausing`, `out`.
+        /// First contact of this session with the queue: it is declared, and has to show that it is up. To `waiting`,
+        /// `pausing`, `out`.
         case declaring
-        /// Consuming, and nothing has been delivered. To `preparing`, `first`, `pausing`, `out`.
+        /// Consuming; nothing has been delivered yet. To `preparing`, `first`, `pausing`, `out`.
         case waiting(isConfirmed: Bool)
-        /// First in line, and something has to come before the grant. To `first`, `pausing`, `out`.
+        /// First in line, but something is needed before the grant. To `first`, `pausing`, `out`.
         case preparing(Place)
-        /// First in line; whoever wanted that has been served. To `out`.
+        /// First in line, and the contender has been served. To `out`.
         case first(Place)
     }
 
     struct Token: Equatable, Sendable {
         let delivery: UInt64
         let nonce: Nonce
-        /// Its number and the broker's count of its returns, in one.
+        /// Combines its number and the broker's count of its returns.
         let fence: FencingToken
         let wear: Wear
     }
@@ -34,30 +35,30 @@ struct Line: Sendable {
     /// A token that only returns keeps its first place in the queue's log, which grows behind it.
     enum Wear: Equatable, Sendable {
         case fresh
-        /// It is time to exchange it.
+        /// From here on the token is exchanged.
         case worn
-        /// The grant waits for the exchange.
+        /// From here on the grant waits for the exchange.
         case wornOut
     }
 
     private(set) var state = State.out
     private(set) var wanted: Wanted?
-    /// Whether this session has found or made the queue. Then the next attempt consumes without a look.
+    /// Whether this session has found or created the queue. Then the next attempt consumes without declaring it.
     private(set) var isKnown = false
-    /// How many seeds this attempt has published for want of a token; the time to the next grows with it.
+    /// How many seeds this attempt has published; the time to the next one grows with it.
     private(set) var seedRound = 0
-    /// How often in a row something failed that is tried again; the time to the next try grows with it.
+    /// How often in a row an attempt failed; the time to the next try grows with it.
     private(set) var failures = 0
-    /// Whether a grant of a token that is worn out waits for its exchange.
+    /// Whether a grant with a worn token waits for the exchange.
     private var exchangesFirst = true
     /// Counts the channels, one for each attempt.
     private var attempt = 0
-    /// The attempt that has published a seed whose fate is not known. One at a time: its publisher may be blocked by an alarm
-    /// for hours.
+    /// The attempt that has published a seed with an unknown outcome. Only one at a time: an alarm may block its
+    /// publisher for hours.
     private var seeding: Int?
     /// Whether the declaration showed neither message nor consumer.
     private var isNew = false
-    /// Whether the queue was declared on the channel of this attempt.
+    /// Whether this attempt's channel has declared the queue.
     private var hasDeclared = false
 
     private let provesByQueue: Bool
@@ -66,20 +67,20 @@ struct Line: Sendable {
     enum Wanted: Equatable, Sendable { case acquire, tryAcquire }
 
     /// - Parameters:
-    ///   - provesByQueue: whether a companion stands beside the token.
-    ///   - cancelled: what it means when the broker cancels the consumer of whoever is first.
+    ///   - provesByQueue: whether a companion is kept beside the token.
+    ///   - cancelled: what it means when the broker cancels the consumer of the first in line.
     init(provesByQueue: Bool = false, cancelled: LossReason = LossReason(.queueDeleted)) {
         self.provesByQueue = provesByQueue
         self.cancelled = cancelled
     }
 
-    /// Whether the name could be forgotten without anybody noticing.
+    /// Whether the name can be forgotten without an effect.
     var isQuiet: Bool { wanted == nil && state == .out }
 
     /// Whether a queue that may be new to the broker is being declared.
     var isContacting: Bool { state == .declaring }
 
-    /// Whether something has to be published before the contender can be served, or be known to be in line.
+    /// Whether something has to be published before the contender can be served, or is known to be in line.
     var needsPublish: Bool {
         switch state {
         case .declaring, .preparing, .pausing: true
@@ -91,7 +92,7 @@ struct Line: Sendable {
         if case .first = state { true } else { false }
     }
 
-    /// What it is to be first, while we are.
+    /// Our state as the first in line, while we are.
     var place: Place? {
         switch state {
         case .preparing(let place), .first(let place): place
@@ -115,7 +116,7 @@ struct Line: Sendable {
         case .outcome(let publication, let nonce, let outcome): return published(publication, nonce, outcome)
         case .cancelledByBroker: return cancelledByBroker()
         case .channelClosed(let fault): return channelClosed(fault)
-        // Timers of this attempt may run already; they end with a channel, also with one that there never was.
+        // Timers of this attempt may already run; they end with its channel, even if none was opened.
         case .channelUnavailable: return restart()
         case .timer(let timer): return elapsed(timer)
         }
@@ -148,15 +149,16 @@ extension Line {
         guard state == .declaring else { return [] }
         hasDeclared = true
         self.isNew = isNew
-        // RabbitMQ 3.10.8 answers a second declarer as soon as a quorum queue is recorded, with counts of 0, and ends the
-        // whole connection when a consume comes before its process has started (541): all locks of this session. So a
-        // queue that shows nothing is consumed when it has confirmed a seed.
+        // RabbitMQ 3.10.8 answers a second declarer as soon as a quorum queue is recorded, with counts of 0, and ends
+        // the whole connection when a consume comes before its process has started (541): all locks of this session. So
+        // if a queue shows nothing, we consume only when it has confirmed a seed.
         return isNew ? [] : consume()
     }
 
     private mutating func bound() -> [Action] {
         guard state == .declaring, isNew else { return [] }
-        // Somebody else's token may make the queue show more before our seed is confirmed, during an alarm say.
+        // Before our seed is confirmed, for example during an alarm, another contender's token may show that the queue
+        // is up.
         return seed() + [.start(.declare)]
     }
 
@@ -182,10 +184,10 @@ extension Line {
         let isOfThisAttempt = seeding == attempt
         seeding = nil
         switch (state, outcome) {
-        // It may have been for a queue that is gone.
+        // The seed may have been for a queue that is gone.
         case (.declaring, .arrived) where !isOfThisAttempt: return isNew ? seed() : []
         case (.declaring, .arrived): return consume()
-        // A publish that comes too early ends its connection, which costs no lock.
+        // A publish that comes too early ends the publish connection, which costs no lock.
         case (.declaring, .unknown), (.declaring, .unroutable): return [.start(.declare)]
         case (.waiting(isConfirmed: true), .arrived): return wanted == .tryAcquire ? [.start(.answer)] : []
         case (.waiting, .unroutable): return [.repair]
@@ -207,14 +209,14 @@ extension Line {
     private mutating func release() -> [Action] {
         switch state {
         case .first: return leave()
-        // The place was lost before.
+        // The place was already lost.
         case .out: return []
         case .pausing, .declaring, .waiting, .preparing: preconditionFailure("a release in \(state)")
         }
     }
 
-    /// Gives the place up, with whatever has been delivered. Never by basic.cancel first: that makes the next consumer the
-    /// active one while the token is still with us †.
+    /// Leaves the line, and returns whatever has been delivered. Never by basic.cancel first: that makes the next
+    /// consumer the active one while we still have the token †.
     private mutating func leave() -> [Action] {
         let hasChannel = state != .out && state != .pausing
         state = .out
@@ -254,12 +256,12 @@ extension Line {
         case (_, ChannelFault.outOfChannels.code): return [.closeChannel] + refuse(fault, doing: "opening a channel")
         case (_, ChannelFault.unanswered):
             return [.trouble("the broker does not answer for the lock's queue; if that lasts, delete it")] + pause()
-        // Gone since; made anew the next time.
+        // Deleted since; it is created again next time.
         case (_, ChannelFault.notFound): return pause()
         case (.declaring, _): return refuse(fault, doing: "declaring the lock's queue")
         case (.waiting(isConfirmed: false), _) where hasDeclared:
             return refuse(fault, doing: "consuming from the lock's queue")
-        // The next attempt declares, and learns what is in the way.
+        // The next attempt declares the queue, and learns what is in the way.
         case (.waiting, _), (.preparing, _), (.pausing, _): return pause()
         }
     }
@@ -279,9 +281,9 @@ extension Line {
         case (.exchange, .first(var place)):
             place.wantsExchange = true
             return publishWanted(place)
-        // Confirmed, and not delivered: somebody else is first.
+        // Confirmed but not delivered: another contender is first.
         case (.retry, .preparing(let place)) where place.isAwaiting: return restart()
-        // Confirmed, and not delivered: purged, say. Should it come after all, it is surplus.
+        // Confirmed but not delivered, for example purged. If it comes after all, it is surplus.
         case (.retry, .first(var place)) where place.isAwaiting:
             place.giveUpAwaiting()
             failures += 1
@@ -310,7 +312,8 @@ extension Line {
     private mutating func answerTry(_ answer: Action) -> [Action] {
         guard wanted == .tryAcquire else { return [] }
         wanted = nil
-        // The next try looks first: where all try and nobody waits, nobody else would seed a queue that has lost its token.
+        // The next try declares first: if all contenders only try, nobody else would seed a queue that has lost its
+        // token.
         isKnown = false
         return leave() + [answer]
     }
@@ -328,7 +331,7 @@ extension Line {
         }
     }
 
-    /// Only the active consumer is delivered anything: we are it.
+    /// Only the active consumer gets deliveries, so we are the active one.
     private mutating func deliveredToWaiter(_ delivery: UInt64, _ content: Content) -> [Action] {
         switch content {
         case .token(let nonce, let fence, let wear, _):
@@ -336,13 +339,13 @@ extension Line {
             let stopped: [Action] = [.stop(.seed), .stop(.answer)]
             failures = 0
             return stopped + prepare(Place(token, exchangesFirst: exchangesFirst))
-        // Nobody ever had it: it is a forgery, or comes from a host whose clock is wrong.
+        // Nobody ever held it: it is forged, or from a host with a wrong clock.
         case .absurd(_, count: 0): return [.acknowledge(delivery), .report(Place.absurd)]
         case .absurd(let number, let count):
             wanted = nil
             return leave() + [.refuseAbsurd(number: number, count: count)]
         case .otherKind where !hasDeclared:
-            // It is not for us to take off. The declaration will say what is there.
+            // It is not ours to remove. The declaration will show what is there.
             isKnown = false
             return restart()
         case .companion: return [.acknowledge(delivery)]
@@ -350,8 +353,8 @@ extension Line {
         }
     }
 
-    /// What has to come before the grant, one after the other. Each is published when all that was delivered together with
-    /// the token has been looked at †, for which the retry is there.
+    /// The steps before the grant, one after the other. Each message is published only when all that was delivered
+    /// together with the token has been examined †; the retry timer ensures that.
     private mutating func prepare(_ place: Place) -> [Action] {
         guard place.wantsExchange || provesByQueue && place.companion == nil else { return serve(place) }
         let begins = if case .preparing = state { false } else { true }
@@ -359,10 +362,10 @@ extension Line {
         return (begins ? [.start(.preparing)] : []) + [.start(.retry)]
     }
 
-    /// Others wait behind us, and may be able to do what we are not. Nothing is granted now: the place may have been lost
-    /// without a word meanwhile †.
+    /// Others wait behind us, and may be able to do what we cannot. Nothing is granted now: the place may have been
+    /// lost meanwhile without notice †.
     private mutating func giveUpPreparing(_ place: Place) -> [Action] {
-        // The exchange can wait: the log goes on growing, and the lock goes on working.
+        // The exchange can wait: the log keeps growing, but the lock keeps working.
         guard !place.wantsExchange else {
             exchangesFirst = false
             return restart()
@@ -372,7 +375,7 @@ extension Line {
         return [.trouble("the hold's proof does not come from the lock's queue")] + restart()
     }
 
-    /// Whether nothing has been published yet of what has to come before the grant.
+    /// Whether nothing needed before the grant has been published yet.
     var isAboutToPrepare: Bool {
         guard failures == 0, case .preparing(let place) = state else { return false }
         return !place.isAwaiting
@@ -388,7 +391,7 @@ extension Line {
         return [.serve(place.fence)] + timers + publishWanted(place)
     }
 
-    /// Publishes what is wanted and not under way.
+    /// Publishes what is needed and not under way.
     mutating func publishWanted(_ place: Place) -> [Action] {
         replace(place)
         if place.wantsExchange, place.exchange == nil { return [.publish(.exchange)] }
@@ -408,13 +411,13 @@ extension Line {
         case .preparing(var place), .first(var place):
             if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
             replace(place)
-        // A grant that comes to nothing gives the place up before we know. What is published then is surplus.
+        // A grant that fails leaves the line before we know. What is published then is surplus.
         case .out, .pausing, .declaring, .waiting: break
         }
         return []
     }
 
-    /// What was not delivered has to be published again. Whether it was confirmed does not matter: to be delivered is more.
+    /// What was not delivered has to be published again, confirmed or not: only the delivery counts.
     private mutating func published(_ publication: Publication, _ nonce: Nonce, _ outcome: Outcome) -> [Action] {
         var place: Place
         switch state {
@@ -447,7 +450,7 @@ extension Line {
         case .nothing(let report):
             return [.acknowledge(delivery)] + (report.map { [.report($0)] } ?? [])
         case .lost(let why): return losePlace(why)
-        // It stays; ours goes.
+        // That token stays; ours goes.
         case .overtaken(let why): return losePlace(why, leaving: place.token.delivery)
         // Everything that was delivered before it has been acknowledged by now; the old token is the last †.
         case .exchanged(let old):
@@ -468,8 +471,8 @@ extension Line {
         }
     }
 
-    /// What there is goes to the next.
-    /// - Parameter delivery: what is acknowledged all the same, as it has been overtaken.
+    /// Returns everything to the next contender.
+    /// - Parameter delivery: acknowledged anyway, because it is outdated.
     private mutating func losePlace(_ why: String, leaving delivery: UInt64? = nil) -> [Action] {
         let acknowledged = delivery.map { [Action.acknowledge($0)] } ?? []
         guard isFirst else { return acknowledged + restart() }

@@ -1,20 +1,21 @@
 import MQLock
 
-/// The single active consumer mutex of one name, and the line of an exclusive queue: does what its line says.
+/// The single active consumer mutex of one name, and the line of an exclusive queue: carries out the actions of its
+/// line.
 class LineLock: BrokerLock {
     private var line: Line
     private var channel: Channel?
     private var events: [Line.Event] = []
     private let lineTimers: Timers<Line.Timer>
     private var consumedAt = ContinuousClock.now
-    /// The last token that came and that nobody had before: one for a queue without a token.
+    /// The last token delivered that nobody had before: a seed for a queue without a token.
     private var lastSeed: Nonce?
     /// The hold's own proof, with `proof=quorum`.
     private var proof: ProofOfLife?
-    /// When the companion was sent that extends it next.
+    /// When the companion that extends the proof next was sent.
     private var companionSent = ContinuousClock.now
 
-    /// Who waits for the number to be raised, and above what.
+    /// The caller that waits for the number to be raised, and above what.
     private var raising: (above: FencingToken, answer: (Result<FencingToken, LockError>) -> Void)?
 
     private static let tag = "line"
@@ -45,7 +46,7 @@ class LineLock: BrokerLock {
         (channel, events, proof) = (nil, [], nil)
     }
 
-    // MARK: What being first is for
+    // MARK: First in line
 
     /// First in line, with this fence.
     func served(_ fence: FencingToken) {
@@ -59,7 +60,7 @@ class LineLock: BrokerLock {
     /// The place is lost, and with it the hold.
     func placeLost(_ reason: LossReason) { lose(reason) }
 
-    /// The contender is about to be answered without having been served.
+    /// The contender is about to get an answer without being granted the lock.
     func lineAnswered() {}
 
     /// Proven too late for a grant.
@@ -79,7 +80,7 @@ class LineLock: BrokerLock {
     private func proven() {
         guard let proof, let session else { return }
         let end = companionSent.after(session.proofWindow)
-        // Too late by the clock is too late for good.
+        // A proof that has run out by the clock is not revived.
         if proof.extend(to: end) { startTimer(.proof, at: end) }
     }
 
@@ -93,7 +94,7 @@ class LineLock: BrokerLock {
                 .failure(LockError(.alreadyRunning, "the number of the lock \(name) is being raised already")))
         }
         do throws(LockError) {
-            // Whoever reads the number has to accept it, with a return more.
+            // Readers must accept the number, even with one more return.
             _ = try TokenNumber.fence(try TokenNumber.seed(above: largestNumber(and: token)?.rawValue), returns: 1)
         } catch {
             return answer(.failure(error))
@@ -114,7 +115,7 @@ class LineLock: BrokerLock {
         raising.answer(.success(fence))
     }
 
-    /// The largest number that is to be passed.
+    /// The largest number to exceed.
     private func largestNumber(and token: FencingToken? = nil) -> FencingToken? {
         [line.place?.token.fence, locks.largest[name], token].compactMap(\.self).max()
     }
@@ -126,7 +127,7 @@ class LineLock: BrokerLock {
 
     final func feedLine(_ event: Line.Event) {
         events.append(event)
-        // What an action brings about comes after all the actions of its event.
+        // Events caused by an action are handled after all the actions of the current event.
         guard events.count == 1 else { return }
         while let event = events.first {
             for action in line.handle(event) { perform(action) }
@@ -184,7 +185,7 @@ class LineLock: BrokerLock {
         feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
-    /// What runs for the attempt ends with its channel; the limit of a try is the contender's.
+    /// The attempt's timers end with its channel; the limit of a try belongs to the contender.
     private func channelEnded() {
         channel = nil
         for timer in Line.Timer.allCases where timer != .limit { lineTimers.stop(timer) }
@@ -205,7 +206,7 @@ class LineLock: BrokerLock {
     private func startTimer(_ timer: Line.Timer, at deadline: ContinuousClock.Instant) {
         lineTimers.start(timer, at: deadline) { [weak self] in
             guard let self else { return }
-            // A slow broker is no obstacle. What bounds a try then is the time for a session and its answers.
+            // A slow broker is no obstacle. Then the time for a session and its answers limits the try.
             if timer == .limit, line.needsPublish, session?.publishing.obstacle == nil {
                 return startTimer(.limit, at: .now.after(delay(.limit)))
             }
@@ -221,9 +222,9 @@ class LineLock: BrokerLock {
         switch timer {
         case .restart: Self.pause.delay(before: 1)
         case .declare: Self.declarePause.delay(before: line.failures + 1)
-        // Behind a living holder seeds are superfluous, so there are fewer and fewer of them.
+        // Behind a living holder seeds are unnecessary, so the pauses grow.
         case .seed: Self.seedPause.delay(before: line.seedRound + 1)
-        // From the queue's answer to its first delivery it takes no round trip at all, if we are the active consumer.
+        // If we are the active consumer, the first delivery follows the queue's answer without a round trip.
         case .answer: max(.milliseconds(25), consumedAt.duration(to: .now) * 4)
         case .limit: .seconds(2)
         case .preparing: settings.requestTimeout
@@ -278,7 +279,7 @@ class LineLock: BrokerLock {
 
     private func wear(_ count: Int64) -> Line.Wear {
         if count < settings.wear.exchange { return .fresh }
-        // While nothing can be published there is nothing to wait for.
+        // While nothing can be published, there is nothing to wait for.
         return count < settings.wear.wait || session?.publishing.obstacle != nil ? .worn : .wornOut
     }
 
@@ -291,13 +292,13 @@ class LineLock: BrokerLock {
             companionSent = .now
         case .seed, .exchange:
             do throws(LockError) {
-                // A queue that was made anew may begin below what this process has seen of the name.
+                // A queue that was created again may start below what this process has seen for the name.
                 let largest = largestNumber(and: publication == .exchange ? raising?.above : nil)
                 let number = try TokenNumber.seed(above: largest?.rawValue)
                 let after = publication == .exchange ? line.place?.fence.rawValue : nil
                 message = .token(number, nonce, after: after ?? 0)
             } catch {
-                // A holder that cannot renew ends at the limit of its hold.
+                // A holder that cannot renew loses the lock at the limit of its hold.
                 turnAway(error)
                 return feedLine(.outcome(publication, nonce, .unknown))
             }
@@ -307,7 +308,7 @@ class LineLock: BrokerLock {
     }
 }
 
-/// Makes our exchange and a queue's binding to it anew, on a channel of its own: a refusal there costs no lock.
+/// Declares our exchange and a queue's binding again, on a separate channel: a refusal there costs no lock.
 private final class Repair: ChannelHandler {
     func received(_ inbound: Inbound, on channel: Channel) {
         if case .queueBindOK = inbound { channel.close() }
@@ -315,7 +316,7 @@ private final class Repair: ChannelHandler {
 }
 
 extension Channel {
-    /// Declares our exchange and a queue, and binds it, in one write.
+    /// Declares our exchange and a queue, and binds the queue, in one write.
     func declareBound(_ queue: String, _ arguments: QueueArguments) {
         declareExchange()
         declare(queue, durable: true, arguments.pairs)

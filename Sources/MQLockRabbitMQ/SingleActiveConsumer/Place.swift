@@ -1,15 +1,15 @@
 import MQLock
 
 extension Line {
-    /// What it is to be first: the token that is unacknowledged, and what was published beside it. It says what a delivery
-    /// means to whoever is first; what follows from that is up to the line.
+    /// The state of the first in line: the unacknowledged token, and what was published beside it. It interprets
+    /// deliveries for the first in line; the line decides what follows.
     struct Place: Equatable, Sendable {
-        /// The one that is unacknowledged now.
+        /// The token that is unacknowledged now.
         private(set) var token: Token
         /// The nonce of the first token †, and its fence †; an exchange does not change them.
         private let first: Nonce
         let fence: FencingToken
-        /// The fresh token that is to take the old one's place, once it is published.
+        /// The fresh token that replaces the old one, once it is published.
         var exchange: Nonce?
         var wantsExchange: Bool
         var companion: Companion?
@@ -20,7 +20,7 @@ extension Line {
             wantsExchange = exchangesFirst && token.wear == .wornOut
         }
 
-        /// Whether something that was published has yet to be delivered.
+        /// Whether something published is still to be delivered.
         var isAwaiting: Bool {
             if case .published = companion { true } else { exchange != nil }
         }
@@ -31,37 +31,38 @@ extension Line {
         }
     }
 
-    /// How far the raising of the number has come. The old token would come first once more if the queue forgot its
-    /// acknowledgement, which nothing answers: so it counts when a companion has come back that was put back after it †.
+    /// The progress of raising the number. If the queue lost the acknowledgement of the old token, that token would
+    /// come first again, and the broker does not answer an acknowledgement. So the number counts as raised when a
+    /// companion that was returned after the acknowledgement has come back †.
     enum Raising: Equatable, Sendable {
-        /// The fresh token is yet to come.
+        /// The fresh token has not come yet.
         case exchanging
-        /// The old token is acknowledged; the companion is yet to be put back, or was before.
+        /// The old token is acknowledged; the companion is not returned yet, or was returned before.
         case acknowledged(FencingToken)
-        /// The companion was put back behind the acknowledgement.
+        /// The companion was returned after the acknowledgement.
         case proving(FencingToken)
     }
 
-    /// A message that is no token, kept beside it; where it comes back, the queue still serves us.
+    /// A message that is no token, kept beside it. If it comes back, the queue still serves us.
     enum Companion: Equatable, Sendable {
         case published(Nonce)
         case here(Nonce, delivery: UInt64, count: Int64)
-        /// Put back, to come again with its count and one †.
+        /// Returned; it must come back with its count + 1 †.
         case away(Nonce, count: Int64)
     }
 }
 
 extension Line.Place {
     enum Meaning: Equatable {
-        /// To be acknowledged, and reported where there is a text.
+        /// To be acknowledged, and reported if there is a text.
         case nothing(String?)
-        /// The fresh token is here; the old one was this delivery.
+        /// The fresh token is here; this was the delivery of the old one.
         case exchanged(old: UInt64)
         /// The companion is here.
         case proven
-        /// The place is somebody else's, or was in between.
+        /// Another contender has the place, or had it in between.
         case lost(String)
-        /// Somebody else has been granted the lock since, and has published this.
+        /// Another contender has been granted the lock since, and has published this.
         case overtaken(String)
     }
 
@@ -73,19 +74,19 @@ extension Line.Place {
         case .token(first, _, _, _), .token(token.nonce, _, _, _):
             return .lost("the broker delivered the lock's token anew")
         case .token(let nonce, let fence, let wear, _) where nonce == exchange:
-            // In between it was somebody else's, and so was the place.
+            // In between, another contender had it, and so the place.
             guard !redelivered else { return .lost("the broker delivered a fresh token anew") }
             let old = token.delivery
             token = Line.Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
             (exchange, wantsExchange) = (nil, false)
             return .exchanged(old: old)
-        // Only we publish with this: we had it, or somebody else has had it †.
+        // Only we publish with this AFTER: we had this token, or another contender has had it †.
         case .token(_, _, _, fence.rawValue) where redelivered:
             return .lost("the broker delivered a token of this hold anew")
-        // What has become of a grant after ours †.
+        // From a grant after ours †.
         case .token(_, _, _, let after) where after > fence.rawValue:
             return .overtaken("the broker delivered a token of a later holder")
-        // Whatever its number, and whether it came before or not: no evidence of anything †.
+        // Whatever its number, and redelivered or not: it proves nothing †.
         case .token: return .nothing(nil)
         case .absurd(_, count: 0): return .nothing(Self.absurd)
         case .absurd: return .nothing("a token with a number that cannot be")
@@ -102,7 +103,7 @@ extension Line.Place {
         case .published(nonce): isExpected = !redelivered && count == 0
         case .away(nonce, let before): isExpected = count == before + 1
         case .here(nonce, _, _): isExpected = false
-        // An earlier holder's, or one of ours that was given up on.
+        // From an earlier holder, or one of ours that we no longer wait for.
         case .published, .away, .here, nil: return .nothing(nil)
         }
         guard isExpected else { return .lost("the broker delivered the hold's proof to somebody else in between") }

@@ -18,8 +18,9 @@ extension RabbitMQLocks: RaisingLocks {
     /// Twice the heartbeat, less the margin.
     public var proofLength: Duration { supervisor.settings.longestProof }
 
-    /// Raises the number of a lock that is held: publishes a token with a larger one, takes the old one off, and has the queue
-    /// prove that. Three round trips to the queue. Nothing is published during an alarm of the broker, so then it waits.
+    /// Raises the number of a held lock: publishes a token with a larger number, removes the old token, and has the
+    /// queue prove that. This takes three round trips to the queue. During an alarm of the broker nothing is published,
+    /// so it waits.
     /// - Returns: the number of the new token.
     /// - Throws: `LockError`: `lost` and `released`; `cancelled`; `tokenRegression` for a number that is more than a day ahead
     ///   of this machine's clock; `invalidConfiguration` as ``checkRaising()``.

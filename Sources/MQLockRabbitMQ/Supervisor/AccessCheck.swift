@@ -1,10 +1,10 @@
 import MQLock
 
-/// Does once what locks do, on queues of its own that go with it: declares, binds, consumes, publishes, receives. Their
-/// names are those of a lock that nobody else uses, so it takes the permissions that locks of this mutex take, no fewer and
-/// no more; and both connections of the session.
+/// Does once what locks do, on temporary queues of its own: declares, binds, consumes, publishes, receives. The queues
+/// have the names of a lock that nobody else uses. So it needs exactly the permissions that locks of this mutex need,
+/// and both connections of the session.
 final class AccessCheck: ChannelHandler {
-    /// A queue that a lock has, and what is done with it.
+    /// A queue of a lock, and what is done with it.
     private struct Queue {
         let name: String
         var isBound = true
@@ -16,13 +16,13 @@ final class AccessCheck: ChannelHandler {
     private let done: (LockError?) -> Void
     private let timers: Timers<Timer>
     private var channel: Channel?
-    /// What has been asked for and not answered, the oldest first: the broker answers in the order of the requests.
+    /// Unanswered requests, the oldest first: the broker answers in the order of the requests.
     private var doing: ArraySlice<String> = []
     private var isDone = false
 
     private enum Timer { case publish }
 
-    /// - Parameter done: called once, with what is in the way; not when the session ends first.
+    /// - Parameter done: called once, with the problem found; not called when the session ends first.
     init(
         _ session: Session, _ settings: SessionSettings, on loop: EventLoop, done: @escaping (LockError?) -> Void
     ) throws(LockError) {
@@ -61,10 +61,10 @@ final class AccessCheck: ChannelHandler {
         }
     }
 
-    /// What it waits for, as far as that is known.
+    /// What the check waits for, as far as that is known.
     var obstacle: String? { session.publishing.obstacle }
 
-    /// Nobody wants to know any more.
+    /// Nobody needs the answer any longer.
     func cancel() {
         isDone = true
         timers.stopAll()
@@ -95,7 +95,7 @@ final class AccessCheck: ChannelHandler {
             switch outcome {
             case .arrived: break
             case .refused(let fault): finish(refusal(fault))
-            // The second connection is yet to come up, or somebody deletes what we have declared.
+            // The second connection is not up yet, or what we have declared is being deleted.
             case .unknown, .unroutable:
                 timers.start(.publish, after: .milliseconds(250)) { [weak self] in self?.publish() }
             }
@@ -104,7 +104,7 @@ final class AccessCheck: ChannelHandler {
 
     private func finish(_ error: LockError?) {
         guard !isDone else { return }
-        // The broker would do it at the end of the connection; until then they would count against its limits.
+        // The broker would delete them at the end of the connection; until then they would count against its limits.
         for queue in queues { channel?.delete(queue.name) }
         cancel()
         done(error)

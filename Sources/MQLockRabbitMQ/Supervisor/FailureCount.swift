@@ -1,13 +1,13 @@
-/// How often in a row something did not come up, or did not last. What comes up and dies at once has failed as well: only
-/// what has lasted makes the next pause a short one again.
+/// How often in a row something did not come up or did not last. Coming up and ending at once is a failure, too: only
+/// what has lasted makes the next pause short again.
 struct FailureCount: Sendable {
     private(set) var count = 0
     private var upSince: ContinuousClock.Instant?
 
-    /// It works, for now.
+    /// It is up, for now.
     mutating func cameUp(at now: ContinuousClock.Instant) { upSince = now }
 
-    /// It is gone, or did not come up.
+    /// It has ended, or did not come up.
     /// - Parameter enough: what counts as lasting.
     /// - Returns: whether it had lasted.
     @discardableResult

@@ -1,6 +1,6 @@
 import MQLock
 
-/// How a provider's session fares, for anybody who asks, on any thread.
+/// The state of a provider's session, readable on any thread.
 final class SessionHealth: Sendable {
     private struct State {
         var proof: ProofOfLife?
@@ -9,13 +9,13 @@ final class SessionHealth: Sendable {
 
     private let state = Locked(State())
 
-    /// By the local clock: a session whose proof has run out is none, whether that was noticed or not.
+    /// By the local clock: a session whose proof has run out counts as ended, even if nobody has noticed.
     var isConnected: Bool { state.withLock { $0.proof }?.isAlive ?? false }
 
     var lastError: LockError? { state.withLock { $0.error } }
 
     func stands(_ proof: ProofOfLife) { state.withLock { $0 = State(proof: proof) } }
 
-    /// - Parameter error: nil when the end is ours.
+    /// - Parameter error: nil when we ended the session.
     func ended(_ error: LockError?) { state.withLock { $0 = State(error: error ?? $0.error) } }
 }

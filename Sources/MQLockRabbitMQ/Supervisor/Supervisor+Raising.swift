@@ -1,6 +1,6 @@
 import MQLock
 
-/// Raising the numbers of locks that are held.
+/// Raises the numbers of held locks.
 extension Supervisor {
     /// Returns when later grants of the lock carry a number above this one, whatever happens.
     func raise(_ record: LeaseRecord, above token: FencingToken) async throws(LockError) -> FencingToken {
@@ -18,7 +18,7 @@ extension Supervisor {
         do throws(LockError) {
             return try result.get()
         } catch {
-            // Why it is held no longer.
+            // Why it is no longer held.
             try record.check(atLeast: .zero)
             throw error
         }

@@ -1,7 +1,7 @@
 import MQLock
 
-/// Keeps one session with the broker: connects, reconnects, puts waiters back in line, drains and shuts down. Everything of
-/// a provider lives on its loop; this is the actor through which others reach it.
+/// Keeps one session with the broker: connects, reconnects, puts waiters back in line, drains and shuts down. All of a
+/// provider runs on its loop; other threads access it through this actor.
 actor Supervisor {
     private let loop: EventLoop
     let settings: SessionSettings
@@ -12,15 +12,15 @@ actor Supervisor {
     let marks: MarkRequests
     nonisolated let health = SessionHealth()
     private(set) var machine = SupervisorMachine()
-    /// The host to try first comes first.
+    /// The first host is tried first.
     private var endpoint: Endpoint
-    /// Of the last session.
+    /// The cluster of the last session.
     private var cluster: KnownCluster?
-    /// How many channels the broker has admitted, when it has ended the last session for one more.
+    /// How many channels the broker admits, if it ended the last session for one channel too many.
     private var channelLimit: Int?
-    /// The one under way.
+    /// The attempt under way.
     private var attempt: ConnectionAttempt?
-    /// Opening, or standing.
+    /// Opening or up.
     private(set) var session: Session?
     private(set) var isStanding = false
     private var standingSince: ContinuousClock.Instant?
@@ -28,7 +28,7 @@ actor Supervisor {
     private var lastFailure: ConnectionFailure?
     var lastAttempt: UInt64 = 0
     private var stopWaiters: [CheckedContinuation<Void, Never>] = []
-    /// Those in `run`, who learn that the broker does not let us in.
+    /// The callers in `run`, which get an error if the broker refuses the login.
     private var servants: [UInt64: CheckedContinuation<LockError?, Never>] = [:]
 
     private enum Timer { case reconnect, drain }
@@ -50,7 +50,7 @@ actor Supervisor {
 
     // MARK: Contenders
 
-    /// Waits for the lock; nil for a try that somebody else's hold has answered.
+    /// Waits for the lock; nil for a try when another contender holds it.
     func acquire(
         _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?
     ) async throws(LockError) -> LeaseRecord? {
@@ -78,16 +78,16 @@ actor Supervisor {
 
     private func cancel(_ name: LockName, _ attempt: UInt64) { locks.byName[name]?.cancel(attempt) }
 
-    /// The lock that is held by this lease; nil when it is lost or given back.
+    /// The lock that is held by this lease; nil when it is lost or released.
     func lock(of record: LeaseRecord) -> BrokerLock? {
         guard let lock = locks.byName[record.name], lock.record === record else { return nil }
         return lock
     }
 
-    /// Gives a grant back; does nothing when it is no longer held here.
+    /// Releases a grant; does nothing when the lock is no longer held here.
     func release(_ record: LeaseRecord) { locks.byName[record.name]?.release(record) }
 
-    /// Limits the wait for a session that is yet to come up.
+    /// Limits the wait for a session that is not up yet.
     private func awaitSession(_ lock: BrokerLock) {
         guard !isStanding, let contender = lock.contender else { return }
         let startup = wasConnected ? nil : settings.startupTimeout.map { contender.start.after($0) }
@@ -117,14 +117,14 @@ actor Supervisor {
             underlying: lastFailure)
     }
 
-    /// A try waits for one attempt, not for a broker that is down.
+    /// A try waits for one connection attempt, not for a broker that is down.
     private func endTries() {
         for lock in locks.byName.values where lock.contender?.waits == false { lock.turnAway(unreachable) }
     }
 
     // MARK: Verifying
 
-    /// Connects, logs in and checks permissions; returns what is in the way.
+    /// Connects, logs in and checks permissions; returns the problem found.
     func verify(until deadline: ContinuousClock.Instant) async -> LockError? {
         guard machine.accepts else { return .shutDown }
         if isStanding { do throws(LockError) { try session?.behavior.check() } catch { return error } }
@@ -158,8 +158,7 @@ actor Supervisor {
 
     // MARK: Life
 
-    /// Keeps a session until somebody shuts down, and returns then; or the reason for which the broker lets nobody in who
-    /// comes as we do, if that is so at the first login.
+    /// Keeps a session until the shutdown. Returns the reason if the broker refuses the first login.
     func serve() async -> LockError? {
         guard machine.state != .stopped else { return nil }
         lastAttempt += 1
@@ -175,7 +174,7 @@ actor Supervisor {
         for servant in servants { servant.resume(returning: error) }
     }
 
-    /// Refuses new contenders, turns away the waiting, waits for holders up to `limit`, closes. Returns when done.
+    /// Refuses new contenders, turns waiting ones away, waits for holders up to `limit`, and closes. Returns when done.
     func shutdown(within limit: Duration) async {
         guard machine.state != .stopped else { return }
         feed(.shutdown)
@@ -254,7 +253,7 @@ actor Supervisor {
         _ result: Result<AMQPConnection, ConnectionFailure>, _ identity: Nonce, by attempt: ConnectionAttempt
     ) {
         guard self.attempt === attempt else {
-            // Nobody wants it any more.
+            // It is no longer needed.
             if case .success(let connection) = result {
                 connection.moveToThisThread()
                 connection.close()
@@ -281,14 +280,14 @@ actor Supervisor {
         endTries()
     }
 
-    /// Another attempt is bound to fail as well, until a person changes something.
+    /// Another attempt would fail as well, until a person changes something.
     private func refuse(_ error: LockError) {
         locks.turnAway(error)
         verifications.endAll(error)
         marks.endAll(error)
         guard !servants.isEmpty else { return }
         guard wasConnected else { return dismiss(error) }
-        // It was right once, and a service that runs has to come back when it is again.
+        // The login worked before, and a running service has to recover when it works again.
         timers.start(.reconnect, after: settings.backoff.longest) { [weak self] in
             self?.assumeIsolated { $0.feed(.wanted) }
         }
@@ -315,8 +314,8 @@ actor Supervisor {
         }
     }
 
-    /// For one channel too many the broker ends the connection, and with it every lock: the next session asks for fewer, and
-    /// leaves one to publish on.
+    /// For one channel too many the broker ends the connection, and with it every lock. So the next session opens
+    /// fewer, and leaves one for publishing.
     private func learn(from end: SessionEnd) {
         if case .failed(let failure) = end, case .limitReached = failure.kind, let session {
             channelLimit = max(1, session.link.openedByBroker - 1)

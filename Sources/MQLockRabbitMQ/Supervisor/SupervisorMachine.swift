@@ -2,14 +2,15 @@
 struct SupervisorMachine: Sendable, Equatable {
     /// Each case says where it can go.
     enum State: Sendable, Equatable {
-        /// Nobody has wanted a session yet, or the last attempt failed in a way that another would, too. To
-        /// `connecting`, `stopped`.
+        /// No session was needed yet, or the last attempt failed in a way that another would, too. To `connecting`,
+        /// `stopped`.
         case idle
-        /// The attempt under way, counted from the last session that has lasted. To `connected`, `waiting`, `idle`, `stopped`.
+        /// The attempt under way; attempts are counted from the last session that has lasted. To `connected`,
+        /// `waiting`, `idle`, `stopped`.
         case connecting(attempt: Int)
-        /// By the attempt with this number. To `waiting`, `draining`.
+        /// Connected by the attempt with this number. To `waiting`, `draining`.
         case connected(attempt: Int)
-        /// Until the next attempt. To `connecting`, `stopped`.
+        /// Waiting for the next attempt. To `connecting`, `stopped`.
         case waiting(attempt: Int)
         /// Holders have until the deadline to release. To `stopped`.
         case draining
@@ -17,17 +18,17 @@ struct SupervisorMachine: Sendable, Equatable {
     }
 
     enum Event: Sendable, Equatable, CaseIterable {
-        /// A contender or `run()` wants a session.
+        /// A contender or `run()` needs a session.
         case wanted
         case connected
         case failedForNow
         case failedForGood
         case sessionEnded
-        /// It came up and was gone before it was of any use: the next may fare no better.
+        /// The session came up and ended before it was of any use: the next one may end in the same way.
         case sessionEndedSoon
         case waitOver
         case shutdown
-        /// Nothing is held any more, or the deadline has passed.
+        /// Nothing is held any longer, or the deadline has passed.
         case drained
     }
 
@@ -36,12 +37,12 @@ struct SupervisorMachine: Sendable, Equatable {
         /// Waits before the attempt with this number.
         case wait(attempt: Int)
         case cancelWait
-        /// What it brings is not wanted any more.
+        /// Its result is no longer needed.
         case cancelAttempt
         case announceSession
         /// Contenders get the failure.
         case failContenders
-        /// Contenders learn that the provider is shut down.
+        /// Contenders get the error that the provider is shut down.
         case turnContendersAway
         case drain
         case closeSession
@@ -50,7 +51,7 @@ struct SupervisorMachine: Sendable, Equatable {
 
     private(set) var state = State.idle
 
-    /// Whether contenders may come.
+    /// Whether new contenders are accepted.
     var accepts: Bool {
         switch state {
         case .idle, .connecting, .connected, .waiting: true
@@ -58,7 +59,7 @@ struct SupervisorMachine: Sendable, Equatable {
         }
     }
 
-    /// Whether the last attempt has come to nothing, and the next is yet to come.
+    /// Whether the last attempt has failed, and the next has not started.
     var hasFailed: Bool {
         if case .waiting(let attempt) = state { attempt > 1 } else { false }
     }
@@ -76,7 +77,7 @@ struct SupervisorMachine: Sendable, Equatable {
         case (.connecting, .failedForGood):
             state = .idle
             return [.failContenders]
-        // At once: the broker has proven to be there, and holders of other processes profit from the delay.
+        // At once: the broker has just been reachable, and holders of other processes profit from the delay.
         case (.connected, .sessionEnded):
             state = .waiting(attempt: 1)
             return [.wait(attempt: 1)]
@@ -93,9 +94,9 @@ struct SupervisorMachine: Sendable, Equatable {
         case (.draining, .drained): return stop([.closeSession])
         case (.draining, .sessionEnded), (.draining, .sessionEndedSoon): return stop([])
 
-        // Wanted while something is under way, or said twice.
+        // Requested while something is under way, or reported twice.
         case (_, .wanted), (_, .shutdown): return []
-        // What an earlier state had asked for comes late.
+        // A late answer to a request of an earlier state.
         case (_, .drained), (_, .waitOver), (_, .sessionEnded), (_, .sessionEndedSoon): return []
         case (_, .connected), (_, .failedForNow), (_, .failedForGood):
             preconditionFailure("\(event) without an attempt in \(state)")

@@ -1,6 +1,6 @@
 import MQLock
 
-/// Those who want to know whether locks would work here: each waits for a session, and then for what a check over it finds.
+/// Pending calls of `verify`: each waits for a session, and then for the result of a check over it.
 final class Verifications {
     private struct Verification {
         let answer: (LockError?) -> Void
@@ -20,7 +20,7 @@ final class Verifications {
     }
 
     /// - Parameters:
-    ///   - overdue: the error at the deadline; takes what is known to be in the way.
+    ///   - overdue: makes the error at the deadline from what is known to be in the way.
     ///   - answer: called once.
     func add(
         _ number: UInt64, until deadline: ContinuousClock.Instant, overdue: @escaping (String?) -> LockError,
@@ -34,13 +34,13 @@ final class Verifications {
         begin(number)
     }
 
-    /// A session stands; the broker is one that we know.
+    /// A session is up, and the broker version is supported.
     func begin(_ session: Session) {
         self.session = session
         for number in waiting.keys { begin(number) }
     }
 
-    /// It is gone; there will be another.
+    /// The session is gone; there will be another.
     func endSession() {
         session = nil
         for number in waiting.keys { waiting[number]?.check = nil }

@@ -1,10 +1,10 @@
 import MQLock
 
-/// First contact of a session with a name of the token mutex: there has to be a queue with one valid token, and a register
-/// that names it. Also mends a lock whose token is gone.
+/// First contact of a session with a name of the token mutex: afterwards there is a queue with one valid token, and a
+/// register that names it. Also mends a lock whose token is gone.
 ///
-/// A pure value: what the broker said goes in, the next step comes out. The steps are those of the article *The token
-/// mutex*.
+/// A pure value: the broker's answers go in, the next step comes out. The article *The token mutex* describes the
+/// steps.
 struct Preparation: Equatable, Sendable {
     /// Each case says where it can go.
     enum Step: Equatable, Sendable {
@@ -20,8 +20,8 @@ struct Preparation: Equatable, Sendable {
         case seeding
         /// To the end.
         case claiming
-        /// The valid token is gone, and the register has to go, or the lock would be lost for good; one contender at a time
-        /// decides that.
+        /// The valid token is gone, and the register has to be deleted; otherwise nobody could acquire the lock again.
+        /// One contender at a time decides that.
         case mending(Mending)
     }
 
@@ -29,16 +29,17 @@ struct Preparation: Equatable, Sendable {
         case locking
         case findingRegister
         case findingQueue
-        /// Whether the register is still the one that was there when the wait began: another one names another token †.
+        /// Checks that the register is still the one from the start of the wait: another register names another token
+        /// †.
         case matchingRegister
         case deletingRegister
-        /// Gives the exclusive queue back; the pause that follows keeps a queue of the same name from being declared
-        /// within 100 ms of its deletion, which on a quorum queue can leave the new token with a consumer of the old
-        /// (RabbitMQ 3.10.8, 40 of 40).
+        /// Deletes the exclusive queue. The pause that follows keeps a queue of the same name from being declared
+        /// within 100 ms of its deletion; a quorum queue could then leave the new token with a consumer of the old
+        /// queue (RabbitMQ 3.10.8, 40 of 40).
         case unlocking
     }
 
-    /// A request on the name's channel: the broker says yes, or closes the channel.
+    /// A request on the name's channel: the broker accepts, or closes the channel.
     enum Request: Equatable, Sendable {
         case findRegister
         case findQueue
@@ -53,21 +54,22 @@ struct Preparation: Equatable, Sendable {
 
     enum Next: Equatable, Sendable {
         case request(Request)
-        /// The same, on another channel: the broker has closed this one.
+        /// The same request on another channel, because the broker has closed this one.
         case requestAnew(Request)
         /// Publishes a token with a fresh nonce.
         case seed
         case ready
-        /// Something on the broker was in motion: begins again a little later.
+        /// Something on the broker was changing: start over a little later.
         case pause
         case refuse(ChannelFault, doing: String)
         case trouble(String)
     }
 
     private(set) var step = Step.findingRegister
-    /// What the register says of a token that nobody can hold any more: it is to be replaced, though its queue is there.
+    /// The register's nonce of a token that nobody can hold any longer. The token has to be replaced, although its
+    /// queue exists.
     private var healing: Nonce?
-    /// Whether the mending queue may be ours. Whoever may have it gives it back, wanted or not.
+    /// Whether the mending queue may be ours. If so, it is deleted in any case.
     private(set) var mayHaveMend = false
 
     mutating func begin() -> Next {
@@ -75,14 +77,14 @@ struct Preparation: Equatable, Sendable {
         return go(mayHaveMend ? .mending(.unlocking) : .findingRegister)
     }
 
-    /// The token has been out for longer than anybody may hold it.
-    /// - Parameter nonce: what the register said when that began.
+    /// The token has been out for longer than any hold may last.
+    /// - Parameter nonce: the register's nonce when the wait began.
     mutating func heal(_ nonce: Nonce) -> Next {
         healing = nonce
         return lockMend()
     }
 
-    /// The broker said yes.
+    /// The broker accepted the request.
     mutating func advance() -> Next {
         switch step {
         case .findingRegister: return go(.findingQueue)
@@ -94,10 +96,10 @@ struct Preparation: Equatable, Sendable {
         case .mending(.locking): return go(.mending(.findingRegister))
         case .mending(.findingRegister): return go(.mending(healing == nil ? .findingQueue : .matchingRegister))
         case .mending(.matchingRegister): return go(.mending(.deletingRegister))
-        // The queue exists after all: somebody else has mended.
+        // The queue exists after all: another contender has mended the lock.
         case .mending(.findingQueue), .mending(.deletingRegister): return go(.mending(.unlocking))
         case .mending(.unlocking): return unlocked()
-        // An answer to nothing: begins again.
+        // An answer without a request: start over.
         case .seeding: return .pause
         }
     }
@@ -114,16 +116,16 @@ struct Preparation: Equatable, Sendable {
         case (_, ChannelFault.unanswered): return .trouble(TokenMachine.unanswered)
         case (.findingRegister, ChannelFault.notFound): return goAnew(.declaringQueue)
         case (.findingQueue, ChannelFault.notFound): return lockMend()
-        // Somebody else's token is the valid one; ours is stale and will be dropped by whoever receives it.
+        // Another contender's token is the valid one; ours is stale, and the contender that receives it drops it.
         case (.claiming, ChannelFault.preconditionFailed) where fault.isOtherKind: return .ready
         case (.mending(.findingRegister), ChannelFault.notFound): return goAnew(.mending(.unlocking))
-        // Somebody else has mended.
+        // Another contender has mended the lock.
         case (.mending(.matchingRegister), ChannelFault.preconditionFailed) where fault.isOtherKind:
             return goAnew(.mending(.unlocking))
         case (.mending(.findingQueue), ChannelFault.notFound): return goAnew(.mending(.deletingRegister))
-        // Nothing was asked: it may still be ours.
+        // No request was sent: the queue may still be ours.
         case (.mending(.unlocking), ChannelFault.outOfChannels.code): return .pause
-        // It is somebody else's, or gone.
+        // It belongs to another contender, or is gone.
         case (.mending(.locking), ChannelFault.resourceLocked), (.mending(.unlocking), _): return unlocked()
         case (.matchingQueue, ChannelFault.notFound), (.declaringQueue, ChannelFault.notFound),
             (.claiming, ChannelFault.notFound), (.seeding, _):
@@ -154,7 +156,7 @@ struct Preparation: Equatable, Sendable {
         return .requestAnew(request)
     }
 
-    /// What the step asks.
+    /// The request of the step.
     private var request: Request {
         switch step {
         case .findingRegister, .mending(.findingRegister): .findRegister

@@ -1,17 +1,17 @@
 import MQLock
 
-/// The token mutex of one name: does what its machine says.
+/// The token mutex of one name: carries out the actions of its machine.
 final class TokenLock: BrokerLock {
     private var machine = TokenMachine()
     private var events: [TokenMachine.Event] = []
     private var channel: Channel?
-    /// How many answers the request under way has yet to get.
+    /// How many answers the current request still needs.
     private var answersDue = 0
-    /// Whether the register has shown that it is not only recorded but there; see `placePin`.
+    /// Whether the register has shown that it is up, not only recorded; see `placePin`.
     private var isRegisterUp = false
-    /// Whether our consumer on the register is to be placed as soon as that is known.
+    /// Whether to place our consumer on the register as soon as that is known.
     private var isPinAwaited = false
-    /// Whether the register is being bound, so that it can be published to.
+    /// Whether the register is being bound, so we can publish to it.
     private var isBinding = false
     private let timers: Timers<Timer>
 
@@ -45,7 +45,7 @@ final class TokenLock: BrokerLock {
 
     private func feed(_ event: TokenMachine.Event) {
         events.append(event)
-        // What an action brings about comes after all the actions of its event.
+        // Events caused by an action are handled after all the actions of the current event.
         guard events.count == 1 else { return }
         while let event = events.first {
             for action in machine.handle(event) { perform(action) }
@@ -89,8 +89,8 @@ final class TokenLock: BrokerLock {
 
     static let pause = GrowingDelay(.milliseconds(500) ... .milliseconds(500))
 
-    /// How long nobody in front may have had the token before it is taken for gone: each may have it for as long as the
-    /// broker lets a message be out. Jitter keeps those who came together from mending together.
+    /// How long to wait before the token counts as gone: each contender ahead may have it for as long as the broker
+    /// lets a message be out. Jitter keeps contenders that came together from mending together.
     static func patience(behind consumers: UInt32, _ settings: SessionSettings) -> Duration {
         let once = settings.acknowledgementTimeout.bounded + settings.healingSlack
         return (once * (Int(consumers) + 1) + .milliseconds(Int64.random(in: 0...1000))).bounded
@@ -158,7 +158,7 @@ final class TokenLock: BrokerLock {
         }
         var number: UInt64?
         if let tag = delivery.consumerTag {
-            // What is in the register means nothing; it is taken off by its consumer (no-ack).
+            // Messages in the register mean nothing; its consumer removes them (no-ack).
             guard case .token(let known)? = TokenMachine.Tag(tag) else { return }
             number = known
         }
@@ -218,7 +218,7 @@ final class TokenLock: BrokerLock {
         channel.declare(objects.register, durable: true, QueueArguments.register(nonce).pairs)
     }
 
-    /// By a declaration that makes nothing, whatever is there: the refusal has the register's words.
+    /// Uses a declaration that can never create a queue: the refusal quotes the register's nonce.
     private func identify(_ number: UInt64) {
         let call = Verification { [weak self] fault in
             let nonce = fault.flatMap { InequivalentArgument($0.text)?.current }.flatMap { Nonce($0) }
@@ -244,16 +244,17 @@ final class TokenLock: BrokerLock {
         publish(message, to: objects.queue) { [weak self] in self?.feed(.seeded(message.nonce, $0)) }
     }
 
-    /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a consume
-    /// comes before its process has started (541): all locks of this session. So we consume from a register that has a
-    /// consumer already, or that has confirmed a message. The message means nothing, and whoever is pinned drops it.
+    /// RabbitMQ 3.10.8 answers for a quorum queue as soon as it is recorded, and ends the whole connection when a
+    /// consume comes before its process has started (541): all locks of this session. So we consume only from a
+    /// register that already has a consumer, or that has confirmed a message. The message means nothing, and every pin
+    /// drops it.
     private func placePin() {
         isPinAwaited = true
         if isRegisterUp { return pin() }
         isBinding = true
         channel?.bind(objects.register)
-        // Nothing is confirmed during an alarm, or without a connection to publish by; no broker that works takes that long
-        // to start a queue.
+        // Nothing is confirmed during an alarm, or without a publish connection. No working broker takes that long to
+        // start a queue.
         timers.start(.pin, after: .seconds(1)) { [weak self] in
             if self?.session?.publishing.canConfirm == false { self?.pin() }
         }
@@ -267,11 +268,11 @@ final class TokenLock: BrokerLock {
             case .arrived:
                 isRegisterUp = true
                 pin()
-            // It has been deleted, with its binding, or we may not publish: the consume is refused in good order, or goes
-            // well.
+            // The register has been deleted with its binding, or we may not publish. The consume is refused cleanly, or
+            // succeeds.
             case .unroutable, .refused: pin()
             case .unknown where session?.publishing.obstacle != nil: pin()
-            // A publish that comes too early ends its connection in the same way, which costs no lock.
+            // A publish that comes too early ends the publish connection in the same way, which costs no lock.
             case .unknown:
                 timers.start(.pin, after: .milliseconds(Int64.random(in: 50...150))) { [weak self] in
                     if self?.isPinAwaited == true { self?.prove() }
@@ -288,7 +289,7 @@ final class TokenLock: BrokerLock {
     }
 }
 
-/// One question to the register, on a channel of its own because a refusal closes it.
+/// One question to the register, on a separate channel because a refusal closes it.
 private final class Verification: ChannelHandler {
     private let done: (ChannelFault?) -> Void
 

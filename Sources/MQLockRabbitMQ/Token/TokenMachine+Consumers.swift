@@ -1,5 +1,5 @@
 extension TokenMachine {
-    /// Our consumers on the token's queue: one for each time in the broker's line.
+    /// Our consumers on the token's queue: one for each wait in the broker's line.
     ///
     /// Only a consumer that the broker has confirmed may be cancelled. A cancel that overtakes the confirmation of its
     /// consume kills the channel's process on the broker, and with it the connection (541, seen on 3.10.8: the
@@ -7,17 +7,17 @@ extension TokenMachine {
     struct Consumers: Sendable {
         private var last: UInt64 = 0
         private var unconfirmed: Set<UInt64> = []
-        /// What to do at the confirmation: cancel the consumer, and put back a delivery that it brought.
+        /// What to do at the confirmation: cancel the consumer, and return its delivery, if any.
         private var deferred: [UInt64: UInt64?] = [:]
 
-        /// - Returns: the tag of the new one.
+        /// - Returns: the tag of the new consumer.
         mutating func add() -> UInt64 {
             last += 1
             unconfirmed.insert(last)
             return last
         }
 
-        /// Cancels a consumer, then puts its delivery back: the other way round it would be served the token again.
+        /// Cancels a consumer, then returns its delivery. In the other order the token would be delivered to it again.
         mutating func cancel(_ tag: UInt64, putBack delivery: UInt64?) -> [Action] {
             guard !unconfirmed.contains(tag) else {
                 deferred[tag] = .some(delivery)
@@ -32,7 +32,7 @@ extension TokenMachine {
             return cancel(tag, putBack: delivery)
         }
 
-        /// They went with their channel.
+        /// The consumers ended with their channel.
         mutating func forget() { (unconfirmed, deferred) = ([], [:]) }
     }
 }

@@ -1,15 +1,15 @@
 import MQLock
 
-/// What goes into the machine, and what comes out.
+/// The machine's events and actions.
 extension TokenMachine {
     /// A token that was delivered to us and is not acknowledged.
     struct Token: Equatable, Sendable {
         let delivery: UInt64
-        /// The consumer it came to; nil for one that was asked for.
+        /// The consumer that got it; nil for a `basic.get`.
         let consumer: UInt64?
         let message: TokenMessage
         let count: Int64
-        /// More than a day ahead of the clock, and never returned: nobody was granted it.
+        /// More than a day ahead of the clock and never returned: nobody was granted the lock by it.
         var isAbsurd = false
     }
 
@@ -21,9 +21,9 @@ extension TokenMachine {
 
     enum Event: Equatable, Sendable {
         case acquire, tryAcquire, cancel, release
-        /// The broker said yes to the one request under way on the name's channel.
+        /// The broker accepted the current request on the name's channel.
         case done
-        /// What became of the seed, and with which nonce it was published.
+        /// The outcome of the seed, and its nonce.
         case seeded(Nonce, Outcome)
         case verified(UInt64)
         /// 406: the register names another nonce.
@@ -31,25 +31,25 @@ extension TokenMachine {
         /// The register could not be asked.
         case verificationFailed(UInt64, ChannelFault)
         case consumeConfirmed(Tag)
-        /// So many consumers stood in line when we came.
+        /// This many consumers were in line when we joined.
         case counted(UInt32)
-        /// So many consumers stand on the register.
+        /// The register has this many consumers.
         case pinned(UInt32)
         case identified(UInt64, Register)
         case delivered(consumer: UInt64?, UInt64, Content)
         case gotNothing
         case cancelledByBroker(Tag)
         case channelClosed(ChannelFault)
-        /// There is no channel to open at the moment; there will be one soon.
+        /// No channel can be opened at the moment; one will be free soon.
         case channelUnavailable
         case timer(Timer)
     }
 
-    /// What is known of a name's register.
+    /// What is known about a name's register.
     enum Register: Equatable, Sendable {
         case says(Nonce)
         case missing
-        /// It could not be asked.
+        /// The register could not be asked.
         case unknown
     }
 
@@ -79,33 +79,33 @@ extension TokenMachine {
 
     enum Content: Equatable, Sendable {
         case token(TokenMessage, count: Int64, isAbsurd: Bool = false)
-        /// Another mutex's, published through our exchange: the queue is not what it was.
+        /// A message of another mutex, published through our exchange: the queue may have been replaced.
         case otherKind
-        /// Not published through our exchange, or unreadable.
+        /// A message that was not published through our exchange, or is unreadable.
         case foreign
     }
 
     enum Timer: Hashable, Sendable, CaseIterable { case pause, heal, look }
 
-    /// What the wait of now knows of whoever could have the token.
+    /// What the current wait knows about contenders that could have the token.
     struct Wait: Equatable, Sendable {
-        /// How many consumers stood before us.
+        /// How many consumers were ahead of us.
         var behind: UInt32 = 0
-        /// What the register has said since all of them had their time. Only that register may go †.
+        /// The register's nonce since the time of all of them was over. Only that register may be deleted †.
         var suspect: Nonce?
-        /// Whether our consumer was the only one on the register at the last look.
+        /// Whether our consumer was the only one on the register at the last check.
         var isAlone = false
     }
 
     enum Start: Equatable, Sendable {
         case pause
-        /// Until nobody can hold the token any more.
+        /// Until nobody can hold the token any longer.
         case heal(behind: UInt32)
-        /// Until it is looked whether anybody could have the token.
+        /// Until the next check whether any contender could have the token.
         case look
     }
 
-    /// What the session does, in this order.
+    /// What the session has to do, in this order.
     enum Action: Equatable, Sendable {
         /// Opens the name's channel with a prefetch of one.
         case openChannel
@@ -113,13 +113,13 @@ extension TokenMachine {
         case request(Preparation.Request)
         /// Publishes a token with a fresh nonce.
         case seed
-        /// Declares the register with this nonce on a channel of its own: a refusal must not close the name's.
+        /// Declares the register with this nonce on a separate channel: a refusal must not close the name's channel.
         case verify(UInt64, Nonce)
-        /// Asks how many consumers stand in line.
+        /// Asks how many consumers are in line.
         case count
-        /// Asks how many consumers stand on the register.
+        /// Asks how many consumers the register has.
         case countPins
-        /// Asks the register what it says, on a channel of its own.
+        /// Asks for the register's nonce, on a separate channel.
         case identify(UInt64)
         case consume(UInt64)
         case get
@@ -135,7 +135,7 @@ extension TokenMachine {
         case lose(LossReason)
         /// A message that is no valid token was dropped.
         case report(String)
-        /// The broker keeps the lock from working; for the message of a wait that times out.
+        /// A problem at the broker keeps the lock from working; for the message of a wait that times out.
         case trouble(String)
     }
 }

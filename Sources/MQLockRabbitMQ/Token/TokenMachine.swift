@@ -1,37 +1,38 @@
 import MQLock
 
-/// One name of the token mutex within one session: what to say to the broker, and whom to grant.
+/// One name of the token mutex within one session: decides what to send to the broker, and when to grant.
 ///
 /// A pure value: events in, actions out; no I/O, no clock, no randomness. It serves one contender at a time (local
-/// arbitration sees to that) but may still be cleaning up after the last one. The protocol is described in the article *The
-/// token mutex*.
+/// arbitration ensures that), but may still be cleaning up after the previous one. The protocol is described in the
+/// article *The token mutex*.
 struct TokenMachine: Sendable {
     /// Each case says where it can go.
     enum State: Equatable, Sendable {
         /// No channel. To `preparing`.
         case closed
-        /// Finding out or making what there has to be on the broker. To `idle`, `getting`, `pausing`, `closed`.
+        /// Finding or creating the objects on the broker. To `idle`, `getting`, `pausing`, `closed`.
         case preparing
-        /// Waits a little before it begins again. To `preparing`, `closed`.
+        /// Waits a little before it starts over. To `preparing`, `closed`.
         case pausing
-        /// Prepared, nobody contends. To `getting`.
+        /// Prepared, without a contender. To `getting`.
         case idle
-        /// Asked for the token once. Every contender begins so: where nobody else wants the lock, that is all it takes,
-        /// in half the steps of the broker that a consumer needs. To `consuming`, `pinning`, `verifying`, `held`, `idle`.
+        /// Has sent one `basic.get` for the token. Every contender starts this way: without contention nothing else is
+        /// needed, and it costs half the broker's steps of a consumer. To `consuming`, `pinning`, `verifying`, `held`,
+        /// `idle`.
         case getting
-        /// In the broker's line, as the consumer with this tag. To `pinning`, `verifying`, `held`, `idle`.
+        /// In the broker's line as the consumer with this tag. To `pinning`, `verifying`, `held`, `idle`.
         case consuming(tag: UInt64)
         /// A token is here, and our consumer on the register is being placed. To `verifying`, `idle`.
         case pinning(Token)
         /// The register is being asked whether the token is the valid one. To `held`, `pinning`, `consuming`, `getting`,
         /// `idle`.
         case verifying(Token)
-        /// Granted. To `idle` by release, else to `closed`.
+        /// Granted. To `idle` by release, otherwise to `closed`.
         case held(Token)
     }
 
     private(set) var state = State.closed
-    /// The contender that is to be answered.
+    /// The contender that waits for an answer.
     private(set) var wanted: Wanted?
     private var preparation = Preparation()
     private var isChannelOpen = false
@@ -39,7 +40,7 @@ struct TokenMachine: Sendable {
     private var hasLooked = false
     /// Our consumer on the register. It keeps the register from expiring, and the broker notifies us of its deletion.
     private var pin = Pin.none
-    /// What the register answered while our consumer stood on it; forgotten with the consumer.
+    /// What the register answered while our consumer was on it; forgotten with the consumer.
     private var validNonce: Nonce?
     private var consumers = Consumers()
     private var wait = Wait()
@@ -50,10 +51,10 @@ struct TokenMachine: Sendable {
 
     init(cancelled: LossReason = LossReason(.queueDeleted)) { self.cancelled = cancelled }
 
-    /// Whether what there is on the broker is being found out or made.
+    /// Whether the objects on the broker are being found or created.
     var isContacting: Bool { state == .preparing }
 
-    /// Whether the name could be forgotten without anybody noticing.
+    /// Whether the name can be forgotten without an effect.
     var isQuiet: Bool { wanted == nil && (state == .idle || state == .closed) }
 
     mutating func handle(_ event: Event) -> [Action] {
@@ -96,7 +97,7 @@ struct TokenMachine: Sendable {
         case .idle:
             hasLooked = false
             return contend()
-        // An answer is under way that the one before no longer wants: it serves this one.
+        // An answer for the previous contender is still under way: it serves this one.
         case .preparing, .pausing, .getting: return []
         case .held, .consuming, .verifying, .pinning: preconditionFailure("a contender for one name in \(state)")
         }
@@ -108,7 +109,7 @@ struct TokenMachine: Sendable {
     }
 
     private mutating func standInLine() -> [Action] {
-        // What is still to be answered was asked in another wait.
+        // Outstanding answers belong to another wait.
         lastIdentification += 1
         let tag = consumers.add()
         state = .consuming(tag: tag)
@@ -125,7 +126,7 @@ struct TokenMachine: Sendable {
         case .verifying(let token), .pinning(let token):
             state = .idle
             return putBack(token)
-        // What is asked for comes back with nobody wanting it, and is dealt with then.
+        // The answer comes without a contender, and is handled then.
         case .closed, .preparing, .pausing, .getting, .idle: return []
         case .held: preconditionFailure("a wait is cancelled in \(state)")
         }
@@ -165,7 +166,7 @@ struct TokenMachine: Sendable {
         }
     }
 
-    /// Starts again a little later: something on the broker was in motion.
+    /// Starts over a little later: something on the broker was changing.
     private mutating func pause() -> [Action] {
         state = .pausing
         return [.start(.pause)]
@@ -177,16 +178,16 @@ struct TokenMachine: Sendable {
         return prepare()
     }
 
-    /// The consumers before us, and one who may have fetched the token, hold it for a bounded time each. When that is over
-    /// and nothing was delivered, the token that the register named all the while is gone.
+    /// The consumers ahead of us, and one contender that may have fetched the token, hold it for a bounded time each.
+    /// When that time is over without a delivery, the token that the register named all the while is gone.
     private mutating func counted(_ consumers: UInt32) -> [Action] {
         guard case .consuming = state else { return [] }
         wait = Wait(behind: consumers, suspect: validNonce)
         return [.start(.heal(behind: consumers))] + (consumers == 0 ? [.start(.look)] : [])
     }
 
-    /// Whoever holds the lock, or has a token in hands, has a consumer on the register. A waiter that is first in line and
-    /// finds its own alone there, twice, waits for a token that nobody can bring: a policy has dropped it, or a purge.
+    /// Every contender that holds the lock or has a token has a consumer on the register. If a waiter is first in line
+    /// and twice finds only its own consumer there, nobody can return the token: a policy or a purge has dropped it.
     private mutating func look() -> [Action] {
         guard case .consuming = state, pin == .placed else { return isInLine ? [.start(.look)] : [] }
         return [.countPins]
@@ -210,7 +211,7 @@ struct TokenMachine: Sendable {
     private mutating func heal() -> [Action] {
         guard case .consuming = state else { return isInLine ? [.start(.heal(behind: wait.behind))] : [] }
         guard let suspect = wait.suspect else {
-            // Somebody else may have mended meanwhile, and another token be out.
+            // Another contender may have mended the lock meanwhile, and a new token may be out.
             lastIdentification += 1
             return [.identify(lastIdentification)]
         }
@@ -225,12 +226,12 @@ struct TokenMachine: Sendable {
         case (.says(let nonce), _): wait.suspect = nonce
         case (.missing, _), (.unknown, _): wait.suspect = nil
         }
-        // Once more, for as long.
+        // Again, for the same time.
         return [.start(.heal(behind: wait.behind))]
     }
 
-    /// Whether our consumer stands in the broker's line, and whoever wanted that is not answered; also while it is found
-    /// out what was delivered, which may be nothing.
+    /// Whether our consumer is in the broker's line and its contender has no answer yet; also while a delivery is being
+    /// checked, which may turn out to be invalid.
     private var isInLine: Bool {
         switch state {
         case .consuming: true
@@ -253,8 +254,8 @@ struct TokenMachine: Sendable {
             state = .idle
         case .held(let token) where consumer != nil && consumer == token.consumer:
             return deliveredToHolder(token, delivery, content)
-        // One message at a time is ours to look at; a second can only be a duplicate, and can wait. Or it is for a consumer
-        // that has been cancelled: nobody waits for it any more †.
+        // We check one message at a time; a second can only be a duplicate, and can wait. Or it is for a cancelled
+        // consumer, for which nobody waits any longer †.
         case .closed, .preparing, .pausing, .idle, .getting, .consuming, .pinning, .verifying, .held: break
         }
         return [.putBack(delivery)]
@@ -262,21 +263,21 @@ struct TokenMachine: Sendable {
 
     private mutating func received(_ content: Content, _ delivery: UInt64, consumer: UInt64?) -> [Action] {
         switch content {
-        // It is not for us to take off, unless a look has just said that the queue is ours.
+        // It is not ours to remove, unless a declaration has just shown that the queue is ours.
         case .otherKind where !hasLooked: return dropChannel() + pause()
         case .otherKind, .foreign: return drop(delivery, "a message that is no token of mqlock.v1")
         case .token(let message, let count, let isAbsurd):
             let token = Token(
                 delivery: delivery, consumer: consumer, message: message, count: count, isAbsurd: isAbsurd)
             guard let validNonce else { return verify(token) }
-            // The register's nonce never changes while our consumer stands on it.
+            // The register's nonce never changes while our consumer is on it.
             if message.nonce == validNonce { return valid(token) }
             return drop(delivery, "a token that the register does not name")
         }
     }
 
-    /// Asks the register, but only with our consumer on it: what it answers then stands until that is cancelled. The
-    /// other way round, a register deleted and made anew between answer and consumer would go unnoticed.
+    /// Asks the register, but only with our consumer on it: then the answer is valid until that consumer is cancelled.
+    /// In the other order, a register deleted and created again between answer and consumer would go unnoticed.
     private mutating func verify(_ token: Token) -> [Action] {
         guard pin == .placed else {
             state = .pinning(token)
@@ -317,7 +318,7 @@ struct TokenMachine: Sendable {
     /// The lock's token is here.
     private mutating func valid(_ token: Token) -> [Action] {
         guard token.isAbsurd else { return grant(token) }
-        // From a host whose clock is wrong, or forged by somebody who can read the register: it is made anew.
+        // From a host with a wrong clock, or forged by a user who can read the register: the lock is created again.
         let mend = mend(token.message.nonce, why: "the lock's token was more than a day ahead of this machine's clock")
         return stopSuspecting + [.acknowledge(token.delivery)] + mend
     }
@@ -367,7 +368,7 @@ struct TokenMachine: Sendable {
     // MARK: The holder
 
     private mutating func release() -> [Action] {
-        // Else the lease was lost before.
+        // Otherwise the lease was lost before.
         guard case .held(let token) = state else { return [] }
         state = .idle
         return putBack(token)
@@ -375,13 +376,13 @@ struct TokenMachine: Sendable {
 
     private mutating func putBack(_ token: Token) -> [Action] {
         guard let tag = token.consumer else { return [.putBack(token.delivery)] }
-        // It stands in line no more, granted or not.
+        // The consumer is no longer in line, granted or not.
         return stopSuspecting + consumers.cancel(tag, putBack: token.delivery)
     }
 
     private mutating func deliveredToHolder(_ token: Token, _ delivery: UInt64, _ content: Content) -> [Action] {
         if case .token(let message, _, _) = content, message.nonce == token.message.nonce {
-            // The valid token comes a second time while the first delivery is ours: the broker has taken it back.
+            // The valid token comes again while the first delivery is ours: the broker has taken it back.
             return [.lose(LossReason(.channelClosed, "the broker delivered the token anew"))] + dropChannel()
         }
         return [.acknowledge(delivery), .report("a message in the queue beside the valid token")]
@@ -392,15 +393,15 @@ struct TokenMachine: Sendable {
     private mutating func cancelledByBroker(_ tag: Tag) -> [Action] {
         switch (tag, state) {
         case (.pin, .held):
-            // From here on another token can become the valid one. The close puts ours back.
+            // From here on another token can become the valid one. Closing returns ours.
             return [.lose(LossReason(.queueDeleted, "the lock's register was deleted"))] + dropChannel()
         case (.pin, .pinning), (.pin, .verifying):
-            // Whether the token outlives its register is for a fresh look to find out. The close puts it back.
+            // The next preparation finds out whether the token outlives its register. Closing returns the token.
             return dropChannel() + pause()
         case (.pin, _):
             forgetPin()
             return []
-        // The queue is gone, and a delivery with it.
+        // The queue is gone, and the delivery with it.
         case (.token(let gone), .consuming(let current)) where gone == current: return dropChannel() + pause()
         case (.token(let gone), .verifying(let token)) where gone == token.consumer,
             (.token(let gone), .pinning(let token)) where gone == token.consumer:
@@ -424,11 +425,11 @@ struct TokenMachine: Sendable {
             return []
         case (.closed, _), (.idle, _): return []
         case (.held, _): return [.lose(LossReason(.channelClosed, "\(fault.code) \(fault.text)"))]
-        // The broker has put back whatever was delivered here.
+        // The broker has returned whatever was delivered here.
         case (_, ChannelFault.unanswered): return stopSuspecting + [.trouble(Self.unanswered)] + pause()
-        // It is gone, or another's by now: a fresh look will tell.
+        // It is gone, or belongs to another contender by now: the next preparation finds out.
         case (_, ChannelFault.notFound), (_, ChannelFault.resourceLocked): return stopSuspecting + pause()
-        // A token that was looked at for too long, as by a process that was stopped.
+        // A token that was checked for too long, for example by a process that was stopped.
         case (_, _) where fault.isOverdue: return stopSuspecting + pause()
         case (.getting, _), (.consuming, _), (.pinning, _), (.verifying, _):
             return stopSuspecting + refuse(fault, doing: "consuming from the lock's queue")
