@@ -34,9 +34,9 @@ public struct KafkaConnection: Sendable, Equatable {
 
     /// Encryption. The broker's certificate and name are verified.
     public struct TLS: Sendable, Equatable {
-        /// A PEM file with the authorities to trust; `nil` trusts the system's.
+        /// A PEM file with the trusted authorities; `nil` trusts the system's.
         public var authorities: String?
-        /// PEM files of the client's own certificate and key, where the broker wants one.
+        /// PEM files of the client's own certificate and key, if the broker requires one.
         public var certificate: String?
         /// See ``certificate``.
         public var key: String?
@@ -46,8 +46,8 @@ public struct KafkaConnection: Sendable, Equatable {
             set { hiddenKeyPassword = newValue.map { Hidden($0) } }
         }
         private var hiddenKeyPassword: Hidden<String>?
-        /// Whether to talk to whoever answers, verifying neither certificate nor name: that one learns the password and can
-        /// hand out locks. Warned about; for tests only.
+        /// Whether to accept any server, verifying neither certificate nor name. That server learns the password and
+        /// can grant locks. Reported by a warning; for tests only.
         public var insecure: Bool
 
         /// Encryption with the system's authorities, or those of a file.
@@ -63,7 +63,7 @@ public struct KafkaConnection: Sendable, Equatable {
         }
     }
 
-    /// Authentication by user and password; other mechanisms go by ``KafkaConnection/properties``, without this.
+    /// Authentication by user and password. For other mechanisms use ``KafkaConnection/properties`` instead.
     public struct SASL: Sendable, Equatable {
         /// How the password is proven.
         public var mechanism: Mechanism
@@ -91,9 +91,9 @@ public struct KafkaConnection: Sendable, Equatable {
             /// Any mechanism that takes a user and a password.
             public init(_ name: String) { self.name = name }
 
-            /// The password itself, for encrypted connections only.
+            /// Sends the password itself; for encrypted connections only.
             public static let plain = Self("PLAIN")
-            /// A challenge, so that the password does not travel.
+            /// A challenge: the password is not sent.
             public static let scramSHA256 = Self("SCRAM-SHA-256")
             /// The same with a longer hash.
             public static let scramSHA512 = Self("SCRAM-SHA-512")
@@ -101,7 +101,7 @@ public struct KafkaConnection: Sendable, Equatable {
     }
 }
 
-/// Properties whose names alone are shown: any value can be a secret.
+/// Properties that show their names only: any value can be a secret.
 private struct HiddenProperties: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
