@@ -2,18 +2,18 @@ import MQLock
 
 /// How to reach a Kafka cluster. Neither descriptions nor reflection of it show a password, or a property's value.
 public struct KafkaConnection: Sendable, Equatable {
-    /// Addresses to begin with, `host` or `host:port`; the rest of the cluster is learned from them.
+    /// Addresses to begin with, `host` or `host:port`; they lead to the rest of the cluster.
     public var brokers: [String]
-    /// Whether and how connections are encrypted; `nil` is plain text.
+    /// Whether and how connections are encrypted; `nil` means plain text.
     public var tls: TLS?
-    /// How to authenticate; `nil` is not at all.
+    /// How to authenticate; `nil` means not at all.
     public var sasl: SASL?
     /// The client's name in the brokers' logs and quotas.
     public var clientID: String
     /// Any other property of librdkafka, by its own name:
-    /// <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>. Those on which the safety of ownership or
-    /// of the connection rests cannot be set, nor what the other values here say. Any `sasl.…` switches authentication on;
-    /// `ssl.…` needs ``tls``.
+    /// <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>. Properties on which the safety of
+    /// ownership or of the connection depends cannot be set, nor can those that the other values here set. Any `sasl.…`
+    /// turns authentication on; `ssl.…` needs ``tls``.
     public var properties: [String: String] {
         get { hiddenProperties.values }
         set { hiddenProperties.values = newValue }
