@@ -53,7 +53,7 @@ extension ClusterMetadata {
         return max(0, Int(answer?.pointee.broker_cnt ?? 0))
     }
 
-    /// The number of brokers in the cluster, and the smallest number of replicas of any partition of the topic.
+    /// The ids of the cluster's brokers, and the smallest number of replicas of any partition of the topic.
     static func copies(
         of topic: String, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> (brokers: [Int32], replicas: Int) {
