@@ -234,7 +234,7 @@ struct LogSession: Sendable {
         heard.at.after(session.ttl * 11 / 10 + max(.milliseconds(200), session.ttl / 10))
     }
 
-    /// Any session may expire any other, not only the next in line †, but one after the other.
+    /// Every session expires any other that is dead, not only the next in line †, but one after the other.
     private func patience(towards other: RandomID, _ session: LockTable.Session) -> Duration {
         session.ttl / 100 * rank(towards: other, session)
     }
