@@ -52,8 +52,8 @@ extension LogSession {
         }
     }
 
-    /// A try is refused only when it is certain that the first lives. A process that has just started has not waited
-    /// for any session's silence yet, and if there were only tries, a dead holder would never be expired.
+    /// A try is refused only when it is certain that the first lives. A process that has just started cannot have
+    /// noticed any session's silence yet, and if there were only tries, a dead holder would never be expired.
     mutating func settleTry(_ attempt: UInt64, at moment: Moment) -> [Effect] {
         guard let entry = attempts[attempt], case .waiting = entry.state, !hasPlace(attempt, entry.name) else {
             return []

@@ -54,7 +54,7 @@ struct LogSession: Sendable {
         /// A place is gone, for all readers.
         case left(UInt64)
         case askedToYield(UInt64, from: String)
-        /// Another session took the place away.
+        /// The place was taken away.
         case lost(UInt64)
         /// The marks of a name.
         case marks(UInt64, [DoneMark])

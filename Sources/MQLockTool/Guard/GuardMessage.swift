@@ -50,7 +50,7 @@ enum GuardMessage: Equatable {
 enum GuardReport: Equatable {
     /// Why the command has ended.
     enum Cause: String {
-        /// It ended by itself, or by a signal from elsewhere.
+        /// It ended by itself, or by a signal that was not the guard's.
         case own
         /// The guard killed it because the proof was not renewed in time.
         case deadline
