@@ -1,6 +1,6 @@
 public import MQLock
 
-// As in MQLock: every entry point that takes a name takes text, too.
+// As in MQLock, every entry point that takes a name also takes text.
 
 extension ShardOwnership {
     /// As ``shard(of:)-(LockName)``.

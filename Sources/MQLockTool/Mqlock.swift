@@ -9,12 +9,13 @@
 /// The command's entry.
 @main
 enum Mqlock {
-    /// That of `.github/CHANGELOG.md`, as is the day on which it was released, or on which its text was last changed.
+    /// The version in `.github/CHANGELOG.md`, like the day on which it was released, or on which its text was last
+    /// changed.
     static let version = "0.1.0"
     static let releaseDate = "2026-11-30"
 
-    /// Not `async` on purpose: the guard must run before the concurrency runtime starts a thread, and signals must be
-    /// blocked before that too, so that every thread inherits it.
+    /// Not `async` on purpose: the guard must run before the concurrency runtime starts a thread. Signals must be
+    /// blocked before that too, so that every thread inherits the mask.
     static func main() {
         GuardProcess.runIfAsked()
         do throws(CommandFailure) {

@@ -1,6 +1,6 @@
 import CMQLockRdKafka
 
-/// A line of the control protocol: what can be broken, and mended.
+/// A line of the control protocol: what to break, and how to mend it.
 ///
 ///     broker ID|all down|up
 ///     rtt ID|all MILLISECONDS                 adds a delay to every answer
@@ -81,7 +81,7 @@ private func errorCode(_ text: String) throws(Failure) -> rd_kafka_resp_err_t {
     var count = 0
     rd_kafka_get_err_descs(&table, &count)
     for entry in UnsafeBufferPointer(start: table, count: count) {
-        // The table has holes.
+        // The table has gaps.
         if let name = entry.name, String(cString: name) == text { return entry.code }
     }
     throw Failure("librdkafka knows no error \(text)")

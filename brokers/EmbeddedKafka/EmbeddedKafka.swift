@@ -13,7 +13,7 @@ import MQLockLineReader
 @main
 enum EmbeddedKafka {
     static func main() {
-        // A client that hangs up before its answer is no reason to end.
+        // A client that closes before its answer comes must not end us.
         signal(SIGPIPE, SIG_IGN)
         var arguments = CommandLine.arguments.dropFirst()
         do throws(Failure) {
@@ -60,7 +60,7 @@ enum EmbeddedKafka {
     }
 }
 
-/// What is served.
+/// What to serve.
 struct Settings {
     var brokers = 1
     var topics: [Topic] = []

@@ -1,14 +1,14 @@
 import CMQLockRdKafka
 import Foundation
 
-/// librdkafka's mock cluster; it serves from a thread of the library's until the process ends.
+/// librdkafka's mock cluster; it serves on a thread of the library's until the process ends.
 struct MockCluster {
     private let cluster: OpaquePointer
     private let brokers: Int32
 
     init(brokers: Int) throws(Failure) {
         let configuration = rd_kafka_conf_new()
-        // What it says beyond errors is of its own connections.
+        // Its messages below errors are about its own connections.
         _ = rd_kafka_conf_set(configuration, "log_level", "3", nil, 0)
         var text = [CChar](repeating: 0, count: 512)
         guard let handle = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, &text, text.count) else {
@@ -45,8 +45,8 @@ struct MockCluster {
         case .createTopic(let topic):
             try check(rd_kafka_mock_topic_create(cluster, topic.name, topic.partitions, min(brokers, 3)))
         case .topicError(let name, let error):
-            // Kafka names no partitions beside a topic's error. The mock makes an unknown topic with some and names them,
-            // and a client of librdkafka 2.4.0 to 2.8.0 crashes on that (librdkafka's issue 4907).
+            // Kafka names no partitions beside a topic's error. The mock creates an unknown topic with some and names
+            // them, and a client of librdkafka 2.4.0 to 2.8.0 crashes on that (librdkafka's issue 4907).
             if error != RD_KAFKA_RESP_ERR_NO_ERROR { _ = rd_kafka_mock_topic_create(cluster, name, 0, 1) }
             rd_kafka_mock_topic_set_error(cluster, name, error)
         }

@@ -15,8 +15,8 @@ die() {
     exit "$status"
 }
 
-# own_process PID WORD: is PID alive (not a zombie) and does its command line contain WORD? Before any kill:
-# a pid that was written down may meanwhile belong to somebody else.
+# own_process PID WORD: is PID alive (not a zombie), and does its command line contain WORD? Check before any kill: a
+# recorded pid may meanwhile belong to another process.
 own_process() {
     local pid=$1 word=$2 command
     case $pid in '' | *[!0-9]*) return 1 ;; esac
@@ -28,8 +28,8 @@ own_process() {
     case $command in *"$word"*) return 0 ;; *) return 1 ;; esac
 }
 
-# run_undisturbed COMMAND…: becomes COMMAND. A shell script's background command ignores INT and QUIT;
-# this gives it back the dispositions that the script itself was started with ($ignored_signals).
+# run_undisturbed COMMAND…: becomes COMMAND. A shell script's background command ignores INT and QUIT; this restores the
+# dispositions with which the script itself was started ($ignored_signals).
 run_undisturbed() {
     exec perl -e '
         my %ignored = map { $_ => 1 } split " ", shift;
@@ -43,8 +43,8 @@ run_undisturbed() {
 # port_is_free PORT: nobody listens there on the loopback interface.
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# free_port: one that nobody listens on. Below the range that systems use for outgoing connections, so that a
-# broker that was killed finds its port free when it is started again.
+# free_port: a port that nobody listens on. Below the range for outgoing connections, so that a killed broker finds its
+# port free when it is started again.
 free_port() {
     local port attempt
     for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -72,7 +72,7 @@ find_swift() {
     return 1
 }
 
-# put_swift_on_path: so that `swift` works below, or a clear end.
+# put_swift_on_path: makes `swift` available below, or ends with a clear message.
 put_swift_on_path() {
     local swift
     swift=$(find_swift) || die "$EX_UNAVAILABLE" "swift is not on PATH. Install Swift 6.2 or later:" \

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
-# The build and its tests as on another Debian than this one. Sourced, never run, after versions.sh.
+# The build and its tests as on another Debian release. Sourced, never run, after versions.sh.
 #
-# As with another RabbitMQ, its packages are unpacked in a folder and not installed, and whatever runs there has that folder's
-# usr/ in the place of ours: compiler headers, C library, librabbitmq, librdkafka, RabbitMQ. Swift is this machine's.
+# As with another RabbitMQ, its packages are unpacked in a folder and not installed. Programs that run there see that
+# folder's usr/ instead of ours: compiler headers, C library, librabbitmq, librdkafka, RabbitMQ. Swift is this
+# machine's.
 
 debian_folder() { echo "${MQLOCK_CACHE:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/mqlock}/debian-$1"; }
 
 # in_debian SUITE: are we in it already?
 in_debian() { [ "${MQLOCK_DEBIAN:-}" = "$1" ]; }
 
-# install_debian SUITE: downloads and unpacks it; no root needed. Status 1 when it cannot be had, with the reason said.
+# install_debian SUITE: downloads and unpacks it; no root needed. Status 1 when it is not available, after printing why.
 install_debian() {
     local suite=$1 folder work
     folder=$(debian_folder "$suite")
@@ -20,8 +21,7 @@ install_debian() {
     fi
     say "downloading Debian $suite to $folder"
     mkdir -p "${folder%/*}" && work=$(mktemp -d "$folder.XXXXXX") || return 1
-    # What Swift links with, what the build needs, what the tests call. The names of the packages are those of trixie and
-    # later.
+    # What Swift links with, the build needs, and the tests call. The package names are those of trixie and later.
     if ! download_suite "$suite" "$work" rabbitmq-server librabbitmq-dev librdkafka-dev libc6-dev libstdc++-14-dev gcc \
         binutils pkgconf git libcurl4t64 libsqlite3-0 libxml2 libncurses6 libstdc++6 zlib1g tzdata openssl libfaketime findutils \
         diffutils debianutils tar gzip mount ca-certificates >"$work/log" 2>&1; then
@@ -30,7 +30,7 @@ install_debian() {
         rm -rf "$work"
         return 1
     fi
-    # What the packages' own scripts would have made.
+    # What the packages' own scripts would have created.
     ln -sf gcc "$work/root/usr/bin/cc" && ln -sf mawk "$work/root/usr/bin/awk" || return 1
     rm -rf "$folder"
     mv "$work/root" "$folder" && rm -rf "$work"

@@ -6,7 +6,7 @@
 
 readonly KAFKA_READY_SECONDS=30
 
-# kafka_program: prints the path of the newest build of EmbeddedKafka. Builds what was never built.
+# kafka_program: prints the path of the newest build of EmbeddedKafka. Builds it if there is none.
 kafka_program() {
     local repository=${BROKERS%/*} build debug release
     build=${MQLOCK_BUILD:-$repository/.build}
@@ -43,8 +43,8 @@ kafka_start() {
     done
 }
 
-# It keeps nothing, so there is no end in good order.
+# It stores nothing, so it needs no clean end.
 kafka_stop() { [ ! -s "$top/kafka/pid" ] || stop_pid_in "$top/kafka/pid" "$top/kafka" 0; }
 
-# kafka_show_log: what it wrote, for a start that failed.
+# kafka_show_log: its log, after a failed start.
 kafka_show_log() { [ ! -s "$top/kafka/log" ] || tail -n 10 "$top/kafka/log" >&2; }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The command mqlock as something to install: a stripped release build, its manual page and its completions. Sourced, never
+# The command mqlock for installation: a stripped release build, its manual page and its completions. Sourced, never
 # run, after common.sh.
 #
-# MQLOCK_BINARY in the environment is a program to take in place of a release build.
+# MQLOCK_BINARY in the environment is a program to use instead of a release build.
 
-# release_binary: builds mqlock, and prints where it is. On Linux Swift's own libraries are linked statically, so that it runs
+# release_binary: builds mqlock, and prints its path. On Linux Swift's own libraries are linked statically, so it runs
 # on a machine without Swift.
 release_binary() {
     local repository=${BROKERS%/*} flags=(-c release --product mqlock --scratch-path)
@@ -26,7 +26,7 @@ install_below() {
     binary=$(release_binary) || exit
     mkdir -p "$root/bin" "$root/share/man/man1" "$root/share/bash-completion/completions" \
         "$root/share/fish/vendor_completions.d" "$root/$zsh" || die "$EX_CANTCREAT" "cannot make folders below $root"
-    # Whoever runs the old one goes on with it: it is replaced, not written to.
+    # Running copies of the old one continue: it is replaced, not written to.
     strip -o "$root/bin/.mqlock.new" "$binary" && chmod 755 "$root/bin/.mqlock.new" \
         && mv -f "$root/bin/.mqlock.new" "$root/bin/mqlock" || die "$EX_CANTCREAT" "cannot write $root/bin/mqlock"
     "$root/bin/mqlock" help --man | gzip -9n >"$root/share/man/man1/mqlock.1.gz" \
@@ -36,7 +36,7 @@ install_below() {
         || die "$EX_CANTCREAT" "cannot write what belongs to mqlock below $root"
 }
 
-# make_deb FILE: a package for Debian and what comes from it, made with Debian's tools.
+# make_deb FILE: a package for Debian and its derivatives, made with Debian's tools.
 make_deb() (
     set -o pipefail
     umask 022
@@ -84,7 +84,7 @@ END
     dpkg-deb --root-owner-group -Zxz --build "$work/root" "$file" >&2 || die "$EX_CANTCREAT" "cannot make $file"
 )
 
-# deb_depends WORK PROGRAM: prints the packages that the program's libraries are in, with their versions.
+# deb_depends WORK PROGRAM: prints the packages with the program's libraries, and their versions.
 deb_depends() {
     mkdir -p "$1/debian" && printf 'Source: mqlock\n\nPackage: mqlock\nArchitecture: any\n' >"$1/debian/control" || return 1
     (cd "$1" && dpkg-shlibdeps -S"$1/root" -O "$2") 2>"$1/shlibdeps.log" | sed -n 's/^shlibs:Depends=//p'

@@ -10,8 +10,8 @@ home='' run='' node='' amqp_port='' tls_port='' dist_port='' epmd_port='' epmd_r
 
 readonly RABBITMQ_READY_SECONDS=60 RABBITMQ_STOP_SECONDS=20
 
-# rabbitmq_find_server: prints the path of the system's server script that runs as any user: the one on PATH, unless that is
-# Debian's, which insists on the user rabbitmq or root.
+# rabbitmq_find_server: prints the path of the system's server script that runs as any user: the one on PATH, unless it
+# is Debian's, which requires the user rabbitmq or root.
 rabbitmq_find_server() {
     local candidate debian=/usr/lib/rabbitmq/bin/rabbitmq-server
     candidate=$(command -v rabbitmq-server) || candidate=
@@ -29,8 +29,8 @@ rabbitmq_find_server() {
     return 1
 }
 
-# rabbitmq_choose WANTED: sets server_path, and usr when the node is to run with another usr/. WANTED is empty for the
-# system's RabbitMQ, or a version such as 4.0, or the folder of an installation.
+# rabbitmq_choose WANTED: sets server_path, and usr if the node runs with another usr/. WANTED is empty for the system's
+# RabbitMQ, or a version such as 4.0, or the folder of an installation.
 rabbitmq_choose() {
     local wanted=$1 server
     usr=
@@ -63,9 +63,9 @@ rabbitmq_choose() {
     server_path=${server%/*}
 }
 
-# rabbitmq_prepare HOME RUN CONFIG [FIRST-HOME FIRST-RUN]: makes both folders ready and writes $run/settings. CONFIG may be
-# empty. What runs was chosen by rabbitmq_choose. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster
-# that this one is to join: it shares that one's cookie and epmd.
+# rabbitmq_prepare HOME RUN CONFIG [FIRST-HOME FIRST-RUN]: creates both folders and writes $run/settings. CONFIG may be
+# empty. rabbitmq_choose has chosen what runs. FIRST-HOME and FIRST-RUN are the folders of the first node of the cluster
+# that this one joins: it shares that node's cookie and epmd.
 rabbitmq_prepare() {
     home=$1 run=$2 epmd_run=${5:-$2}
     local config=$3 first_home=${4:-}
@@ -75,7 +75,7 @@ rabbitmq_prepare() {
     (mkdir -p "$home/erlang" "$home/data" "$home/log" && : >"$home/.writable" && rm "$home/.writable") 2>/dev/null ||
         die "$EX_CANTCREAT" "cannot write to the data folder $home"
     rabbitmq_take_home || die "$EX_UNAVAILABLE" "the data folder $home is in use by another run"
-    # The data is bound to the name of the node that wrote it, hence the name lives with the data.
+    # The data is bound to the name of the node that wrote it, so the name is stored with the data.
     [ -s "$home/node" ] || echo "mqlock-$(random_word)@localhost" >"$home/node"
     read -r node <"$home/node"
     if [ ! -s "$home/erlang/.erlang.cookie" ]; then
@@ -91,7 +91,7 @@ rabbitmq_prepare() {
     : >"$run/conf/env"
     echo '[].' >"$run/conf/advanced.config"
     echo '[].' >"$run/conf/enabled_plugins"
-    # Without certificates there is no TLS listener, and all else works.
+    # Without certificates there is no TLS listener, but all else works.
     if tls_make_certificates "$run/tls"; then
         echo '[rabbitmq_auth_mechanism_ssl].' >"$run/conf/enabled_plugins"
     else
@@ -102,7 +102,8 @@ rabbitmq_prepare() {
     rabbitmq_write_restart
 }
 
-# rabbitmq_join_settings FIRST-HOME CONFIG: prints CONFIG and what makes a new node join the one of FIRST-HOME.
+# rabbitmq_join_settings FIRST-HOME CONFIG: prints CONFIG, and the settings with which a new node joins the one of
+# FIRST-HOME.
 rabbitmq_join_settings() {
     local first
     read -r first <"$1/node"
@@ -114,7 +115,8 @@ cluster_formation.classic_config.nodes.2 = $node
 END
 }
 
-# rabbitmq_take_home: a link in the home folder to the run folder that uses it. One whose keeper is gone is from a crash.
+# rabbitmq_take_home: a link in the home folder to the run folder that uses it. A link without a living keeper is from a
+# crash.
 rabbitmq_take_home() {
     local owner keeper=''
     ln -sn "$run" "$home/in-use" 2>/dev/null && return 0
@@ -129,8 +131,8 @@ rabbitmq_leave_home() { rm -f "$home/in-use"; }
 
 random_word() { od -An -N8 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# rabbitmq_choose_ports CONFIG: (again) picks free ports and writes what depends on them. The nodes of a cluster share
-# the epmd of the first, in whose run folder $epmd_run is.
+# rabbitmq_choose_ports CONFIG: picks free ports, possibly again, and writes the files that depend on them. The nodes of
+# a cluster share the epmd of the first, in whose run folder $epmd_run is.
 rabbitmq_choose_ports() {
     local name names=(amqp_port tls_port dist_port epmd_port)
     [ "$epmd_run" = "$run" ] || names=(amqp_port tls_port dist_port)
@@ -145,7 +147,7 @@ rabbitmq_choose_ports() {
     rabbitmq_configuration "$1" >"$run/conf/rabbitmq.conf"
 }
 
-# rabbitmq_configuration CONFIG: prints rabbitmq.conf. A line of CONFIG takes the place of ours with the same key.
+# rabbitmq_configuration CONFIG: prints rabbitmq.conf. A line of CONFIG replaces ours with the same key.
 rabbitmq_configuration() {
     echo "listeners.tcp.1 = 127.0.0.1:$amqp_port"
     local line
@@ -153,7 +155,7 @@ rabbitmq_configuration() {
         [ -n "$1" ] && grep -q "^[[:space:]]*${line%% *}[[:space:]]*=" "$1" && continue
         echo "$line"
     done < <(rabbitmq_our_settings)
-    # Connections and channels: a refused declare and a killed client are daily bread here, and each writes an error.
+    # Connections and channels: refused declares and killed clients are normal here, and each writes an error.
     [ -z "$1" ] || cat "$1"
 }
 
@@ -166,7 +168,7 @@ log.default.level = warning
 log.connection.level = critical
 log.channel.level = critical
 END
-    # A client's certificate is verified if there is one; its common name is the user of SASL EXTERNAL.
+    # A client's certificate, if there is one, is verified; its common name is the user of SASL EXTERNAL.
     [ -z "$tls_port" ] || cat <<END
 listeners.ssl.1 = 127.0.0.1:$tls_port
 ssl_options.cacertfile = $run/tls/ca.pem
@@ -183,7 +185,7 @@ auth_mechanisms.3 = EXTERNAL
 END
 }
 
-# rabbitmq_environment COMMAND…: becomes COMMAND in the node's environment, which nothing of the caller's gets into.
+# rabbitmq_environment COMMAND…: becomes COMMAND in the node's environment, without any variable of the caller's.
 rabbitmq_environment() {
     local within=()
     [ -z "$usr" ] || version_command
@@ -207,12 +209,12 @@ rabbitmq_environment() {
         RABBITMQ_CTL_ERL_ARGS="+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}" \
         RUNNING_UNDER_SYSTEMD=true \
         ${within[@]+"${within[@]}"} "$@"
-    # RUNNING_UNDER_SYSTEMD lets the server script become the Erlang machine instead of staying its parent, so that
-    # the pid that we start is the pid to kill.
+    # RUNNING_UNDER_SYSTEMD lets the server script become the Erlang machine instead of staying its parent, so the pid
+    # that we start is the pid to kill.
 }
 
-# rabbitmq_start: starts epmd (when it does not run) and the node and waits until a client can log in.
-# Status 1 when it did not come up in time.
+# rabbitmq_start: starts epmd (if it does not run) and the node, and waits until a client can log in. Status 1 when the
+# node did not come up in time.
 rabbitmq_start() {
     local epmd_pid='' pid
     [ ! -s "$epmd_run/epmd.pid" ] || read -r epmd_pid <"$epmd_run/epmd.pid"
@@ -228,9 +230,9 @@ rabbitmq_start() {
     rabbitmq_wait_until_ready "$pid"
 }
 
-# In a session of its own, so that Ctrl-C and a hang-up do not reach it, and with no signal blocked: a caller that runs us
-# from a Swift task blocks TERM, which children inherit, and could then not be stopped in good order. The flag -mqlock means nothing to Erlang; it makes
-# the process known by its command line.
+# In a session of its own, so that Ctrl-C and a hang-up do not reach it, and with no signal blocked. A caller that runs
+# us from a Swift task blocks TERM; children inherit that, and could then not be stopped cleanly. The flag -mqlock means
+# nothing to Erlang; it identifies the process by its command line.
 run_detached_node() {
     # shellcheck disable=SC2016
     rabbitmq_environment perl -MPOSIX=setsid,sigprocmask,SIG_SETMASK -e '
@@ -238,8 +240,8 @@ run_detached_node() {
         "$server_path/rabbitmq-server" -mqlock "$node"
 }
 
-# rabbitmq_try_to_start CONFIG: starts the prepared node, with other ports when somebody has taken one between our choice
-# and the start; or an end that shows the log.
+# rabbitmq_try_to_start CONFIG: starts the prepared node. If a port was taken between our choice and the start, it tries
+# other ports. If the node does not start, it ends and shows the log.
 rabbitmq_try_to_start() {
     local attempt
     for attempt in 1 2 3; do
@@ -254,7 +256,8 @@ rabbitmq_try_to_start() {
     done
 }
 
-# rabbitmq_wait_until_ready PID: until the node answers the AMQP greeting; status 1 when PID ends before or it is too late.
+# rabbitmq_wait_until_ready PID: waits until the node answers the AMQP greeting; status 1 when PID ends first or time is
+# over.
 rabbitmq_wait_until_ready() {
     local deadline=$((SECONDS + RABBITMQ_READY_SECONDS))
     until rabbitmq_greets; do
@@ -263,8 +266,8 @@ rabbitmq_wait_until_ready() {
     done
 }
 
-# The listeners open last in the node's start, that for TLS after the other, and a broker that serves answers the greeting
-# with connection.start, whose frame begins with the byte 1.
+# The listeners open last in the node's start, the one for TLS after the other. A broker that serves answers the
+# greeting with connection.start, whose frame begins with the byte 1.
 rabbitmq_greets() {
     (
         exec 3<>"/dev/tcp/127.0.0.1/$amqp_port" || exit 1
@@ -281,8 +284,8 @@ rabbitmq_stop() {
     rabbitmq_sweep
 }
 
-# A node that is killed while it starts leaves helpers behind, each in a session of its own, and one of them may yet start
-# another epmd. They have the node's environment, which names the run folder.
+# A node that is killed while it starts leaves helpers behind, each in a session of its own, and one of them may still
+# start another epmd. They have the node's environment, which names the run folder.
 rabbitmq_sweep() {
     local pids
     while pids=$(grep -lszxF "TMPDIR=$run" /proc/[0-9]*/environ | cut -d / -f 3) && [ -n "$pids" ]; do
@@ -299,12 +302,12 @@ rabbitmq_stop_node() {
     esac
 }
 
-# stop_pid_in FILE WORD SECONDS: TERM to the process whose pid is in FILE if its command line has WORD, KILL after SECONDS.
-# Returns when it is gone.
+# stop_pid_in FILE WORD SECONDS: sends TERM to the process whose pid is in FILE if its command line has WORD, and KILL
+# after SECONDS. Returns when it is gone.
 stop_pid_in() {
     local pid='' deadline=$((SECONDS + $3))
     [ -s "$1" ] && read -r pid <"$1"
-    # Just forked, it has our command line for a few milliseconds.
+    # Just after the fork it has our command line for a few milliseconds.
     own_process "$pid" "$2" || { sleep 0.1; own_process "$pid" "$2"; } || return 0
     if [ "$3" -gt 0 ]; then
         kill -TERM "$pid" 2>/dev/null
@@ -318,7 +321,7 @@ stop_pid_in() {
     while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -le "$deadline" ]; do sleep 0.02; done
 }
 
-# rabbitmq_show_log: what the node wrote, for a start that failed.
+# rabbitmq_show_log: the node's log, after a failed start.
 rabbitmq_show_log() {
     local file
     for file in "$home/log/startup" "$home/log/$node.log"; do

@@ -5,7 +5,7 @@
 #   ca.pem, ca.key           an authority of this run only
 #   server.pem, server.key   for localhost and 127.0.0.1
 #   client.pem, client.key   for the user guest, as SASL EXTERNAL takes it
-# Elliptic-curve keys, which take milliseconds. Status 1 when that cannot be done here: no openssl, or a strange one.
+# Elliptic-curve keys, which take milliseconds. Status 1 when that is impossible here: no openssl, or an unusual one.
 tls_make_certificates() {
     command -v openssl >/dev/null && (
         umask 077

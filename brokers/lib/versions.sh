@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# RabbitMQ in other versions than the system's. Sourced, never run, after common.sh.
+# Versions of RabbitMQ other than the system's. Sourced, never run, after common.sh.
 #
-# A version is a folder that holds a usr/: Debian's packages of that version with all that they depend on, down to the C
-# library, unpacked and not installed. Its node runs in a mount namespace in which that usr/ takes the place of ours, and
-# every other path is the same as outside. That needs root, or a system that lets users make namespaces.
+# A version is a folder with a usr/: Debian's packages of that version with all their dependencies, down to the C
+# library, unpacked and not installed. Its node runs in a mount namespace in which that usr/ replaces ours; every other
+# path is the same as outside. This needs root, or a system that lets users create namespaces.
 
 # rabbitmq_suite VERSION: prints Debian's suite that has this version of RabbitMQ.
 rabbitmq_suite() {
@@ -30,7 +30,7 @@ version_in() {
     return 1
 }
 
-# has_version FOLDER VERSION: is the RabbitMQ whose packages are unpacked there of this version?
+# has_version FOLDER VERSION: does the RabbitMQ whose packages are unpacked there have this version?
 has_version() {
     local found
     found=$(version_in "$1") && [[ $found == "$2".* ]]
@@ -39,26 +39,28 @@ has_version() {
 # version_is_there VERSION
 version_is_there() { has_version "$(version_folder "$1")" "$1"; }
 
-# Users who are not root make a user namespace around it.
+# Users other than root create a user namespace around it.
 namespace=(unshare --mount)
 [ "$(id -u)" = 0 ] || namespace=(unshare --map-root-user --mount)
 
 version_can_run() { "${namespace[@]}" mount --bind /usr /usr 2>/dev/null; }
 
-# The words that run a command with another usr/, which comes first. The cache of the dynamic linker names our libraries.
+# The words that run a command with another usr/, which comes first. The cache of the dynamic linker names our
+# libraries.
 # shellcheck disable=SC2016
 with_usr=("${namespace[@]}" sh -c 'mount --bind /dev/null /etc/ld.so.cache && mount --bind "$0" /usr && exec "$@"')
 
-# version_command: sets `within` to the words that run what follows them with $usr for its usr/.
+# version_command: sets `within` to the words that run a command with $usr as its usr/.
 # shellcheck disable=SC2034,SC2154  # of rabbitmq.sh
 version_command() {
-    # Which Debian's wrappers say, and we do not call them.
+    # Debian's wrappers set this, and we do not call them.
     within=(
         "RABBITMQ_PLUGINS_DIR=/usr/lib/rabbitmq/lib/rabbitmq_server-$(version_in "${usr%/usr}")/plugins" "${with_usr[@]}" "$usr"
     )
 }
 
-# install_version VERSION: downloads and unpacks it; no root needed. Status 1 when it cannot be had, with the reason said.
+# install_version VERSION: downloads and unpacks it; no root needed. Status 1 when it is not available, after printing
+# why.
 install_version() {
     local version=$1 suite folder work found
     suite=$(rabbitmq_suite "$version") || return 1
@@ -86,8 +88,8 @@ install_version() {
     mv "$work/root" "$folder" && rm -rf "$work"
 }
 
-# download_suite SUITE WORK PACKAGE…: unpacks packages of SUITE, and what they need, into WORK/root. With package lists of its
-# own, from the mirror that this machine uses and checked by the keys that it trusts; nothing of the system changes.
+# download_suite SUITE WORK PACKAGE…: unpacks packages of SUITE, and their dependencies, into WORK/root. It uses package
+# lists of its own, the mirror of this machine and the keys that it trusts; nothing of the system changes.
 download_suite() {
     local suite=$1 work=$2 mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg package
     shift 2
@@ -110,7 +112,7 @@ download_suite() {
         -o DPkg::Post-Invoke= -o APT::Update::Post-Invoke=
     )
     apt-get "${options[@]}" -qq update </dev/null || return 1
-    # Of what every Debian has only what a node and its scripts call.
+    # Of the packages that every Debian has, only those that a node and its scripts call.
     apt-get "${options[@]}" -qq -y --download-only install "$@" \
         base-files libc6 libc-bin bash dash coreutils sed grep gawk mawk perl-base util-linux hostname procps </dev/null || return 1
     for package in "$work"/cache/archives/*.deb; do

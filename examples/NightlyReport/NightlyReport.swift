@@ -33,13 +33,13 @@ struct NightlyReport {
         }
     }
 
-    /// As a service: every night, until the process is told to end. A night that failed is told and does not keep the
-    /// next one from coming.
+    /// As a service: every night, until the process is asked to end. A failed night is reported, and the next one runs
+    /// all the same.
     private static func serve(_ replica: Replica, at time: String, within limit: Duration) async throws {
         guard let schedule = Schedule(time) else { throw ExampleError("--at takes a time in UTC, as in 02:30") }
         while true {
             let due = schedule.next(after: .now)
-            // In steps: a clock that is set, or a machine that slept, is noticed within a minute.
+            // In steps: within a minute it notices that a clock was set, or that the machine slept.
             while due > .now { try await Task.sleep(for: .seconds(min(60, due.timeIntervalSinceNow))) }
             do {
                 try await replica.run(night: Schedule.night(of: due), within: limit)

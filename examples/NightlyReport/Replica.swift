@@ -1,10 +1,10 @@
 import ExamplesShared
 import MQLock
 
-/// One of several replicas that all want to run the night's job.
+/// One of several replicas of a service with a nightly job.
 struct Replica: Sendable {
-    /// One name for the job, not one per night: a late run of yesterday and today's are kept apart too, and the broker
-    /// keeps one queue instead of one a night.
+    /// One name for the job, not one per night. So a late run of yesterday's job and today's are kept apart too, and
+    /// the broker keeps one queue instead of one a night.
     static let lock: LockName = "nightly-report"
 
     let name: String
@@ -13,18 +13,18 @@ struct Replica: Sendable {
     /// How long the report takes. With the token mutex, stay below the broker's delivery-acknowledgement timeout (30
     /// minutes unless configured); the lease ends before it.
     let work: Duration
-    /// Whether to stand still before publishing; for the tests.
+    /// Whether to stand still before publishing, for the tests.
     let standsStill: Bool
 
-    /// Sees to it that the night's report is published, by us or by another, before the deadline.
+    /// Ensures that the night's report is published, by this replica or another, before the deadline.
     ///
-    /// **Why `withLock(within:)`, not `tryAcquire`.** All replicas stand in line until the runner is done, then each looks
-    /// and finds nothing to do. That wait *is* the take-over: when the runner is killed, the broker hands the lock to
-    /// the next in line at once. With `tryAcquire` the others would have gone home by then, and the night's report would
-    /// be missing. Standing in line costs nothing: no polling, the broker pushes the lock. `tryAcquire` is for work that
-    /// may be left out, such as a cache that somebody else is warming already.
+    /// **Why `withLock(within:)`, not `tryAcquire`.** All replicas stand in line until the runner is done. Then each
+    /// checks, and finds nothing to do. That wait *is* the take-over: when the runner is killed, the broker hands the
+    /// lock to the next in line at once. With `tryAcquire` the others would have given up by then, and the night's
+    /// report would be missing. Standing in line costs nothing: no polling, the broker pushes the lock. `tryAcquire` is
+    /// for work that can be skipped, such as a cache that another replica is already warming.
     ///
-    /// The limit is when somebody has to be told that there is no report, not how long the job takes.
+    /// The limit is the time by which somebody must hear that there is no report, not how long the job takes.
     /// - Throws: `LockError`, `timedOut` at the deadline.
     func run(night: String, within limit: Duration) async throws {
         let deadline = ContinuousClock.now + limit
@@ -39,7 +39,7 @@ struct Replica: Sendable {
                     return true
                 }
             } catch let error as LockError where error.code == .lost {
-                // Whoever has the lock now does the job anew. We go back in line in case it fails, too.
+                // The next holder does the job again. We go back in line in case it fails, too.
                 Program.say("\(name): lost the lock: \(error)")
             }
         }
@@ -48,13 +48,13 @@ struct Replica: Sendable {
 
     private func publish(_ night: String, under lease: Lease) async throws {
         Program.say("\(name): runs the report of \(night), token \(lease.fencingToken)")
-        // The work; `withLock` cancels it when the lock is lost. What it does elsewhere on the way has to be safe to be
-        // done again: a successor starts from the beginning.
+        // The work; `withLock` cancels it when the lock is lost. Its effects elsewhere must be safe to repeat: a
+        // successor starts from the beginning.
         try await Task.sleep(for: work)
         let text = "Report of \(night)\nby \(name)\nunder token \(lease.fencingToken)\n"
         if standsStill { Program.standStill(name) }
-        // The gate in front of the file decides. Something that has none, such as sending the report by mail, belongs
-        // behind the publication and `lease.check(atLeast:)`, and may still happen twice.
+        // The gate in front of the file decides. An effect without a gate, such as sending the report by mail, belongs
+        // after the publication and `lease.check(atLeast:)`, and may still happen twice.
         try reports.publish(text, for: night, under: lease)
         Program.say("\(name): published the report of \(night), token \(lease.fencingToken)")
     }

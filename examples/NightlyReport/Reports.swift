@@ -1,8 +1,8 @@
 import Foundation
 import MQLock
 
-/// The folder of the reports: one file per night, and the fence gate in front of them. A night's file *is* the mark that
-/// the night is done, so there is no second thing to be kept in step with it.
+/// The folder of the reports: one file per night, and the fence gate in front of them. A night's file *is* the mark
+/// that the night is done, so there is no second thing to keep in step with it.
 struct Reports: Sendable {
     let directory: String
     private let gate: FileFenceGate
@@ -15,15 +15,15 @@ struct Reports: Sendable {
 
     func isDone(_ night: String) -> Bool { FileManager.default.fileExists(atPath: path(night)) }
 
-    /// Whether the night is done, asked by the holder of the lock.
+    /// Whether the night is done; the holder of the lock asks this.
     ///
-    /// Its token is admitted first: from then on a former holder, stopped in the middle and back again, cannot publish
-    /// any more, so "not done" stays true until we publish.
+    /// Its token is admitted first. From then on a former holder that was stopped in the middle and resumes cannot
+    /// publish any more, so "not done" stays true until we publish.
     func isDone(_ night: String, under lease: Lease) throws -> Bool {
         try gate.withAdmission(lease.fencingToken, for: lease.name) { isDone(night) }
     }
 
-    /// Puts the report in its place as a whole or not at all.
+    /// Publishes the report completely or not at all.
     /// - Throws: `LockError` with code `staleToken` when a later holder was here: nothing is published then.
     func publish(_ text: String, for night: String, under lease: Lease) throws {
         try gate.withAdmission(lease.fencingToken, for: lease.name) {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// When the job is due, and which night that is. In UTC, so that no night is missing or double when clocks change.
+/// When the job is due, and which night that is. In UTC, so no night is missing or double when clocks change.
 struct Schedule {
     let hour: Int
     let minute: Int
@@ -15,14 +15,14 @@ struct Schedule {
         self.minute = minute
     }
 
-    /// The first moment after `date` at which the job is due.
+    /// The first time after `date` at which the job is due.
     func next(after date: Date) -> Date {
         let midnight = Self.calendar.startOfDay(for: date)
         let today = midnight.addingTimeInterval(Double(hour * 3600 + minute * 60))
         return today > date ? today : today.addingTimeInterval(86_400)
     }
 
-    /// The date as in `2026-03-02`.
+    /// The date, such as `2026-03-02`.
     static func night(of date: Date) -> String {
         date.formatted(Date.ISO8601FormatStyle(timeZone: TimeZone.gmt).year().month().day())
     }

@@ -1,9 +1,10 @@
 import ExamplesShared
 
-/// Puts orders into the queue, those of all customers mixed, those of one customer in the order of their numbers.
+/// Puts orders into the queue. Those of all customers are mixed; those of one customer are in the order of their
+/// numbers.
 ///
-/// It takes no lock: one producer numbers the orders of a customer, and a queue keeps the order of what one connection
-/// publishes. Run it twice and every order is in the queue twice; the ledger still has each once.
+/// It acquires no lock: one producer numbers the orders of a customer, and a queue keeps the order of one connection's
+/// messages. Run it twice and every order is in the queue twice; the ledger still has each once.
 @main
 struct OrderProducer {
     static func main() async {

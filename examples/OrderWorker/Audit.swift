@@ -1,8 +1,8 @@
 import ExamplesShared
 import MQLock
 
-/// Reads a ledger and says what is wrong with it: each order once, in its customer's order, none missing, and no line
-/// with a token smaller than that of the line before.
+/// Reads a ledger and reports errors: each order once, in its customer's order, none missing, and no line with a token
+/// smaller than that of the line before.
 struct Audit {
     private(set) var orders = 0
     private(set) var complaints: [String] = []

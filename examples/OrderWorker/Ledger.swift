@@ -2,12 +2,13 @@ import ExamplesShared
 import Foundation
 import MQLock
 
-/// The output: what was done, a file of lines per slot, each line stamped with the token under which it was written.
+/// The output: the finished orders, one file of lines per slot. Each line is stamped with the token under which it was
+/// written.
 ///
-/// Everything goes through the slot's fence gate, so a worker that was stopped and comes back late writes nothing once
-/// its successor has looked at the ledger. On one machine a `FileFenceGate` is that gate. A ledger in a database
-/// has the token in a table instead and compares in the same statement (the article FencingInSQL of MQLock has it), and
-/// a unique index on customer and number.
+/// Every write goes through the slot's fence gate, so a worker that was stopped and resumes late writes nothing once
+/// its successor has read the ledger. On one machine a `FileFenceGate` is that gate. A ledger in a database has the
+/// token in a table instead and compares it in the same statement (see MQLock's article FencingInSQL), and has a unique
+/// index on customer and number.
 struct Ledger: Sendable {
     let directory: String
 
@@ -17,20 +18,20 @@ struct Ledger: Sendable {
         var worker: String
     }
 
-    /// What the ledger says about an order that came from the queue.
+    /// The state of an order from the queue, according to the ledger.
     enum Standing: Equatable {
         /// The next one of its customer.
         case due
-        /// Done before: the broker delivered it again, or the producer published it again.
+        /// Already done: the broker delivered it again, or the producer published it again.
         case done
-        /// One of the same customer has to come first.
+        /// Another order of the same customer has to come first.
         case early(next: Int)
     }
 
-    /// Looks whether the order may be worked on.
+    /// Checks whether the order can be processed.
     ///
     /// The token is admitted before the file is read. From then on no earlier holder can write, so what is read here
-    /// stays true until we lose the lock and somebody else is admitted; and then our own ``enter(_:by:under:)`` fails.
+    /// stays true until we lose the lock and a later holder is admitted. Then our own ``enter(_:by:under:)`` fails.
     func standing(of order: Order, in slot: Int, under lease: Lease) throws -> Standing {
         try gate(slot).withAdmission(lease.fencingToken, for: lease.name) {
             let last = try lines(ofSlot: slot).last { $0.order.customer == order.customer }?.order.number ?? 0
@@ -39,7 +40,7 @@ struct Ledger: Sendable {
         }
     }
 
-    /// Writes the order down; it is on the disk when this returns.
+    /// Enters the order; it is on the disk when this returns.
     /// - Throws: `LockError` with code `staleToken` when a later holder of the slot was here: nothing is written then.
     func enter(_ order: Order, by worker: String, in slot: Int, under lease: Lease) throws {
         try gate(slot).withAdmission(lease.fencingToken, for: lease.name) {
@@ -47,7 +48,7 @@ struct Ledger: Sendable {
             if !FileManager.default.fileExists(atPath: url.path) { try Data().write(to: url) }
             let file = try FileHandle(forUpdating: url)
             defer { try? file.close() }
-            // A worker that died in the middle of a line left a piece of it: the next line takes its place.
+            // A worker that died in the middle of a line left a part of it: the next line replaces it.
             let old = try file.readToEnd() ?? Data()
             let whole = old.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
             try file.truncate(atOffset: UInt64(whole))
@@ -57,7 +58,7 @@ struct Ledger: Sendable {
         }
     }
 
-    /// The whole lines of a slot, oldest first.
+    /// The complete lines of a slot, oldest first.
     func lines(ofSlot slot: Int) throws -> [Line] {
         guard let data = FileManager.default.contents(atPath: path(slot)) else { return [] }
         return try data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast().map { bytes in
@@ -69,7 +70,7 @@ struct Ledger: Sendable {
         }
     }
 
-    /// One gate per resource, since the writes of a gate run one after the other. A new token costs two `fsync`s.
+    /// One gate per resource, because the writes of a gate run one after the other. A new token costs two `fsync`s.
     private func gate(_ slot: Int) -> FileFenceGate { FileFenceGate(path: "\(directory)/slot-\(slot).fence") }
 
     private func path(_ slot: Int) -> String { "\(directory)/slot-\(slot).ledger" }

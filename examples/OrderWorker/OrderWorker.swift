@@ -5,8 +5,8 @@ import MQLockRabbitMQ
 
 @main
 struct OrderWorker {
-    /// Customers share so many locks, a few times as many as there are workers. All workers have to have the same number: to
-    /// change it, stop all of them first.
+    /// How many locks the customers share, a few times as many as there are workers. All workers need the same number:
+    /// to change it, stop all of them first.
     static let slots = 16
 
     static func main() async {
@@ -28,7 +28,8 @@ struct OrderWorker {
                 work: .seconds(try options.number("work", default: 0.02)),
                 standsStill: options.has("stand-still"))
             try await withThrowingTaskGroup { group in
-                // Locks are given back before the session ends, since the worker is cancelled first or together with it.
+                // Locks are released before the session ends, because the worker is cancelled first or together with
+                // it.
                 group.addTask { try await locks.run() }
                 group.addTask { try await worker.run(BrokerAddress(options.broker), queue: queue) }
                 defer { group.cancelAll() }

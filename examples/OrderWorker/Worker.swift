@@ -1,25 +1,25 @@
 import ExamplesShared
 import MQLock
 
-/// Takes orders from the queue and handles each under the lock of its customer's slot.
+/// Gets orders from the queue and handles each under the lock of its customer's slot.
 struct Worker: Sendable {
     let name: String
-    /// A lock is a queue on the broker. A lock per customer would be a queue per customer, which no broker survives.
+    /// A lock is a queue on the broker. A lock per customer would be a queue per customer, too many for any broker.
     let stripes: StripedLocks
     let ledger: Ledger
     /// How long an order takes.
     let work: Duration
-    /// Whether to stand still before each entry; for the tests.
+    /// Whether to stand still before each entry, for the tests.
     let standsStill: Bool
 
-    /// An order waits this long for its customer's lock before another worker may try. A stopped holder's lock is handed
-    /// on after two to three heartbeats, so it takes more than that for a wait to be in vain.
+    /// How long an order waits for its customer's lock before another worker may try. A stopped holder's lock passes on
+    /// after two to three heartbeats, so a wait that fails takes longer than that.
     private static let patience = Duration.seconds(60)
-    /// How long an order that came too early stays here. It goes back to its old place in the queue, behind the one that
-    /// it waits for as soon as that one is there again.
+    /// How long an order that came too early stays here. It then goes back to its old place in the queue, behind the
+    /// order that it waits for once that one is back.
     private static let pause = Duration.milliseconds(100)
 
-    /// Runs until cancelled; what is in hand then goes to another worker.
+    /// Runs until cancelled; the order in hand then goes to another worker.
     func run(_ address: BrokerAddress, queue: String) async throws {
         var failures = 0
         while !Task.isCancelled {
@@ -31,7 +31,7 @@ struct Worker: Sendable {
                     consumer.settle(delivery, try await verdict(on: delivery))
                 }
             } catch let error as ExampleError {
-                // Somebody watches over services; this one doesn't try for ever.
+                // A service has a supervisor, so this one does not try without end.
                 failures += 1
                 guard failures < 10 else { throw error }
                 Program.say("\(name): no orders, trying again: \(error)")
@@ -40,8 +40,8 @@ struct Worker: Sendable {
         }
     }
 
-    /// Handles an order. Whatever happens on the way, it is in the ledger before the broker is told to forget it: a crash
-    /// in between brings it again, and the ledger knows it.
+    /// Handles an order. Whatever happens, it is in the ledger before the broker is asked to forget it. After a crash
+    /// in between it comes again, and the ledger knows it.
     func verdict(on delivery: Delivery) async throws -> Consumer.Verdict {
         guard let order = Order(message: delivery.body) else {
             Program.say("\(name): threw away a message that is no order")
@@ -66,7 +66,7 @@ struct Worker: Sendable {
                 return .putBack
             }
         } catch let error as LockError where [.lost, .timedOut, .unreachable].contains(error.code) {
-            // Lost: a successor may be at it, or has done it. Ours is to let go; the ledger settles the rest.
+            // Lost: a successor may be working on it, or have done it. We let go; the ledger settles the rest.
             Program.say("\(name): gave \(order) up: \(error)")
             return .putBack
         }
@@ -76,8 +76,9 @@ struct Worker: Sendable {
         Program.say("\(name): handles \(order), token \(lease.fencingToken)")
         // The work itself. `withLock` cancels it when the lock is lost.
         try await Task.sleep(for: work)
-        // A step that has no gate of its own, a payment, would have `lease.check(atLeast:)` before it and the order as
-        // its idempotency key: no check can rule out a pause right behind it. The ledger needs none, its gate is inside.
+        // A step without a gate of its own, such as a payment, would have `lease.check(atLeast:)` before it and the
+        // order as its idempotency key: no check can rule out a pause right after it. The ledger needs none, because
+        // its gate is inside.
         if standsStill { Program.standStill(name) }
         try ledger.enter(order, by: name, in: slot, under: lease)
         Program.say("\(name): entered \(order), token \(lease.fencingToken)")

@@ -1,12 +1,12 @@
 import ExamplesShared
 import MQLock
 
-/// Reads the queue as its readers should, and compares with the outbox.
+/// Reads the queue as its readers should, and compares it with the outbox.
 struct Audit: Sendable {
     let outbox: Outbox
     let queue: String
 
-    /// What arrived, without what had arrived before.
+    /// The messages that arrived, without repeated ones.
     struct Inbox {
         private(set) var accepted = 0
         private(set) var repeated = 0
@@ -25,7 +25,7 @@ struct Audit: Sendable {
         }
     }
 
-    /// Ends when all records have come, and what the gate has let through is whole and in order.
+    /// Ends when all records have come, and those that the gate has let through are complete and in order.
     func run(_ address: BrokerAddress, expecting count: Int) async throws {
         let consumer = Consumer(address, queue: queue)
         defer { consumer.close() }

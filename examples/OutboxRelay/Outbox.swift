@@ -2,10 +2,10 @@ import ExamplesShared
 import Foundation
 import MQLock
 
-/// Records that a service has written beside its own data, to be published in their order; and the list of those that
-/// have been, with the gate in front of it.
+/// Records that a service has written beside its own data, to be published in order; and the list of published ones,
+/// with the gate in front of it.
 ///
-/// A real outbox is a table, written in the transactions that change the data; its gate is a condition on the token in
+/// A real outbox is a table, written in the transactions that change the data. Its gate is a condition on the token in
 /// the `UPDATE` that marks a record. The steps are the same.
 struct Outbox: Sendable {
     private let records: String
@@ -32,10 +32,10 @@ struct Outbox: Sendable {
         return lines.indices.contains(number - 1) ? lines[number - 1] : nil
     }
 
-    /// How many records have been moved, asked by the leader.
+    /// How many records have been moved; the leader asks this.
     ///
-    /// Its token is admitted first: from then on no former leader can mark anything, so the answer stays true until this
-    /// leader marks the next one.
+    /// Its token is admitted first: from then on no former leader can mark anything, so the answer stays true until
+    /// this leader marks the next one.
     /// - Throws: `LockError` with code `staleToken` when a later leader was here.
     func position(under leadership: Leadership) throws -> Int {
         try gate.withAdmission(leadership.fencingToken, for: Self.name) { Self.lines(moved).count }
@@ -56,7 +56,7 @@ struct Outbox: Sendable {
         }
     }
 
-    /// Number and token of what has been moved, in the order in which it was.
+    /// Number and token of each moved record, in the order of the moves.
     var history: [(number: Int, token: FencingToken)] {
         Self.lines(moved).compactMap { line in
             let words = line.split(separator: " ")
@@ -67,7 +67,7 @@ struct Outbox: Sendable {
 
     private static func lines(_ path: String) -> [String] {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-        // A line without its end has not been written wholly.
+        // A line without its end has not been written completely.
         return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
     }
 }

@@ -7,18 +7,18 @@ struct Relay: Sendable {
     let name: String
     let outbox: Outbox
     let publisher: QueuePublisher
-    /// Whether to stand still between publishing and marking; for the tests.
+    /// Whether to stand still between publishing and marking, for the tests.
     let standsStill: Bool
 
-    /// One record after the other, for ever.
+    /// Moves one record after the other, until the leadership ends.
     ///
-    /// **Why publish, then mark.** Whoever is killed in between leaves a record that is published and not marked; the
-    /// successor publishes it again. The other way round it would be missing. So the queue can have a record twice, at
-    /// the seam between two leaders, and its reader drops numbers that it has seen. The order of first appearances is that
-    /// of the outbox: the next record is published after the last one was confirmed and marked.
+    /// **Why publish, then mark.** A leader that is killed in between leaves a record that is published and not marked;
+    /// its successor publishes it again. The other way round the record would be missing. So the queue can have a
+    /// record twice, at the change of leaders, and its reader drops numbers that it has seen. First appearances have
+    /// the order of the outbox: the next record is published after the last one was confirmed and marked.
     ///
-    /// **Why the gate.** A leader that was stopped in between goes on when others have led. What it marks then would not
-    /// be the next record any more; the gate refuses its token, the body throws, and it campaigns anew.
+    /// **Why the gate.** A leader that was stopped in between resumes when others have led. What it marks then would
+    /// not be the next record any more. The gate refuses its token, the body throws, and it campaigns again.
     func lead(_ leadership: Leadership) async throws {
         Program.say("\(name): leads, token \(leadership.fencingToken)")
         while true {
@@ -27,7 +27,7 @@ struct Relay: Sendable {
                 try await Task.sleep(for: .milliseconds(50))
                 continue
             }
-            // Not what keeps others out, but it saves most duplicates.
+            // This does not keep other leaders out, but it saves most duplicates.
             try leadership.check(atLeast: .milliseconds(100))
             try await publisher.publish("\(number) \(leadership.fencingToken) \(record)")
             if standsStill { Program.standStill(name) }

@@ -1,8 +1,8 @@
 import ExamplesShared
 import MQLock
 
-/// Compares the journals with the topic: every movement applied once and in its order, none missing, no line with a token
-/// smaller than that of the line before, and the stock of every article the sum of its movements.
+/// Compares the journals with the topic: every movement is applied once and in order, none is missing, no line has a
+/// token smaller than that of the line before, and the stock of every article is the sum of its movements.
 struct Audit {
     private(set) var movements = 0
     private(set) var missing = 0
@@ -10,7 +10,7 @@ struct Audit {
     private var stock: [String: Int] = [:]
     private var expected: [String: Int] = [:]
 
-    /// - Parameter written: what the topic's partition of that number holds.
+    /// - Parameter written: the content of the topic's partition of that number.
     mutating func add(_ lines: [Journal.Line], shard: Int, written: [Entry]) {
         movements += written.count
         for entry in written { expected[entry.movement.article, default: 0] += entry.movement.delta }
@@ -33,7 +33,7 @@ struct Audit {
         missing += written.endIndex - next
     }
 
-    /// Throws what is wrong, or missing still.
+    /// Throws what is wrong, or still missing.
     func verdict(expecting count: Int) throws -> String {
         guard complaints.isEmpty else { throw ExampleError("WRONG: " + complaints.joined(separator: "\nWRONG: ")) }
         guard movements == count, missing == 0 else {

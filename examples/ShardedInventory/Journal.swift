@@ -2,12 +2,12 @@ import ExamplesShared
 import Foundation
 import MQLock
 
-/// The state of one shard: a file with a line for each movement that was applied, stamped with the token under which it
-/// was written. Stock and reading position both follow from its lines, so no crash can part them.
+/// The state of one shard: a file with a line for each applied movement, stamped with the token under which it was
+/// written. Stock and reading position both follow from its lines, so a crash cannot separate them.
 ///
-/// Everything goes through the shard's fence gate, so an owner that was stopped and comes back late writes nothing once
-/// its successor has opened the file. On one machine a `FileFenceGate` is that gate. State in a database has the token and
-/// the position as columns of the shard's row, and changes all in one transaction with `WHERE fence <= :token`.
+/// Every write goes through the shard's fence gate, so an owner that was stopped and resumes late writes nothing once
+/// its successor has opened the file. On one machine a `FileFenceGate` is that gate. State in a database has the token
+/// and the position as columns of the shard's row, and changes all in one transaction with `WHERE fence <= :token`.
 struct Journal: Sendable {
     let directory: String
     let shard: Int
@@ -20,14 +20,14 @@ struct Journal: Sendable {
         var member: String
     }
 
-    /// To be called first: from here on no earlier owner can write, so the position that is read stays true until we lose
-    /// the shard and somebody else has called this; and then our own ``append(_:by:under:)`` fails.
-    /// - Returns: the offset to go on at.
+    /// Call this first. From here on no earlier owner can write, so the position that is read stays true until we lose
+    /// the shard and a later owner has called this. Then our own ``append(_:by:under:)`` fails.
+    /// - Returns: the offset to continue at.
     func open(under lease: Lease) throws -> Int64 {
         try guarded(lease) {
             let url = URL(fileURLWithPath: path)
             if !FileManager.default.fileExists(atPath: path) { try Data().write(to: url) }
-            // An owner that died in the middle of a line left a piece of it.
+            // An owner that died in the middle of a line left a part of it.
             let file = try FileHandle(forUpdating: url)
             defer { try? file.close() }
             let old = try file.readToEnd() ?? Data()
@@ -49,7 +49,7 @@ struct Journal: Sendable {
         }
     }
 
-    /// The whole lines, oldest first.
+    /// The complete lines, oldest first.
     func lines() throws -> [Line] {
         guard let data = FileManager.default.contents(atPath: path) else { return [] }
         return try data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast().map { bytes in

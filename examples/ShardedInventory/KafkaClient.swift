@@ -2,7 +2,7 @@ import CMQLockRdKafka
 import ExamplesShared
 import Foundation
 
-/// A client of librdkafka: as little of it as the example needs. A service has its own Kafka client in this place.
+/// A client of librdkafka: as little as the example needs. A service has its own Kafka client here.
 class KafkaClient: @unchecked Sendable {
     let raw: OpaquePointer
     let topic: String
@@ -42,8 +42,8 @@ final class MovementWriter: KafkaClient, @unchecked Sendable {
         try super.init(
             RD_KAFKA_PRODUCER, brokers: brokers, topic: topic,
             [
-                // An article's movements lie where its shard's owner reads: the number of the shard of a name is that of the
-                // partition to which Java's default partitioner sends the key.
+                // An article's movements are in the partition that its shard's owner reads: a name's shard has the
+                // number of the partition to which Java's default partitioner sends the key.
                 "partitioner": "murmur2",
                 // Nothing twice when an answer is lost.
                 "enable.idempotence": "true",
@@ -93,8 +93,8 @@ final class MovementWriter: KafkaClient, @unchecked Sendable {
     }
 }
 
-/// Reads one partition from where it is told to, in no consumer group: who reads is decided by the shard's owner, and up to
-/// where is written in the shard's own file.
+/// Reads one partition from a given offset, in no consumer group: the owner of the shard is the reader, and the shard's
+/// own file says where it continues.
 final class MovementReader: KafkaClient, @unchecked Sendable {
     private let partition: Int32
     private let queue = DispatchQueue(label: "movements")
@@ -104,9 +104,9 @@ final class MovementReader: KafkaClient, @unchecked Sendable {
         try super.init(
             RD_KAFKA_CONSUMER, brokers: brokers, topic: topic,
             [
-                // Without a group no offset is stored anywhere, but librdkafka wants a name.
+                // Without a group no offset is stored anywhere, but librdkafka needs a name.
                 "group.id": "unused", "enable.auto.commit": "false", "enable.auto.offset.store": "false",
-                // Movements that are gone before they were applied are an error to be told.
+                // Movements that were deleted before they were applied are an error to report.
                 "auto.offset.reset": "error", "fetch.wait.max.ms": "50",
             ])
         rd_kafka_poll_set_consumer(raw)
@@ -116,7 +116,7 @@ final class MovementReader: KafkaClient, @unchecked Sendable {
         try Self.check(rd_kafka_assign(raw, list), "assigning \(topic)/\(partition)")
     }
 
-    /// What comes next, at most 20; nothing when nothing came within a tenth of a second. No thread of Swift's waits.
+    /// The next records, at most 20; none if none came within a tenth of a second. No thread of Swift's waits.
     func next() async throws -> [Entry] {
         try await withCheckedThrowingContinuation { continuation in
             queue.async { [self] in continuation.resume(with: Result { try poll() }) }
@@ -129,21 +129,21 @@ final class MovementReader: KafkaClient, @unchecked Sendable {
             defer { rd_kafka_message_destroy(message) }
             switch message.pointee.err {
             case RD_KAFKA_RESP_ERR_NO_ERROR: break
-            // The library connects again by itself.
+            // The library reconnects by itself.
             case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, RD_KAFKA_RESP_ERR__TIMED_OUT:
                 return entries
             case let code: try Self.check(code, "reading \(topic)/\(partition)")
             }
             let key = UnsafeRawBufferPointer(start: message.pointee.key, count: message.pointee.key_len)
             let value = UnsafeRawBufferPointer(start: message.pointee.payload, count: message.pointee.len)
-            // What is no movement is passed over, and its offset with the next one's.
+            // A record that is not a movement is skipped; its offset passes with the next one's.
             guard let movement = Movement(key: Array(key), value: Array(value)) else { continue }
             entries.append(Entry(offset: message.pointee.offset, movement: movement))
         }
         return entries
     }
 
-    /// The offset behind the last record of now.
+    /// The offset after the current last record.
     func end() throws -> Int64 {
         var low: Int64 = 0
         var high: Int64 = 0

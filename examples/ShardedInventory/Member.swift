@@ -9,11 +9,11 @@ struct Member: Sendable {
     let brokers: String
     let movements: String
     let journal: @Sendable (Int) -> Journal
-    /// Whether to stand still before each write; for the tests.
+    /// Whether to stand still before each write, for the tests.
     let standsStill: Bool
 
-    /// Works on whatever is owned until the ownership ends, or something is wrong with the topic or the files: a member
-    /// that owned shards and did nothing would be worse than none.
+    /// Works on owned shards until the ownership ends, or something is wrong with the topic or the files: a member that
+    /// owned shards and did nothing would be worse than none.
     func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
             for await event in ownership.events {
@@ -29,7 +29,7 @@ struct Member: Sendable {
         }
     }
 
-    /// Works on a shard as long as it is owned. What was not applied then, the next owner applies.
+    /// Works on a shard as long as it is owned. The next owner applies what was not applied then.
     private func keep(_ shard: Int) async throws {
         do {
             try await ownership.withShard(shard) { lease in try await apply(shard, under: lease) }
@@ -43,11 +43,12 @@ struct Member: Sendable {
         let position = try journal.open(under: lease)
         Program.say("\(name): goes on with shard \(shard) at \(position), token \(lease.fencingToken)")
         let reader = try MovementReader(brokers: brokers, topic: movements, partition: shard, from: position)
-        // Cancelled when the shard is to be given up. Between two batches: what is in hand is finished first.
+        // Cancelled when the shard has to be released. Checked between two batches: the batch in hand is finished
+        // first.
         while !Task.isCancelled {
             let entries = try await reader.next()
             guard let last = entries.last else { continue }
-            // No check of the lease here could rule out a pause right behind it. The gate is inside.
+            // No check of the lease here could rule out a pause right after it. The gate is inside.
             if standsStill { Program.standStill(name) }
             try journal.append(entries, by: name, under: lease)
             Program.say("\(name): applied \(entries.count) of shard \(shard), up to \(last.offset)")

@@ -1,12 +1,12 @@
-/// A change of an article's stock, as it travels through the topic: the article is the record's key, so that all movements
-/// of an article lie in one partition, in their order; the change is its value, in decimal.
+/// A change of an article's stock, as a record of the topic. The article is the key, so all movements of an article are
+/// in one partition, in order. The change is the value, in decimal.
 struct Movement: Equatable, Sendable {
     var article: String
     var delta: Int
 
     init(article: String, delta: Int) { (self.article, self.delta) = (article, delta) }
 
-    /// Reads a record; nil for what is no movement.
+    /// Reads a record; nil if it is not a movement.
     init?(key: [UInt8], value: [UInt8]) {
         guard let article = String(validating: key, as: UTF8.self), !article.isEmpty,
             // It becomes a word of a line.
@@ -17,7 +17,7 @@ struct Movement: Equatable, Sendable {
     }
 }
 
-/// A movement and its place in the partition.
+/// A movement and its offset in the partition.
 struct Entry: Equatable, Sendable {
     var offset: Int64
     var movement: Movement

@@ -29,7 +29,7 @@ struct ShardedInventory {
                 return try produce(count, articles: try options.number("articles", default: 20), cluster, movements)
             }
 
-            // One group for both topics: who owns a shard is the one that was given the partition of movements, too.
+            // One group for both topics: the owner of a shard was assigned the partition of movements, too.
             var configuration = ShardOwnership.Configuration(
                 connection: KafkaConnection(brokers: cluster.brokers), records: movements, locks: cluster.topic,
                 group: "inventory/\(cluster.topic)", partitions: partitions)
@@ -43,7 +43,7 @@ struct ShardedInventory {
             try await withThrowingTaskGroup { group in
                 group.addTask { try await ownership.run() }
                 group.addTask { try await member.run() }
-                // Whichever ends first ends the other; leaving the group waits for the work in hand.
+                // The first to end also ends the other; leaving the group waits for the work in hand.
                 try await group.next()
                 group.cancelAll()
             }
@@ -54,7 +54,7 @@ struct ShardedInventory {
         let writer = try MovementWriter(brokers: cluster.brokers.joined(separator: ","), topic: topic)
         try writer.write(
             (0..<count).map { number in
-                // In and out, and every article of its own.
+                // In and out, and each with an article of its own.
                 Movement(article: "article-\(number % max(articles, 1))", delta: number % 3 == 2 ? -1 : number % 7 + 1)
             })
         Program.say("producer: \(count) movements are in \(topic)")
@@ -77,7 +77,7 @@ struct ShardedInventory {
     }
 }
 
-/// Where the cluster is and what its lock topic is called: `kafka://host:port,host:port/topic`, in plain text.
+/// The address of the cluster and the name of its lock topic: `kafka://host:port,host:port/topic`, in plain text.
 struct Cluster {
     let brokers: [String]
     let topic: String

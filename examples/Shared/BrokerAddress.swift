@@ -1,18 +1,18 @@
 import Foundation
 
-/// Where the broker is, as `amqp://user:password@host:port/vhost?heartbeat=5` says it.
+/// The broker's address, from `amqp://user:password@host:port/vhost?heartbeat=5`.
 ///
-/// The lock library reads the same URI; this is what the examples' own connection needs of it.
+/// The lock library reads the same URI; the examples' own connection needs this part of it.
 public struct BrokerAddress: Sendable {
     let host: String
     let port: Int
     let user: String
     let password: String
     let vhost: String
-    /// Seconds. A worker that hangs has its orders given to another after two to three of them.
+    /// In seconds. The orders of a worker that hangs go to another after two to three of them.
     let heartbeat: Int
 
-    /// - Throws: ``ExampleError`` for what is no such URI.
+    /// - Throws: ``ExampleError`` if it is no such URI.
     public init(_ uri: String) throws {
         guard let parts = URLComponents(string: uri), parts.scheme == "amqp" else {
             throw ExampleError("the examples speak plain AMQP: the broker's URI has to begin with amqp://")

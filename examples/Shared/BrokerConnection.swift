@@ -1,10 +1,10 @@
 import CMQLockRabbitMQ
 import Foundation
 
-/// A connection with one channel, over the blocking calls of librabbitmq.
+/// A connection with one channel, using the blocking calls of librabbitmq.
 ///
-/// It belongs to the thread that opened it. Heartbeats leave only from inside these calls, so the thread has to come
-/// back to one of them a few times per heartbeat: a producer does so by itself, for a consumer see ``Consumer``.
+/// It belongs to the thread that opened it. Heartbeats are sent only inside these calls, so the thread has to make one
+/// of them a few times per heartbeat. A producer does that anyway; for a consumer see ``Consumer``.
 final class BrokerConnection {
     private let state: amqp_connection_state_t
     private static let channel: amqp_channel_t = 1
@@ -25,7 +25,7 @@ final class BrokerConnection {
         try check("channel.open")
     }
 
-    /// Says goodbye, so that nothing written before is lost on the way and the broker logs no lost client.
+    /// Closes cleanly, so that nothing written before is lost on the way and the broker logs no lost client.
     func close() { _ = amqp_connection_close(state, AMQP_REPLY_SUCCESS) }
 
     deinit { amqp_destroy_connection(state) }
@@ -51,7 +51,7 @@ final class BrokerConnection {
         properties.delivery_mode = 2  // persistent
         let status = withBytes(queue) { queue in
             withBytes(body) { body in
-                // Mandatory: a message to a queue that is gone would be confirmed and dropped.
+                // Mandatory: a message to a queue that does not exist would be confirmed and dropped.
                 amqp_basic_publish(state, Self.channel, amqp_empty_bytes, queue, 1, 0, &properties, body)
             }
         }
@@ -60,7 +60,7 @@ final class BrokerConnection {
         var frame = amqp_frame_t()
         let wait = amqp_simple_wait_frame_noblock(state, &frame, &limit)
         guard wait == 0 else { throw ExampleError("no confirm: \(Self.text(wait))") }
-        // One message is out at a time, so an acknowledgement is that one's.
+        // One message is out at a time, so an acknowledgement belongs to it.
         guard Int32(frame.frame_type) == AMQP_FRAME_METHOD, frame.payload.method.id == AMQP_BASIC_ACK_METHOD else {
             throw ExampleError("the broker did not take the message")
         }
@@ -69,7 +69,7 @@ final class BrokerConnection {
 
     // MARK: Consuming
 
-    /// The descriptor to poll before ``nextDelivery()``, once that has said nil.
+    /// The descriptor to poll before ``nextDelivery()``, once that has returned nil.
     var descriptor: Int32 { amqp_get_sockfd(state) }
 
     func consume(_ queue: String, prefetch: UInt16) throws {
@@ -81,7 +81,7 @@ final class BrokerConnection {
         try check("basic.consume \(queue)")
     }
 
-    /// What has arrived; nil when nothing has. Sends a heartbeat when one is due.
+    /// The next message that has arrived; nil if there is none. Sends a heartbeat when one is due.
     func nextDelivery() throws -> Delivery? {
         amqp_maybe_release_buffers(state)
         var envelope = amqp_envelope_t()
@@ -90,7 +90,7 @@ final class BrokerConnection {
         if reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION, reply.library_error == AMQP_STATUS_TIMEOUT.rawValue {
             return nil
         }
-        // Something else than a message is the broker's goodbye.
+        // Anything other than a message means that the broker closes.
         try Self.check(reply, "basic.deliver")
         defer { amqp_destroy_envelope(&envelope) }
         let body = UnsafeRawBufferPointer(start: envelope.message.body.bytes, count: envelope.message.body.len)

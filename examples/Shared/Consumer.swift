@@ -4,32 +4,33 @@ import Synchronization
 /// A message that the broker handed to us and waits to hear about.
 public struct Delivery: Sendable {
     let tag: UInt64
-    /// Whether somebody may have worked on it before.
+    /// Whether another consumer may have worked on it before.
     public let isRedelivered: Bool
-    /// What the producer published.
+    /// The content that the producer published.
     public let body: [UInt8]
 }
 
 /// The messages of a queue, one at a time, over a connection of its own.
 ///
-/// The connection lives on a thread of its own, so that heartbeats go on while a message is being worked on, and no
+/// The connection lives on a thread of its own, so heartbeats continue while a message is being processed, and no
 /// thread of Swift's pool is blocked.
 public final class Consumer: Sendable {
-    /// What became of a message.
+    /// The result of a message.
     public enum Verdict: Sendable {
         /// Never deliver it again.
         case done
-        /// Deliver it again, to whoever is free.
+        /// Deliver it again, to any free consumer.
         case putBack
         /// Nobody can use it.
         case throwAway
     }
 
-    /// The messages. Ends by throwing when the connection is lost; what was not settled then comes again elsewhere.
+    /// The messages. Ends by throwing when the connection is lost; messages that were not settled then come again
+    /// elsewhere.
     public let deliveries: AsyncThrowingStream<Delivery, any Error>
     private let inbox = Inbox()
 
-    /// Connects; a failure is told by ``deliveries``.
+    /// Connects; a failure is reported by ``deliveries``.
     public init(_ address: BrokerAddress, queue: String) {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: Delivery.self)
         deliveries = stream
@@ -53,14 +54,15 @@ public final class Consumer: Sendable {
         }
     }
 
-    /// Tells the broker about a message. Does nothing when the connection is lost: then the message is not ours.
+    /// Reports a message's result to the broker. Does nothing when the connection is lost: then the message is not
+    /// ours.
     public func settle(_ delivery: Delivery, _ verdict: Verdict) { inbox.add((delivery.tag, verdict)) }
 
-    /// Ends the connection; what was not settled comes again elsewhere.
+    /// Ends the connection; messages that were not settled come again elsewhere.
     public func close() { inbox.close() }
 }
 
-/// What other threads want of the connection's thread, and a pipe that wakes it.
+/// Other threads' requests to the connection's thread, and a pipe that wakes it.
 private final class Inbox: Sendable {
     private struct State {
         var settled: [(UInt64, Consumer.Verdict)] = []

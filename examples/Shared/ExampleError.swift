@@ -1,4 +1,4 @@
-/// Why an example gives up, in a sentence for whoever started it.
+/// Why an example gives up, in a sentence for the person who started it.
 public struct ExampleError: Error, CustomStringConvertible {
     /// What happened.
     public let description: String

@@ -4,8 +4,8 @@ import Foundation
 public struct Order: Codable, Hashable, Sendable, CustomStringConvertible {
     /// Who ordered.
     public var customer: String
-    /// 1, 2, 3… per customer, given by whoever takes the orders. With the customer it tells an order from every other,
-    /// and it is what makes "twice" and "out of turn" visible at the other end.
+    /// 1, 2, 3… per customer, assigned by the program that accepts orders. With the customer it identifies an order,
+    /// and it makes "twice" and "out of turn" visible at the other end.
     public var number: Int
     /// In cents.
     public var amount: Int
@@ -17,7 +17,7 @@ public struct Order: Codable, Hashable, Sendable, CustomStringConvertible {
         self.amount = amount
     }
 
-    /// Reads a message; nil for what is no order.
+    /// Reads a message; nil if it is not an order.
     public init?(message: [UInt8]) {
         guard let order = try? JSONDecoder().decode(Order.self, from: Data(message)), order.number > 0,
             // It becomes a word of a ledger line.

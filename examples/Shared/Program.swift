@@ -4,12 +4,12 @@ import MQLockLineReader
 
 /// The few things that every program on a command line needs.
 public enum Program {
-    /// Writes a line that is seen at once, also when it goes into a pipe.
+    /// Writes a line that is seen at once, even when it goes into a pipe.
     public static func say(_ line: String) {
         try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     }
 
-    /// Runs the program; SIGTERM and SIGINT cancel it, and what it throws ends the process with status 1.
+    /// Runs the program. SIGTERM and SIGINT cancel it; an error ends the process with status 1.
     public static func run(_ body: @escaping @Sendable () async throws -> Void) async {
         let task = Task { try await body() }
         for number in [SIGTERM, SIGINT] {
@@ -28,20 +28,20 @@ public enum Program {
         }
     }
 
-    /// A source that nobody keeps is cancelled.
+    /// A source without a reference is cancelled.
     nonisolated(unsafe) private static var signals: [any DispatchSourceSignal] = []
 
-    /// Stands still until a line comes on standard input, or its end: in the tests, for as long as they like.
+    /// Stands still until a line or the end of standard input comes: the tests decide how long.
     ///
-    /// Called where a machine's pause hurts most, between the work and the write. Blocks the thread and does not heed
-    /// cancellation, since a pause doesn't either.
+    /// Called where a machine's pause hurts most, between the work and the write. Blocks the thread and ignores
+    /// cancellation, because a real pause does so too.
     public static func standStill(_ name: String) {
         say("\(name): stands still")
         _ = inputLock.withLock { input.next() }
     }
 
     private static let inputLock = NSLock()
-    /// The one reader: it may have read lines for later calls already.
+    /// The one reader: it may already have read lines for later calls.
     nonisolated(unsafe) private static var input = LineReader()
 }
 
@@ -80,7 +80,7 @@ public struct Options: Sendable {
     /// Whether the flag is given.
     public func has(_ flag: String) -> Bool { values[flag] != nil }
 
-    /// `--broker`, or what `brokers/with` says.
+    /// `--broker`, or the broker of `brokers/with`.
     public var broker: String {
         values["broker"] ?? ProcessInfo.processInfo.environment["MQLOCK_BROKER"] ?? "amqp://127.0.0.1:5672"
     }

@@ -1,19 +1,19 @@
-/// Puts messages into a queue and knows that they are there. Blocks: for a program that does nothing else meanwhile.
+/// Puts messages into a queue and confirms that they are there. Blocks: for a program that does nothing else meanwhile.
 public final class Publisher {
     private let address: BrokerAddress
     private let queue: String
     private var connection: BrokerConnection?
 
-    /// Names a queue; no I/O happens before the first message.
+    /// Stores the queue's name; no I/O happens before the first message.
     public init(_ address: BrokerAddress, queue: String) {
         self.address = address
         self.queue = queue
     }
 
-    /// Returns when the broker has the message on its disk; tries again over a new connection, three times in all.
+    /// Returns when the broker has the message on its disk. Tries again over a new connection, three times in all.
     ///
-    /// A message whose confirmation was lost with the connection is in the queue twice after that, which is why the
-    /// consumer's end has to know what it has seen.
+    /// A message whose confirmation was lost with the connection is then in the queue twice. So the consumer's end has
+    /// to know what it has seen.
     public func publish(_ body: [UInt8]) throws {
         for attempt in 1...3 {
             do {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the `run` scripts share: builds, and starts the script again beside a private broker.
-# Sourced with the names of the programs as arguments; sets $bin and $work, a folder that is removed in the end.
-# The array example_brokers, if it is set, says which broker it is: the options of brokers/with.
+# Shared by the `run` scripts: builds, and starts the script again beside a private broker.
+# Sourced with the names of the programs as arguments; sets $bin and $work, a folder that is removed at the end.
+# The array example_brokers, if set, contains the options of brokers/with that choose the broker.
 set -eu
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -35,7 +35,7 @@ follow() {
     die 1 "no line with '$2' in $1"
 }
 
-# kill_quietly PID: without the shell's own word about it.
+# kill_quietly PID: without the shell's own message.
 kill_quietly() {
     kill -KILL "$1"
     { wait "$1" || true; } 2>/dev/null

@@ -1,7 +1,7 @@
 import MQLock
 
-/// A producer without transactions, whose records all replicas have when a call returns. Blocks; belongs to one thread at
-/// a time.
+/// A producer without transactions. When a call returns, all replicas have its records. Blocks; belongs to one thread
+/// at a time.
 final class AcknowledgedProducer: @unchecked Sendable {
     private let sender: RecordSender
 
@@ -17,7 +17,7 @@ final class AcknowledgedProducer: @unchecked Sendable {
     /// Writes these records and waits for every acknowledgement. When it throws, any of them may have been written.
     func produce(_ records: [ProducedRecord], within limit: Duration) throws(KafkaFailure) {
         for record in records { try sender.send(record) }
-        // The library itself gives up on a record at its time-out, so that every one is reported.
+        // The library itself gives up on a record at its time-out, so every record is reported.
         if let failure = try sender.reports(within: limit * 2) { throw failure }
     }
 }

@@ -1,19 +1,19 @@
 import Dispatch
 import Synchronization
 
-/// A thread for calls that block, those of librdkafka above all: one after the other, in the order in which they come.
+/// A thread for blocking calls, above all librdkafka's: one after the other, in the order of the calls.
 ///
-/// Swift's own threads are only as many as there are processors: a call that blocks one keeps other tasks waiting.
+/// Swift has only as many threads of its own as there are processors. A call that blocks one makes other tasks wait.
 struct BlockingQueue: Sendable {
     private let queue: DispatchQueue
 
     /// - Parameter purpose: shown to people who look at threads.
     init(_ purpose: String) { queue = DispatchQueue(label: "mqlock.kafka.\(purpose)") }
 
-    /// Runs `body`, and does not wait for it.
+    /// Runs `body` without waiting for it.
     func start(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
 
-    /// Runs `body`, and waits until it has ended. Cancellation ends nothing by itself: it is what the body can ask for.
+    /// Runs `body`, and waits until it has ended. Cancellation alone ends nothing: the body has to check for it.
     func run<Answer: Sendable, Failure: Error>(
         _ body: @escaping @Sendable (Cancellation) throws(Failure) -> Answer
     ) async throws(Failure) -> Answer {
@@ -35,7 +35,7 @@ struct BlockingQueue: Sendable {
     }
 }
 
-/// Says to work on another thread that nobody waits for it any more.
+/// Tells work on another thread that nobody waits for it any more.
 final class Cancellation: Sendable {
     private let flag = Atomic(false)
 

@@ -4,11 +4,11 @@ import MQLock
 
 /// Owns one client of the library, and destroys it exactly once.
 ///
-/// A client has threads of its own, and destroying it waits for them: that is done on a queue where nobody waits.
+/// A client has threads of its own, and destroying it waits for them. So it is destroyed on a queue where nobody waits.
 final class ClientHandle: @unchecked Sendable {
     enum Kind { case consumer, producer }
 
-    /// Valid until the `deinit`, so as long as this object is kept.
+    /// Valid until the `deinit`, so for as long as this object is kept.
     let raw: OpaquePointer
     private let log: LogContext
     private let name: String
@@ -23,7 +23,7 @@ final class ClientHandle: @unchecked Sendable {
         withErrorText { text, size in
             for (name, value) in properties
             where rd_kafka_conf_set(configuration, name, value, text, size) != RD_KAFKA_CONF_OK {
-                // The library's words name the property, and never hold a value but one of an enumeration.
+                // The library's message names the property, and never contains a value except one of an enumeration.
                 failure = LockError(
                     .invalidConfiguration, "librdkafka refuses a property: \(String(cString: text).escapedForDisplay)")
                 return
@@ -46,7 +46,7 @@ final class ClientHandle: @unchecked Sendable {
                 "librdkafka makes no client: \(String(cString: text).escapedForDisplay); check the configuration")
         }
         guard let created else {
-            // It takes the configuration over only when it succeeds.
+            // The library takes ownership only when it succeeds.
             rd_kafka_conf_destroy(configuration)
             throw failure ?? LockError(.internalError, "librdkafka makes no client")
         }
@@ -57,7 +57,7 @@ final class ClientHandle: @unchecked Sendable {
     }
 
     deinit {
-        // Not a consumer's close: that is done before, in good time, or cannot be done.
+        // This does not close a consumer. Closing it happens earlier, in time, or is impossible.
         let (raw, log, name) = (SendablePointer(raw), log, name)
         Self.disposal.async {
             rd_kafka_destroy_flags(raw.value, Int32(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE))
@@ -80,7 +80,7 @@ final class ClientHandle: @unchecked Sendable {
         return failure
     }
 
-    /// How many clients of this name and process have not been destroyed yet, for tests.
+    /// How many clients of this name in this process have not been destroyed yet, for tests.
     static func count(named name: String) -> Int { census.withLock { $0[name] ?? 0 } }
 
     private static let census = Locked([String: Int]())
@@ -91,12 +91,12 @@ final class ClientHandle: @unchecked Sendable {
 struct LogLine: Sendable {
     /// As in syslog(3): 3 is an error, 7 is debugging.
     let level: Int32
-    /// What it is about, as SESSTMOUT.
+    /// The subject, such as SESSTMOUT.
     let facility: String
     let text: String
 }
 
-/// A pointer that another thread takes over.
+/// A pointer that is handed to another thread.
 struct SendablePointer: @unchecked Sendable {
     let value: OpaquePointer
     init(_ value: OpaquePointer) { self.value = value }
@@ -107,7 +107,7 @@ private final class LogContext: Sendable {
     init(_ receive: @escaping @Sendable (LogLine) -> Void) { self.receive = receive }
 }
 
-/// Called on whatever thread of the library's has something to say.
+/// Called on any library thread that has a message.
 private func relayLog(
     _ client: OpaquePointer?, _ level: Int32, _ facility: UnsafePointer<CChar>?, _ text: UnsafePointer<CChar>?
 ) {
@@ -118,7 +118,7 @@ private func relayLog(
             level: level, facility: String(cString: facility), text: String(cString: text).escapedForDisplay))
 }
 
-/// Room for the words of a call that failed.
+/// A buffer for the message of a failed call.
 private func withErrorText(_ body: (UnsafeMutablePointer<CChar>, Int) -> Void) {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
         guard let text = buffer.baseAddress else { return }

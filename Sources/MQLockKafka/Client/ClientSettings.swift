@@ -1,16 +1,16 @@
 import MQLock
 
-/// The properties of one client. What is set here cannot be overridden from outside.
+/// The properties of one client. Those that are set here cannot be overridden from outside.
 struct ClientSettings: Sendable {
     let connection: KafkaConnection
-    /// What kind of client this is; in the order in which they are set.
+    /// The properties of this kind of client, in the order in which to set them.
     let own: [(name: String, value: String)]
 
-    /// Everything to set, in this order: later ones win.
+    /// All properties in the order in which to set them: later ones win.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     func properties() throws(LockError) -> [(name: String, value: String)] {
         let defaults: [(name: String, value: String)] = [
-            // As quick to try again as a lock should be; the library's defaults are made for bulk.
+            // A lock has to try again quickly; the library's defaults are made for bulk.
             ("reconnect.backoff.ms", "50"), ("reconnect.backoff.max.ms", "1000"),
             ("socket.keepalive.enable", "true"), ("socket.nagle.disable", "true"),
             ("allow.auto.create.topics", "false"), ("log_level", "5"),
@@ -19,7 +19,7 @@ struct ClientSettings: Sendable {
         var all = defaults + typed
         for (name, value) in connection.properties.sorted(by: { $0.key < $1.key }) {
             try check(name, typed: typed.map(\.name))
-            // Suites that authenticate nobody, or encrypt nothing, are never offered, whatever the list says.
+            // Suites without authentication or encryption are never offered, whatever the list says.
             all.append((name, name == "ssl.cipher.suites" ? "\(value):!aNULL:!eNULL" : value))
         }
         return all + own
@@ -31,7 +31,7 @@ struct ClientSettings: Sendable {
         }
         if Self.reserved.contains(name) { throw refuse("the safety of locks rests on it") }
         if let instead = Self.replaced[name] { throw refuse("use \(instead)") }
-        // The library knows it by two names.
+        // The library has two names for it.
         if typed.contains(name == "sasl.mechanisms" ? "sasl.mechanism" : name) {
             throw refuse("the connection says it already, by a value of its own")
         }
@@ -40,7 +40,7 @@ struct ClientSettings: Sendable {
         }
     }
 
-    /// Properties that would switch off silently what the connection promises, and what says the same.
+    /// Properties that would silently turn off what the connection promises, and those that replace them.
     static let replaced = [
         "security.protocol": "tls and sasl, in a URI tls=true and a user, or a property sasl.mechanism",
         "enable.ssl.certificate.verification": "tls with insecure, in a URI insecure=true",
@@ -48,7 +48,7 @@ struct ClientSettings: Sendable {
         "client.id": "clientID",
     ]
 
-    /// Properties that the protocol chooses; see the article *Sharded ownership*.
+    /// Properties that the protocol sets; see the article *Sharded ownership*.
     static let reserved: Set<String> = [
         "bootstrap.servers", "metadata.broker.list", "group.id", "group.instance.id", "group.protocol",
         "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "partition.assignment.strategy",
@@ -60,9 +60,9 @@ struct ClientSettings: Sendable {
 }
 
 extension KafkaConnection {
-    /// What the values of the connection say, as properties of the library.
+    /// The values of the connection, as properties of the library.
     fileprivate func typedProperties() throws(LockError) -> [(name: String, value: String)] {
-        // A scheme before the host would overrule the encryption, and nobody reads a user there.
+        // A scheme before the host would override the encryption, and a user in that place is not read.
         guard !brokers.isEmpty,
             !brokers.contains(where: { $0.isEmpty || $0.contains(",") || $0.contains("/") || $0.contains("@") })
         else {
@@ -75,7 +75,7 @@ extension KafkaConnection {
         ]
         if let tls {
             all.append(("enable.ssl.certificate.verification", tls.insecure ? "false" : "true"))
-            // Older libraries do not compare the name unless they are told to.
+            // Older libraries do not compare the name unless configured to.
             all.append(("ssl.endpoint.identification.algorithm", tls.insecure ? "none" : "https"))
             if let file = tls.authorities { all.append(("ssl.ca.location", file)) }
             if let file = tls.certificate { all.append(("ssl.certificate.location", file)) }

@@ -1,12 +1,12 @@
 import CMQLockRdKafka
 import MQLock
 
-/// Questions about the cluster. They block, so they belong on a thread of ours.
+/// Questions about the cluster. They block, so ask them on a thread of ours.
 enum ClusterMetadata {
     /// What the cluster says about a topic.
     struct Topic: Equatable {
         var partitions: Int
-        /// How many of them nobody leads at the moment, as when the topic has just been made.
+        /// How many of them have no leader at the moment, for example in a topic that was just created.
         var withoutLeader = 0
     }
 
@@ -48,7 +48,7 @@ enum ClusterMetadata {
     }
 
     /// Sends an administrative request and waits for its answer, which lives as long as `read` runs.
-    /// - Parameter send: gets the request's options, and the queue that it is to be answered in.
+    /// - Parameter send: gets the request's options, and the queue for its answer.
     static func administer<Result>(
         _ operation: rd_kafka_admin_op_t, _ client: ClientHandle, within limit: Duration,
         send: (_ options: OpaquePointer?, _ queue: OpaquePointer) -> Void,
@@ -72,7 +72,7 @@ enum ClusterMetadata {
 
     /// Creates a topic; no error when it exists.
     ///
-    /// - Parameter settings: the topic's own, as `cleanup.policy`.
+    /// - Parameter settings: the topic's own, such as `cleanup.policy`.
     static func createTopic(
         _ topic: String, partitions: Int, replicas: Int, settings: [String: String], _ client: ClientHandle,
         within limit: Duration
@@ -101,7 +101,7 @@ enum ClusterMetadata {
 }
 
 extension ClientHandle {
-    /// Asks for a topic that is none of those that the client knows: by itself it would look for it once a second.
+    /// Asks for a topic that is new to the client: by itself it would look for it only once a second.
     /// - Returns: whether there is such a topic.
     func learn(_ topic: String, _ known: inout Set<String>, within limit: Duration) throws(KafkaFailure) -> Bool {
         if known.contains(topic) { return true }

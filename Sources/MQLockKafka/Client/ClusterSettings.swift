@@ -3,13 +3,13 @@ import Foundation
 package import MQLock
 
 extension ClusterMetadata {
-    /// Whose settings are asked for.
+    /// Whose settings to ask for.
     enum Resource: Sendable {
         case topic(String)
         case broker(Int32)
     }
 
-    /// The settings of a topic or a broker, by Kafka's names for them; those that are secret are left out.
+    /// The settings of a topic or a broker, by Kafka's names; secret ones are left out.
     static func settings(
         of resource: Resource, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> [String: String] {
@@ -53,7 +53,7 @@ extension ClusterMetadata {
         return max(0, Int(answer?.pointee.broker_cnt ?? 0))
     }
 
-    /// The brokers of the cluster, and of how many copies the topic's partition with the fewest has.
+    /// The ids of the cluster's brokers, and the smallest number of replicas of any partition of the topic.
     static func copies(
         of topic: String, _ client: ClientHandle, within limit: Duration
     ) throws(KafkaFailure) -> (brokers: [Int32], replicas: Int) {
@@ -68,7 +68,7 @@ extension ClusterMetadata {
 }
 
 extension KafkaInspector {
-    /// Why something could not be looked at: there may be no right to.
+    /// Why something could not be looked at: there may be no permission.
     package struct Unseen: Error, Sendable, Equatable {
         package let reason: String
 
@@ -79,9 +79,9 @@ extension KafkaInspector {
     package struct Setup: Sendable {
         package var brokers: Int
         package var replicas: Int
-        /// Kafka's names and values; or why they cannot be known.
+        /// Kafka's names and values, or why they cannot be known.
         package var topic: Result<[String: String], Unseen>
-        /// Those of one broker.
+        /// The settings of one broker.
         package var broker: Result<[String: String], Unseen>
 
         package init(
@@ -92,15 +92,15 @@ extension KafkaInspector {
         }
     }
 
-    /// How many brokers the cluster has; to be asked once ``partitionCount(of:within:)`` has had an answer.
+    /// How many brokers the cluster has. Ask once ``partitionCount(of:within:)`` has had an answer.
     package func brokerCount(within limit: Duration = .seconds(5)) async throws(LockError) -> Int {
         try await asking { (client) throws(KafkaFailure) in
             try ClusterMetadata.brokerCount(client, within: limit)
         }
     }
 
-    /// Makes a topic; no error when it is there. Returns when the brokers show it, or after the limit.
-    /// - Parameter settings: the topic's own, by Kafka's names for them.
+    /// Creates a topic; no error when it exists. Returns when the brokers show it, or after the limit.
+    /// - Parameter settings: the topic's own, by Kafka's names.
     package func create(
         _ topic: String, partitions: Int, replicas: Int, settings: [String: String],
         within limit: Duration = .seconds(10)
@@ -109,7 +109,7 @@ extension KafkaInspector {
             let deadline = ContinuousClock.now.after(limit)
             try ClusterMetadata.createTopic(
                 topic, partitions: partitions, replicas: replicas, settings: settings, client, within: limit)
-            // Other brokers than the one that has made it show it a moment later.
+            // Brokers other than the one that created it show it a moment later.
             while try ClusterMetadata.partitionCount(of: topic, client, within: limit) == nil,
                 ContinuousClock.now < deadline
             {
@@ -124,7 +124,7 @@ extension KafkaInspector {
     ) async throws(LockError) -> Bool {
         let connection = connection
         return try await newQueue().run { _ throws(LockError) in
-            // Nobody joins it.
+            // No member joins this group.
             let reader = try LogReader(connection, group: "mqlock.v1.doctor/\(topic)", .uncommitted)
             do throws(KafkaFailure) {
                 return try reader.isLockLog(topic, partitions: partitions, within: limit)
@@ -146,8 +146,8 @@ extension KafkaInspector {
         }
     }
 
-    /// How a topic and its cluster are set up; to be asked once ``partitionCount(of:within:)`` has had an answer.
-    /// - Parameter asksBroker: whether the settings of a broker are wanted, too.
+    /// The setup of a topic and its cluster. Ask once ``partitionCount(of:within:)`` has had an answer.
+    /// - Parameter asksBroker: whether to read the settings of a broker, too.
     package func setup(
         of topic: String, asksBroker: Bool = true, within limit: Duration = .seconds(3)
     ) async throws(LockError) -> Setup {

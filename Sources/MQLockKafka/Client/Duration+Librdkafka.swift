@@ -1,11 +1,11 @@
 import MQLock
 
 extension Duration {
-    /// For how long a call may block: one millisecond at least, because for some calls nothing and less means for ever.
+    /// How long a call may block: at least one millisecond, because some calls take zero or less as no limit.
     var callLimit: Int32 { max(1, pollLimit) }
 
-    /// For how long to wait for events, from none on. Rounded up, so that a timer is not found to be a little early over
-    /// and over.
+    /// How long to wait for events, from zero. Rounded up, so that a timer does not come a little early again and
+    /// again.
     var pollLimit: Int32 {
         let whole = nanoseconds / 1_000_000
         return Int32(clamping: max(0, nanoseconds > whole * 1_000_000 ? whole + 1 : whole))

@@ -1,17 +1,17 @@
 import CMQLockRdKafka
 import MQLock
 
-/// A member of a consumer group that is told of assignments and consumes nothing.
+/// A member of a consumer group that gets assignments and consumes nothing.
 ///
-/// Belongs to one thread, but for ``wake()``. Everything that the library has to say comes by ``poll(for:)`` as a value:
-/// no callback of the library's runs here, so a rebalance is handled where it is polled, before it is answered.
+/// Belongs to one thread, except ``wake()``. All events of the library come from ``poll(for:)`` as values: no callback
+/// of the library runs here, so a rebalance is handled where it is polled, before it is answered.
 final class GroupConsumer: @unchecked Sendable {
-    /// What the library had to say.
+    /// An event of the library.
     enum Event: Sendable {
-        /// To be answered by ``assign(_:)`` or ``unassign()``: until then the rebalance stands still.
-        /// - Parameter records: likewise of the other topic, if there is one.
+        /// Answer it with ``assign(_:)`` or ``unassign()``: until then the rebalance stands still.
+        /// - Parameter records: the same for the other topic, if there is one.
         case assigned([Int32], records: [Int32])
-        /// Likewise; `lost` when the library knows that the broker has given the partitions on.
+        /// The same; `lost` when the library knows that the broker has assigned the partitions to others.
         case revoked([Int32], lost: Bool)
         /// The answer to ``commit(_:id:)``.
         case committed(id: UInt, KafkaFailure?)
@@ -19,7 +19,7 @@ final class GroupConsumer: @unchecked Sendable {
     }
 
     let topic: String
-    /// Another topic that is shared out with it.
+    /// Another topic that is assigned together with it.
     private let records: String?
     private let client: ClientHandle
     private let queue: OpaquePointer
@@ -48,7 +48,7 @@ final class GroupConsumer: @unchecked Sendable {
         try KafkaFailure.check(try lists.withList { rd_kafka_subscribe(client.raw, $0) })
     }
 
-    /// Waits for an event, a wake-up or the end of the time. Has to be called more often than `max.poll.interval.ms`.
+    /// Waits for an event, a wake-up or the end of the time. Call it more often than `max.poll.interval.ms`.
     func poll(for limit: Duration) -> Event? {
         guard let event = rd_kafka_queue_poll(queue, limit.pollLimit) else { return nil }
         defer { rd_kafka_event_destroy(event) }
@@ -68,7 +68,7 @@ final class GroupConsumer: @unchecked Sendable {
         }
     }
 
-    /// A commit failed when it did so as a whole or for any partition.
+    /// A commit has failed if it failed as a whole or for any partition.
     private static func commitFailure(_ event: OpaquePointer, _ topic: String) -> KafkaFailure? {
         let code = rd_kafka_event_error(event)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return KafkaFailure(code) }
@@ -76,10 +76,10 @@ final class GroupConsumer: @unchecked Sendable {
         return list.entries.lazy.compactMap(\.failure).first
     }
 
-    /// Ends a ``poll(for:)`` that runs, or else the next one. From any thread.
+    /// Ends the current ``poll(for:)``, or else the next one. From any thread.
     func wake() { rd_kafka_queue_yield(queue) }
 
-    /// Takes an assignment on, paused: owning a partition needs none of its records.
+    /// Accepts an assignment, paused: owning a partition needs none of its records.
     func assign(_ partitions: [Int32]) throws(KafkaFailure) {
         let list = TopicPartitions(topic, partitions)
         try KafkaFailure.check(try list.withList { rd_kafka_assign(client.raw, $0) })
@@ -87,7 +87,7 @@ final class GroupConsumer: @unchecked Sendable {
         try KafkaFailure.check(try list.withList { rd_kafka_pause_partitions(client.raw, $0) })
     }
 
-    /// Gives the assignment back.
+    /// Releases the assignment.
     func unassign() throws(KafkaFailure) { try KafkaFailure.check(rd_kafka_assign(client.raw, nil)) }
 
     /// Sends a group commit; its answer comes as an event with `id`.
@@ -99,9 +99,9 @@ final class GroupConsumer: @unchecked Sendable {
             })
     }
 
-    /// What the client knows of its membership at this instant; nothing any more once it closes. The library's thread,
-    /// which would be asked, throws away what it has not answered when it has left the group, and whoever asked would wait
-    /// for ever (librdkafka 2.0.2, `rd_kafka_cgrp_terminated`).
+    /// What the client knows of its membership now; nothing any more once it closes. The library's thread, which would
+    /// answer, throws away pending questions when it has left the group. A caller would then wait without end
+    /// (librdkafka 2.0.2, `rd_kafka_cgrp_terminated`).
     func metadata() throws(KafkaFailure) -> GroupMetadata {
         guard !isClosing else {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__DESTROY, "the client is leaving its group")
@@ -109,16 +109,16 @@ final class GroupConsumer: @unchecked Sendable {
         return try GroupMetadata(of: client)
     }
 
-    /// What made the client useless, if anything did: there is no event for some such ends.
+    /// What made the client useless, if anything did. Some such ends have no event.
     var fatalError: KafkaFailure? { client.fatalError }
 
-    /// Leaves the group. Further events come by ``poll(for:)`` and have to be answered until ``isClosed``.
+    /// Leaves the group. Further events come from ``poll(for:)`` and have to be answered until ``isClosed``.
     func beginClosing() throws(KafkaFailure) {
         isClosing = true
         try KafkaFailure.check(rd_kafka_consumer_close_queue(client.raw, queue))
     }
 
-    /// Whether the group has been left. When it is not in time, dropping the consumer ends it all the same, and the
+    /// Whether the member has left the group. If it takes too long, dropping the consumer ends it all the same, and the
     /// broker notices by the session time-out.
     var isClosed: Bool { rd_kafka_consumer_closed(client.raw) != 0 }
 }

@@ -23,8 +23,8 @@ final class GroupMetadata: @unchecked Sendable {
 
     deinit { rd_kafka_consumer_group_metadata_destroy(raw) }
 
-    /// Librdkafka 2.0.2 has no getters, so its serialized form is read (`rdkafka_cgrp.c`): `CGMDv2:`, the generation in
-    /// this machine's byte order, then strings that end with a zero: group and member.
+    /// Librdkafka 2.0.2 has no getters, so this reads its serialized form (`rdkafka_cgrp.c`): `CGMDv2:`, the generation
+    /// in this machine's byte order, then zero-terminated strings: group and member.
     private static func read(_ raw: OpaquePointer) throws(KafkaFailure) -> Membership {
         var buffer: UnsafeMutableRawPointer?
         var size = 0
@@ -43,10 +43,10 @@ final class GroupMetadata: @unchecked Sendable {
 struct Membership: Hashable, Sendable {
     /// Counted by the broker; below zero before the first join and after some losses.
     let generation: Int32
-    /// Given by the broker; empty likewise.
+    /// Assigned by the broker; empty in the same cases.
     let member: String
 
-    /// Whether a broker would check it: what is sent without a generation or a member id is accepted unchecked.
+    /// Whether a broker would check it. A request without a generation or a member id is accepted unchecked.
     var isComplete: Bool { generation >= 0 && !member.isEmpty }
 
     init(generation: Int32, member: String) {
@@ -54,7 +54,7 @@ struct Membership: Hashable, Sendable {
         self.member = member
     }
 
-    /// From the library's serialized form; nil when it is another one.
+    /// From the library's serialized form; nil if it is in another format.
     init?(serialized bytes: [UInt8]) {
         let magic = Array("CGMDv2:".utf8)
         guard bytes.starts(with: magic), bytes.count >= magic.count + 4 else { return nil }

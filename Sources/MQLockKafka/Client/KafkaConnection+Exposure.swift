@@ -6,7 +6,7 @@ extension KafkaConnection {
 
     /// What the connection exposes to others on the network, for people; nil if nothing.
     ///
-    /// A cluster that asks nobody for a password has nothing to lose by plain text that it has not given up already.
+    /// A cluster that asks for no password loses nothing more by plain text.
     package var exposure: String? {
         let shown = brokers.joined(separator: ",").escapedForDisplay
         if let tls {

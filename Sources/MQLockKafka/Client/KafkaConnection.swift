@@ -2,18 +2,18 @@ import MQLock
 
 /// How to reach a Kafka cluster. Neither descriptions nor reflection of it show a password, or a property's value.
 public struct KafkaConnection: Sendable, Equatable {
-    /// Addresses to begin with, `host` or `host:port`; the rest of the cluster is learned from them.
+    /// Addresses to begin with, `host` or `host:port`; they lead to the rest of the cluster.
     public var brokers: [String]
-    /// Whether and how connections are encrypted; `nil` is plain text.
+    /// Whether and how connections are encrypted; `nil` means plain text.
     public var tls: TLS?
-    /// How to authenticate; `nil` is not at all.
+    /// How to authenticate; `nil` means not at all.
     public var sasl: SASL?
     /// The client's name in the brokers' logs and quotas.
     public var clientID: String
     /// Any other property of librdkafka, by its own name:
-    /// <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>. Those on which the safety of ownership or
-    /// of the connection rests cannot be set, nor what the other values here say. Any `sasl.…` switches authentication on;
-    /// `ssl.…` needs ``tls``.
+    /// <https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>. Properties on which the safety of
+    /// ownership or of the connection depends cannot be set, nor can those that the other values here set. Any `sasl.…`
+    /// turns authentication on; `ssl.…` needs ``tls``.
     public var properties: [String: String] {
         get { hiddenProperties.values }
         set { hiddenProperties.values = newValue }
@@ -34,9 +34,9 @@ public struct KafkaConnection: Sendable, Equatable {
 
     /// Encryption. The broker's certificate and name are verified.
     public struct TLS: Sendable, Equatable {
-        /// A PEM file with the authorities to trust; `nil` trusts the system's.
+        /// A PEM file with the trusted authorities; `nil` trusts the system's.
         public var authorities: String?
-        /// PEM files of the client's own certificate and key, where the broker wants one.
+        /// PEM files of the client's own certificate and key, if the broker requires one.
         public var certificate: String?
         /// See ``certificate``.
         public var key: String?
@@ -46,8 +46,8 @@ public struct KafkaConnection: Sendable, Equatable {
             set { hiddenKeyPassword = newValue.map { Hidden($0) } }
         }
         private var hiddenKeyPassword: Hidden<String>?
-        /// Whether to talk to whoever answers, verifying neither certificate nor name: that one learns the password and can
-        /// hand out locks. Warned about; for tests only.
+        /// Whether to accept any server, verifying neither certificate nor name. That server learns the password and
+        /// can grant locks. Reported by a warning; for tests only.
         public var insecure: Bool
 
         /// Encryption with the system's authorities, or those of a file.
@@ -63,7 +63,7 @@ public struct KafkaConnection: Sendable, Equatable {
         }
     }
 
-    /// Authentication by user and password; other mechanisms go by ``KafkaConnection/properties``, without this.
+    /// Authentication by user and password. For other mechanisms use ``KafkaConnection/properties`` instead.
     public struct SASL: Sendable, Equatable {
         /// How the password is proven.
         public var mechanism: Mechanism
@@ -91,9 +91,9 @@ public struct KafkaConnection: Sendable, Equatable {
             /// Any mechanism that takes a user and a password.
             public init(_ name: String) { self.name = name }
 
-            /// The password itself, for encrypted connections only.
+            /// Sends the password itself; for encrypted connections only.
             public static let plain = Self("PLAIN")
-            /// A challenge, so that the password does not travel.
+            /// A challenge: the password is not sent.
             public static let scramSHA256 = Self("SCRAM-SHA-256")
             /// The same with a longer hash.
             public static let scramSHA512 = Self("SCRAM-SHA-512")
@@ -101,7 +101,7 @@ public struct KafkaConnection: Sendable, Equatable {
     }
 }
 
-/// Properties whose names alone are shown: any value can be a secret.
+/// Properties that show their names only: any value can be a secret.
 private struct HiddenProperties: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {

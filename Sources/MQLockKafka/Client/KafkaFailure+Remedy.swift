@@ -4,23 +4,23 @@ import MQLock
 extension KafkaFailure.Code {
     /// What helps against an error.
     enum Remedy: Equatable {
-        /// It passes by itself, or is an answer of the protocol that is handled where it comes.
+        /// It is temporary, or an answer of the protocol that is handled where it comes.
         case patience
-        /// Somebody has to grant or set up something, and we go on when that is done.
+        /// An operator has to grant or set up something. We continue when that is done.
         case attention(LockError.Code, String)
-        /// The same question gets the same answer for ever, until this program or the cluster is set up otherwise.
+        /// The same question gets the same answer until this program or the cluster is configured differently.
         case change(LockError.Code, String)
     }
 
     /// The library repeats errors of both kinds without end, and calls none of them fatal.
     var remedy: Remedy { Self.remedies[rawValue] ?? .patience }
 
-    /// Whether no repetition mends it.
+    /// Whether it is permanent.
     var isFinal: Bool {
         if case .change = remedy { true } else { false }
     }
 
-    /// What kind of error it is for people, when waiting alone does not mend it.
+    /// The kind of error to report, when waiting alone does not help.
     var needsAttention: LockError.Code? {
         switch remedy {
         case .patience: nil
@@ -28,7 +28,7 @@ extension KafkaFailure.Code {
         }
     }
 
-    /// What to do about it, when waiting alone does not mend it.
+    /// What to do about it, when waiting alone does not help.
     var advice: String? {
         switch remedy {
         case .patience: nil
@@ -124,7 +124,7 @@ extension KafkaFailure.Code {
 }
 
 extension LockError {
-    /// What a user of the module sees of a failure.
+    /// The failure as a user of the module sees it.
     init(_ failure: KafkaFailure, while doing: String) {
         let code = failure.code.needsAttention ?? (failure.isRetriable ? .unreachable : .internalError)
         let other =

@@ -1,17 +1,17 @@
 import CMQLockRdKafka
 import MQLock
 
-/// What the library or a broker refused, with the library's verdict.
+/// A refusal of the library or a broker, with the library's verdict.
 struct KafkaFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// The library's error code: positive ones are the Kafka protocol's, negative ones its own.
     let code: Code
-    /// The library's words, escaped.
+    /// The library's message, escaped.
     let text: String
-    /// The client is of no more use.
+    /// The client is useless.
     var isFatal = false
     /// The same call may succeed later.
     var isRetriable = false
-    /// The transaction has to be aborted, and may then be tried anew.
+    /// The transaction has to be aborted, and can then be tried again.
     var needsAbort = false
 
     /// An error code of the library, as a value to compare.
@@ -22,7 +22,7 @@ struct KafkaFailure: Error, Sendable, Equatable, CustomStringConvertible {
 
         var description: String { String(cString: rd_kafka_err2name(rd_kafka_resp_err_t(rawValue: rawValue))) }
 
-        /// Answered by comparing with a C constant, so that no other file needs to name one.
+        /// Compares with C constants, so that no other file has to name one.
         func isOne(of codes: rd_kafka_resp_err_t...) -> Bool { codes.contains { $0.rawValue == rawValue } }
     }
 
@@ -33,16 +33,16 @@ struct KafkaFailure: Error, Sendable, Equatable, CustomStringConvertible {
         isRetriable = self.code.isTransient
     }
 
-    /// What an event of the library's says.
+    /// The failure in an event of the library.
     init(of event: OpaquePointer) {
         self.init(rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) })
-        // Of other events the library reads this from a place where something else stands.
+        // For other events the library reads this from a field with another meaning.
         if rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR, rd_kafka_event_error_is_fatal(event) != 0 {
             isFatal = true
         }
     }
 
-    /// Takes over an error object of the library, and destroys it.
+    /// Takes ownership of an error object of the library, and destroys it.
     init(taking error: OpaquePointer) {
         code = Code(rd_kafka_error_code(error))
         text = String(cString: rd_kafka_error_string(error)).escapedForDisplay
@@ -67,7 +67,7 @@ struct KafkaFailure: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension KafkaFailure.Code {
-    /// It passes by itself: connections, elections, moves of the coordinator, time-outs.
+    /// Temporary: connections, elections, moves of the coordinator, time-outs.
     var isTransient: Bool {
         isOne(
             of: RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, RD_KAFKA_RESP_ERR__TIMED_OUT,
@@ -82,7 +82,7 @@ extension KafkaFailure.Code {
             RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR_TRANSACTION_COORDINATOR_FENCED)
     }
 
-    /// The broker says that this member is not, or no longer, of the group in this generation.
+    /// The broker says that this member is not, or no longer, in this generation of the group.
     var isStaleMembership: Bool {
         isOne(of: RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID)
     }
@@ -112,12 +112,12 @@ extension KafkaFailure.Code {
     /// Something went wrong before.
     var isWrongState: Bool { isOne(of: RD_KAFKA_RESP_ERR__STATE) }
 
-    /// What the library says beside the reason.
+    /// What the library reports beside the reason.
     var isAllDown: Bool { isOne(of: RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) }
 
     var isTimeOut: Bool { isOne(of: RD_KAFKA_RESP_ERR__TIMED_OUT) }
 
-    /// More at a time than the client or the broker takes.
+    /// More at a time than the client or the broker accepts.
     var isTooMuch: Bool {
         isOne(
             of: RD_KAFKA_RESP_ERR__QUEUE_FULL, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,

@@ -1,8 +1,8 @@
 package import MQLock
 
 extension KafkaInspector {
-    /// Whether the brokers have transactions and let us begin one. Nothing is written but a transactional id, always the
-    /// same for a topic, which the brokers forget after a week.
+    /// Checks that the brokers have transactions and let us begin one. Writes nothing except a transactional id, always
+    /// the same for a topic, which the brokers forget after a week.
     /// - Throws: `LockError`: `accessRefused`, or why none can be begun.
     package func checkTransactions(of topic: String, within limit: Duration = .seconds(5)) async throws(LockError) {
         let connection = connection
@@ -18,16 +18,16 @@ extension KafkaInspector {
         }
     }
 
-    /// By which partitioners the keys of records lie where they do.
+    /// Which partitioners agree with the partitions that keys are in.
     package struct Spread: Sendable, Equatable {
         /// How many records with a key were looked at.
         package var records = 0
-        /// How many of them lie where each partitioner puts them.
+        /// How many of them are where each partitioner places them.
         package var matches: [Partitioner: Int] = [:]
 
         package init() {}
 
-        /// Counts one record in; without a key, it lies anywhere.
+        /// Counts one record; without a key, it can be anywhere.
         package mutating func add(key: [UInt8], partition: Int, of count: Int) {
             guard !key.isEmpty else { return }
             records += 1
@@ -36,17 +36,17 @@ extension KafkaInspector {
             }
         }
 
-        /// The partitioners by which every record lies right.
+        /// The partitioners that agree with every record.
         package var fitting: [Partitioner] { Partitioner.all.filter { records > 0 && matches[$0] == records } }
     }
 
-    /// Looks at the newest records of a topic, some of each partition.
+    /// Looks at the newest records of a topic, some in each partition.
     package func spread(
         of topic: String, partitions: Int, records: Int64 = 20, within limit: Duration = .seconds(10)
     ) async throws(LockError) -> Spread {
         let connection = connection
         return try await newQueue().run { _ throws(LockError) in
-            // Nobody joins it.
+            // No member joins this group.
             let reader = try LogReader(connection, group: "mqlock.v1.doctor/\(topic)", .uncommitted)
             var spread = Spread()
             do throws(KafkaFailure) {

@@ -1,7 +1,7 @@
 import CMQLockRdKafka
 public import MQLock
 
-/// Looks at a cluster and takes part in nothing: for what has to be known before a ``ShardOwnership`` is made.
+/// Looks at a cluster without joining anything: for what you need to know before you create a ``ShardOwnership``.
 ///
 /// ```swift
 /// let count = try await KafkaInspector(connection).partitionCount(of: "orders.locks")
@@ -9,18 +9,18 @@ public import MQLock
 public struct KafkaInspector: Sendable {
     let connection: KafkaConnection
 
-    /// An inspector of a cluster; no I/O happens before the first question.
+    /// Creates an inspector of a cluster; no I/O happens before the first question.
     public init(_ connection: KafkaConnection) { self.connection = connection }
 
     /// How many partitions a topic has now; `nil` when there is no such topic.
     ///
-    /// The number is for people and checks: ``ShardOwnership/Configuration/partitions`` is configured, because a topic that
-    /// was given more partitions would change the owners of names without anybody noticing.
+    /// The number is for people and checks. ``ShardOwnership/Configuration/partitions`` is configured, because more
+    /// partitions would silently change the owners of names.
     /// - Parameters:
     ///   - topic: the topic's name.
-    ///   - limit: for how long to try to reach the cluster.
-    /// - Throws: `LockError`: `unreachable` when no broker answered in time, `accessRefused` for credentials, certificates
-    ///   or permissions, `invalidConfiguration`, `cancelled`; a cancellation is heeded within a second.
+    ///   - limit: how long to try to reach the cluster.
+    /// - Throws: `LockError`: `unreachable` when no broker answered in time; `accessRefused` for credentials,
+    ///   certificates or permissions; `invalidConfiguration`; `cancelled`, within a second of the cancellation.
     public func partitionCount(of topic: String, within limit: Duration = .seconds(30)) async throws(LockError) -> Int?
     {
         try await newQueue().run { cancellation throws(LockError) in
@@ -31,13 +31,13 @@ public struct KafkaInspector: Sendable {
     /// Questions do not wait for each other.
     func newQueue() -> BlockingQueue { BlockingQueue("inspector") }
 
-    /// Asks until there is an answer, or an error that waiting does not mend.
+    /// Asks until there is an answer, or a permanent error.
     private func askForPartitions(
         _ topic: String, within limit: Duration, _ cancellation: Cancellation
     ) throws(LockError) -> Int? {
         let settings = ClientSettings(connection: connection, own: [])
         let limit = max(.zero, limit)
-        // Why a connection fails, or what its broker does not understand, is told apart from the failure.
+        // The failure alone does not say why a connection fails, or what its broker does not understand; an event does.
         let said = Locked<String?>(nil)
         let client = try ClientHandle(.consumer, settings, events: RD_KAFKA_EVENT_ERROR) { line in
             if line.level <= 5 { said.withLock { $0 = line.text } }
@@ -73,8 +73,8 @@ public struct KafkaInspector: Sendable {
 }
 
 extension ClientHandle {
-    /// The first of the errors that the client has to tell, and that is such a one. The client's events have to be asked
-    /// for, and nobody else may poll it.
+    /// The first of the client's errors that matches. The client's events have to be polled for this, and nothing else
+    /// may poll it.
     func nextError(where isSuch: (KafkaFailure) -> Bool) -> KafkaFailure? {
         guard let queue = rd_kafka_queue_get_main(raw) else { return nil }
         defer { rd_kafka_queue_destroy(queue) }

@@ -14,11 +14,11 @@ final class LogReader: @unchecked Sendable {
         let headers: [RecordHeader]
     }
 
-    /// What is visible.
+    /// Which records are visible.
     enum Isolation: String {
-        /// Every record, also those of open and aborted transactions.
+        /// Every record, even those of open and aborted transactions.
         case uncommitted = "read_uncommitted"
-        /// Only what is decided, and offsets only when no transaction is open on them.
+        /// Only decided records, and offsets only when no transaction is open on them.
         case committed = "read_committed"
     }
 
@@ -34,13 +34,13 @@ final class LogReader: @unchecked Sendable {
             ClientSettings(
                 connection: connection,
                 own: [
-                    // The group only for the question about its offsets: this client never joins it.
+                    // The group is only for questions about its offsets: this client never joins it.
                     ("group.id", group), ("isolation.level", isolation.rawValue), ("enable.auto.commit", "false"),
                     ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
-                    // An offset that was deleted is reported, so that the reader begins anew by its own decision.
+                    // A deleted offset is reported, so the reader decides where to begin again.
                     ("auto.offset.reset", "error"), ("check.crcs", "true"),
-                    // The end of a partition is told by an empty answer, and a transaction's marker stands at the end:
-                    // so long does each claim wait.
+                    // The end of a partition is reported by an empty answer, and a transaction's marker is at the end:
+                    // each claim waits that long.
                     ("fetch.wait.max.ms", "10"),
                 ]), log: log)
         rd_kafka_poll_set_consumer(client.raw)
@@ -67,7 +67,7 @@ final class LogReader: @unchecked Sendable {
     }
 
     /// The first offset and the one after the last, now, of each of these partitions. Two requests to each broker that
-    /// leads any of them, however many there are: one at a time took 2 to 3 ms for each on a real broker.
+    /// leads any of them, however many there are: one by one took 2 to 3 ms each on a real broker.
     func bounds(
         _ topic: String, _ partitions: [Int32], within limit: Duration
     ) throws(KafkaFailure) -> [Int32: Range<Int64>] {
@@ -78,7 +78,8 @@ final class LogReader: @unchecked Sendable {
         guard !partitions.isEmpty else { return [:] }
         var ends: [[Int32: Int64]] = []
         for end in [RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END] {
-            // The library asks for the first and the last offset by these two in the place of a time, as the protocol does.
+            // The library asks for the first and the last offset by these two values instead of a time, as the protocol
+            // does.
             var list = TopicPartitions(
                 topic, offsets: Dictionary(partitions.map { ($0, Int64(end)) }, uniquingKeysWith: { $1 }))
             let left = ContinuousClock.now.duration(to: deadline)
@@ -102,7 +103,7 @@ final class LogReader: @unchecked Sendable {
         try ClusterMetadata.topic(name, client, within: limit)
     }
 
-    /// Asks for a topic that is new to the client: by itself it would look for it once a second.
+    /// Asks for a topic that is new to the client: by itself it would look for it only once a second.
     func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) {
         _ = try client.learn(topic, &knownTopics, within: limit)
     }
@@ -118,8 +119,8 @@ final class LogReader: @unchecked Sendable {
 
     /// Reads every record of these ranges, in the order of each partition.
     ///
-    /// A read-committed reader waits for transactions that are open in there.
-    /// - Parameter goesOn: asked now and then; false ends the reading early.
+    /// A read-committed reader waits for transactions that are open in these ranges.
+    /// - Parameter goesOn: asked from time to time; false ends the read early.
     /// - Throws: `_TIMED_OUT` when that takes longer than `limit`.
     func read(
         _ topic: String, _ ranges: [Int32: Range<Int64>], within limit: Duration, goesOn: () -> Bool = { true },
@@ -145,11 +146,11 @@ final class LogReader: @unchecked Sendable {
                 body(Record(message))
                 if message.pointee.offset == range.upperBound - 1 { open[partition] = nil }
             case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-                // The end of now lies behind the end of then, also when markers or compaction took the last offsets.
+                // The current end is after the earlier one, even when markers or compaction removed the last offsets.
                 if let range = open[partition], message.pointee.offset >= range.upperBound { open[partition] = nil }
             case let code:
                 let failure = KafkaFailure(code, rd_kafka_message_errstr(message).map { String(cString: $0) })
-                // What passes by itself, the library mends; the deadline is ours.
+                // The library recovers from temporary failures; the deadline is ours.
                 guard failure.code.isTransient else { throw failure }
             }
         }
@@ -167,7 +168,7 @@ extension LogReader.Record {
         headers = Self.headers(of: pointer)
     }
 
-    /// Of the library's own message: it finds the headers behind the pointer.
+    /// From the library's own message: it finds the headers behind the pointer.
     private static func headers(of message: UnsafeMutablePointer<rd_kafka_message_t>) -> [RecordHeader] {
         var list: OpaquePointer?
         guard rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return [] }

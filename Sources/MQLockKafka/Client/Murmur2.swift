@@ -10,7 +10,7 @@ enum Murmur2 {
     static func hash(_ key: [UInt8]) -> UInt32 {
         let multiplier: UInt32 = 0x5BD1_E995
         var hash = 0x9747_B28C ^ UInt32(truncatingIfNeeded: key.count)
-        // On the way of every look at the ownership, so without a check of each index.
+        // Every check of the ownership comes here, so indices are not checked.
         key.withUnsafeBytes { key in
             let end = key.count & ~3
             for index in stride(from: 0, to: end, by: 4) {

@@ -1,4 +1,4 @@
-/// A client that is made when it is first needed, and made anew after it was dropped. Belongs to one thread at a time.
+/// A client that is created when it is first needed, and again after it was dropped. Belongs to one thread at a time.
 struct OnDemand<Client, Failure: Error> {
     private var client: Client?
     private let make: () throws(Failure) -> Client

@@ -1,21 +1,21 @@
-/// How keys are spread over partitions: by the client that writes them.
+/// How the client that writes keys spreads them over partitions.
 public struct Partitioner: Hashable, Sendable, CustomStringConvertible {
     private enum Value: String { case murmur2, consistentRandom = "consistent_random" }
     private let value: Value
 
-    /// Murmur2: the default of Java's client, and of those that follow it. The default here.
+    /// Murmur2: the default of Java's client, and of clients that follow it. The default here.
     public static let murmur2 = Self(value: .murmur2)
-    /// CRC-32: librdkafka's own default, and so of confluent-kafka for Python, Go, .NET and others, unless they are set up
-    /// otherwise (`partitioner`).
+    /// CRC-32: librdkafka's own default, and so that of confluent-kafka for Python, Go, .NET and others, unless
+    /// configured otherwise (`partitioner`).
     public static let consistentRandom = Self(value: .consistentRandom)
 
     /// All of them.
     package static let all = [murmur2, consistentRandom]
 
-    /// The name that librdkafka has for it.
+    /// Librdkafka's name for it.
     public var description: String { value.rawValue }
 
-    /// The same for a producer: records without a key go anywhere.
+    /// The same for a producer: records without a key go to any partition.
     var ofProducer: String { self == .murmur2 ? "murmur2_random" : value.rawValue }
 
     /// The partition of a record with this key.
@@ -27,7 +27,7 @@ public struct Partitioner: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The hash by which librdkafka spreads keys over partitions, unless it is told otherwise: that of zlib and Ethernet.
+/// The hash by which librdkafka spreads keys over partitions by default: that of zlib and Ethernet.
 enum CRC32 {
     /// The partition of a record with this key, as librdkafka's `consistent` and `consistent_random` choose it.
     static func partition(of key: [UInt8], count: Int) -> Int32 {

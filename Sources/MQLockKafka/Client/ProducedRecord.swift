@@ -1,10 +1,10 @@
 import CMQLockRdKafka
 
-/// A header of a record: a name, which may come more than once, and bytes.
+/// A header of a record: a name, which can occur more than once, and bytes.
 public struct RecordHeader: Hashable, Sendable {
     /// The header's name.
     public var name: String
-    /// Its value; Kafka knows headers without one, too.
+    /// Its value; Kafka also allows headers without one.
     public var value: [UInt8]?
 
     /// A header of bytes.
@@ -17,17 +17,17 @@ public struct RecordHeader: Hashable, Sendable {
 /// A record to write.
 struct ProducedRecord: Sendable, Equatable {
     var topic: String
-    /// Negative: the one that the key belongs to.
+    /// Negative: the partition of the key.
     var partition: Int32
     var key: [UInt8]?
     var value: [UInt8]?
     var headers: [RecordHeader] = []
 
-    /// To be written where the record's key belongs; without a key, anywhere.
+    /// Written to the key's partition; without a key, to any.
     static let byKey: Int32 = -1
 
     /// Queues the record, which the library copies.
-    /// - Parameter id: comes back with the report of what became of it.
+    /// - Parameter id: comes back with the record's report.
     func produce(_ client: ClientHandle, id: UInt = 0) throws(KafkaFailure) {
         let list = try headerList()
         let error: OpaquePointer? = topic.withCString { topic in
@@ -55,7 +55,7 @@ struct ProducedRecord: Sendable, Equatable {
             }
         }
         guard let error else { return }
-        // The library takes the list over only when it takes the record.
+        // The library takes ownership of the list only when it accepts the record.
         if let list { rd_kafka_headers_destroy(list) }
         throw KafkaFailure(taking: error)
     }
@@ -77,14 +77,14 @@ struct ProducedRecord: Sendable, Equatable {
         return list
     }
 
-    /// A null pointer is no value, which differs from an empty one.
+    /// A null pointer means no value, which differs from an empty one.
     private func withBytes<Result>(_ bytes: [UInt8]?, _ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
         guard var bytes else { return body(UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
         guard !bytes.isEmpty else {
             var nothing: UInt8 = 0
             return withUnsafeMutableBytes(of: &nothing) { body(UnsafeMutableRawBufferPointer(rebasing: $0[..<0])) }
         }
-        // The library only reads what it is given a mutable pointer to.
+        // The library only reads through the mutable pointer.
         return bytes.withUnsafeMutableBytes(body)
     }
 }

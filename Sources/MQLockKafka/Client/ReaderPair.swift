@@ -1,8 +1,7 @@
 import MQLock
 
-/// The two views of a log that belong together: what is decided, and everything. A read-committed reader is notified of
-/// no more than the end of what is stable, so that the other one has to be asked for the end. Blocks; belongs to one
-/// thread at a time.
+/// Two readers of one log: one for decided records, one for all. A read-committed reader learns only the end of what is
+/// stable, so the other one has to be asked for the end. Blocks; belongs to one thread at a time.
 struct ReaderPair {
     let committed: LogReader
     let uncommitted: LogReader

@@ -1,9 +1,9 @@
 import CMQLockRdKafka
 import MQLock
 
-/// A producing client, and what became of each record that it was given. Belongs to one thread at a time.
+/// A producing client, and the outcome of each of its records. Belongs to one thread at a time.
 ///
-/// Reports are taken as events: waiting for them wakes up at the last one, while the library's own `rd_kafka_flush` looks
+/// Reports are read as events: waiting for them wakes up at the last one. The library's own `rd_kafka_flush` looks only
 /// every ten milliseconds when it has to serve them itself.
 final class RecordSender {
     let client: ClientHandle
@@ -11,7 +11,8 @@ final class RecordSender {
     /// How many records have no report yet.
     private var outstanding = 0
     private var failure: KafkaFailure?
-    /// When a broker took the last record, in milliseconds since 1970, by its own clock; nil unless the topic keeps that.
+    /// When a broker accepted the last record, in milliseconds since 1970, by its own clock; nil unless the topic
+    /// records that.
     private(set) var brokerTime: Int64?
 
     /// - Parameters:
@@ -23,7 +24,7 @@ final class RecordSender {
     ) throws(LockError) {
         let limits = [
             ("message.timeout.ms", timeout.inMilliseconds), ("socket.timeout.ms", timeout.inMilliseconds),
-            // Nothing to batch.
+            // There is nothing to batch.
             ("linger.ms", "0"),
         ]
         client = try ClientHandle(
@@ -41,8 +42,8 @@ final class RecordSender {
         outstanding += 1
     }
 
-    /// Waits for the reports of all records, and begins anew.
-    /// - Returns: why one of them was not written, if any was not.
+    /// Waits for the reports of all records, and starts counting again.
+    /// - Returns: why a record was not written, if any was not.
     func reports(within limit: Duration) throws(KafkaFailure) -> KafkaFailure? {
         let deadline = ContinuousClock.now.after(limit)
         while outstanding > 0 {

@@ -1,6 +1,6 @@
 import CMQLockRdKafka
 
-/// Partitions of one topic with an offset each, as the library takes and gives them.
+/// Partitions of one topic with an offset each, in the library's terms.
 struct TopicPartitions: Sendable, Equatable {
     struct Entry: Sendable, Equatable {
         var partition: Int32
@@ -11,7 +11,7 @@ struct TopicPartitions: Sendable, Equatable {
     var topic: String
     var entries: [Entry]
 
-    /// No offset: what the library takes for it depends on the call.
+    /// No offset; its meaning depends on the call.
     static let noOffset = Int64(RD_KAFKA_OFFSET_INVALID)
 
     init(_ topic: String, _ partitions: some Sequence<Int32>) {
@@ -24,7 +24,7 @@ struct TopicPartitions: Sendable, Equatable {
         entries = offsets.sorted { $0.key < $1.key }.map { Entry(partition: $0.key, offset: $0.value) }
     }
 
-    /// Copies a list of the library's; other topics are left out.
+    /// Copies a list of the library; other topics are left out.
     init(_ topic: String, copying list: UnsafePointer<rd_kafka_topic_partition_list_t>?) {
         self.topic = topic
         entries = []
@@ -41,7 +41,7 @@ struct TopicPartitions: Sendable, Equatable {
 
     var partitions: [Int32] { entries.map(\.partition) }
 
-    /// Calls `body` with a list of the library's that lives for the call only, and reads back what the call has put in.
+    /// Calls `body` with a library list that lives for the call only, and reads back what the call has stored.
     mutating func fill<Result>(
         _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
     ) throws(KafkaFailure) -> Result {
@@ -61,7 +61,7 @@ struct TopicPartitions: Sendable, Equatable {
         }
     }
 
-    /// As ``fill(_:)`` for calls that only read.
+    /// Like ``fill(_:)``, for calls that only read.
     func withList<Result>(
         _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
     ) throws(KafkaFailure) -> Result {
@@ -71,7 +71,7 @@ struct TopicPartitions: Sendable, Equatable {
 }
 
 extension [TopicPartitions] {
-    /// Calls `body`, which only reads, with a list of the library's that lives for the call only.
+    /// Calls `body`, which only reads, with a library list that lives for the call only.
     func withList<Result>(
         _ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) throws(KafkaFailure) -> Result
     ) throws(KafkaFailure) -> Result {

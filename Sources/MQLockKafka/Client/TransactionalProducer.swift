@@ -13,7 +13,7 @@ final class TransactionalProducer: @unchecked Sendable {
     /// - Parameters:
     ///   - id: the transactional id, unique to this start of this process.
     ///   - timeout: after which the broker aborts a transaction that its producer left open.
-    ///   - partitioner: where records with a key go that name no partition.
+    ///   - partitioner: chooses the partition of records that have a key and name no partition.
     init(
         _ connection: KafkaConnection, id: String, timeout: Duration, partitioner: Partitioner = .murmur2,
         log: @escaping @Sendable (LogLine) -> Void = { _ in }
@@ -22,14 +22,15 @@ final class TransactionalProducer: @unchecked Sendable {
             connection, timeout: timeout,
             [
                 ("transactional.id", id), ("transaction.timeout.ms", timeout.inMilliseconds),
-                // As names belong to shards.
+                // The same as for names and shards.
                 ("partitioner", partitioner.ofProducer),
             ], log: log)
     }
 
     /// A producer that can begin its first transaction.
     ///
-    /// A transactional id is for one client of one start of one process: another with the same would fence it.
+    /// A transactional id is for one client of one start of one process: another client with the same id would fence
+    /// it.
     /// - Parameters:
     ///   - topic: the lock topic.
     ///   - purpose: what it writes; a part of its id.
@@ -42,13 +43,13 @@ final class TransactionalProducer: @unchecked Sendable {
         let id = "mqlock/\(topic)/\(UUID().uuidString)/\(purpose)"
         let producer = try TransactionalProducer(
             connection, id: id, timeout: timeout, partitioner: partitioner, log: log)
-        // First, since the search for a coordinator that finds no connection sleeps for a second.
+        // First, because a search for the coordinator without a connection sleeps for a second.
         _ = try producer.learn(topic, within: limit)
         try producer.start(within: limit)
         return producer
     }
 
-    /// Asks for a topic that is new to the client: by itself it would look for it once a second.
+    /// Asks for a topic that is new to the client: by itself it would look for it only once a second.
     /// - Returns: whether there is such a topic.
     func learn(_ topic: String, within limit: Duration) throws(KafkaFailure) -> Bool {
         try client.learn(topic, &knownTopics, within: limit)
@@ -65,7 +66,7 @@ final class TransactionalProducer: @unchecked Sendable {
         try sender.send(record)
     }
 
-    /// Waits until every record has been taken or refused by its broker; which of both, the commit tells.
+    /// Waits until each record has been accepted or refused by its broker. The commit says which.
     func flush(within limit: Duration) throws(KafkaFailure) { _ = try sender.reports(within: limit) }
 
     /// Makes group offsets part of the transaction. The broker refuses it when `metadata` is of a stale member.
@@ -78,21 +79,22 @@ final class TransactionalProducer: @unchecked Sendable {
         try KafkaFailure.check(error)
     }
 
-    /// Writes what is outstanding and commits. A time-out leaves the outcome unknown: then ``abort(within:)`` settles it.
+    /// Writes what is outstanding and commits. A time-out leaves the outcome unknown: ``abort(within:)`` then settles
+    /// it.
     func commit(within limit: Duration) throws(KafkaFailure) {
         try flush(within: limit)
         try KafkaFailure.check(rd_kafka_commit_transaction(client.raw, limit.callLimit))
     }
 
     func abort(within limit: Duration) throws(KafkaFailure) {
-        // What nobody has sent yet, nobody needs to. The library waits for the reports, and leaves them to us.
+        // Records that are not sent yet are dropped. The library waits for their reports, and leaves these to us.
         rd_kafka_purge(client.raw, RD_KAFKA_PURGE_F_QUEUE)
         try flush(within: limit)
         try KafkaFailure.check(rd_kafka_abort_transaction(client.raw, limit.callLimit))
     }
 
-    /// The first error of a transaction that has to be aborted: a call that meets it on its way says no more than that the
-    /// state is wrong. Only within a transaction, where the call that is made here is refused by the library in any case.
+    /// The first error of a transaction that has to be aborted: a call that meets it says only that the state is wrong.
+    /// Only within a transaction, where the library refuses the call made here in any case.
     func failureOfTransaction() -> KafkaFailure? {
         do throws(KafkaFailure) {
             try begin()

@@ -1,6 +1,6 @@
 import MQLock
 
-/// Reads who has claimed a shard last, on a thread of its own: the library's calls block.
+/// Reads which candidate has claimed a shard last, on a thread of its own: the library's calls block.
 final class ClaimWatch: @unchecked Sendable {
     private let settings: ShardOwnership.Configuration
     private let shard: Int32
@@ -12,12 +12,12 @@ final class ClaimWatch: @unchecked Sendable {
 
     init(_ settings: ShardOwnership.Configuration, shard: Int32) {
         (self.settings, self.shard) = (settings, shard)
-        // Never joined: the group is that of the watcher alone.
+        // Never joined: only the watcher uses this group.
         let group = "mqlock.v1.watch/\(settings.topic)"
         reader = OnDemand { () throws(LockError) in try LogReader(settings.connection, group: group, .committed) }
     }
 
-    /// Reads on from the last look. What passes by itself is looked at again the next time.
+    /// Continues from the last look. After a temporary failure the next look tries again.
     func look() async throws(LockError) -> Leader? {
         try await queue.run { [self] _ throws(LockError) in try readOn() }
     }
@@ -26,11 +26,11 @@ final class ClaimWatch: @unchecked Sendable {
         let reader = try reader.ready()
         do throws(KafkaFailure) {
             let bounds = try reader.bounds(settings.topic, shard, within: .seconds(2))
-            // A topic that was made anew begins anew.
+            // A topic that was created again starts from the beginning.
             if bounds.upperBound < next { (next, leader) = (bounds.lowerBound, nil) }
             next = max(next, bounds.lowerBound)
             guard next < bounds.upperBound else { return leader }
-            // What an open transaction covers is read when that is decided.
+            // Records of an open transaction are read when it is decided.
             try reader.read(settings.topic, [shard: next..<bounds.upperBound], within: .seconds(1)) { record in
                 next = record.offset + 1
                 guard let claim = ClaimRecord(record), let token = FencingToken(rawValue: claim.number) else { return }

@@ -1,9 +1,9 @@
 import MQLock
 
-/// Elections over the ownership of a shard: a member of the group that is a candidate, and none while it is not.
+/// Elections over the ownership of a shard: a member of the group while it is a candidate, and only then.
 final class ShardSource: ElectionSource {
     let name: LockName
-    /// A member that joins again is served last (see ``join()``), but only as far as whoever assigns keeps that order.
+    /// A member that joins again is served last (see ``join()``), but only if the assigning member keeps that order.
     let hasLine = false
     private let configuration: ShardOwnership.Configuration
     private let shard: Int32
@@ -20,7 +20,7 @@ final class ShardSource: ElectionSource {
 
     deinit { membership.withLock { $0 }?.running.cancel() }
 
-    /// Whether the group has let this candidate in, and has shared out since.
+    /// Whether the group has accepted this candidate, and has made an assignment since.
     var isInLine: Bool {
         guard let board = membership.withLock({ $0 })?.ownership.board else { return false }
         return board.hold(shard) != nil || board.standing(of: shard) == .elsewhere
@@ -44,8 +44,8 @@ final class ShardSource: ElectionSource {
         try membership.withLock { membership throws(LockError) in
             if let membership { return membership }
             var configuration = configuration
-            // The broker makes the member id of this, and the assignor gives the first partition to the smallest one: the
-            // candidate that has been there longest. So newcomers interrupt the leader, and do not replace it.
+            // The broker makes the member id from this, and the assignor gives the first partition to the smallest id:
+            // the candidate that has been there longest. So newcomers interrupt the leader, but do not replace it.
             configuration.connection.clientID += "-\(UInt64(max(0, WallClock.now)).hexadecimal(12))"
             let ownership = try ShardOwnership(configuration)
             let joined = Membership(

@@ -15,9 +15,9 @@ extension FenceStamp {
 }
 
 extension StampedMessageGate {
-    /// Reads the stamp of a record and, if that is admitted, runs `write` with the gate closed to everybody else.
-    /// - Throws: `LockError` when the gate cannot tell or cannot remember: `write` has not run then; else what `write`
-    ///   throws.
+    /// Reads the stamp of a record. If it is admitted, runs `write` with the gate closed to all others.
+    /// - Throws: `LockError` when the gate cannot decide or cannot store the token: then `write` has not run; else what
+    ///   `write` throws.
     public func withAdmission<Result>(
         _ headers: some Sequence<RecordHeader>, _ write: (FenceStamp) throws -> Result
     ) throws -> StampVerdict<Result> {

@@ -1,11 +1,11 @@
 public import MQLock
 
-/// Writes the output of a shard's owner so that the cluster itself keeps a former owner's out.
+/// Writes the output of a shard's owner. The cluster itself refuses the output of a former owner.
 ///
-/// Each call is one transaction. Beside the records it sends, for every shard that it is written for, the group offset
-/// that the owner's own claim wrote, with the membership of that claim: the broker refuses it, and with it all records,
-/// once another member has been given the shard; and the next owner claims the shard only when no such transaction is open
-/// any more. So nothing of a zombie's is committed after its successor's claim, whatever it believes. See
+/// Each call is one transaction. Besides the records it sends, for each of its shards, the group offset that the
+/// owner's own claim wrote, with the membership of that claim. The broker refuses that offset, and with it all records,
+/// once another member has been assigned the shard. The next owner claims the shard only when no such transaction is
+/// open any more. So nothing of a former owner's is committed after its successor's claim, whatever it believes. See
 /// <doc:FencedOutput>.
 ///
 /// ```swift
@@ -19,15 +19,15 @@ public import MQLock
 /// }
 /// ```
 ///
-/// Transactions of one producer run one after the other, in the order of the calls, and each costs the brokers some
-/// milliseconds: put what belongs together into one.
+/// Transactions of one producer run one after the other, in the order of the calls. Each costs the brokers some
+/// milliseconds, so put records that belong together into one.
 public final class FencedProducer: Sendable {
     /// How to write.
     public struct Configuration: Sendable {
-        /// After how long the broker aborts a transaction whose producer is gone, from 1 s to 15 min. As long may the
-        /// next owner of the shard have to wait, and read-committed consumers with it. Ten seconds by default.
+        /// After how long the broker aborts a transaction whose producer is gone, from 1 s to 15 min; ten seconds by
+        /// default. The next owner of the shard may have to wait that long, and so may read-committed consumers.
         public var transactionTimeout = Duration.seconds(10)
-        /// How many transactions may wait in line, from 1; one more is refused with `limitExceeded`.
+        /// How many transactions may wait in line, from 1. One more is refused with `limitExceeded`.
         public var maximumWaiting = 1000
 
         /// The defaults.
@@ -47,7 +47,7 @@ public final class FencedProducer: Sendable {
     private let ownership: ShardOwnership
     private let writer: FencedWriter
 
-    /// Prepares; no I/O happens before the first transaction, or ``warmUp()``.
+    /// Creates a producer; no I/O happens before the first transaction, or ``warmUp()``.
     /// - Throws: `LockError` with code `invalidConfiguration`, also when the ownership's claims are not transactional.
     public convenience init(
         _ ownership: ShardOwnership, _ configuration: Configuration = Configuration()
@@ -56,7 +56,7 @@ public final class FencedProducer: Sendable {
     }
 
     /// - Parameters:
-    ///   - isUnfenced: leaves the offsets out: for tests, which have to find it.
+    ///   - isUnfenced: leaves out the offsets; for tests, which have to notice that.
     ///   - before: called before a step, on the thread that performs it.
     package init(
         _ ownership: ShardOwnership, _ configuration: Configuration, isUnfenced: Bool,
@@ -80,19 +80,19 @@ public final class FencedProducer: Sendable {
                 partitioner: ownership.partitioner, isUnfenced: isUnfenced), before: before)
     }
 
-    /// Connects and writes a transaction without output, so that the first one that matters takes no longer than others;
-    /// best when a shard is owned already.
+    /// Connects and writes a transaction without output, so that the first one that matters takes no longer than
+    /// others. Best called when a shard is already owned.
     /// - Throws: `LockError` as ``transaction(for:_:)-(Lease,_)``; the first transaction then tries again.
     public func warmUp() async throws(LockError) {
         let fence = ownership.board.owned.first.flatMap { ownership.board.hold($0)?.fence }
         try await writer.warmUp(fence)
     }
 
-    /// Writes what `body` puts into the batch, in one transaction for the lease's shard.
+    /// Writes what `body` adds to the batch, in one transaction for the lease's shard.
     ///
-    /// `body` runs before the transaction begins, and when it throws, none is. An empty batch still asks the broker.
-    /// Returns when everything is committed. Cancellation is not looked at, so that work that was told to end can still
-    /// write what it has: the time is bounded.
+    /// `body` runs before the transaction begins. If it throws, no transaction begins. An empty batch still asks the
+    /// broker. Returns when everything is committed. Cancellation is ignored, so that work that was asked to end can
+    /// still write what it has: the time is bounded.
     /// - Parameters:
     ///   - lease: of ``ShardOwnership`` or ``ShardLocks``; its name, token and owner go into the records' headers.
     ///   - body: adds records.
@@ -109,8 +109,8 @@ public final class FencedProducer: Sendable {
         try await transaction(for: [lease], body)
     }
 
-    /// As ``transaction(for:_:)-(Lease,_)`` for the shards of all these leases at once: the records are committed only
-    /// while every one of them is owned.
+    /// Like ``transaction(for:_:)-(Lease,_)``, for the shards of all these leases together: the records are committed
+    /// only while every one of them is owned.
     nonisolated(nonsending) public func transaction<Result>(
         for leases: [Lease], _ body: (inout OutputBatch) throws -> Result
     ) async throws -> Result {
@@ -121,7 +121,7 @@ public final class FencedProducer: Sendable {
         return result
     }
 
-    /// As ``transaction(for:_:)-(Lease,_)`` with a lease on `name` for the time of the transaction; the shard is not
+    /// Like ``transaction(for:_:)-(Lease,_)``, with a lease on `name` for the time of the transaction. The shard is not
     /// handed over meanwhile.
     /// - Throws: `LockError` with code `notOwner` also when this process does not own the name's shard now.
     nonisolated(nonsending) public func transaction<Result>(
@@ -135,7 +135,7 @@ public final class FencedProducer: Sendable {
         return try await transaction(for: Lease(record), body)
     }
 
-    /// Lets the connections go, once what waits in line has been written.
+    /// Closes the connections after all waiting transactions have been written.
     public func close() async { await writer.close() }
 
     private func commit(_ batch: OutputBatch, _ leases: [LeaseRecord]) async throws(LockError) {
@@ -143,7 +143,7 @@ public final class FencedProducer: Sendable {
         var fences: [ShardFence] = []
         for lease in leases {
             let fence = ownership.board.hold(of: lease)?.fence
-            // Behind the look at the board, from which a lease that has ended is gone.
+            // After the look at the board, because a lease that has ended is gone from it.
             try lease.check(atLeast: .zero)
             guard let fence else {
                 throw LockError(

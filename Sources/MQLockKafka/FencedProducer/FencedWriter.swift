@@ -1,19 +1,19 @@
 import MQLock
 import Synchronization
 
-/// Writes the transactions of a ``FencedProducer`` one after the other, on a thread of its own: every call of the
-/// library's here blocks.
+/// Writes the transactions of a ``FencedProducer`` one after the other, on a thread of its own: every library call here
+/// blocks.
 final class FencedWriter: @unchecked Sendable {
     struct Settings: Sendable {
         var connection: KafkaConnection
-        /// The lock topic, where the first, empty transaction is written.
+        /// The lock topic, to which the first, empty transaction is written.
         var topic: String
         var transactionTimeout: Duration
         var maximumWaiting: Int
         var partitioner = Partitioner.murmur2
-        /// For each question to the broker that is no part of a transaction.
+        /// The limit for each question to the broker outside of a transaction.
         var requestTimeout: Duration = .seconds(5)
-        /// A test switch: a defect to be found.
+        /// A test switch: a defect to find.
         var isUnfenced = false
         var log: @Sendable (LogLine) -> Void = { _ in }
     }
@@ -24,7 +24,7 @@ final class FencedWriter: @unchecked Sendable {
         var leases: [LeaseRecord]
         var fences: [ShardFence]
         var records: [ProducedRecord]
-        /// What the group is done with, by topic and partition; each in a partition of a fence.
+        /// The group's committed offsets, by topic and partition; each in a partition of a fence.
         var offsets: [String: [Int32: Int64]] = [:]
     }
 
@@ -44,8 +44,8 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Makes the client and a first transaction without output.
-    /// - Parameter fence: of a shard that is owned, so that the group's coordinator is found too.
+    /// Creates the client and a first transaction without output.
+    /// - Parameter fence: of an owned shard, so that the group's coordinator is found too.
     func warmUp(_ fence: ShardFence?) async throws(LockError) {
         try await queue.run { [self] _ throws(LockError) in
             do {
@@ -63,7 +63,7 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Writes one transaction; returns when it is committed. Not cut short by cancellation: its time is bounded.
+    /// Writes one transaction; returns when it is committed. Cancellation does not cut it short: its time is bounded.
     func write(_ order: Order) async throws(LockError) {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= settings.maximumWaiting else {
             waiting.wrappingSubtract(1, ordering: .relaxed)
@@ -80,7 +80,7 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Lets the client go; what is under way ends first.
+    /// Closes the client; pending work ends first.
     func close() async {
         await queue.run { [self] _ in producer.drop() }
     }
@@ -88,7 +88,7 @@ final class FencedWriter: @unchecked Sendable {
     // MARK: On the queue
 
     private func perform(_ order: Order) throws(LockError) {
-        // The line may have been long.
+        // The wait in line may have been long.
         for lease in order.leases { try lease.check(atLeast: .zero) }
         do {
             try transact(order.records, order.fences, order.offsets)
@@ -122,7 +122,7 @@ final class FencedWriter: @unchecked Sendable {
             for record in records { try producer.produce(record) }
             before(.offsets)
             if !settings.isUnfenced { try sendOffsets(fences, offsets, producer, within: left) }
-            // So that an answer that does not come to the commit leaves nothing open but the commit itself.
+            // So that a commit without an answer leaves nothing open but the commit itself.
             try producer.flush(within: left)
             if let fatal = producer.fatalError { throw fatal }
             before(.commit)
@@ -147,7 +147,8 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// Asks once more after a time-out: a process that was stopped meanwhile finds its time over, and an answer waiting.
+    /// Asks once more after a time-out: a process that was stopped meanwhile finds its time over, and an answer
+    /// waiting.
     private func commit(_ producer: TransactionalProducer) throws(KafkaFailure) {
         do {
             try producer.commit(within: settings.transactionTimeout)
@@ -164,7 +165,7 @@ final class FencedWriter: @unchecked Sendable {
         }
     }
 
-    /// The broker refuses them when the membership is stale, and with them the whole transaction; and until it is decided,
+    /// The broker refuses them when the membership is stale, and with them the whole transaction. Until it has decided,
     /// the next owner of the shards waits with its claim.
     private func sendOffsets(
         _ fences: [ShardFence], _ offsets: [String: [Int32: Int64]], _ producer: TransactionalProducer,

@@ -1,6 +1,7 @@
 public import MQLock
 
-/// The records that one transaction of a ``FencedProducer`` writes, and the offsets that it commits: all of them, or none.
+/// The records that one transaction of a ``FencedProducer`` writes, and the offsets that it commits: all of them, or
+/// none.
 public struct OutputBatch: Sendable {
     private(set) var records: [ProducedRecord] = []
     /// By topic and partition.
@@ -19,13 +20,14 @@ public struct OutputBatch: Sendable {
 
     /// Adds a record.
     /// - Parameters:
-    ///   - topic: where to.
-    ///   - partition: from 0; one that cannot be has the transaction fail. `nil` is the one that the key belongs to, as Java's client has it: with as many partitions as the
-    ///     lock topic, a record whose key is a lock's name goes to the partition of the name's shard.
-    ///   - key: `nil` is none.
-    ///   - value: `nil` is none: on a compacted topic, that deletes the key.
-    ///   - headers: further ones; those of the stamp are added.
-    ///   - lease: whose stamp it carries, one of the transaction's; the first by default.
+    ///   - topic: the topic to write to.
+    ///   - partition: from 0; an impossible number fails the transaction. `nil` means the key's partition, as in Java's
+    ///     client. If the topic has as many partitions as the lock topic, a record whose key is a lock's name goes to
+    ///     the partition of the name's shard.
+    ///   - key: `nil` for none.
+    ///   - value: `nil` for none; on a compacted topic this deletes the key.
+    ///   - headers: further headers; those of the stamp are added.
+    ///   - lease: whose stamp the record carries; one of the transaction's, the first by default.
     public mutating func send(
         _ topic: String, partition: Int? = nil, key: [UInt8]?, value: [UInt8]?, headers: [RecordHeader] = [],
         under lease: Lease? = nil
@@ -48,15 +50,16 @@ public struct OutputBatch: Sendable {
                 key: key, value: value, headers: headers + FenceStamp(lease).recordHeaders))
     }
 
-    /// Commits, for the ownership's group, where reading a partition goes on: with the records of this batch, or not at all,
-    /// and only while this process owns the shard of that number. For records that were read by the service's own client,
-    /// with the partition assigned by hand; for ``ShardOwnership/records(of:)`` see ``commit(after:)``.
+    /// Commits, for the ownership's group, where reading a partition continues. It is committed together with the
+    /// records of this batch, or not at all, and only while this process owns the shard of that number. For records
+    /// that the service's own client read, with the partition assigned by hand; for ``ShardOwnership/records(of:)`` see
+    /// ``commit(after:)``.
     ///
     /// The largest offset of a partition counts.
     /// - Parameters:
-    ///   - offset: of the next record to be read, as Kafka has it: one more than that of the last one that is done with.
+    ///   - offset: of the next record to be read, as in Kafka: one more than that of the last processed record.
     ///   - topic: any but the lock topic.
-    ///   - partition: that of the shard of one of the transaction's leases; another has the transaction fail.
+    ///   - partition: the number of the shard of one of the transaction's leases; any other fails the transaction.
     public mutating func commit(offset: Int64, of topic: String, partition: Int) {
         guard let number = Int32(exactly: partition), number >= 0, offset >= 0 else {
             failure = LockError(
@@ -70,7 +73,7 @@ public struct OutputBatch: Sendable {
         offsets[topic, default: [:]][number] = max(offset, offsets[topic]?[number] ?? 0)
     }
 
-    /// Commits that a record of ``ShardOwnership/records(of:)`` and all before it in its partition are done with; as
+    /// Commits that a record of ``ShardOwnership/records(of:)``, and all before it in its partition, are done; like
     /// ``commit(offset:of:partition:)``.
     public mutating func commit(after record: ShardRecords.Element) {
         guard let topic = topics.records else {

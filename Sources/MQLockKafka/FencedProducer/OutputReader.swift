@@ -1,10 +1,10 @@
 public import MQLock
 
-/// Reads back what owners have written: for a new owner that restores its state, and after an outcome that is not known.
+/// Reads back what owners have written: for a new owner that restores its state, and after an unknown outcome.
 ///
-/// It reads what is committed, up to the end of now. What a former owner of the shard had been accepted for before our
-/// claim may become visible only later: it is waited for, and nothing of it comes after. A consumer that stops where it
-/// is not kept waiting (at the last stable offset) would miss that.
+/// It reads committed records up to the current end. Records of the shard's former owner that were accepted before our
+/// claim may become visible only later. The reader waits for them, and nothing of the former owner comes after. A
+/// consumer that stops where it need not wait (at the last stable offset) would miss them.
 ///
 /// ```swift
 /// let reader = OutputReader(ownership)
@@ -25,32 +25,32 @@ public final class OutputReader: @unchecked Sendable {
 
     /// A record that was committed.
     public struct Record: Sendable, Equatable {
-        /// Where it is.
+        /// The record's partition.
         public let partition: Int
-        /// Its place there.
+        /// The record's offset.
         public let offset: Int64
-        /// The key; empty also when there is none.
+        /// The key; also empty when there is none.
         public let key: [UInt8]
         /// The value; `nil` when there is none.
         public let value: [UInt8]?
-        /// All headers, the stamp among them.
+        /// All headers, including the stamp.
         public let headers: [RecordHeader]
-        /// Whose record it is, if it was written by a ``FencedProducer``; `nil` without a well-formed stamp.
+        /// The writer's stamp, if a ``FencedProducer`` wrote the record; `nil` without a well-formed stamp.
         public var stamp: FenceStamp? { FenceStamp.read(headers).stamp }
     }
 
     /// Reduces all committed records of some partitions to a state, in the order of each partition.
     ///
     /// - Parameters:
-    ///   - topic: what to read.
+    ///   - topic: the topic to read.
     ///   - partitions: of that topic.
-    ///   - lease: the shard's: it has to be valid, since what is read before the claim may be followed by more. One reader
-    ///     serves one call at a time; others wait.
-    ///   - starts: where to begin in each partition, from 0; at its beginning where nothing is said.
-    ///   - limit: for everything, in all; at least the transactions' time-out, which a crash of the former owner may take,
-    ///     and the time that the broker takes to see to it (ten seconds more, as brokers are configured by default).
-    ///   - state: to begin with.
-    ///   - body: changes the state by one record, on a thread of the reader's. When it throws, that ends the reading.
+    ///   - lease: the shard's lease. It has to be valid, because more records may follow those that are read before the
+    ///     claim. A reader serves one call at a time; others wait.
+    ///   - starts: where to begin in each partition, from 0; the default is its beginning.
+    ///   - limit: for the whole call; at least the transactions' time-out, which a crash of the former owner may cost,
+    ///     and the time until the broker looks for it (ten seconds more, as brokers are configured by default).
+    ///   - state: the initial state.
+    ///   - body: changes the state by one record, on a thread of the reader's. When it throws, reading ends.
     /// - Throws: `LockError`: `lost` when the lease is not valid before or after; `timedOut`; `cancelled`; `unreachable`
     ///   and others as the broker answers; else what `body` throws.
     public func restore<State: Sendable>(
@@ -85,13 +85,13 @@ public final class OutputReader: @unchecked Sendable {
             guard let number = Int32(exactly: partition), number >= 0 else {
                 throw LockError(.invalidConfiguration, "there is no partition \(partition)")
             }
-            // Kafka's own negative ones have a meaning that is not to be guessed at.
+            // Kafka's own negative numbers have a meaning; do not guess at it.
             guard starts[partition] ?? 0 >= 0 else {
                 throw LockError(.invalidConfiguration, "partition \(partition) has no offset \(starts[partition] ?? 0)")
             }
             places[number] = partition
         }
-        // The end of everything, not only of what is stable, which is what the other reader would be told.
+        // The end of everything, not only of what is stable, which is all that the other reader would get.
         let bounds = try readers.uncommitted.bounds(topic, Array(places.keys), within: left)
         try readers.committed.learn(topic, within: left)
         var ranges: [Int32: Range<Int64>] = [:]

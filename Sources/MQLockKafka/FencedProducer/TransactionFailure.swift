@@ -1,18 +1,18 @@
 import MQLock
 
-/// How a transaction failed, and what that means for its records.
+/// How a transaction failed, and what this means for its records.
 struct TransactionFailure: Error, Equatable {
-    /// How far it had come.
+    /// How far it got.
     enum Step: CaseIterable {
-        /// The producer was being made and registered.
+        /// The producer was being created and registered.
         case starting
-        /// Records and offsets were being sent; nobody has been asked to commit.
+        /// Records and offsets were being sent; no commit had been requested.
         case writing
-        /// The commit had been asked for.
+        /// The commit had been requested.
         case committing
     }
 
-    /// What became of the attempt to abort it.
+    /// The outcome of the attempt to abort it.
     enum Abort: CaseIterable {
         case notTried, done, failed
     }
@@ -23,13 +23,14 @@ struct TransactionFailure: Error, Equatable {
 
     /// Whether the transaction may have been committed.
     ///
-    /// Before the commit is asked for, nothing can be. After it, a broker that has fenced the producer did so because it
-    /// had aborted the transaction, and one that accepts an abort had not committed; everything else leaves it open.
+    /// Before the commit is requested, no commit is possible. After that, a broker that has fenced the producer did so
+    /// because it had aborted the transaction, and one that accepts an abort had not committed. Everything else leaves
+    /// it open.
     var isOutcomeUnknown: Bool {
         step == .committing && !failure.code.isFenced && !(failure.needsAbort && abort == .done)
     }
 
-    /// Whether an abort is to be tried: so that nobody has to wait for the transaction's time-out, and to know more.
+    /// Whether to try an abort: so that nobody has to wait for the transaction's time-out, and to know more.
     static func wantsAbort(_ step: Step, _ failure: KafkaFailure) -> Bool {
         guard !failure.isFatal, !failure.code.isFenced else { return false }
         switch step {
@@ -39,7 +40,7 @@ struct TransactionFailure: Error, Equatable {
         }
     }
 
-    /// What the caller sees.
+    /// The caller's error.
     /// - Parameter lost: why the lease is lost, as far as is known here.
     func error(name: LockName, lost: LossReason?) -> LockError {
         if isOutcomeUnknown {

@@ -2,15 +2,15 @@ import MQLock
 
 /// A mark as it stands in the log.
 ///
-/// The fold goes by its token and its bytes and does not look into its text, which later versions may write in another way:
-/// programs of all versions have the same state.
+/// The fold uses the mark's token and bytes, and does not look into its text, which later versions may write
+/// differently. So programs of all versions have the same state.
 struct DoneText: Hashable, Sendable {
     let token: UInt64
     let bytes: [UInt8]
 
-    // These are the format's, whatever texts there will be.
+    // Part of the format, whatever texts later versions write.
     private static let head = Array("mqlock.v1 done ".utf8)
-    /// Of the first line, with the nonce.
+    /// The length of the first line, with the nonce.
     private static let headLength = head.count + 32 + 1
     private static let maximumLength = 8192
 
@@ -19,7 +19,7 @@ struct DoneText: Hashable, Sendable {
         (token, bytes) = (mark.fencingToken.rawValue, mark.text(nonce).payload)
     }
 
-    /// Nil for what is no mark of any version.
+    /// Nil if it is not a mark of any version.
     init?(token: UInt64, _ bytes: [UInt8]) {
         guard token <= FencingToken.maximum, bytes.count <= Self.maximumLength, bytes.starts(with: Self.head),
             bytes.count > Self.headLength, bytes[Self.headLength - 1] == UInt8(ascii: "\n"),
@@ -28,7 +28,7 @@ struct DoneText: Hashable, Sendable {
         (self.token, self.bytes) = (token, bytes)
     }
 
-    /// Nil for what this version cannot read.
+    /// Nil if this version cannot read it.
     var mark: DoneMark? {
         guard let mark = ControlText(payload: bytes).flatMap(DoneMark.init), mark.fencingToken.rawValue == token else {
             return nil
@@ -49,22 +49,22 @@ extension DoneText: Comparable {
     }
 }
 
-/// The marks of all names of a partition, a part of the fold's state: of each name those with the largest tokens.
+/// The marks of all names of a partition, a part of the fold's state: for each name those with the largest tokens.
 struct DoneMarks: Hashable, Sendable {
     /// The smallest first. None is empty.
     private(set) var texts: [LockName: [DoneText]] = [:]
     /// The sum of the hashes of all of them.
     private(set) var hash: UInt64 = 0
 
-    // These are the format's: with others a program would have another state.
+    // Part of the format: with other numbers a program would have another state.
     static let perName = 8
     static let names = 1000
 
-    /// In the order of their tokens.
+    /// Ordered by token.
     func marks(of name: LockName) -> [DoneMark] { texts[name]?.compactMap(\.mark) ?? [] }
 
-    /// Keeps a mark, unless it is there already; what is too much goes.
-    /// - Returns: whether it has come to the others.
+    /// Keeps a mark, unless it is there already. Drops marks beyond the limits.
+    /// - Returns: whether the mark was added.
     @discardableResult
     mutating func keep(_ text: DoneText, of name: LockName) -> Bool {
         var all = texts[name] ?? []
@@ -77,7 +77,7 @@ struct DoneMarks: Hashable, Sendable {
         return !forgetName() && gone == nil
     }
 
-    /// With too many names the one goes for which nothing has been done for longest.
+    /// With too many names, drops the one that was used longest ago.
     private mutating func forgetName() -> Bool {
         guard texts.count > Self.names else { return false }
         let oldest = texts.min { left, right in

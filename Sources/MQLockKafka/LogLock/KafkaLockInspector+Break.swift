@@ -1,30 +1,30 @@
 package import MQLock
 
 extension KafkaLockInspector {
-    /// What came of a lock that was to be taken from its holder.
+    /// The outcome of taking a lock away from its holder.
     package enum Taking: Sendable, Equatable {
-        /// The holder has given it up.
+        /// The holder has given up the lock.
         case yielded(LockContender)
         /// The holder's session was silent for longer than it can live, and is gone with all its locks.
         case expired(LockContender)
         /// Nobody holds the lock with that token.
         case notHeld
-        /// The holder lives: it has been asked, and what it does under the lock has not ended.
+        /// The holder lives. It has been asked, and its work under the lock has not ended.
         case alive
-        /// Nothing was heard of the holder. If it goes on like that, its session can be ended in so long.
+        /// The holder has written nothing. If it stays silent, its session can be ended after this time.
         case silent(Duration)
     }
 
-    /// Asks the holder with this token to give the lock up, as ``askToYield(_:token:within:)``. One whose session is silent
-    /// all that time is expired, if the time is long enough that it cannot believe in its lease any more.
-    /// - Parameter expires: whether to do that.
+    /// Asks the holder with this token to give up the lock, like ``askToYield(_:token:within:)``. A session that is
+    /// silent all that time is expired, if the time is long enough that the holder can no longer rely on its lease.
+    /// - Parameter expires: whether to expire such a session.
     package func takeAway(
         _ name: LockName, token: FencingToken, within limit: Duration, expires: Bool = true
     ) async throws(LockError) -> Taking {
         let (settings, partition) = (settings, partition(of: name))
         return try await BlockingQueue("watch").run { cancellation throws(LockError) in
             let watch = try LogWatch(settings, partition)
-            // The limit is the holder's: before it is asked, a log that is long is read to its end.
+            // The limit is the holder's. Before the holder is asked, a long log is read to its end.
             let table = try watch.catchUp(until: .now.after(max(limit, settings.requestTimeout)), cancellation)
             guard let line = table.lines[name], let place = line.places.first,
                 let holder = table.contenders(for: name).first, holder.fencingToken == token
@@ -44,7 +44,7 @@ extension KafkaLockInspector {
                     try Self.write(.expire(place.session, seen: session.last), settings, partition, above: highest)
                     expired = session.last
                 }
-                // What was written last is waited for, if only for a moment.
+                // A record that was just written gets at least a moment to be read.
                 guard now < (expired == nil ? deadline : max(deadline, end.after(settings.requestTimeout))) else {
                     return isAlive ? .alive : .silent(max(.zero, now.duration(to: end)))
                 }
@@ -61,8 +61,8 @@ extension KafkaLockInspector {
 }
 
 extension LockTable {
-    /// - Throws: `incompatible` when those who use the log spread names over another number of partitions: a name would be
-    ///   looked for where it is not.
+    /// - Throws: `incompatible` when the log's sessions spread names over another number of partitions. The name would
+    ///   then be looked for on the wrong one.
     func requireSpread(over partitions: UInt32) throws(LockError) {
         guard let other = sessions.values.first?.partitions, sessions.values.allSatisfy({ $0.partitions != partitions })
         else { return }

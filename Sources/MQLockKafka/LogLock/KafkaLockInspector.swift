@@ -1,28 +1,28 @@
 public import MQLock
 
-/// Sees who holds the locks of a Kafka topic and who waits for them, and asks holders to yield.
+/// Shows who holds the locks of a Kafka topic and who waits for them, and asks holders to yield.
 ///
-/// Everything is in the log, so nobody has to answer, and also a holder that is stopped is seen. Connects for each call and
-/// takes no lock. Of a contender the log knows the owner, as configured, and no more; how long a holder has held is by the
-/// clock of whoever was first in the line then.
+/// Everything is in the log, so no process has to answer, and a stopped holder is seen too. Connects for each call and
+/// acquires no lock. For each contender the log has the owner, as configured, and nothing more. How long a holder has
+/// held is by the clock of the first contender in the line at that time.
 public struct KafkaLockInspector: LockInspector {
     let settings: LogDriver.Settings
 
-    /// Prepares an inspector; no I/O happens before the first use.
+    /// Creates an inspector; no I/O happens before the first use.
     /// - Parameter configuration: the cluster, the topic and the number of partitions.
     /// - Throws: `LockError` with code `invalidConfiguration` when a value makes no sense.
     public init(_ configuration: KafkaLocks.Configuration) throws(LockError) {
         settings = try configuration.settings()
     }
 
-    /// The names that are held now, in the order of their bytes.
+    /// The names that are held now, sorted by their bytes.
     /// - Parameter limit: how long to try to read each partition.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
     public func heldNames(within limit: Duration = .seconds(10)) async throws(LockError) -> [LockName] {
         try await locks(within: limit).map(\.name)
     }
 
-    /// Likewise, with who holds and who waits.
+    /// The same, with holders and waiters.
     package func locks(within limit: Duration) async throws(LockError) -> [LockView] {
         var views: [LockView] = []
         for partition in 0..<Int32(settings.partitions) {
@@ -34,7 +34,7 @@ public struct KafkaLockInspector: LockInspector {
 
     /// Who holds a lock and who waits for it.
     /// - Parameters:
-    ///   - name: the lock that the question is about.
+    ///   - name: the lock to look at.
     ///   - limit: how long to try to read the log.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
     public func view(_ name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> LockView {
@@ -42,18 +42,19 @@ public struct KafkaLockInspector: LockInspector {
         return LockView(name: name, contenders: contenders, queue: .log)
     }
 
-    /// What has been done under a lock, once for a period: the last marks, in the order of their tokens. Writes nothing.
+    /// What has been done under a lock once per period: the last marks, ordered by token. Writes nothing.
     /// - Parameters:
-    ///   - name: the lock that the question is about.
+    ///   - name: the lock to look at.
     ///   - limit: how long to try to read the log.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `cancelled`.
     public func marks(of name: LockName, within limit: Duration = .seconds(10)) async throws(LockError) -> [DoneMark] {
         try await table(of: partition(of: name), within: limit).done.marks(of: name)
     }
 
-    /// Every change of a lock as the log has it; what is there at the beginning comes first.
+    /// Every change of a lock in the log, beginning with its current state.
     ///
-    /// Goes on over lost connections until its task is cancelled. A reader that is too slow loses the oldest changes.
+    /// Continues over lost connections until its task is cancelled. A reader that is too slow misses the oldest
+    /// changes.
     public func changes(of name: LockName) -> AsyncThrowingStream<LockChange, any Error> {
         let (settings, partition) = (settings, partition(of: name))
         return AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1024)) { continuation in
@@ -71,12 +72,12 @@ public struct KafkaLockInspector: LockInspector {
         }
     }
 
-    /// Asks the holder with this token to give the lock up, by a record that holders obey. Whoever may write to the topic
-    /// can.
+    /// Asks the holder with this token to give up the lock, by a record that holders obey. Any client that may write to
+    /// the topic can do this.
     /// - Parameters:
     ///   - name: the lock.
-    ///   - token: the hold that is meant; a later one is not given up.
-    ///   - limit: how long to wait until the lock has been given up.
+    ///   - token: the hold to end; a later hold is left alone.
+    ///   - limit: how long to wait until the holder has given up the lock.
     /// - Returns: `silent` when the lock was not given up in time, or is not held with this token.
     /// - Throws: as ``view(_:within:)``.
     public func askToYield(
@@ -147,15 +148,15 @@ public struct KafkaLockInspector: LockInspector {
 }
 
 extension LockTable {
-    /// Everybody in a name's line, the holder first.
+    /// All contenders in a name's line, the holder first.
     func contenders(for name: LockName) -> [LockContender] {
         guard let line = lines[name] else { return [] }
         return line.places.enumerated().map { contender($0.element, at: $0.offset, token: line.token) }
     }
 
-    /// What is to be told of a name's line.
+    /// The changes of a name's line to report.
     /// - Parameters:
-    ///   - record: what has made the change, if it is one record.
+    ///   - record: the record that made the change, if it is one record.
     ///   - isFirst: whether nothing was known before.
     static func changes(
         of name: LockName, from old: LockTable, to new: LockTable, by record: LogRecord? = nil, isFirst: Bool = false

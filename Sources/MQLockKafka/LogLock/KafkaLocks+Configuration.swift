@@ -2,28 +2,31 @@ import Foundation
 import MQLock
 
 extension KafkaLocks {
-    /// How to reach the cluster and how to behave.
+    /// How to reach the cluster, and how to behave.
     public struct Configuration: Sendable {
         /// The cluster.
         public var connection: KafkaConnection
-        /// The lock topic. It has to exist, with `cleanup.policy=delete` and a retention of a day at least; see <doc:LogLock>.
+        /// The lock topic. It has to exist, with `cleanup.policy=delete` and a retention of at least a day; see
+        /// <doc:LogLock>.
         public var topic: String
-        /// Over how many of the topic's partitions names are spread: the same in all programs. One is enough for thousands of
-        /// hand-overs a second. A program that meets another number is refused.
+        /// How many of the topic's partitions the names are spread over; the same in all programs. One is enough for
+        /// thousands of hand-overs a second. A program that meets another number is refused.
         public var partitions: Int
-        /// How long a session lives without a sign of life: a dead holder's lock goes on after a fifth more. From 1 s to 10
-        /// min; the default of 30 s outlives the crash of a broker.
+        /// How long a session lives without a sign of life. A dead holder's lock passes on after a fifth more. From 1 s
+        /// to 10 min; the default of 30 s outlives the crash of a broker.
         public var ttl: Duration
-        /// What is taken off the proof of life for clocks and scheduling; by default the larger of 200 ms and a tenth.
+        /// How much is subtracted from the proof of life for clocks and scheduling; by default the larger of 200 ms and
+        /// a tenth.
         public var margin: Duration?
-        /// Who we are, shown to operators; by default host and process id. At most 255 bytes of it are written.
+        /// The name of this contender that operators see; by default host and process id. At most 255 bytes of it are
+        /// written.
         public var owner: String
-        /// How long calls wait for the provider's first session; then they fail with `unreachable`. `nil` waits as long as the
-        /// call itself does. A session that is lost later is waited for in any case.
+        /// How long calls wait for the provider's first session before they fail with `unreachable`. `nil` waits as
+        /// long as the call itself does. A session that is lost later is waited for in any case.
         public var startupTimeout: Duration?
         /// How long the cluster may take to answer a question when a session starts.
         public var requestTimeout: Duration
-        /// Delays between a session that failed and the next: the first one, above zero, and the longest; half is random.
+        /// Delays between a failed session and the next: the first one, above zero, and the longest. Half is random.
         public var backoff: ClosedRange<Duration>
         /// How long a shutdown waits for holders to release.
         public var drainTimeout: Duration
@@ -48,10 +51,10 @@ extension KafkaLocks {
 }
 
 extension KafkaLocks.Configuration {
-    /// What ``ttl`` can be.
+    /// The allowed values of ``ttl``.
     package static let ttls = LockTable.ttlLimits
 
-    /// Checked.
+    /// The checked settings.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     func settings() throws(LockError) -> LogDriver.Settings {
         guard Self.ttls.contains(ttl) else {
@@ -73,7 +76,7 @@ extension KafkaLocks.Configuration {
         try backoff.lowerBound.require(.positive, "the first delay of backoff")
         try drainTimeout.require(.notNegative, "drainTimeout")
         _ = try ClientSettings(connection: connection, own: []).properties()
-        // What is longer does not fit the record.
+        // A longer owner does not fit into the record.
         var owner = owner
         while owner.utf8.count > Int(UInt8.max) { owner.removeLast() }
         let session = LogSession.Settings(

@@ -1,11 +1,11 @@
 public import MQLock
 import Synchronization
 
-/// Locks on a Kafka topic: any process acquires any name, and waits its turn, first come, first served.
+/// Locks on a Kafka topic: any process can acquire any name. Waiters are served in order of arrival.
 ///
-/// The topic is a log that every contender reads from end to end; who holds a lock follows from its records alone. There is
-/// no consumer group and there are no transactions, so nobody is interrupted when others come and go. What happens on the
-/// topic, how it has to be set up and what it costs is in the article <doc:LogLock>.
+/// The topic is a log that every contender reads from end to end. Its records alone determine who holds a lock. There
+/// is no consumer group and there are no transactions, so no process is interrupted when others come and go. The
+/// article <doc:LogLock> describes what happens on the topic, how to set it up and what it costs.
 ///
 /// ```swift
 /// let locks = try KafkaLocks(.init(connection: .init(brokers: ["broker:9092"]), topic: "locks"))
@@ -15,16 +15,16 @@ import Synchronization
 /// await locks.shutdown()
 /// ```
 ///
-/// One provider connects when it is first used, and again by itself. Use one per program and share it.
+/// A provider connects when it is first used, and reconnects by itself. Use one per program and share it.
 public final class KafkaLocks: LockProvider {
-    /// What it can do and promise.
+    /// What this provider can do and promise.
     public let capabilities = LockCapabilities(mutex: "log")
 
     private let front: LockFront
     let contender: LogContender
     private let configuration: Configuration
 
-    /// Prepares a provider; no I/O happens before the first use or ``run()``.
+    /// Creates a provider; no I/O happens before the first use or ``run()``.
     /// - Throws: `LockError` with code `invalidConfiguration` when a value makes no sense.
     public convenience init(
         _ configuration: Configuration, observer: (any LockObserver)? = nil
@@ -44,12 +44,12 @@ public final class KafkaLocks: LockProvider {
         self.configuration = configuration
     }
 
-    /// Keeps the provider until the calling task is cancelled or ``shutdown(within:)`` is called; then drains: waiting
-    /// contenders are turned away, holders have ``Configuration/drainTimeout`` to release, and what is still held is lost
-    /// with the reason `shutdown`.
-    /// - Throws: `LockError` when the first question to the cluster shows that nothing could ever be locked:
-    ///   `accessRefused`, `invalidConfiguration`, or `incompatible` without a topic of so many partitions. What may pass by
-    ///   itself, such as a broker that is down, is waited for.
+    /// Keeps the provider running until the calling task is cancelled or ``shutdown(within:)`` is called. Then it
+    /// drains: waiting contenders are turned away, and holders have ``Configuration/drainTimeout`` to release. What is
+    /// still held after that is lost with the reason `shutdown`.
+    /// - Throws: `LockError` when the first question to the cluster shows that no lock could ever be acquired:
+    ///   `accessRefused`, `invalidConfiguration`, or `incompatible` without a topic of so many partitions. Problems
+    ///   that may pass, such as a broker that is down, are waited for.
     public func run() async throws {
         if case .failure(let error) = await contender.driver.bounds(of: 0), error.code != .unreachable { throw error }
         await withTaskCancellationHandler {
@@ -59,9 +59,10 @@ public final class KafkaLocks: LockProvider {
         }
     }
 
-    /// Turns waiting contenders away, waits for holders to release, and ends the sessions. Not cut short by cancellation.
-    /// - Parameter limit: how long to wait for holders; `nil` takes ``Configuration/drainTimeout``. What is still held then
-    ///   is lost with the reason `shutdown`.
+    /// Turns waiting contenders away, waits for holders to release, and ends the sessions. Cancellation does not cut it
+    /// short.
+    /// - Parameter limit: how long to wait for holders; `nil` means ``Configuration/drainTimeout``. What is still held
+    ///   then is lost with the reason `shutdown`.
     public func shutdown(within limit: Duration? = nil) async {
         let limit = max(.zero, limit ?? configuration.drainTimeout)
         await contender.driver.shutdown(until: .now.after(limit))
@@ -69,18 +70,18 @@ public final class KafkaLocks: LockProvider {
 
     // MARK: Health
 
-    /// Whether a session stands: it has proven in time that it lives. No I/O: for a readiness check. Sessions that nobody
-    /// needs for a minute are closed, and opened again when a lock is wanted.
+    /// Whether a session is up: it has proven in time that it lives. No I/O, so it suits a readiness check. A session
+    /// that has been idle for a minute is closed, and opened again when a lock is to be acquired.
     public var isConnected: Bool { contender.driver.health.isConnected }
 
-    /// Why the last attempt to connect has failed or the last session has ended; `nil` while one stands, and before the first
-    /// attempt.
+    /// Why the last attempt to connect failed or the last session ended; `nil` while a session is up, and before the
+    /// first attempt.
     public var lastError: LockError? { contender.driver.health.lastError }
 
-    /// Opens a session and takes a lock of its own, which it gives back: all that locks do on the broker. Call it once when
-    /// a service starts.
+    /// Opens a session, then acquires and releases a lock of its own: all that locks do on the broker. Call it once
+    /// when a service starts.
     ///
-    /// Cancelled, it throws `cancelled`, and leaves nothing behind.
+    /// When cancelled, it throws `cancelled` and leaves nothing behind.
     /// - Parameter limit: how long to try.
     /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration` and `incompatible` at once; `unreachable` when the time
     ///   is over; `cancelled`, `shutDown`.
@@ -93,24 +94,25 @@ public final class KafkaLocks: LockProvider {
 
     // MARK: Locking
 
-    /// Waits for the lock and takes it; see the protocol for what cancellation and the deadline do.
+    /// Waits for the lock and acquires it. The lock protocol says what cancellation and the deadline do.
     /// - Throws: `LockError`: `timedOut`, `cancelled`; `unreachable` when no session ever came up in time; `accessRefused`,
     ///   `incompatible`, `limitExceeded` and `shutDown` at once.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if it is free; waits for a session, if there is none, but not for the lock.
+    /// Acquires the lock if it is free. It waits for a session if there is none, but not for the lock.
     ///
-    /// When a holder has died and this process has just started, it cannot know whether the holder lives: then the answer
-    /// takes until the holder is heard of or its session is expired, ``Configuration/ttl`` and a fifth at most.
+    /// When a holder has died and this process has just started, this process cannot know whether the holder lives.
+    /// Then the answer takes until a record of the holder is read or its session expires: ``Configuration/ttl`` and a
+    /// fifth at most.
     /// - Throws: `LockError` as ``acquire(_:within:)``, but never `timedOut`: `unreachable` when no session comes up.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
     }
 }
 
-/// This process's contender for every name; ends the driver when nobody needs it any more.
+/// This process's contender for every name. Ends the driver when it is no longer needed.
 final class LogContender: BrokerContender {
     let driver: LogDriver
     private static let attempts = Atomic<UInt64>(0)
@@ -134,7 +136,7 @@ final class LogContender: BrokerContender {
 
     func release(_ record: LeaseRecord, _ ending: HoldEnding) async { await driver.release(record.id) }
 
-    /// Asks over one session after the other.
+    /// Sends the request again over each new session until it is answered.
     func ask(_ request: MarkRequest, within limit: Duration?) async throws(LockError) -> [DoneMark] {
         let deadline = limit.map { driver.clock.now.after(max(.zero, $0)) }
         let number = Self.attempts.wrappingAdd(1, ordering: .relaxed).newValue
@@ -164,7 +166,7 @@ final class LogContender: BrokerContender {
                     .init(name: name, isTry: isTry, deadline: deadline, cancellation: cancellation, answer: answer))
             }
         } onCancel: {
-            // In this order: a wish that comes behind it finds the flag.
+            // In this order: a request that comes after it finds the flag.
             cancellation.cancel()
             driver.giveUp(attempt)
         }

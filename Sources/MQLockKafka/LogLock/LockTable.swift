@@ -3,18 +3,18 @@ import MQLock
 /// The state of all locks of one partition: a pure fold over its records, the same in every reader that has applied the
 /// record at the same offset.
 ///
-/// Who is first in a name's line holds the lock. A session's record takes effect only while the session is in the table.
+/// The first in a name's line holds the lock. A session's record takes effect only while the session is in the table.
 struct LockTable: Sendable, Hashable {
     typealias SessionID = LogRecord.SessionID
 
     struct Session: Sendable, Hashable {
         let ttl: Duration
-        /// Over how many partitions it spreads names.
+        /// How many partitions it spreads names over.
         let partitions: UInt32
         let owner: String
         /// The offset of its last record: an `expire` that names another one comes too late.
         var last: Int64
-        /// Where it has places.
+        /// The names where it has places.
         var names: Set<LockName> = []
     }
 
@@ -28,34 +28,34 @@ struct LockTable: Sendable, Hashable {
     /// Never empty.
     struct Line: Sendable, Hashable {
         var places: [Place]
-        /// The fencing token of the first.
+        /// The fencing token of the first place.
         var token: UInt64
     }
 
     private(set) var sessions: [SessionID: Session] = [:]
     private(set) var lines: [LockName: Line] = [:]
-    /// What has been done under the names.
+    /// The marks of jobs that have been done under the names.
     private(set) var done = DoneMarks()
     /// The largest fencing number given out.
     private(set) var highest: UInt64 = 0
-    /// The offset of the record to be applied next.
+    /// The offset of the next record to apply.
     private(set) var next: Int64
-    /// The sum of the hashes of all parts, so that a change costs no more than what it changes.
+    /// The sum of the hashes of all parts, so a change costs no more than the parts that it changes.
     var hash: UInt64 { sum &+ done.hash }
     /// Without the marks.
     private var sum: UInt64 = 0
 
-    /// Nobody's.
+    /// An empty table.
     init(next: Int64) { self.next = next }
 
     static let ttlLimits = Duration.seconds(1) ... .seconds(600)
-    /// What is as large as that is no clock's: it counts as nothing, so that one bad writer cannot use the numbers up.
+    /// No clock yields such a large number. It counts as 0, so one bad writer cannot use the numbers up.
     static let numberLimit: UInt64 = 1 << 62
 
     /// What a record did.
     struct Change: Sendable, Equatable {
         var hasEffect = false
-        /// Names whose first place is another than before, or that have none any more.
+        /// Names that have another first place than before, or none any more.
         var promoted: [LockName] = []
         /// The session whose last record it became.
         var proven: SessionID?
@@ -103,7 +103,7 @@ struct LockTable: Sendable, Hashable {
         set(id, Session(ttl: ttl, partitions: count, owner: owner, last: next))
     }
 
-    /// Makes the record the session's last one; false when it is no session's.
+    /// Makes the record the session's last one; false without such a session.
     private mutating func prove(_ id: SessionID) -> Bool {
         guard var session = sessions[id] else { return false }
         session.last = next
@@ -111,7 +111,7 @@ struct LockTable: Sendable, Hashable {
         return true
     }
 
-    /// Whether somebody has become first.
+    /// Whether the attempt has become first.
     private mutating func queue(_ id: SessionID, _ name: LockName, _ attempt: UInt64, _ isTry: Bool) -> Bool {
         let place = Place(session: id, attempt: attempt, offset: next)
         sum &+= Self.hash(name, place)
@@ -131,7 +131,7 @@ struct LockTable: Sendable, Hashable {
         return false
     }
 
-    /// Removes places from a line. Whether its first was among them.
+    /// Removes places from a line. Returns whether its first place was among them.
     private mutating func strike(_ name: LockName, where isGone: (Place) -> Bool) -> Bool {
         guard var line = lines[name] else { return false }
         let first = line.places.first
@@ -182,20 +182,20 @@ struct LockTable: Sendable, Hashable {
 // MARK: Snapshots
 
 extension LockTable {
-    /// The state behind the record at `asOf`, put together again.
+    /// The state after the record at `asOf`, rebuilt.
     init(asOf: Int64, highest: UInt64) {
         self.init(next: asOf + 1)
         setHighest(highest)
     }
 
-    /// Puts a session of a snapshot in; false when it cannot be of this table.
+    /// Adds a session of a snapshot; false when it cannot belong to this table.
     mutating func restore(_ id: SessionID, _ session: Session) -> Bool {
         guard sessions[id] == nil, session.last < next, Self.ttlLimits.contains(session.ttl) else { return false }
         set(id, session)
         return true
     }
 
-    /// Puts places of a snapshot at the end of a line; false when they cannot be of this table.
+    /// Adds places of a snapshot to the end of a line; false when they cannot belong to this table.
     mutating func restore(_ name: LockName, token: UInt64, _ places: [Place]) -> Bool {
         if lines[name] == nil { sum &+= Self.hash(name, token: token) }
         var line = lines[name] ?? Line(places: [], token: token)
@@ -211,7 +211,7 @@ extension LockTable {
         return true
     }
 
-    /// Puts a mark of a snapshot in; false when it cannot be of this table.
+    /// Adds a mark of a snapshot; false when it cannot belong to this table.
     mutating func restore(_ text: DoneText, of name: LockName) -> Bool { done.keep(text, of: name) }
 }
 
@@ -252,7 +252,7 @@ extension LockTable {
     }
 }
 
-/// The hash of a part of the state, as the protocol has it: it has to be the same in every program.
+/// The hash of a part of the state, as the protocol defines it: it has to be the same in every program.
 struct LogHasher {
     private(set) var value: UInt64
 
@@ -271,7 +271,7 @@ struct LogHasher {
         add(id.low)
     }
 
-    /// The length, then words of eight bytes, big-endian, the last one filled with zeros.
+    /// The length, then words of eight bytes, big-endian, the last one padded with zeros.
     mutating func add(_ bytes: [UInt8]) {
         add(UInt64(bytes.count))
         var word: UInt64 = 0

@@ -1,4 +1,4 @@
-/// Writes numbers, ids and texts as the lock log has them: big-endian, texts with their length before them.
+/// Writes numbers, ids and texts in the lock log's format: big-endian, texts after their length.
 struct LogBytesWriter {
     private(set) var bytes: [UInt8] = []
 
@@ -9,7 +9,7 @@ struct LogBytesWriter {
     mutating func put(_ raw: [UInt8]) { bytes.append(contentsOf: raw) }
 
     mutating func put<Length: FixedWidthInteger>(_ text: [UInt8], length _: Length.Type) {
-        // What is too long is cut: only texts for people can be.
+        // Too long a text is cut: only texts for people can be too long.
         let part = text.prefix(Int(clamping: Length.max))
         put(Length(part.count))
         bytes.append(contentsOf: part)

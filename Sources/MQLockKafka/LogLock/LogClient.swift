@@ -1,7 +1,7 @@
 import CMQLockRdKafka
 import MQLock
 
-/// Reads partitions of the lock topic as they grow, without a group. Belongs to one thread, but for what is marked.
+/// Reads partitions of the lock topic as they grow, without a group. Belongs to one thread, except where marked.
 final class LogFollower: @unchecked Sendable {
     enum Event: Sendable {
         case entry(partition: Int32, LogEntry)
@@ -28,7 +28,7 @@ final class LogFollower: @unchecked Sendable {
             ClientSettings(
                 connection: connection,
                 own: [
-                    // Nobody writes transactions; whoever does it nevertheless must not keep readers waiting.
+                    // Nobody should write transactions. A program that does must not keep readers waiting.
                     ("isolation.level", "read_uncommitted"), ("enable.partition.eof", "true"),
                     // A record that was deleted before it was read is the end of the session †.
                     ("auto.offset.reset", "error"), ("check.crcs", "true"), ("fetch.min.bytes", "1"),
@@ -47,7 +47,7 @@ final class LogFollower: @unchecked Sendable {
         rd_kafka_topic_destroy(handle)
     }
 
-    /// Reads on from this offset, and from no other place of that partition.
+    /// Continues to read from this offset, and from no other offset of that partition.
     func follow(_ partition: Int32, from offset: Int64) throws(KafkaFailure) {
         stop(partition)
         guard rd_kafka_consume_start_queue(handle, partition, offset, queue) == 0 else {
@@ -86,16 +86,16 @@ final class LogFollower: @unchecked Sendable {
         }
     }
 
-    /// Ends a ``poll(for:)`` that runs, or else the next one. From any thread.
+    /// Ends the current ``poll(for:)``, or else the next one. From any thread.
     func wake() { rd_kafka_queue_yield(queue) }
 
-    /// The number of the topic's partitions, nil without a topic, and what there is of one partition. Blocks. From any
+    /// The number of the topic's partitions, nil without a topic, and the bounds of one partition. Blocks. From any
     /// thread.
     func bounds(
         _ partition: Int32, within limit: Duration
     ) throws(KafkaFailure) -> (partitions: Int, offsets: Range<Int64>)? {
         do throws(KafkaFailure) {
-            // First: by itself the client would look for a topic that is new to it once a second.
+            // First: by itself the client would look for a topic that is new to it only once a second.
             guard let count = try ClusterMetadata.partitionCount(of: topic, client, within: limit) else { return nil }
             guard partition < count else { return (count, 0..<0) }
             var (low, high): (Int64, Int64) = (0, 0)
@@ -103,21 +103,21 @@ final class LogFollower: @unchecked Sendable {
                 rd_kafka_query_watermark_offsets(client.raw, topic, partition, &low, &high, limit.callLimit))
             return (count, low..<max(low, high))
         } catch {
-            // Why a connection fails is told apart from the failure.
+            // The failure does not say why a connection fails; an event does.
             throw client.nextError { $0.code.needsAttention != nil } ?? error
         }
     }
 }
 
-/// Writes records of the lock log, each at least once, in order, or reports that it did not. Belongs to one thread, but for
-/// what is marked.
+/// Writes records of the lock log in order, each at least once, or reports that it was not written. Belongs to one
+/// thread, except where marked.
 final class LogWriter: @unchecked Sendable {
     private let client: ClientHandle
     private let queue: OpaquePointer
     private let topic: String
     private var outstanding = 0
 
-    /// - Parameter ttl: after which a record that was not acknowledged is given up.
+    /// - Parameter ttl: after which the writer gives up on a record that was not acknowledged.
     init(
         _ connection: KafkaConnection, topic: String, ttl: Duration,
         log: @escaping @Sendable (LogLine) -> Void = { _ in }
@@ -139,14 +139,14 @@ final class LogWriter: @unchecked Sendable {
 
     deinit { rd_kafka_queue_destroy(queue) }
 
-    /// Asks for the topic: by itself the client would look for one that is new to it once a second. Blocks. From any
-    /// thread.
+    /// Asks for the topic: by itself the client would look for one that is new to it only once a second. Blocks. From
+    /// any thread.
     func learn(within limit: Duration) throws(KafkaFailure) {
         _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
     }
 
     /// Queues a record.
-    /// - Parameter id: comes back with its report.
+    /// - Parameter id: comes back with the record's report.
     func write(_ record: LogRecord, to partition: Int32, id: UInt) throws(KafkaFailure) {
         try ProducedRecord(topic: topic, partition: partition, key: nil, value: record.bytes)
             .produce(client, id: id)
@@ -174,7 +174,7 @@ final class LogWriter: @unchecked Sendable {
         return reports
     }
 
-    /// Waits until everything is written or given up.
+    /// Waits until every record is written or given up on.
     func finish(within limit: Duration) {
         let deadline = ContinuousClock.now.after(limit)
         while outstanding > 0, ContinuousClock.now < deadline {

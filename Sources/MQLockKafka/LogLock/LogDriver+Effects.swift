@@ -1,10 +1,10 @@
 import MQLock
 
-// What the machines decide, done. On the driver's thread only.
+// Performs what the machines decide. On the driver's thread only.
 extension LogDriver {
-    /// Each event gets an instant of its own: what comes after a stop of the process is of another time.
+    /// Each event gets an instant of its own, because the process may have been stopped between two events.
     func perform(_ partition: Int32, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]) {
-        // Taken out, so that what changes is not copied.
+        // Removed, so that changing it makes no copy.
         guard var slot = slots.removeValue(forKey: partition) else { return }
         let effects = event(&slot.machine, moment)
         slots[partition] = slot
@@ -77,7 +77,7 @@ extension LogDriver {
     private func prove(_ until: ContinuousClock.Instant, _ sentAt: ContinuousClock.Instant, _ partition: Int32) {
         let now = clock.now
         if let proof = slots[partition]?.proof {
-            // Somebody has looked after its end, and before us: then it is over, whatever has come since.
+            // Another thread has seen the proof's end before us: then it is over, whatever has come since.
             guard proof.extend(to: until) else { return perform(partition) { $0.proofEnded(at: $1) } }
         } else {
             slots[partition]?.proof = ProofOfLife(until: until, clock: clock)

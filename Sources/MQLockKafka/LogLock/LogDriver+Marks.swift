@@ -1,6 +1,6 @@
 import MQLock
 
-// Those who ask for marks, or have one written.
+// Callers that read marks, or write one.
 extension LogDriver {
     typealias MarkAnswer = CheckedContinuation<Result<[DoneMark], LockError>, Never>
 
@@ -8,7 +8,7 @@ extension LogDriver {
     struct MarkCaller: Sendable {
         let request: MarkRequest
         let deadline: ContinuousClock.Instant?
-        /// By when the first session has to stand.
+        /// By when the first session has to be open.
         var startupDeadline: ContinuousClock.Instant?
         let cancellation: Cancellation
         let answer: MarkAnswer
@@ -53,7 +53,7 @@ extension LogDriver {
 }
 
 extension MarkRequest {
-    /// - Parameter obstacle: what is known to be in the way.
+    /// - Parameter obstacle: the known cause, if any.
     func overdue(_ obstacle: LockError?) -> LockError {
         let detail = obstacle.map { ": \($0.message)" } ?? ""
         return switch self {

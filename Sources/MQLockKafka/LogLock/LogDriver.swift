@@ -9,7 +9,7 @@ final class LogDriver: @unchecked Sendable {
         var topic: String
         var partition: LogPartition.Settings
         var requestTimeout: Duration
-        /// For how long calls wait for the first session.
+        /// How long calls wait for the first session.
         var startupTimeout: Duration?
         var log: @Sendable (LogLine) -> Void = { _ in }
 
@@ -23,7 +23,7 @@ final class LogDriver: @unchecked Sendable {
         let name: LockName
         let isTry: Bool
         let deadline: ContinuousClock.Instant?
-        /// By when the first session has to stand.
+        /// By when the first session has to be open.
         var startupDeadline: ContinuousClock.Instant?
         let cancellation: Cancellation
         let answer: Answer
@@ -33,7 +33,7 @@ final class LogDriver: @unchecked Sendable {
     enum Command: Sendable {
         case want(UInt64, Caller)
         case request(UInt64, MarkCaller)
-        /// Of either.
+        /// For calls of both kinds.
         case giveUp(UInt64)
         case release(LeaseID, CheckedContinuation<Void, Never>)
         case bounds(Int32, Result<Range<Int64>, LockError>)
@@ -43,14 +43,14 @@ final class LogDriver: @unchecked Sendable {
     private struct Inbox {
         var commands: [Command] = []
         var isRunning = false
-        /// Nothing comes in any more.
+        /// No more commands come in.
         var isClosed = false
-        /// And everything has been done.
+        /// And all work is done.
         var hasEnded = false
-        /// Those that wait for the end.
+        /// Calls that wait for the end.
         var ends: [CheckedContinuation<Void, Never>] = []
 
-        /// - Returns: those that have waited for the end.
+        /// - Returns: the calls that have waited for the end.
         mutating func end() -> [CheckedContinuation<Void, Never>] {
             (isClosed, hasEnded) = (true, true)
             defer { ends = [] }
@@ -58,11 +58,11 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// A partition, as the thread has it.
+    /// A partition's state on the thread.
     struct Slot {
         var machine: LogPartition
         var proof: ProofOfLife?
-        /// The offset that the reader stands at.
+        /// The reader's offset.
         var position: Int64?
         var isReading = false
     }
@@ -103,14 +103,14 @@ final class LogDriver: @unchecked Sendable {
 
     func giveUp(_ attempt: UInt64) { _ = send(.giveUp(attempt)) }
 
-    /// Returns when all can see that the place is given up, or the session is gone.
+    /// Returns when all readers can see that the place is gone, or the session is gone.
     func release(_ id: LeaseID) async {
         await withCheckedContinuation { done in
             if !send(.release(id, done)) { done.resume() }
         }
     }
 
-    /// Turns waiters away, gives holders until then, and ends. Returns when it has ended.
+    /// Turns waiters away, lets holders release until the deadline, and ends. Returns when it has ended.
     func shutdown(until deadline: ContinuousClock.Instant) async {
         await withCheckedContinuation { done in
             let over: [CheckedContinuation<Void, Never>] = inbox.withLock { inbox in
@@ -135,7 +135,7 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// Asks the cluster whether a partition is there, and what there is of it.
+    /// Asks the cluster whether a partition exists, and for its bounds.
     func bounds(of partition: Int32) async -> Result<Range<Int64>, LockError> {
         await questions.run { [self] _ in ask(partition) }
     }
@@ -184,7 +184,7 @@ final class LogDriver: @unchecked Sendable {
     var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
 
     private func loop() {
-        // Before anything is sent; it hinders nothing.
+        // Before anything is sent; it blocks nothing.
         if let exposure = settings.connection.exposure {
             relay.report(.warning, owner: settings.owner, at: clock.now, detail: exposure)
         }
@@ -203,7 +203,7 @@ final class LogDriver: @unchecked Sendable {
         for done in inbox.withLock({ $0.end() }) { done.resume() }
     }
 
-    /// What nobody will do any more, at the end or where there is no thread.
+    /// Commands that will never be performed, at the end or where there is no thread.
     private func takeCommands(closes: Bool) -> [Command] {
         inbox.withLock { inbox in
             if closes { inbox.isClosed = true } else { inbox.isRunning = false }
@@ -222,10 +222,10 @@ final class LogDriver: @unchecked Sendable {
             wait = min(wait, now.duration(to: deadline))
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
-        // Failures are reported at the end of a record's time, which is that of a proof.
+        // A failure is reported at the end of a record's time, which is the time of a proof.
         if !unreported.isEmpty { wait = min(wait, .seconds(1)) }
         var event = follower.poll(for: max(.zero, wait))
-        // Commands are not kept waiting by a log that is long.
+        // A long log does not keep commands waiting.
         for _ in 0..<1000 {
             guard let next = event else { break }
             handle(next)
@@ -250,7 +250,7 @@ final class LogDriver: @unchecked Sendable {
             perform(partition) { $0.read(entry, at: $1) }
         case .end(let partition, let offset): perform(partition) { $0.reachedEnd(offset, at: $1) }
         case .lostPlace(let partition): perform(partition) { $0.lostPlace(at: $1) }
-        // What passes by itself, the library mends; and what does not ends the proof.
+        // The library recovers from temporary failures; any other ends the proof.
         case .failed(_, let failure): health.failed(LockError(failure, while: "reading the lock log"))
         }
     }
@@ -333,7 +333,7 @@ final class LogDriver: @unchecked Sendable {
         [own, health.hasBeenOpen ? nil : startup].compactMap(\.self).min()
     }
 
-    /// By when the first session has to stand, for who calls now.
+    /// By when the first session has to be open, for a caller of now.
     var startupDeadline: ContinuousClock.Instant? { settings.startupTimeout.map { clock.now.after($0) } }
 
     private func timeOut() {
@@ -360,7 +360,7 @@ final class LogDriver: @unchecked Sendable {
 
     func partition(of name: LockName) -> Int32 { Murmur2.partition(of: name.utf8, count: Int(settings.partitions)) }
 
-    /// The partition of a name, which may be new to us.
+    /// The partition of a name; it may be new to us.
     func slot(for name: LockName) -> Int32 {
         let partition = partition(of: name)
         if slots[partition] == nil { slots[partition] = Slot(machine: LogPartition(settings.partition)) }

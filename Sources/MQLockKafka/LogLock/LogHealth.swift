@@ -1,6 +1,6 @@
 import MQLock
 
-/// How the sessions are, for whoever asks.
+/// The health of the sessions, readable from any thread.
 final class LogHealth: Sendable {
     private struct State {
         var open: [Int32: RandomID] = [:]
@@ -27,13 +27,13 @@ final class LogHealth: Sendable {
 
     func failed(_ error: LockError) { state.withLock { $0.error = error } }
 
-    /// The sessions that stand, by partition.
+    /// The open sessions, by partition.
     var sessions: [Int32: RandomID] { state.withLock { $0.open } }
     var hasBeenOpen: Bool { state.withLock { $0.hasBeenOpen } }
     var isConnected: Bool { state.withLock { !$0.open.isEmpty } }
     var lastError: LockError? { state.withLock { $0.open.isEmpty ? $0.error : nil } }
 
-    /// What a wait came to whose time is over.
+    /// The error of a wait whose time is over.
     func timedOut(_ name: LockName) -> LockError {
         let (hasBeenOpen, error) = state.withLock { ($0.hasBeenOpen, $0.error) }
         guard !hasBeenOpen else { return .timedOut(name) }

@@ -1,8 +1,8 @@
 import MQLock
 
-/// One partition's contenders, from session to session: starts when somebody wants a lock, puts those who wait back in
-/// line when a session ends, and writes the ended session's last word once nobody acts on its leases any more. A pure
-/// value.
+/// The contenders of one partition, from session to session. It starts a session when a lock is to be acquired, puts
+/// waiters back in line when a session ends, and writes the ended session's last record once nothing acts on its leases
+/// any more. A pure value.
 struct LogPartition: Sendable {
     typealias Moment = LogSession.Moment
 
@@ -15,7 +15,7 @@ struct LogPartition: Sendable {
     enum Effect: Sendable, Equatable {
         /// Asks the broker for the log's bounds.
         case ask
-        /// Reads on from this offset, and from nowhere else.
+        /// Continues to read from this offset, and from nowhere else.
         case seek(Int64)
         case stopReading
         case write(LogRecord)
@@ -23,7 +23,7 @@ struct LogPartition: Sendable {
         case suspect(Bool)
         case granted(UInt64, token: UInt64)
         case refused(UInt64)
-        /// The place is given up, or the session is gone that it belonged to.
+        /// The place is gone, or the session that it belonged to.
         case left(UInt64)
         case lost(UInt64, LossReason)
         case marks(UInt64, [DoneMark])
@@ -32,12 +32,12 @@ struct LogPartition: Sendable {
         case foreign(offset: Int64)
         /// The session has ended, with all its leases.
         case ended(LossReason)
-        /// No session came up; why.
+        /// No session came up, with the reason.
         case notStarted(String)
     }
 
     enum Phase: Sendable {
-        /// Nobody wants anything. To `asking`.
+        /// No contender. To `asking`.
         case idle
         /// To `starting`, `pausing`, `idle`.
         case asking
@@ -57,18 +57,18 @@ struct LogPartition: Sendable {
     let settings: Settings
     private(set) var phase = Phase.idle
     private(set) var waiting: [UInt64: Contender] = [:]
-    /// Granted, and not released yet; also when the lease is lost.
+    /// Granted and not released yet, even if the lease is lost.
     private(set) var held: Set<UInt64> = []
-    /// Released, and not seen by all yet.
+    /// Released, but not all readers have seen it.
     private var leaving: Set<UInt64> = []
-    /// Of marks, those that are not answered.
+    /// Requests for marks that are not answered.
     private(set) var requests: [UInt64: MarkRequest] = [:]
     /// Those of them that a session has written.
     private var written: Set<UInt64> = []
-    /// Sessions that have ended, with those of their leases whose holders have not.
+    /// Sessions that have ended, with those of their leases whose holders still work.
     private var ended: [RandomID: Set<UInt64>] = [:]
     private var failures = 0
-    /// Whoever comes now is turned away.
+    /// New contenders are turned away.
     private(set) var isStopped = false
 
     init(_ settings: Settings) { self.settings = settings }
@@ -76,7 +76,7 @@ struct LogPartition: Sendable {
     var session: LogSession? { if case .open(let session) = phase { session } else { nil } }
     private var isNeeded: Bool { !waiting.isEmpty || !requests.isEmpty }
 
-    // MARK: What contenders want
+    // MARK: Contenders
 
     mutating func want(_ attempt: UInt64, _ name: LockName, isTry: Bool, at moment: Moment) -> [Effect] {
         guard !isStopped else { return [.failed(attempt, .shutDown, "the provider was shut down")] }
@@ -90,7 +90,7 @@ struct LogPartition: Sendable {
         }
     }
 
-    /// Ends a wait, or a hold: whoever acts on its lease has ended.
+    /// Ends a wait or a hold: its work on the lease has ended.
     mutating func leave(_ attempt: UInt64, at moment: Moment) -> [Effect] {
         if waiting.removeValue(forKey: attempt) != nil {
             return inSession(at: moment) { $0.leave(attempt, at: moment) }
@@ -109,7 +109,7 @@ struct LogPartition: Sendable {
         return [.left(attempt)]
     }
 
-    /// Reads marks or writes one. What has been done is written down also while those who wait are turned away.
+    /// Reads marks, or writes one. A mark is written even while waiters are turned away.
     mutating func request(_ number: UInt64, _ request: MarkRequest, at moment: Moment) -> [Effect] {
         guard !isStopped || !request.isRead else { return [.failed(number, .shutDown, "the provider was shut down")] }
         requests[number] = request
@@ -129,7 +129,7 @@ struct LogPartition: Sendable {
         return inSession(at: moment) { $0.giveUpRequest(number, at: moment) }
     }
 
-    // MARK: What happens
+    // MARK: Events
 
     mutating func tick(at moment: Moment) -> [Effect] {
         switch phase {
@@ -161,8 +161,8 @@ struct LogPartition: Sendable {
         return take(step, at: moment)
     }
 
-    /// Likewise.
-    /// - Parameter code: what all contenders get, when another try would fare no better.
+    /// There is no answer to ``Effect/ask``.
+    /// - Parameter code: what all contenders get, when another try would not help.
     mutating func notAnswered(_ text: String, final code: LockError.Code?, at moment: Moment) -> [Effect] {
         guard case .asking = phase else { return [] }
         if let code { return failAll(code, text) + [.notStarted(text)] }
@@ -190,7 +190,7 @@ struct LogPartition: Sendable {
         return take(step, at: moment)
     }
 
-    /// The next record is not there any more.
+    /// The next record does not exist any more.
     mutating func lostPlace(at moment: Moment) -> [Effect] {
         switch phase {
         case .starting: notStarted("records were deleted while they were read", at: moment)
@@ -203,10 +203,10 @@ struct LogPartition: Sendable {
         inSession(at: moment) { $0.failed(number, at: moment) }
     }
 
-    /// Somebody has seen the proof's end before.
+    /// Another thread has seen the proof's end before.
     mutating func proofEnded(at moment: Moment) -> [Effect] { inSession(at: moment) { $0.proofEnded() } }
 
-    /// Turns those away who wait.
+    /// Turns waiters away.
     mutating func turnAway(at moment: Moment) -> [Effect] {
         isStopped = true
         let waiters = waiting.keys.sorted()
@@ -221,7 +221,7 @@ struct LogPartition: Sendable {
     mutating func stop(at moment: Moment) -> [Effect] {
         isStopped = true
         let effects = inSession(at: moment) { session in
-            // What is held is given on only when its holders have ended: they have been given their time.
+            // Holders have had their time. What they still hold passes on only when their work has ended.
             session.close(at: moment)
         }
         phase = .idle
@@ -247,7 +247,7 @@ struct LogPartition: Sendable {
                 if !request.isRead { written.insert(number) }
                 effects += session.request(number, request, at: moment)
             }
-            // In an empty log there is nothing that has been read from.
+            // An empty log has no offset that was read from.
             let next = view.table.next
             phase = .open(session)
             return [.seek(next)] + translate(effects, at: moment)
@@ -316,7 +316,8 @@ struct LogPartition: Sendable {
         return effects + [.stopReading]
     }
 
-    /// The last word of a session that has ended: nobody acts on its leases any more, so nobody has to wait for its expiry.
+    /// The last record of a session that has ended. Nothing acts on its leases any more, so nobody has to wait for its
+    /// expiry.
     private mutating func closeEnded(_ id: RandomID, at moment: Moment) -> [Effect] {
         guard ended[id]?.isEmpty ?? false else { return [] }
         ended[id] = nil
@@ -353,13 +354,13 @@ struct LogPartition: Sendable {
         return all.map { .failed($0, code, text) } + failRequests(code, text)
     }
 
-    /// Of a mark that was written nobody knows whether it will be read.
+    /// Nobody knows whether a mark that was written will be read.
     private mutating func failRequests(_ code: LockError.Code, _ text: String) -> [Effect] {
         defer { (requests, written) = ([:], []) }
         return requests.keys.sorted().map { .failed($0, written.contains($0) ? .outcomeUnknown : code, text) }
     }
 
-    /// Whether anybody waits for it.
+    /// Whether a caller waits for it.
     private mutating func endRequest(_ number: UInt64) -> Bool {
         failures = 0
         written.remove(number)

@@ -1,31 +1,31 @@
 import MQLock
 
-/// A record of the lock log: what a session asks for. Whether it takes effect is decided by the fold (``LockTable``), which
-/// is the same in every reader, never by its writer. The bytes are in the article *The log lock*.
+/// A record of the lock log: what a session asks for. Its writer never decides whether it takes effect. The fold
+/// (``LockTable``) does, and it is the same in every reader. The bytes are in the article *The log lock*.
 struct LogRecord: Hashable, Sendable {
     typealias SessionID = RandomID
 
     enum Body: Hashable, Sendable {
-        /// A new session, with how long it lives without a record, in whole milliseconds, and over how many partitions it
-        /// spreads names.
+        /// A new session, with how long it lives without a record, in whole milliseconds, and how many partitions it
+        /// spreads names over.
         case open(SessionID, ttl: Duration, partitions: UInt32, owner: String)
         case alive(SessionID)
         /// A place at the end of a name's line; for a try, only if there is no other place.
         case want(SessionID, LockName, attempt: UInt64, isTry: Bool)
-        /// Gives a place up: a release when it is the first.
+        /// Removes a place: a release if it is the first.
         case leave(SessionID, LockName, attempt: UInt64)
         case close(SessionID)
-        /// Ends another's session, unless that has written something behind the offset `seen`.
+        /// Ends another session, unless that session has written a record after the offset `seen`.
         case expire(SessionID, seen: Int64)
-        /// Asks the holder with this token to give the lock up.
+        /// Asks the holder with this token to give up the lock.
         case yield(LockName, token: UInt64, from: String)
         /// For readers that start.
         case snapshot(SnapshotChunk)
-        /// Something has been done under a name: a mark to be kept.
+        /// A mark to be kept: a job has been done under a name.
         case done(SessionID, LockName, DoneText)
     }
 
-    /// By which the fold numbers fencing tokens.
+    /// The number from which the fold makes fencing tokens.
     var number: UInt64
     /// The last offset that the writer had applied, -1 for none, and the hash of its state there.
     var applied: Int64
@@ -45,12 +45,12 @@ struct LogRecord: Hashable, Sendable {
     }
 }
 
-/// Which snapshot: the state behind the record at `asOf`.
+/// The name of a snapshot: of the state after the record at `asOf`.
 struct SnapshotName: Hashable, Sendable, Comparable {
     let asOf: Int64
     let id: RandomID
 
-    /// No log gets so long: what is read can be calculated with.
+    /// No log gets this long, so calculations with what is read cannot overflow.
     static let limit: Int64 = 1 << 62
 
     static func < (left: Self, right: Self) -> Bool { (left.asOf, left.id) < (right.asOf, right.id) }
@@ -67,20 +67,20 @@ struct SnapshotChunk: Hashable, Sendable {
     static let limit: UInt32 = 10_000
 }
 
-/// What stands at an offset of the log.
+/// An entry at an offset of the log.
 struct LogEntry: Sendable, Hashable {
     enum Content: Sendable, Hashable {
         case record(LogRecord)
-        /// Not ours, or damaged: it has no effect.
+        /// Foreign or damaged: it has no effect.
         case unreadable
-        /// What the owner of a shard has claimed it by: no effect either, but it says whose the topic is.
+        /// The claim of a shard's owner. It has no effect either, but shows that the topic is one of shards.
         case claim
-        /// Of a format that this program does not know: it must not guess what that would do.
+        /// A format that this program does not know. It must not guess the effect.
         case newer(version: UInt8)
     }
 
     let offset: Int64
-    /// Milliseconds since 1970, by the broker's clock; decides nothing but how long a try waits.
+    /// Milliseconds since 1970, by the broker's clock. It decides only how long a try waits.
     let timestamp: Int64
     let content: Content
 }
@@ -153,11 +153,11 @@ extension LogRecord {
         }
     }
 
-    /// Whether a record's value is of the lock log, in whatever version.
+    /// Whether a record's value belongs to the lock log, in any version.
     static func isOurs(_ bytes: [UInt8]) -> Bool { bytes.count > magic.count && bytes.starts(with: magic) }
 
-    /// Reads a record. Whatever it is, it is one of these.
-    /// - Parameter key: ours have none.
+    /// Reads a record. Any bytes are one of these.
+    /// - Parameter key: our records have none.
     static func read(_ bytes: [UInt8], key: [UInt8] = []) -> LogEntry.Content {
         guard isOurs(bytes) else { return ClaimRecord.isKey(key) ? .claim : .unreadable }
         let version = bytes[magic.count]

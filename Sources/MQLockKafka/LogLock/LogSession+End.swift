@@ -1,6 +1,6 @@
 import MQLock
 
-// What the end of a session means for those who have waited or held.
+// The end of a session, as its waiters and holders see it.
 extension LogSession.End {
     var reason: LossReason {
         switch self {
@@ -23,7 +23,7 @@ extension LogSession.End {
         }
     }
 
-    /// What contenders get where another session would fare no better.
+    /// What contenders get when another session would not help.
     var finalCode: LockError.Code? {
         switch self {
         case .newer, .otherPartitions: .incompatible
@@ -31,7 +31,7 @@ extension LogSession.End {
         }
     }
 
-    /// Whether the session itself, or somebody else, has written its end.
+    /// Whether the end is in the log: written by the session itself, or by another one.
     var isClosed: Bool {
         switch self {
         case .closed, .idle, .expired: true

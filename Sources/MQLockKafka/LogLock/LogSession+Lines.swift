@@ -1,8 +1,8 @@
 import MQLock
 
-// Places in lines: who is granted, who is refused, and what is nobody's.
+// Places in lines: which attempts are granted or refused, and which places no attempt has.
 extension LogSession {
-    /// A name has another first.
+    /// A name has another first place.
     mutating func promoted(_ name: LockName) -> [Effect] {
         var effects: [Effect] = []
         let line = view.table.lines[name]
@@ -10,7 +10,7 @@ extension LogSession {
         for (attempt, entry) in attempts where entry.name == name {
             let isFirst = first?.session == id && first?.attempt == attempt
             switch entry.state {
-            // The proof stands: what is overdue was looked at before.
+            // The proof is valid: overdue events were handled before.
             case .waiting where isFirst:
                 guard let line, elders.isEmpty else { break }
                 doubtful.remove(attempt)
@@ -25,12 +25,12 @@ extension LogSession {
         return effects
     }
 
-    /// What a record means for attempts of this session.
+    /// What a record means for this session's attempts.
     mutating func settle(_ record: LogRecord, at moment: Moment) -> [Effect] {
         switch record.body {
         case .want(let session, let name, let attempt, _) where session == id:
             guard let entry = attempts[attempt] else {
-                // Come late or twice: nobody would ever give this place back.
+                // Too late, or written twice: nothing else would ever release this place.
                 guard hasPlace(attempt, name) else { return [] }
                 return [writeLeave(attempt, Attempt(name: name, isTry: false, began: moment.now), at: moment)]
             }
@@ -52,8 +52,8 @@ extension LogSession {
         }
     }
 
-    /// A try is refused only when it is sure that the first lives: in a process that has just started nobody's silence has
-    /// been heard yet, and with nothing but tries a dead holder would never be expired.
+    /// A try is refused only when it is certain that the first lives. A process that has just started cannot have
+    /// noticed any session's silence yet, and if there were only tries, a dead holder would never be expired.
     mutating func settleTry(_ attempt: UInt64, at moment: Moment) -> [Effect] {
         guard let entry = attempts[attempt], case .waiting = entry.state, !hasPlace(attempt, entry.name) else {
             return []
@@ -84,7 +84,7 @@ extension LogSession {
     }
 }
 
-// Snapshots for those who start later: the session with the smallest id writes them, the others if it does not.
+// Snapshots for sessions that start later. The session with the smallest id writes them; if it does not, the others do.
 extension LogSession {
     private var snapshotRank: Int { view.table.sessions.keys.count { $0 < id } }
 

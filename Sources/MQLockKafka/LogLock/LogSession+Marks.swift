@@ -1,6 +1,6 @@
 import MQLock
 
-/// What is asked of the marks of a name.
+/// A request about the marks of a name.
 enum MarkRequest: Sendable, Hashable {
     case read(LockName)
     /// The text is the same in all sessions that write it.
@@ -15,9 +15,9 @@ enum MarkRequest: Sendable, Hashable {
     var isRead: Bool { if case .read = self { true } else { false } }
 }
 
-// What has been done under the names: told from the table, and written into the log.
+// Marks of jobs that have been done under the names: read from the table, and written to the log.
 extension LogSession {
-    /// Answered when the session is open, or the mark was read back. Stands in no line.
+    /// Answered when the session is open, or when the mark was read back. A request has no place in a line.
     mutating func request(_ number: UInt64, _ request: MarkRequest, at moment: Moment) -> [Effect] {
         living(at: moment) { session in
             session.requests[number] = request
@@ -29,7 +29,7 @@ extension LogSession {
         }
     }
 
-    /// Nobody wants to know any more.
+    /// The caller does not wait any more.
     mutating func giveUpRequest(_ number: UInt64, at moment: Moment) -> [Effect] {
         living(at: moment) { session in
             session.requests[number] = nil
@@ -37,7 +37,8 @@ extension LogSession {
         }
     }
 
-    /// Only once the session has read as far as the log went when it began, and nobody can have written elsewhere.
+    /// Only once the session has read to the end that the log had when it began, and no session can have written
+    /// elsewhere.
     mutating func answerReads() -> [Effect] {
         guard isOpen, elders.isEmpty else { return [] }
         let reads = requests.filter(\.value.isRead).sorted { $0.key < $1.key }
@@ -47,8 +48,7 @@ extension LogSession {
         }
     }
 
-    /// A record that has taken effect: the mark that it has, if it has one, is there for good. Also when it was written by
-    /// an earlier session.
+    /// A record that has taken effect: its mark, if it has one, is there for good, even if an earlier session wrote it.
     mutating func settleWrites(_ record: LogRecord) -> [Effect] {
         guard case .done(_, let name, let text) = record.body else { return [] }
         let written = requests.filter { $0.value == .write(name, text) }.keys.sorted()

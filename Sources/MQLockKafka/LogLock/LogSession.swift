@@ -1,34 +1,34 @@
 import MQLock
 
-/// One session of one partition: proves its life, stands in lines, expires others. A pure value: what was read and the
-/// time in, records and grants out.
+/// One session of one partition: proves its life, stands in lines, expires other sessions. A pure value: records read
+/// and the time go in, records and grants come out.
 ///
-/// Whatever is overdue is looked at before anything else, so that nothing is done in the belief that the session lives,
-/// however late an event is handled. Once it has ended it does nothing any more.
+/// Overdue events are handled first, so nothing is done in the belief that the session lives, however late an event is
+/// handled. A session that has ended does nothing more.
 struct LogSession: Sendable {
     struct Settings: Sendable {
         var ttl: Duration
         var margin: Duration
         var partitions: UInt32
         var owner: String
-        /// A session that nobody needs ends then.
+        /// A session without use ends after this.
         var idle = Duration.seconds(60)
-        /// After how long, and how many records, the session that is to do it writes a snapshot.
+        /// After how long, and how many records, the session whose turn it is writes a snapshot.
         var snapshotInterval = Duration.seconds(30)
         var snapshotRecords: Int64 = 2000
-        /// A chunk of a snapshot is full then, in bytes.
+        /// The size of a full chunk of a snapshot, in bytes.
         var chunkSize = LogSnapshot.chunkSize
-        /// A session that starts from what is older writes a snapshot at once: whoever comes next, after almost the topic's
-        /// retention, starts from what is there.
+        /// A session that starts from an older snapshot writes a new one at once. The next session may come after
+        /// almost the topic's retention, and starts from what is there.
         var snapshotAge = Duration.seconds(3600)
-        /// In so many of the last records a reader that starts looks for a snapshot's name.
+        /// In how many of the last records a starting reader looks for a snapshot's name.
         var tail: Int64 = 20
 
-        /// For how long a record proves its session, from its sending on.
+        /// How long a record proves its session, counted from its sending.
         var validity: Duration { ttl - margin }
     }
 
-    /// An instant, by both clocks; the time of day only numbers records.
+    /// An instant on both clocks. The time of day only numbers records.
     struct Moment: Sendable {
         var now: ContinuousClock.Instant
         /// Milliseconds since 1970.
@@ -45,22 +45,22 @@ struct LogSession: Sendable {
 
     enum Effect: Sendable, Equatable {
         case write(LogRecord)
-        /// The session stands until then; the record that says so was sent at this instant.
+        /// The session lives until then. The record that proves it was sent at `sentAt`.
         case proven(until: ContinuousClock.Instant, sentAt: ContinuousClock.Instant)
         case suspect(Bool)
         case granted(UInt64, token: UInt64)
-        /// A try found somebody else.
+        /// A try found another contender.
         case refused(UInt64)
-        /// A place is given up, for all to see.
+        /// A place is gone, for all readers.
         case left(UInt64)
         case askedToYield(UInt64, from: String)
         /// The place was taken away.
         case lost(UInt64)
-        /// What has been done under a name.
+        /// The marks of a name.
         case marks(UInt64, [DoneMark])
-        /// A mark is written, for all to see.
+        /// A mark is written, for all readers.
         case marked(UInt64)
-        /// Something that is not ours stands in the log.
+        /// A foreign record is in the log.
         case foreign(offset: Int64)
         case ended(End)
     }
@@ -79,16 +79,16 @@ struct LogSession: Sendable {
     private(set) var end: End?
     /// Whether the session is in the table.
     private(set) var isOpen = false
-    /// The end of the proof; before the session is open, the time by which it has to be.
+    /// The end of the proof. Until the session is open, the time by which it has to be.
     private(set) var provenUntil: ContinuousClock.Instant
     var attempts: [UInt64: Attempt] = [:]
-    /// Tries that have found a first of whom nothing fresh is known.
+    /// Tries that found a first place with no fresh sign of life.
     var doubtful: Set<UInt64> = []
-    /// Of marks, those that are not answered.
+    /// Requests for marks that are not answered.
     var requests: [UInt64: MarkRequest] = [:]
-    /// Own records that have not been read back, by their numbers.
+    /// Own records that have not been read back, by number.
     private var unread: [UInt64: ContinuousClock.Instant] = [:]
-    /// Which expiries were written: one for each last record of a session.
+    /// Expiries that were written: one for each last record of a session.
     private var expiries: [UInt64: (session: RandomID, seen: Int64)] = [:]
     private var lastNumber: UInt64 = 0
     private var lastWritten: ContinuousClock.Instant
@@ -96,8 +96,8 @@ struct LogSession: Sendable {
     var idleSince: ContinuousClock.Instant?
     var lastSnapshot: (asOf: Int64, at: ContinuousClock.Instant)
     var needsSnapshot = false
-    /// Sessions that were there before and spread names over another number of partitions: until they are gone nothing is
-    /// granted, and if one of them lives this session ends.
+    /// Earlier sessions that spread names over another number of partitions. Until they are gone nothing is granted,
+    /// and if one of them lives this session ends.
     private(set) var elders: Set<RandomID> = []
 
     /// - Parameter view: at the end of the log.
@@ -114,7 +114,7 @@ struct LogSession: Sendable {
 
     // MARK: Events
 
-    /// The first record, to be called once.
+    /// Writes the first record; called once.
     mutating func begin(at moment: Moment) -> [Effect] {
         [
             write(
@@ -131,7 +131,7 @@ struct LogSession: Sendable {
         }
     }
 
-    /// Gives a place up, be it the first: always by a record †.
+    /// Removes a place, even the first: always by a record †.
     mutating func leave(_ attempt: UInt64, at moment: Moment) -> [Effect] {
         living(at: moment) { session in
             guard let entry = session.attempts[attempt] else { return [] }
@@ -150,13 +150,13 @@ struct LogSession: Sendable {
         }
     }
 
-    /// The proof was found to have run out by somebody who looked before.
+    /// Another thread has found that the proof has run out.
     mutating func proofEnded() -> [Effect] { end == nil ? finish(.proofOverdue) : [] }
 
-    /// A hole in what was to be read.
+    /// There is a gap in what was to be read.
     mutating func lostPlace() -> [Effect] { end == nil ? finish(.gap) : [] }
 
-    /// Ends the session in good order.
+    /// Ends the session cleanly.
     mutating func close(at moment: Moment) -> [Effect] {
         living(at: moment) { session in
             // The leases end before others can read that.
@@ -170,7 +170,7 @@ struct LogSession: Sendable {
         living(at: moment) { session in session.apply(entry, at: moment) }
     }
 
-    /// When ``tick(at:)`` has something to do at the latest.
+    /// The latest time at which ``tick(at:)`` has something to do.
     func deadline(at now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         var next = min(provenUntil, lastWritten.after(settings.ttl / 4))
         if !isSuspect { next = min(next, suspectAt) }
@@ -184,11 +184,11 @@ struct LogSession: Sendable {
         return next
     }
 
-    // MARK: What is due
+    // MARK: Due events
 
     mutating func living(at moment: Moment, _ body: (inout Self) -> [Effect]) -> [Effect] {
         guard end == nil else { return [] }
-        // For good: one that writes and cannot read would else stay first in the line for ever †.
+        // For good: otherwise a session that writes and cannot read would stay first in the line without end †.
         guard moment.now < provenUntil else { return finish(isOpen ? .proofOverdue : .notOpened) }
         var effects = body(&self)
         if end == nil { effects += due(at: moment) }
@@ -227,19 +227,19 @@ struct LogSession: Sendable {
         expiries.values.contains { $0.session == other && $0.seen == seen }
     }
 
-    /// When a session that is not heard of any more is dead: it cannot believe in its own proof any longer.
+    /// When a silent session is dead: it can no longer rely on its own proof.
     static func silenceEnds(
         _ session: LockTable.Session, _ heard: LogView.Heard
     ) -> ContinuousClock.Instant {
         heard.at.after(session.ttl * 11 / 10 + max(.milliseconds(200), session.ttl / 10))
     }
 
-    /// Everybody expires everybody, not only the next in line †, but one after the other.
+    /// Every session expires any other that is dead, not only the next in line †, but one after the other.
     private func patience(towards other: RandomID, _ session: LockTable.Session) -> Duration {
         session.ttl / 100 * rank(towards: other, session)
     }
 
-    /// How many are to expire `other` before we do: those first that wait for what it holds.
+    /// How many sessions expire `other` before this one does: those that wait for what it holds come first.
     private func rank(towards other: RandomID, _ session: LockTable.Session) -> Int {
         func waits(_ candidate: RandomID) -> Bool {
             guard let names = view.table.sessions[candidate]?.names else { return false }
@@ -269,7 +269,8 @@ struct LogSession: Sendable {
         guard case .record(let record) = entry.content else { return [.foreign(offset: entry.offset)] }
         var effects: [Effect] = []
         if record.provenSession == id {
-            // Only what took effect proves †, and from its sending on: neither from its acknowledgement † nor from now †.
+            // Only a record that took effect proves †, counted from its sending: neither from its acknowledgement † nor
+            // from now †.
             if change.proven == id {
                 if !isOpen { effects += opened(entry.timestamp, at: moment) }
                 if let sent = unread.removeValue(forKey: record.number) { effects += prove(sent) }
@@ -280,7 +281,7 @@ struct LogSession: Sendable {
         if let gone = change.gone {
             if gone == id { return effects + finish(.expired) }
             expiries = expiries.filter { $0.value.session != gone }
-            // All that was waited for, besides what this record has made first.
+            // All names that waited for this, except those that this record has promoted itself.
             if elders.remove(gone) != nil, elders.isEmpty {
                 for name in Set(attempts.values.map(\.name)) { effects += promoted(name) }
                 effects += answerReads()
@@ -297,7 +298,8 @@ struct LogSession: Sendable {
     /// - Parameter timestamp: of its first record, by the broker's clock.
     private mutating func opened(_ timestamp: Int64, at moment: Moment) -> [Effect] {
         isOpen = true
-        // The next one starts from the newest snapshot, or from the first record. When that is gone, so is what was done.
+        // The next session starts from the newest snapshot, or from the first record. When that is gone, the marks are
+        // gone too.
         let start = view.snapshot?.timestamp ?? (view.startedAtZero ? view.oldest : nil)
         let limit = settings.snapshotAge.nanoseconds / 1_000_000
         needsSnapshot = start.map { $0 < timestamp - limit } ?? true
@@ -309,7 +311,7 @@ struct LogSession: Sendable {
         return refuseSpread(of: living)
     }
 
-    /// Names are spread in another way: those of the same name would meet on different partitions.
+    /// Names are spread differently: contenders for the same name would be on different partitions.
     private mutating func refuseSpread(of elder: RandomID) -> [Effect] {
         finish(.otherPartitions(view.table.sessions[elder]?.partitions ?? 0))
     }
@@ -326,7 +328,7 @@ struct LogSession: Sendable {
     // MARK: Writing
 
     mutating func write(_ body: LogRecord.Body, at moment: Moment) -> Effect {
-        // Above all that was seen: two records of a session never have the same.
+        // Above all numbers seen: two records of a session never have the same number.
         let number = max(LogNumber.of(moment.wall), view.table.highest, lastNumber) &+ 1
         lastNumber = number
         let record = LogRecord(
@@ -352,7 +354,7 @@ struct LogSession: Sendable {
     }
 }
 
-/// How records are numbered: by the time of day, so that fencing tokens keep growing when the topic is made anew.
+/// How records are numbered: by the time of day, so that fencing tokens keep growing when the topic is created again.
 enum LogNumber {
     /// The milliseconds since 2026, shifted left by 21.
     static func of(_ wall: Int64) -> UInt64 { (FencingNumbering.last(at: wall) >> 21) << 21 }

@@ -2,16 +2,16 @@ import MQLock
 
 /// Snapshots of a table: written in chunks, and collected from them.
 ///
-/// A chunk begins with the largest number; sessions follow, then lines, then marks.
+/// A chunk begins with the highest number; sessions follow, then lines, then marks.
 enum LogSnapshot {
     private static let session: UInt8 = 1
     private static let line: UInt8 = 2
     private static let done: UInt8 = 3
-    /// A chunk is full then; with one more item it stays far below what a broker takes (1 MB).
+    /// The size of a full chunk. With one more item it stays far below a broker's limit (1 MB).
     static let chunkSize = 400_000
     private static let placesPerItem = 1000
 
-    /// The table as it is, which is that behind the last record applied.
+    /// The current table: the state after the last record applied.
     static func chunks(of table: LockTable, id: RandomID, size: Int = chunkSize) -> [SnapshotChunk] {
         var parts: [LogBytesWriter] = []
         func item(_ write: (inout LogBytesWriter) -> Void) {
@@ -64,7 +64,7 @@ enum LogSnapshot {
         }
     }
 
-    /// Puts a table together; nil when the chunks are not what ``chunks(of:id:size:)`` makes.
+    /// Builds a table from chunks; nil unless they are what ``chunks(of:id:size:)`` makes.
     static func table(_ name: SnapshotName, _ chunks: [SnapshotChunk]) -> LockTable? {
         var table: LockTable?
         for chunk in chunks {

@@ -1,33 +1,33 @@
 import MQLock
 
-/// How a reader of the log starts: from a snapshot that somebody near the end has read, else from one that is found in the
-/// log, else from its beginning. A pure value.
+/// How a reader of the log starts: from a snapshot that a writer near the end has read, else from a snapshot found in
+/// the log, else from the log's beginning. A pure value.
 struct LogStart: Sendable {
     enum Step: Sendable {
         case goesOn
-        /// The next entry to be read is the one at this offset.
+        /// The next entry to read is the one at this offset.
         case seek(Int64)
-        /// The state is that at the end of the log at the start.
+        /// The state at the end that the log had when the reader started.
         case ready(LogView)
-        /// What was to be read is gone, or there are holes: to be started again.
+        /// Records to be read are gone, or there are gaps: start again.
         case again
         case newer(version: UInt8)
-        /// The topic is of shards: whoever wrote to it would be in the way of their owners.
+        /// The topic is one of shards. A lock session that writes to it would disturb their owners.
         case shards
     }
 
     private enum Phase {
         /// Looks for the name of a snapshot in the last records. To `load`, `scan`.
         case tail(SnapshotName?)
-        /// Looks for a complete snapshot in everything that is left: the last writer may have started before there was
-        /// one †. To `load`.
+        /// Looks for a complete snapshot in all that is left: the last writer may have started before there was one †.
+        /// To `load`.
         case scan(SnapshotCollector, SnapshotName?)
-        /// Collects the snapshot's chunks, with the records behind its state.
+        /// Collects the snapshot's chunks, and the records after its state.
         case collect(SnapshotName, SnapshotCollector, [LogEntry])
         case apply(LogView)
     }
 
-    /// What there was at the start.
+    /// The log's bounds at the start.
     private let bounds: Range<Int64>
     private var phase = Phase.tail(nil)
     private let tail: Int64
@@ -35,7 +35,7 @@ struct LogStart: Sendable {
     private var hasRecords = false
     private var hasClaims = false
 
-    /// - Parameter tail: how many of the last records are looked at for a name.
+    /// - Parameter tail: in how many of the last records to look for a name.
     init(_ bounds: Range<Int64>, tail: Int64 = 20) { (self.bounds, self.tail) = (bounds, tail) }
 
     mutating func begin(at now: ContinuousClock.Instant) -> Step {
@@ -78,7 +78,7 @@ struct LogStart: Sendable {
         return reached(entry.offset + 1, at: now)
     }
 
-    /// There is nothing before this offset that has not been read.
+    /// Everything before this offset has been read.
     mutating func reached(_ offset: Int64, at now: ContinuousClock.Instant) -> Step {
         guard offset >= bounds.upperBound else { return .goesOn }
         switch phase {
@@ -89,20 +89,21 @@ struct LogStart: Sendable {
             phase = .scan(SnapshotCollector(), nil)
             return .seek(bounds.lowerBound)
         case .scan(_, let best): return load(best, at: now)
-        // It was named by somebody who had read it to the end.
+        // A writer that had read it to the end has named it.
         case .collect: return .again
         case .apply(let view): return view.table.next >= bounds.upperBound ? .ready(view) : .again
         }
     }
 
-    /// Nothing that its state rests on was deleted.
+    /// Whether nothing that its state rests on was deleted.
     private func isUsable(_ name: SnapshotName) -> Bool {
         name.asOf + 1 >= bounds.lowerBound && name.asOf < bounds.upperBound
     }
 
     private mutating func load(_ name: SnapshotName?, at now: ContinuousClock.Instant) -> Step {
         guard let name else {
-            // Nobody lives who would have written one: the state at the log's beginning is nobody's. Not that at its end †.
+            // No session is alive that would have written one: the state at the log's beginning is empty. Not that at
+            // its end †.
             let view = LogView(LockTable(next: bounds.lowerBound), snapshot: nil, at: now)
             phase = .apply(view)
             return bounds.isEmpty ? .ready(view) : .seek(bounds.lowerBound)

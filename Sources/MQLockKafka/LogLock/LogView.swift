@@ -1,8 +1,8 @@
 import MQLock
 
-/// What one reader knows at its place in the log. A pure value.
+/// What one reader knows at its offset of the log. A pure value.
 struct LogView: Sendable {
-    /// When a session was heard of.
+    /// When a session last gave a sign of life.
     struct Heard: Sendable, Equatable {
         /// When this reader has applied its last record, or read the snapshot that has it: never an earlier instant †.
         var at: ContinuousClock.Instant
@@ -20,12 +20,12 @@ struct LogView: Sendable {
         let timestamp: Int64
     }
 
-    /// What reading an entry came to.
+    /// The outcome of reading an entry.
     enum Outcome: Equatable {
-        /// It was there before.
+        /// The entry was read before.
         case known
         case applied(LockTable.Change)
-        /// Records before it are missing: the state of now cannot be known any more †.
+        /// Records before it are missing: the current state cannot be known any more †.
         case gap
         case newer(version: UInt8)
         /// Its writer had another state at this offset.
@@ -36,16 +36,16 @@ struct LogView: Sendable {
     private(set) var heard: [RandomID: Heard] = [:]
     /// The newest one.
     private(set) var snapshot: Known?
-    /// Whether states are compared with what others say of theirs.
+    /// Whether to compare states with those that other writers report.
     var compares = false
     private var collector = SnapshotCollector()
     /// Whether this is the state of the whole log, from its first record on.
     let startedAtZero: Bool
     let startedFrom: SnapshotName?
-    /// When the first record was written that this reader has applied, in milliseconds since 1970.
+    /// When the first record that this reader has applied was written, in milliseconds since 1970.
     private(set) var oldest: Int64?
     private var hashes: [UInt64] = []
-    /// The offset behind which the first of the hashes is the state.
+    /// The offset after which the first of the hashes is the state.
     private var firstHash: Int64
     private static let hashesKept = 10_000
 
@@ -58,7 +58,7 @@ struct LogView: Sendable {
         for id in table.sessions.keys { heard[id] = Heard(at: now, isFresh: false, timestamp: 0) }
     }
 
-    /// The state's hash behind an offset, as far as it is remembered.
+    /// The state's hash after an offset, if it is still remembered.
     func hash(at offset: Int64) -> UInt64? {
         guard offset >= firstHash, offset < firstHash + Int64(hashes.count) else { return nil }
         return hashes[Int(offset - firstHash)]
@@ -94,7 +94,7 @@ struct LogView: Sendable {
 
     private mutating func collect(_ chunk: SnapshotChunk, _ timestamp: Int64, at now: ContinuousClock.Instant) {
         guard let complete = collector.add(chunk), chunk.name > snapshot?.name ?? .none else { return }
-        // One that says something else than what was read is nobody's to start from.
+        // Do not start from a snapshot that differs from what was read.
         if let own = hash(at: chunk.name.asOf), own != complete.hash { return }
         guard chunk.name.asOf < table.next else { return }
         snapshot = Known(name: chunk.name, at: now, timestamp: timestamp)

@@ -7,7 +7,7 @@ final class LogWatch {
     private let requestTimeout: Duration
     private(set) var view: LogView?
 
-    /// What has changed in the log.
+    /// A change in the log.
     struct Change {
         let before: LockTable
         let after: LockTable
@@ -19,7 +19,7 @@ final class LogWatch {
         (self.partition, requestTimeout) = (partition, settings.requestTimeout)
     }
 
-    /// Reads up to the end of now, trying again for what may pass by itself.
+    /// Reads up to the current end. Tries again after temporary failures.
     func catchUp(
         until deadline: ContinuousClock.Instant, _ cancellation: Cancellation
     ) throws(LockError) -> LockTable {
@@ -36,7 +36,7 @@ final class LogWatch {
         }
     }
 
-    /// The next record that has an effect; nil when the time is over. What was missed is an error: to be caught up anew.
+    /// The next record that has an effect; nil when the time is over. A gap is an error: catch up again.
     func next(until deadline: ContinuousClock.Instant) throws(LockError) -> Change? {
         while let event = follower.poll(for: max(.zero, ContinuousClock.now.duration(to: deadline))) {
             switch event {

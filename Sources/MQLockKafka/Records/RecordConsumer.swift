@@ -1,10 +1,10 @@
 import CMQLockRdKafka
 import MQLock
 
-/// Reads the partitions of a service's own topic, each from the group's committed offset on, with one client for all.
+/// Reads partitions of a service's own topic with one client, each from the group's committed offset on.
 ///
-/// It joins no group: who reads what follows from the ownership of shards. Each partition has a queue of its own, so that
-/// a slow reader keeps nobody else waiting: the library stops fetching for it.
+/// It joins no group: the ownership of shards decides which member reads what. Each partition has a queue of its own.
+/// The library stops fetching for a slow reader, which keeps no other waiting.
 final class RecordConsumer: @unchecked Sendable {
     private let topic: String
     private let transactionTimeout: Duration
@@ -13,7 +13,7 @@ final class RecordConsumer: @unchecked Sendable {
     private var client: OnDemand<ClientHandle, LockError>
     private var open: [Int32: PartitionQueue] = [:]
 
-    /// - Parameter transactionTimeout: as long may an earlier owner's transaction be open on an offset.
+    /// - Parameter transactionTimeout: how long an earlier owner's transaction may be open on an offset.
     init(_ connection: KafkaConnection, topic: String, group: String, transactionTimeout: Duration) {
         (self.topic, self.transactionTimeout) = (topic, transactionTimeout)
         client = OnDemand { () throws(LockError) in
@@ -22,10 +22,10 @@ final class RecordConsumer: @unchecked Sendable {
                 ClientSettings(
                     connection: connection,
                     own: [
-                        // For the question about its offsets.
+                        // Only to ask for its offsets.
                         ("group.id", group), ("isolation.level", "read_committed"), ("enable.auto.commit", "false"),
                         ("enable.auto.offset.store", "false"), ("auto.offset.reset", "error"), ("check.crcs", "true"),
-                        // For each partition; enough for a fetch or two, and no more than is soon worked on.
+                        // For each partition: enough for a fetch or two, and no more than is processed soon.
                         ("queued.min.messages", "1000"), ("fetch.wait.max.ms", "100"),
                     ]))
             rd_kafka_poll_set_consumer(client.raw)
@@ -33,8 +33,8 @@ final class RecordConsumer: @unchecked Sendable {
         }
     }
 
-    /// Begins to read a partition; whoever has read it before gets nothing more.
-    /// - Parameter signal: called when there may be something to read, on a thread of the library's.
+    /// Begins to read a partition. An earlier reader of it gets nothing more.
+    /// - Parameter signal: called when there may be something to read, on a library thread.
     func open(
         _ partition: Int32, signal: @escaping @Sendable () -> Void
     ) async throws(LockError) -> PartitionQueue {
@@ -54,7 +54,7 @@ final class RecordConsumer: @unchecked Sendable {
         }
     }
 
-    /// Reads this one no more.
+    /// Stops reading this partition.
     func close(_ reading: PartitionQueue) {
         queue.start { [self] in
             if open[reading.partition] === reading { close(reading.partition) }
@@ -65,13 +65,14 @@ final class RecordConsumer: @unchecked Sendable {
         guard let reading = open.removeValue(forKey: partition), let client = client.existing else { return }
         reading.silence()
         let list = TopicPartitions(topic, [partition])
-        // An error says that it is not read already.
+        // An error means that it is not being read.
         let error = try? list.withList { rd_kafka_incremental_unassign(client.raw, $0) }
         if let error { _ = KafkaFailure(taking: error) }
         if open.isEmpty { self.client.drop() }
     }
 
-    /// Where the group's work goes on; nil when it has not begun. Waits until no earlier owner's transaction is open on it.
+    /// Where the group's work continues; nil when it has not begun. Waits until no earlier owner's transaction is open
+    /// on it.
     private func committedOffset(
         _ partition: Int32, _ client: ClientHandle, _ cancellation: Cancellation
     ) throws(KafkaFailure) -> Int64? {
@@ -92,7 +93,7 @@ final class RecordConsumer: @unchecked Sendable {
     }
 }
 
-/// What has been fetched of one partition. Belongs to one task at a time.
+/// Fetched records of one partition. Belongs to one task at a time.
 final class PartitionQueue: @unchecked Sendable {
     let partition: Int32
     private let client: ClientHandle
@@ -111,7 +112,7 @@ final class PartitionQueue: @unchecked Sendable {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
         }
         (self.client, self.partition, self.raw, self.signal) = (client, partition, raw, Signal(signal))
-        // By itself it ends in the consumer's own queue.
+        // By default it ends in the consumer's own queue.
         rd_kafka_queue_forward(raw, nil)
         rd_kafka_queue_cb_event_enable(raw, relaySignal, Unmanaged.passUnretained(self.signal).toOpaque())
     }
@@ -124,14 +125,14 @@ final class PartitionQueue: @unchecked Sendable {
     /// No signal comes after this.
     func silence() { rd_kafka_queue_cb_event_enable(raw, nil, nil) }
 
-    /// What is there, without waiting; nil when there is nothing. A signal comes when there is again.
+    /// The next record that is there, without waiting; nil when there is none. A signal comes when there is again.
     func next() throws(KafkaFailure) -> LogReader.Record? {
         while let message = rd_kafka_consume_queue(raw, 0) {
             defer { rd_kafka_message_destroy(message) }
             guard message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return LogReader.Record(message) }
             let failure = KafkaFailure(
                 message.pointee.err, rd_kafka_message_errstr(message).map { String(cString: $0) })
-            // What passes by itself, the library mends.
+            // The library recovers from temporary failures.
             guard failure.code.isTransient else { throw failure }
         }
         return nil

@@ -1,13 +1,13 @@
 import MQLock
 
-/// The records of the partition that belongs to a shard, from the group's committed offset on, in their order.
+/// The records of the partition that belongs to a shard, in order, from the group's committed offset on.
 ///
-/// It begins with what the group has committed last, once no earlier owner's transaction is open on that; at the beginning
-/// of the partition when there is nothing. It reads what is committed, waits for more, and ends when the shard is to be
-/// given up or is owned no more, or the task is cancelled: then finish what is in hand. Commit what is done with by
-/// ``OutputBatch/commit(after:)``, in one transaction with what came of it.
+/// Reading begins at the group's last committed offset, once no earlier owner's transaction is open on it. Without a
+/// committed offset it begins at the start of the partition. It reads committed records, waits for more, and ends when
+/// the shard has to be released or is no longer owned, or when the task is cancelled. Then finish the record in hand.
+/// Commit processed records with ``OutputBatch/commit(after:)``, in one transaction with their output.
 ///
-/// One reads a shard at a time: an older sequence of the same shard goes on with nothing.
+/// A shard has one reader at a time: an older sequence of the same shard yields nothing more.
 public struct ShardRecords: AsyncSequence, Sendable {
     /// A record, as ``OutputReader`` reads it.
     public typealias Element = OutputReader.Record
@@ -15,10 +15,10 @@ public struct ShardRecords: AsyncSequence, Sendable {
     let ownership: ShardOwnership
     let shard: Int
 
-    /// Begins to read at the first `next()`.
+    /// Reading begins at the first `next()`.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(ownership, shard) }
 
-    /// Reads; for one task.
+    /// Reads the records; for one task.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let ownership: ShardOwnership
         private let shard: Int
@@ -27,9 +27,9 @@ public struct ShardRecords: AsyncSequence, Sendable {
 
         init(_ ownership: ShardOwnership, _ shard: Int) { (self.ownership, self.shard) = (ownership, shard) }
 
-        /// The next record; `nil` when the shard is to be given up.
-        /// - Throws: `LockError`: `notOwner` when the shard is not owned at the first call; `incompatible` when the record
-        ///   behind the committed offset has been deleted; `unreachable` and others as the brokers answer.
+        /// The next record; `nil` when the shard has to be released.
+        /// - Throws: `LockError`: `notOwner` when the shard is not owned at the first call; `incompatible` when the
+        ///   record at the committed offset has been deleted; `unreachable` and others as the brokers answer.
         public mutating func next() async throws -> Element? {
             guard !isOver else { return nil }
             do {
@@ -57,7 +57,7 @@ public struct ShardRecords: AsyncSequence, Sendable {
 }
 
 extension ShardOwnership {
-    /// The records of a shard's partition in ``Configuration/records``, which this process owns now.
+    /// The records of a shard's partition in ``Configuration/records``, for a shard that this process owns now.
     ///
     /// ```swift
     /// try await ownership.withShard(shard) { lease in
@@ -72,8 +72,9 @@ extension ShardOwnership {
     /// ```
     public func records(of shard: Int) -> ShardRecords { ShardRecords(ownership: self, shard: shard) }
 
-    /// A record whose key belongs to another shard was written by another partitioner, or when there were fewer partitions:
-    /// told once for each shard and run, as no lock on that key is ever owned where its records are read.
+    /// A record whose key belongs to another shard was written by another partitioner, or when there were fewer
+    /// partitions. Reported once for each shard and run, because a lock on that key is never owned where its records
+    /// are read.
     fileprivate func checkPartitioner(_ record: ShardRecords.Element) {
         guard !record.key.isEmpty else { return }
         let expected = partitioner.partition(of: record.key, count: partitions)
@@ -88,7 +89,7 @@ extension ShardOwnership {
     }
 }
 
-/// One shard that is read, as long as one hold of it lasts.
+/// The reading of one shard, for as long as one hold of it lasts.
 private final class Reading: Sendable {
     private let hold: ShardHold
     private let watch: UInt64

@@ -1,16 +1,16 @@
 public import MQLock
 
-/// Locks on the names of the shards that this process owns: granted first come, first served, without a round trip.
+/// Locks on the names of the shards that this process owns, granted in order of arrival, without a round trip.
 ///
-/// A name of another member's shard is refused with `notOwner`: this provider does not wait for other processes, it is
-/// for work that is sent to the owner of its key. Needs a ``ShardOwnership`` that runs.
+/// A name of another member's shard is refused with `notOwner`. This provider does not wait for other processes: it is
+/// for work that is sent to the owner of its key. Needs a running ``ShardOwnership``.
 ///
 /// ```swift
 /// let locks = ShardLocks(ownership)
 /// try await locks.withLock("customer-42") { lease in … }
 /// ```
 public final class ShardLocks: LockProvider {
-    /// What it can do and promise.
+    /// What this provider can do and promise.
     public let capabilities = LockCapabilities(
         mutex: "shard", waitsAcrossProcesses: false, firstComeFirstServed: false)
 
@@ -30,21 +30,21 @@ public final class ShardLocks: LockProvider {
             maximumWaiters: max(0, maximumWaiters))
     }
 
-    /// Waits for other holders in this process, and, while the group is being rebalanced, for what it comes to.
+    /// Waits for other holders in this process and, while the group is being rebalanced, for the outcome.
     /// - Throws: `LockError`: `notOwner` when another member owns the name's shard; `timedOut`, `cancelled`,
     ///   `limitExceeded`; `shutDown` when the ownership has ended.
     public func acquire(_ name: LockName, within limit: Duration?) async throws(LockError) -> HeldLock {
         try await front.acquire(name, within: limit)
     }
 
-    /// Takes the lock if its shard is owned and nobody in this process holds the name.
+    /// Acquires the lock if its shard is owned and no contender in this process holds the name.
     /// - Throws: `LockError` with code `notOwner` when this process does not own the name's shard now.
     public func tryAcquire(_ name: LockName) async throws(LockError) -> HeldLock? {
         try await front.tryAcquire(name)
     }
 }
 
-/// Contends for names where there is nobody to contend with but the shard's owner itself.
+/// Contends for names where the shard's owner is the only contender.
 private struct ShardContender: BrokerContender {
     let ownership: ShardOwnership
 
@@ -52,7 +52,7 @@ private struct ShardContender: BrokerContender {
 
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
         let shard = Int32(ownership.shard(of: name))
-        // Mostly it is owned, and nothing has to be watched.
+        // Mostly the shard is owned, and nothing has to be watched.
         if let record = ownership.board.hold(shard)?.grant(name) { return record }
         return try await ownership.grant(name, until: deadline).record
     }

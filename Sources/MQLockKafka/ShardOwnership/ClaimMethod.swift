@@ -5,12 +5,12 @@ public struct ClaimMethod: Hashable, Sendable, CustomStringConvertible {
 
     /// In a transaction that the broker refuses when the claimer's membership is stale. The default.
     public static let transactional = Self(value: .transactional)
-    /// Appended, acknowledged by all replicas, and read back as the newest: for brokers that have no transactions.
+    /// Appended, acknowledged by all replicas, and read back as the newest. For brokers without transactions.
     ///
-    /// Nobody is kept from appending a claim, but a stale member never owns by it. What is weaker: output cannot be
-    /// fenced (``FencedProducer`` refuses), and a claim that a former owner appended late can stand as the newest and,
-    /// once the topic has been compacted, hide a larger number: that numbers grow then rests on the hosts' clocks, which
-    /// must not differ by more than the topic takes to be compacted. All members have to use the same method.
+    /// The broker refuses nobody's claim, but a stale member never owns by it. What is weaker: output cannot be fenced
+    /// (``FencedProducer`` refuses). A claim that a former owner appended late can stand as the newest and, once the
+    /// topic has been compacted, hide a larger number. That numbers grow then depends on the hosts' clocks, which must
+    /// not differ by more than the time until the topic is compacted. All members have to use the same method.
     public static let acknowledged = Self(value: .acknowledged)
 
     /// The method's name.

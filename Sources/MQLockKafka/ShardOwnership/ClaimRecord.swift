@@ -5,23 +5,23 @@ import MQLock
 ///
 /// One key per partition, so that compaction keeps the newest; the value is a JSON object.
 struct ClaimRecord: Codable, Equatable, Sendable {
-    /// The protocol's version; others are not read.
+    /// The protocol's version; records of others are not read.
     var version = Self.version
-    /// How many partitions the owner takes the topic to have; for people who look at the topic.
+    /// How many partitions the owner assumes; for people who look at the topic.
     var partitions: Int
-    /// Who claims, as configured, and its member id in the group.
+    /// The claimer's owner, as configured, and its member id in the group.
     var owner: String
     var member: String
     /// Larger than in every earlier claim of the shard.
     var number: UInt64
 
     static let version = "mqlock.v1"
-    /// Longer values are not ours, and need not be looked at.
+    /// A longer value is not ours, and need not be read.
     static let maximumLength = 4096
 
     static func key(_ shard: Int32) -> [UInt8] { Array("\(version)/shard/\(shard)".utf8) }
 
-    /// Whether it is the key of what owners of shards write.
+    /// Whether shard owners write records with this key.
     static func isKey(_ key: [UInt8]) -> Bool { key.starts(with: "\(version)/".utf8) }
 
     func value() throws(LockError) -> [UInt8] {
@@ -33,7 +33,7 @@ struct ClaimRecord: Codable, Equatable, Sendable {
         return Array(data)
     }
 
-    /// Reads a record of that shard; nil for whatever is not a claim of this version.
+    /// Reads a record of that shard; nil if it is not a claim of this version.
     init?(key: [UInt8], value: [UInt8], shard: Int32) {
         guard key == Self.key(shard), value.count <= Self.maximumLength,
             let record = try? JSONDecoder().decode(Self.self, from: Data(value)), record.version == Self.version
@@ -49,9 +49,9 @@ struct ClaimRecord: Codable, Equatable, Sendable {
     }
 }
 
-/// How claims are numbered; the grants of one claim count up from its number.
+/// How claims are numbered. The grants of one claim count up from its number.
 enum ClaimNumber {
-    /// How many grants a claim is good for; then the shard is claimed anew.
+    /// How many grants a claim is good for. After them the shard is claimed again.
     static let grants: UInt64 = 1 << 24
     private static let numbering = FencingNumbering(
         step: grants, carrier: "a claim in the lock topic",
@@ -60,7 +60,7 @@ enum ClaimNumber {
             there
             """)
 
-    /// The number of a new claim, `largest` being that of all earlier ones.
+    /// The number of a new claim; `largest` is that of all earlier ones.
     /// - Parameters:
     ///   - now: milliseconds since 1970.
     ///   - lead: how far ahead of the clock it may be.
@@ -70,7 +70,7 @@ enum ClaimNumber {
         try numbering.token(numbering.next(above: largest, at: now), at: now, lead: lead).rawValue
     }
 
-    /// Refuses a clock that is further from a broker's than `lead`. Brokers before 2026 are wrong, or make it up.
+    /// Refuses a clock that differs from a broker's by more than `lead`. Brokers before 2026 are wrong, or make it up.
     static func check(_ now: Int64, against broker: Int64, lead: Duration) throws(LockError) {
         guard broker >= FencingNumbering.epoch else { return }
         let (ahead, overflow) = now.subtractingReportingOverflow(broker)

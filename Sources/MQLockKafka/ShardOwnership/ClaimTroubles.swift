@@ -1,11 +1,11 @@
 import MQLock
 
-/// What keeps shards from being owned, and when people are to hear of it: not of each attempt that fails, which some always
-/// do while the group or the cluster settles, but of what lasts.
+/// What keeps shards from being owned, and when to report it: not each failed attempt, since some always fail while the
+/// group or the cluster settles, but trouble that lasts.
 struct ClaimTroubles {
-    /// For how long attempts have to have failed before that is worth a word.
+    /// How long attempts have to fail before the trouble is reported.
     let patience: Duration
-    /// After which the same is told again, as long as it lasts.
+    /// After this time the same trouble is reported again, as long as it lasts.
     let interval: Duration
     private var since: ContinuousClock.Instant?
     private var told: (text: String, at: ContinuousClock.Instant)?
@@ -16,7 +16,7 @@ struct ClaimTroubles {
     /// - Parameters:
     ///   - begun: when the attempt began.
     ///   - now: when it failed.
-    /// - Returns: whether that is to be told.
+    /// - Returns: whether to report it.
     mutating func failed(
         _ error: LockError, begun: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) -> Bool {
@@ -28,6 +28,6 @@ struct ClaimTroubles {
         return true
     }
 
-    /// An attempt has come to a good end, or there is nothing to be attempted.
+    /// An attempt has succeeded, or there is nothing to attempt.
     mutating func ended() { (since, told) = (nil, nil) }
 }

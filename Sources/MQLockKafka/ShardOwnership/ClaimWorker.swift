@@ -1,17 +1,17 @@
 import Foundation
 import MQLock
 
-/// Steps 1 to 3 of a claim, on a thread of its own: every call of the library's here blocks.
+/// Steps 1 to 3 of a claim, on a thread of its own: every library call here blocks.
 ///
 /// 1. wait until no earlier owner's transaction is open on the group's offset of the shard;
-/// 2. read the largest number of all claims up to the high watermark of then, aborted ones included;
+/// 2. read the largest number of all claims up to that offset's high watermark, aborted ones included;
 /// 3. append a larger one; in one transaction with the watermark as group offset and the membership of the assignment,
 ///    which the broker checks, where it has transactions.
 final class ClaimWorker: @unchecked Sendable {
     typealias Claim = OwnershipMachine.Claim
     typealias Outcome = OwnershipMachine.ClaimOutcome
 
-    /// What is claimed where.
+    /// What to claim, and where.
     struct Settings: Sendable {
         var connection: KafkaConnection
         var topic: String
@@ -21,15 +21,15 @@ final class ClaimWorker: @unchecked Sendable {
         var partitions: Int
         var owner: String
         var method = ClaimMethod.transactional
-        /// After which the broker aborts a transaction whose owner is gone: as long may step 1 take.
+        /// After which the broker aborts a transaction whose owner is gone. Step 1 may take that long.
         var transactionTimeout: Duration = .seconds(10)
         /// For each other question to the broker.
         var requestTimeout: Duration = .seconds(5)
-        /// Longer than this no claim may take: its owner may have been stopped, and another have come after it. Nil where
-        /// the broker refuses such a claim.
+        /// No claim may take longer: its owner may have been stopped, and another member may have claimed since. Nil
+        /// where the broker refuses such a claim.
         var patience: Duration?
-        /// For how long a topic that is not there is waited for: brokers show a new one up to a second after they have
-        /// said that it was made.
+        /// How long to wait for a missing topic: brokers show a new one up to a second after they have reported its
+        /// creation.
         var topicPatience: Duration = .seconds(5)
         /// How far numbers, and this machine's clock, may be ahead of others.
         var lead: Duration = .seconds(24 * 60 * 60)
@@ -37,7 +37,7 @@ final class ClaimWorker: @unchecked Sendable {
         var wallClock: @Sendable () -> Int64 = { WallClock.now }
     }
 
-    /// What came of a claim, and of what went wrong what is of use to people; nil for what a rebalance brings.
+    /// The outcome of a claim, and the trouble that people should know of; nil for the usual effects of a rebalance.
     typealias Answer = @Sendable (Outcome, LockError?) -> Void
 
     private struct Abandoned: Error {}
@@ -51,7 +51,8 @@ final class ClaimWorker: @unchecked Sendable {
     private var topicMissingSince: ContinuousClock.Instant?
     /// Nobody waits for anything any more.
     private let closing = Cancellation()
-    /// The largest numbers that this worker has claimed: no later one may be below, whatever has become of the topic.
+    /// The largest numbers that this worker has claimed: no later one may be smaller, whatever has happened to the
+    /// topic.
     private var claimed: [Int32: UInt64] = [:]
     private var isClosed = false
 
@@ -65,12 +66,12 @@ final class ClaimWorker: @unchecked Sendable {
             ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
     }
 
-    /// Looks for the topic, then makes the clients and a first transaction, which takes librdkafka 2.0.2 a second, before
-    /// anything is claimed.
+    /// Looks for the topic, then creates the clients and writes a first transaction, which takes librdkafka 2.0.2 a
+    /// second, before anything is claimed.
     /// - Parameters:
-    ///   - seen: called when the topic is there, or the cluster does not answer: when to join the group. A member that joins
-    ///     before would see the topic by a refresh of its metadata only.
-    ///   - answer: gets what went wrong, and whether trying again would not mend it.
+    ///   - seen: called when the topic exists, or the cluster does not answer: it is time to join the group. A member
+    ///     that joins earlier would only see the topic when its metadata is refreshed.
+    ///   - answer: gets the error, and whether it is permanent.
     func warmUp(seen: @escaping @Sendable () -> Void, _ answer: @escaping @Sendable (Outcome, LockError?) -> Void) {
         queue.start { [self] in
             do {
@@ -84,13 +85,13 @@ final class ClaimWorker: @unchecked Sendable {
                 answer(.retry, nil)
             } catch {
                 let (outcome, trouble) = judge(error, while: "claiming")
-                // Whoever may not write from the start is set up wrongly.
+                // A member that may not write from the start is set up wrongly.
                 answer(trouble?.code == .accessRefused ? .failed(.refused(trouble?.message ?? "")) : outcome, trouble)
             }
         }
     }
 
-    /// Waits for a topic that somebody misses; `answer` gets nil when it is there, and else why waiting makes no sense.
+    /// Waits for a missing topic. `answer` gets nil when it exists, and otherwise why waiting makes no sense.
     func findTopic(_ answer: @escaping @Sendable (LockError?) -> Void) {
         queue.start { [self] in
             do {
@@ -103,7 +104,7 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Claims these shards together; `answer` is called exactly once. A claim that was cancelled ends early.
+    /// Claims these shards together; `answer` is called exactly once. A cancelled claim ends early.
     func claim(
         _ shards: [Int32], _ metadata: GroupMetadata, _ cancellation: Cancellation, _ answer: @escaping Answer
     ) {
@@ -146,7 +147,7 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Lets the clients go; a claim under way ends first.
+    /// Closes the clients; a claim under way ends first.
     func close() {
         closing.cancel()
         queue.start { [self] in
@@ -156,15 +157,15 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Reads whom the newest committed claim of a shard names; `answer` is called exactly once. Nil is nobody, or that
-    /// it could not be read.
+    /// Reads the owner in a shard's newest committed claim; `answer` is called exactly once. Nil means there is none,
+    /// or it could not be read.
     func findOwner(of shard: Int32, _ answer: @escaping @Sendable (ClaimRecord?) -> Void) {
         queue.start { [self] in answer(isClosed ? nil : try? newestClaim(of: shard)) }
     }
 
     private func newestClaim(of shard: Int32) throws -> ClaimRecord? {
         let readers = try readers.ready()
-        // By the reader that waits for no transaction; and only what is decided.
+        // With the reader that waits for no transaction, and only what is decided.
         let start = try readers.uncommitted.groupOffsets(settings.topic, [shard], within: .seconds(1))
         let bounds = try readers.committed.bounds(settings.topic, shard, within: .seconds(1))
         let known = (start[shard] ?? nil).flatMap { bounds.contains($0) ? $0 : nil }
@@ -206,7 +207,7 @@ final class ClaimWorker: @unchecked Sendable {
         return claims
     }
 
-    /// Step 1. In slices, so that an abandoned claim does not keep the next one waiting.
+    /// Step 1. In slices, so that an abandoned claim does not delay the next one.
     private func waitForOffsets(
         _ shards: [Int32], _ reader: LogReader, _ goOn: () throws -> Void
     ) throws -> [Int32: Int64?] {
@@ -221,13 +222,13 @@ final class ClaimWorker: @unchecked Sendable {
         }
     }
 
-    /// Step 2. The watermarks are taken after step 1, and by the reader that sees everything.
+    /// Step 2. The watermarks are read after step 1, with the reader that sees everything.
     private func readClaims(
         _ shards: [Int32], from starts: [Int32: Int64?], _ reader: LogReader
     ) throws -> (largest: [Int32: UInt64], watermarks: [Int32: Int64]) {
         var ranges: [Int32: Range<Int64>] = [:]
         for (shard, bounds) in try reader.bounds(settings.topic, shards, within: settings.requestTimeout) {
-            // An offset that is not there any more says nothing: from the beginning.
+            // An offset that no longer exists says nothing: read from the beginning.
             let start = (starts[shard] ?? nil).flatMap { bounds.contains($0) || $0 == bounds.upperBound ? $0 : nil }
             ranges[shard] = (start ?? bounds.lowerBound)..<bounds.upperBound
         }
@@ -244,7 +245,7 @@ final class ClaimWorker: @unchecked Sendable {
 
     // MARK: The topic and the clock
 
-    /// Before anything is written: the marker of a transaction is a hole in the log, and ends all sessions of locks there.
+    /// Before anything is written: a transaction's marker is a gap in the log, and ends all lock sessions there.
     private func checkForLockLog() throws {
         guard
             try readers.ready().uncommitted.isLockLog(
@@ -262,12 +263,12 @@ final class ClaimWorker: @unchecked Sendable {
             """)
     }
 
-    /// Not there now; for how long that is borne, the worker's settings say.
+    /// The topic is missing for now. The worker's settings say how long to wait.
     private struct TopicMissing: Error { let error: LockError }
 
-    /// Whether the topics are as they have to be.
+    /// Checks that the topics are set up as required.
     /// - Returns: how many partitions have no leader at the moment.
-    /// - Throws: ``TopicMissing`` as long as that may pass, then `LockError`.
+    /// - Throws: ``TopicMissing`` while that may pass, then `LockError`.
     @discardableResult
     private func checkTopics() throws -> Int {
         let reader = try readers.ready().uncommitted
@@ -297,8 +298,8 @@ final class ClaimWorker: @unchecked Sendable {
         return since.duration(to: .now) < settings.topicPatience ? TopicMissing(error: error) : error
     }
 
-    /// - Parameter needsLeaders: whether to wait also, no longer than for a topic, until all partitions have a leader: a
-    ///   record for one that has none keeps its transaction waiting.
+    /// - Parameter needsLeaders: whether to wait, no longer than for a topic, until all partitions have a leader: a
+    ///   record for a partition without one would delay its transaction.
     private func waitForTopic(needsLeaders: Bool) throws {
         let deadline = ContinuousClock.now.after(settings.topicPatience)
         while true {
@@ -317,7 +318,7 @@ final class ClaimWorker: @unchecked Sendable {
     }
 
     /// Before anything is claimed: a number from a clock that is far ahead would end all other members. Topics with
-    /// `message.timestamp.type=LogAppendTime` tell the broker's time; from others it is not to be learned.
+    /// `message.timestamp.type=LogAppendTime` show the broker's time; others do not.
     private func checkClock() throws(LockError) {
         guard let broker = writer.brokerTime else { return }
         try ClaimNumber.check(settings.wallClock(), against: broker, lead: settings.lead)

@@ -1,12 +1,12 @@
 import MQLock
 
-/// Step 3 of a claim: gets the records into the topic. Blocks; belongs to the claim worker's thread.
+/// Step 3 of a claim: writes the records to the topic. Blocks; belongs to the claim worker's thread.
 protocol ClaimWriter: AnyObject {
-    /// When the topic's leader took the last record, by its own clock; nil unless the topic keeps that.
+    /// When the topic's leader accepted the last record, by its own clock; nil unless the topic records that.
     var brokerTime: Int64? { get }
-    /// Writes what costs the first write its time.
+    /// Does in advance what makes the first write slow.
     func warmUp() throws
-    /// Writes one claim for each shard. When this throws, it is not known what was written.
+    /// Writes one claim for each shard. When this throws, nobody knows what was written.
     /// - Parameters:
     ///   - offsets: for each shard the end of what step 2 has read.
     ///   - reader: sees everything.
@@ -14,7 +14,7 @@ protocol ClaimWriter: AnyObject {
         _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
         _ goOn: () throws -> Void
     ) throws
-    /// Lets the clients go.
+    /// Closes the clients.
     func close()
 }
 
@@ -47,7 +47,8 @@ final class TransactionalClaimWriter: ClaimWriter {
         }
     }
 
-    /// When the outcome is unknown the producer is dropped: step 1 of the next claim waits until the broker has decided.
+    /// When the outcome is unknown the producer is dropped. Step 1 of the next claim waits until the broker has
+    /// decided.
     func write(
         _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata, _ reader: LogReader,
         _ goOn: () throws -> Void
@@ -73,9 +74,9 @@ final class TransactionalClaimWriter: ClaimWriter {
     func close() { producer.drop() }
 }
 
-/// Appended, acknowledged by all replicas, then read back as the newest of its shard.
+/// Appended, acknowledged by all replicas, and then read back as the newest of its shard.
 final class AcknowledgedClaimWriter: ClaimWriter {
-    /// Another claim stands behind ours: the claim is begun anew, with a larger number.
+    /// Another claim is after ours: the claim starts again, with a larger number.
     struct Overtaken: Error {}
 
     private let settings: ClaimWorker.Settings
@@ -101,7 +102,7 @@ final class AcknowledgedClaimWriter: ClaimWriter {
         try write(claims, offsets, reader, appended: {}, goOn)
     }
 
-    /// - Parameter appended: called before the look at what is the newest, for tests.
+    /// - Parameter appended: called before the check for the newest claim, for tests.
     func write(
         _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ reader: LogReader,
         appended: () throws -> Void, _ goOn: () throws -> Void
@@ -138,7 +139,7 @@ extension ClaimRecord {
 }
 
 extension ProducedRecord {
-    /// What a producer writes first; whoever reads claims passes it over.
+    /// The first record of a producer; readers of claims skip it.
     static func warmUp(_ topic: String) -> ProducedRecord {
         ProducedRecord(topic: topic, partition: 0, key: Array("\(ClaimRecord.version)/warm-up".utf8), value: [])
     }

@@ -1,6 +1,6 @@
 import MQLock
 
-/// What was read of other members' claims; forgotten soon, and at every rebalance.
+/// Owners read from other members' claims; dropped soon, and at every rebalance.
 final class LastOwners: Sendable {
     struct Entry: Equatable, Sendable {
         var owner: String?
@@ -12,23 +12,23 @@ final class LastOwners: Sendable {
     private struct State {
         var entries: [Int32: Entry] = [:]
         var rebalances: UInt64 = 0
-        /// Who waits for the reading of a shard that runs.
+        /// Callers that wait for the current read of a shard.
         var waiting: [Int32: [Answer]] = [:]
     }
 
-    /// A new owner's claim follows its assignment, so that what is read right after a rebalance may be its predecessor's.
+    /// A new owner's claim follows its assignment, so a read right after a rebalance may find its predecessor's.
     static let lifetime = Duration.seconds(3)
     private let state = Locked(State())
 
-    /// Which rebalance it is, for ``remember(_:_:_:now:)``.
+    /// The number of the rebalance, for ``remember(_:_:_:now:)``.
     var rebalance: UInt64 { state.withLock { $0.rebalances } }
 
     func find(_ shard: Int32, now: ContinuousClock.Instant) -> Entry? {
         state.withLock { $0.entries[shard].flatMap { $0.until > now ? $0 : nil } }
     }
 
-    /// Waits for the reading of a shard. However many ask, one reads: the claims have the same thread to run on.
-    /// - Returns: whether the caller has to begin the reading, and to call ``answer(_:_:)`` after it.
+    /// Waits for the read of a shard. However many callers ask, one reads: claims use the same thread.
+    /// - Returns: whether the caller has to begin the read, and to call ``answer(_:_:)`` after it.
     func wait(for shard: Int32, _ answer: @escaping Answer) -> Bool {
         state.withLock { state in
             state.waiting[shard, default: []].append(answer)
@@ -36,13 +36,13 @@ final class LastOwners: Sendable {
         }
     }
 
-    /// The reading of a shard has ended.
+    /// The read of a shard has ended.
     func answer(_ shard: Int32, _ owner: String?) {
         let waiting = state.withLock { $0.waiting.removeValue(forKey: shard) ?? [] }
         for answer in waiting { answer(owner) }
     }
 
-    /// Keeps what was read, unless the group has been rebalanced since the reading began.
+    /// Keeps what was read, unless the group has been rebalanced since the read began.
     func remember(_ shard: Int32, _ owner: String?, _ rebalance: UInt64, now: ContinuousClock.Instant) {
         state.withLock { state in
             guard state.rebalances == rebalance else { return }

@@ -1,24 +1,24 @@
 import MQLock
 
-/// Which shards this process owns: written by the poll thread, read by everybody.
+/// Which shards this process owns: written by the poll thread, read by every thread.
 final class OwnershipBoard: Sendable {
     let lastOwners = LastOwners()
 
     private struct State {
         var holds: [ShardHold?]
-        /// What the group has given us; nil while it has not said, or takes it back.
+        /// Our assignment; nil until the group has made one, or while it revokes everything.
         var assigned: Set<Int32>?
         var isOver = false
-        /// Who waits for anything to change.
+        /// Callers that wait for a change.
         var watchers: [UInt64: AsyncStream<Void>.Continuation] = [:]
         var readers = Readers<ShardEvent>()
         var next: UInt64 = 0
         /// What keeps shards from being owned.
         var hindrance: LockError?
-        /// Shards that a rebalance took and may bring back.
+        /// Shards that a rebalance revoked and may bring back.
         var interrupted: [Int32: FencingToken] = [:]
 
-        /// What was interrupted does not come back.
+        /// Interrupted shards do not come back.
         mutating func releaseInterrupted(except kept: [Int32]) {
             for (shard, token) in interrupted.sorted(by: { $0.key < $1.key }) where !kept.contains(shard) {
                 interrupted[shard] = nil
@@ -40,10 +40,10 @@ final class OwnershipBoard: Sendable {
 
     func hold(_ shard: Int32) -> ShardHold? { state.withLock { $0.holds[Int(shard)] } }
 
-    /// The hold that a lease is of; nil for a lease that has ended, and for those of other locks.
+    /// The hold that a lease belongs to; nil for a lease that has ended, and for leases of other locks.
     func hold(of lease: LeaseRecord) -> ShardHold? {
         let holds = state.withLock { $0.holds }
-        // Mostly its name belongs to the shard; but not the lease of a whole shard, or of a leader.
+        // Mostly the lease's name belongs to the shard; not so the lease of a whole shard, or of a leader.
         let likely = holds[Int(partitioner.partition(of: lease.name.utf8, count: holds.count))]
         if let likely, likely.grants(lease) { return likely }
         return holds.lazy.compactMap { $0 }.first { $0.grants(lease) }
@@ -53,7 +53,7 @@ final class OwnershipBoard: Sendable {
         state.withLock { state in state.holds.compactMap { $0 } }.filter(\.isValid).map(\.shard)
     }
 
-    /// Whose a shard is, as far as this process knows.
+    /// Who owns a shard, as far as this process knows.
     enum Standing {
         /// Ours, or it may become so.
         case unsettled
@@ -71,17 +71,17 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// Grants a lease on `name` as soon as the shard is owned and takes new work.
+    /// Grants a lease on `name` as soon as the shard is owned and accepts new work.
     /// - Parameters:
-    ///   - detail: what a caller whose time is over has waited for; what is known to be in the way is added.
-    ///   - mayWait: throws when waiting makes no sense as the shard stands.
+    ///   - detail: what the caller has waited for, for the error when its time is over; known obstacles are added.
+    ///   - mayWait: throws when waiting makes no sense in the shard's current state.
     /// - Throws: `LockError`: `cancelled`, `timedOut`; else what `mayWait` throws.
     func grant(
         _ name: LockName, of shard: Int32, leads: Bool = false, until deadline: ContinuousClock.Instant?,
         waitingFor detail: String, mayWait: (Standing) async throws(LockError) -> Void
     ) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
         while true {
-            // Before the look, so that no change goes unseen.
+            // Before the look, so that no change is missed.
             let (id, changes) = watch()
             defer { unwatch(id) }
             if let hold = hold(shard), let record = hold.grant(name, leads: leads) { return (hold, record) }
@@ -90,7 +90,7 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// Waits until everything that the group has given us is owned.
+    /// Waits until the whole assignment is owned.
     /// - Throws: `LockError`: `cancelled`, `timedOut`, `shutDown`.
     func settle(_ topic: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) {
         while true {
@@ -105,7 +105,7 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// A stream that yields once, when a shard becomes owned or the group has spoken, and ends.
+    /// A stream that yields once, when a shard becomes owned or the group has answered, and ends.
     private func watch() -> (id: UInt64, changes: AsyncStream<Void>) {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let id = state.withLock { state in
@@ -182,7 +182,7 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// The group has spoken: what was interrupted and is not among `shards` has gone to another member.
+    /// The group has answered: an interrupted shard that is not among `shards` has gone to another member.
     func assigned(_ shards: [Int32]) {
         lastOwners.forget()
         change { state in
@@ -191,16 +191,16 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// The group takes everything back, or the membership has ended.
+    /// The group revokes everything, or the membership has ended.
     func unassigned() {
         lastOwners.forget()
         state.withLock { $0.assigned = nil }
     }
 
-    /// What keeps shards from being owned, as far as is known; nil when nothing is known to.
+    /// What keeps shards from being owned, if it is known.
     var hindrance: LockError? { state.withLock { $0.hindrance } }
 
-    /// Tells a warning, and remembers it for whoever needs a shard until one is owned.
+    /// Reports a warning, and keeps it for callers that need a shard, until one is owned.
     func hinder(_ error: LockError) {
         state.withLock { state in
             state.hindrance = error
@@ -220,7 +220,7 @@ final class OwnershipBoard: Sendable {
         }
     }
 
-    /// How many readers of the events there are, for tests.
+    /// How many readers the events have, for tests.
     var readerCount: Int { state.withLock { $0.readers.count } }
 
     func finish() {

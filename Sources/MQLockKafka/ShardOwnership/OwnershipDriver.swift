@@ -5,7 +5,7 @@ import MQLock
 final class OwnershipDriver: @unchecked Sendable {
     typealias Machine = OwnershipMachine
 
-    /// What comes from other threads.
+    /// Commands from other threads.
     private enum Command: Sendable {
         case claimAnswered(Machine.ClaimID, Machine.ClaimOutcome, LockError?)
         case join
@@ -30,7 +30,7 @@ final class OwnershipDriver: @unchecked Sendable {
     private let inbox = Locked(Inbox())
     // Used on the poll thread only.
     private var machine: Machine
-    /// Taken when the assignment was polled, before it was answered; the claims are fenced by it.
+    /// Read when the assignment was polled, before it was answered. The claims are fenced by it.
     private var snapshot: GroupMetadata?
     private var proof: ProofOfLife?
     private var holds: [Int32: ShardHold] = [:]
@@ -40,7 +40,7 @@ final class OwnershipDriver: @unchecked Sendable {
     private var begun: ContinuousClock.Instant
     private var unsent: (id: Machine.CommitID, offsets: [Int32: Int64], epoch: UInt64)?
     private var closeDeadline: ContinuousClock.Instant?
-    /// Why trying again makes no sense. Final once ``run()`` has returned.
+    /// The permanent error, if any. Final once ``run()`` has returned.
     private(set) var refusal: LockError?
 
     init(_ settings: OwnershipSettings, _ board: OwnershipBoard, clock: any LockClock) throws(LockError) {
@@ -52,7 +52,7 @@ final class OwnershipDriver: @unchecked Sendable {
         troubles = ClaimTroubles(session: settings.timing.session)
     }
 
-    /// Joins the group and stays until the membership ends. Not cut short by cancellation: see ``leave()``.
+    /// Joins the group and stays until the membership ends. Cancellation does not cut it short: see ``leave()``.
     func run() async -> Machine.End {
         await withCheckedContinuation { continuation in
             worker.warmUp { [weak self] in
@@ -75,7 +75,7 @@ final class OwnershipDriver: @unchecked Sendable {
     /// Drains what is owned and leaves the group. From any thread.
     func leave() { send(.leave) }
 
-    /// Reads who owns a shard of another member's, and tells ``LastOwners``. From any thread.
+    /// Reads the owner of another member's shard, and passes it to ``LastOwners``. From any thread.
     func findOwner(of shard: Int32) {
         let rebalance = board.lastOwners.rebalance
         worker.findOwner(of: shard) { [board, clock] claim in
@@ -107,11 +107,11 @@ final class OwnershipDriver: @unchecked Sendable {
     }
 
     private func turn() {
-        // A second at most, so that the library sees us alive.
+        // A second at most, so that the library sees that we are alive.
         var wait = Duration.seconds(1)
         if let deadline = machine.deadline(now: clock.now) { wait = min(wait, clock.now.duration(to: deadline)) }
         if closeDeadline != nil { wait = min(wait, .milliseconds(20)) }
-        // Everything that the library has to say comes before anything is sent: a renewal must not follow a revocation.
+        // All pending events of the library come before anything is sent: a renewal must not follow a revocation.
         var event = consumer.poll(for: wait)
         while let next = event {
             handle(next)
@@ -149,8 +149,8 @@ final class OwnershipDriver: @unchecked Sendable {
         }
     }
 
-    /// What the group has given us of both topics. Whoever reads a partition without owning the shard of that number is not
-    /// our member, and has it to itself; so we keep off it, and it off our shards.
+    /// Our assignment of both topics. A client that reads a partition without owning the shard of that number is not
+    /// our member, and reads it alone. So we do not read it, and that client does not touch our shards.
     private func copartitioned(_ shards: [Int32], _ records: [Int32]) -> [Int32] {
         let both = Set(shards).intersection(records)
         if both.count != shards.count || both.count != records.count, let topic = settings.records {
@@ -197,8 +197,8 @@ final class OwnershipDriver: @unchecked Sendable {
         perform(machine.refused(error.message, now: clock.now))
     }
 
-    /// The library says once that the topic is not there, and looks for it seldom: we do until it is, and join again, or
-    /// until it makes no sense any more.
+    /// The library reports a missing topic once, and looks for it seldom. So we look until it exists, and join again,
+    /// or until that makes no sense any more.
     private func lookForTopic(_ failure: KafkaFailure, _ doing: String) {
         guard !isLookingForTopic else { return }
         isLookingForTopic = true
@@ -210,7 +210,7 @@ final class OwnershipDriver: @unchecked Sendable {
         do throws(KafkaFailure) { try consumer.subscribe() } catch { brokenClient(error) }
     }
 
-    /// Tells what keeps the shards from being owned, if it lasts.
+    /// Reports what keeps the shards from being owned, if it lasts.
     private func note(_ trouble: LockError, begun: ContinuousClock.Instant) {
         if troubles.failed(trouble, begun: begun, now: clock.now) { warn(trouble) }
     }
@@ -302,7 +302,7 @@ final class OwnershipDriver: @unchecked Sendable {
                 if let hold { self?.send(.drained(hold)) }
             }
         case .end(let shard, let reason):
-            // First of all: whoever does not find the hold any more finds that its leases have ended.
+            // First of all: a thread that finds no hold any more then finds that its leases have ended.
             holds.removeValue(forKey: shard)?.end(reason)
             if holds.isEmpty {
                 proof?.end()
@@ -319,7 +319,7 @@ final class OwnershipDriver: @unchecked Sendable {
         return ShardFence(topic: settings.topic, shard: shard, offset: claim.offset, metadata: snapshot)
     }
 
-    /// An answer that the library does not take leaves the group standing still: then the client is of no use.
+    /// If the library does not accept an answer, the group stands still. Then the client is useless.
     private func answer(_ body: () throws(KafkaFailure) -> Void) {
         do throws(KafkaFailure) {
             try body()
@@ -333,7 +333,7 @@ final class OwnershipDriver: @unchecked Sendable {
             self.proof = ProofOfLife(until: until, clock: clock)
             return
         }
-        // Somebody has looked after its end, and before us: then it is over, whatever came since.
+        // Another thread has seen the proof's end before us: then it is over, whatever has come since.
         if !proof.extend(to: until) { perform(machine.proofRanOut(now: clock.now)) }
     }
 
@@ -349,7 +349,7 @@ final class OwnershipDriver: @unchecked Sendable {
         }
     }
 
-    /// Only after the consumer's queue has been drained, and only if nothing that was in it made the commit obsolete.
+    /// Only after the consumer's queue has been drained, and only if nothing in it made the commit obsolete.
     private func sendCommit() {
         guard let (id, offsets, epoch) = unsent else { return }
         unsent = nil

@@ -1,6 +1,6 @@
 import MQLock
 
-// Claims, and the group commits that confirm them and renew what is owned.
+// Claims, and the group commits that confirm them and renew ownership.
 extension OwnershipMachine {
     /// The answer to a commit, whatever has happened since it was sent.
     mutating func commitAnswered(_ id: CommitID, _ outcome: CommitOutcome, now: Instant) -> [Action] {
@@ -27,7 +27,7 @@ extension OwnershipMachine {
         let from = mutant == .countsFromReceipt ? now : sent.sentAt
         let until = from.after(timing.validity)
         guard until > now else {
-            // It says nothing about now. Shards that wait for it are asked for again.
+            // It says nothing about the present. Shards that wait for it are asked for again.
             unconfirm(sent.id)
             return goOn(now)
         }
@@ -41,7 +41,7 @@ extension OwnershipMachine {
         return actions + goOn(now)
     }
 
-    /// Shards whose confirmation failed stay claimed: the claim stands, and only step 4 is done again.
+    /// Shards whose confirmation failed stay claimed. The claim is valid, and only step 4 is done again.
     private mutating func unconfirm(_ id: CommitID) {
         for (shard, stage) in stages {
             if case .confirming(let claim, id) = stage { stages[shard] = .claimed(claim) }
@@ -67,7 +67,7 @@ extension OwnershipMachine {
         actions += renumber(id, outcome)
         switch outcome {
         case .committed: commitNotBefore = nil
-        // What is owned claims again: the broker may refuse it only because a rebalance begins.
+        // An owned shard claims again: the broker may refuse the claim only because a rebalance begins.
         case .retry, .stale:
             claimNotBefore = now.after(mutant == .neverRetries ? .seconds(1_000_000) : timing.claimRetry)
         case .failed(let end): return actions + failed(end)
@@ -83,7 +83,7 @@ extension OwnershipMachine {
         return actions + goOn(now)
     }
 
-    /// The claim counts for shards that were owned when it began and have been since: every loss ends the stage.
+    /// The claim counts for shards that were owned when it began and ever since: every loss ends the stage.
     private mutating func renumber(_ id: ClaimID, _ outcome: ClaimOutcome) -> [Action] {
         var actions: [Action] = []
         for shard in stages.keys.sorted() {
@@ -144,7 +144,7 @@ extension OwnershipMachine {
         return actions
     }
 
-    /// All claims that wait for their confirmation, else one shard that is owned: one is enough for a renewal.
+    /// All claims that wait for confirmation, or else one owned shard: one is enough for a renewal.
     private func nextCommit() -> [Shard: Int64]? {
         var commit: [Shard: Int64] = [:]
         for (shard, stage) in stages {

@@ -1,21 +1,21 @@
 import MQLock
 
-// What the library says, and what time does.
+// Events of the library, and of time.
 extension OwnershipMachine {
-    /// The group gives us these shards. What we had before is no more.
+    /// The group assigns these shards to us. The previous assignment has ended.
     mutating func assigned(_ shards: [Shard], _ membership: Membership, now: Instant) -> [Action] {
         var actions = expire(now)
         switch phase {
         case .closing, .ended: return actions + [.answerRevocation]
         case .joining, .assigned, .draining, .lost: break
         }
-        // Eager assignments come after a revocation; without one, what was owned is lost.
+        // Eager assignments come after a revocation. Without one, owned shards are lost.
         if case .draining = phase { actions.append(.answerRevocation) }
         actions += giveUp(LossReason(.partitionLost, "assigned anew"))
         guard !isLeaving else { return actions + [.answerRevocation] + close(.left) }
         actions.append(.answerAssignment(shards))
         guard membership.isComplete else {
-            // Nothing could be fenced by it.
+            // It could fence nothing.
             phase = .lost(since: now)
             return actions
         }
@@ -25,8 +25,8 @@ extension OwnershipMachine {
         return actions + goOn(now)
     }
 
-    /// The group takes everything back.
-    /// - Parameter lost: the library knows that it is too late to give anything back in good order.
+    /// The group revokes everything.
+    /// - Parameter lost: the library knows that it is too late for a clean release.
     mutating func revoked(lost: Bool, now: Instant) -> [Action] {
         var actions = expire(now)
         switch phase {
@@ -40,11 +40,11 @@ extension OwnershipMachine {
         if !lost, !held.isEmpty, let provenUntil {
             let until = min(now.after(timing.drain), provenUntil)
             actions += dropUnowned()
-            // What was sent for these does not count any more.
+            // Commits and claims that were sent for these do not count any more.
             epoch += 1
             phase = .draining(until: until)
             for shard in held {
-                // On the way out it has been told already.
+                // On the way out it was asked to drain already.
                 guard let stage = stages[shard], let claim = stage.claim, stage != .draining(claim) else { continue }
                 stages[shard] = .draining(claim)
                 actions.append(.drain(shard, until: until))
@@ -57,7 +57,7 @@ extension OwnershipMachine {
         return isLeaving ? actions + close(.left) : actions
     }
 
-    /// The work on a shard that is to be given up has ended.
+    /// The work on a shard that has to be released has ended.
     mutating func drained(_ shard: Shard, now: Instant) -> [Action] {
         var actions = expire(now)
         guard case .draining? = stages[shard] else { return actions }
@@ -71,17 +71,17 @@ extension OwnershipMachine {
         }
     }
 
-    /// The client is of no more use.
+    /// The client is useless.
     mutating func broken(_ reason: LossReason, now: Instant) -> [Action] {
         expire(now) + fail(reason)
     }
 
-    /// Something that trying again would not mend.
+    /// A permanent error.
     mutating func refused(_ text: String, now: Instant) -> [Action] {
         expire(now) + failed(.refused(text))
     }
 
-    /// The library itself has seen that it is out of the group; it will rejoin, and say so.
+    /// The library itself has seen that it is out of the group. It will rejoin, and report that.
     mutating func membershipLost(_ reason: LossReason, now: Instant) -> [Action] {
         var actions = expire(now)
         switch phase {
@@ -96,14 +96,14 @@ extension OwnershipMachine {
         return actions
     }
 
-    /// Somebody saw by the clock that the proof has run out, before ``tick(now:)`` did.
+    /// Another thread saw by the clock that the proof has run out, before ``tick(now:)`` did.
     mutating func proofRanOut(now: Instant) -> [Action] {
         guard provenUntil != nil else { return expire(now) }
         provenUntil = now
         return expire(now)
     }
 
-    /// No shard is to be claimed any more; what is owned is drained, then the group is left.
+    /// No shard is to be claimed any more. Owned shards are drained, then the member leaves the group.
     mutating func leave(now: Instant) -> [Action] {
         var actions = expire(now)
         guard !isLeaving else { return actions }
@@ -112,7 +112,7 @@ extension OwnershipMachine {
         switch phase {
         case .ended, .draining: return actions
         case .closing:
-            // Nobody is to begin anew.
+            // Nothing may begin again.
             phase = .closing(.left)
             return actions
         case .joining, .lost: return actions + close(.left)
@@ -165,7 +165,7 @@ extension OwnershipMachine {
 
     // MARK: Parts
 
-    /// First of all, whatever happens: what is no longer proven is lost, and no later answer revives it.
+    /// First of all, whatever happens: a shard that is no longer proven is lost, and no later answer revives it.
     mutating func expire(_ now: Instant) -> [Action] {
         guard let provenUntil, provenUntil <= now, mutant != .deafToExpiry else { return [] }
         let reason = LossReason(.proofOverdue)
@@ -174,7 +174,7 @@ extension OwnershipMachine {
         return fail(reason)
     }
 
-    /// Everything is lost now, and nothing that is under way counts any more.
+    /// Everything is lost now, and nothing under way counts any more.
     mutating func giveUp(_ reason: LossReason) -> [Action] {
         var actions = owned.map { Action.end($0, reason) }
         actions += abandon()
@@ -191,7 +191,7 @@ extension OwnershipMachine {
 
     private func abandon() -> [Action] { busy.map { [.abandonClaim($0)] } ?? [] }
 
-    /// Ends what is left of a drain and answers the revocation.
+    /// Ends the rest of a drain and answers the revocation.
     private mutating func finishDraining() -> [Action] {
         guard case .draining = phase else { return [] }
         let actions = giveUp(LossReason(.partitionRevoked)) + [.answerRevocation]

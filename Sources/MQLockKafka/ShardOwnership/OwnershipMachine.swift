@@ -1,25 +1,25 @@
 import MQLock
 
-/// The life of one membership of the group, from the first join to its end: which shards are owned, and when not.
+/// The life of one membership of the group, from the first join to its end: which shards are owned, and when.
 ///
-/// Pure: events come in with the instant at which they are handled, actions go out in the order in which they are to be
-/// performed. Everything happens on the thread that polls the consumer, so that a grant and a rebalance can never cross.
-/// The rules are those of the article *Sharded ownership*; sentences there that say "never" were model-checked.
+/// Pure: events come in with the instant at which they are handled, actions go out in the order in which to perform
+/// them. Everything happens on the thread that polls the consumer, so a grant and a rebalance can never cross. The
+/// rules are those of the article *Sharded ownership*; sentences there that say "never" were model-checked.
 struct OwnershipMachine {
     typealias Instant = ContinuousClock.Instant
     typealias Shard = Int32
 
-    /// Where the membership stands.
+    /// The state of the membership.
     enum Phase: Equatable {
-        /// Nothing is assigned. Goes on to assigned, or closing.
+        /// Nothing is assigned. To assigned or closing.
         case joining
-        /// Shards are assigned, and are claimed and owned one by one. Goes on to draining, joining, lost or closing.
+        /// Shards are assigned, and are claimed and owned one by one. To draining, joining, lost or closing.
         case assigned(Membership)
-        /// The group takes everything back and waits for our answer. Goes on to joining or closing.
+        /// The group revokes everything and waits for our answer. To joining or closing.
         case draining(until: Instant)
-        /// We know that all is lost, the library has not said so yet. Goes on to joining, assigned or closing.
+        /// We know that all is lost; the library has not reported it yet. To joining, assigned or closing.
         case lost(since: Instant)
-        /// The client is being closed; nothing is owned. Goes on to ended.
+        /// The client is being closed; nothing is owned. To ended.
         case closing(End)
         case ended(End)
     }
@@ -28,29 +28,29 @@ struct OwnershipMachine {
     enum End: Equatable {
         /// We left.
         case left
-        /// A new client may do better.
+        /// A new client may succeed.
         case failed(LossReason)
         /// Trying again makes no sense.
         case refused(String)
     }
 
-    /// Where an assigned shard stands.
+    /// The state of an assigned shard.
     enum Stage: Equatable {
         /// Waits for a claim to begin.
         case waiting
         /// Steps 1 to 3 of the claim run.
         case claiming(ClaimID)
-        /// The broker refused our membership; another assignment has to come.
+        /// The broker refused our membership. Another assignment has to come.
         case refused(since: Instant)
-        /// The claim is committed; step 4, a group commit, has to follow.
+        /// The claim is committed. Step 4, a group commit, has to follow.
         case claimed(Claim)
         /// Step 4 is under way.
         case confirming(Claim, CommitID)
         case owned(Claim)
-        /// Owned; most numbers of its claim are used, and another claim is to be made, or runs. What is owned rests on the
-        /// proof, so that this claim needs no step 4.
+        /// Owned. Most numbers of its claim are used, and another claim is due or under way. Ownership rests on the
+        /// proof, so this claim needs no step 4.
         case renumbering(Claim, ClaimID?)
-        /// Owned still, to be given up as soon as its work has ended.
+        /// Still owned; to be released as soon as its work has ended.
         case draining(Claim)
 
         var claim: Claim? {
@@ -63,9 +63,9 @@ struct OwnershipMachine {
 
     /// What a committed claim wrote.
     struct Claim: Equatable, Sendable {
-        /// Above all earlier numbers of the shard.
+        /// Larger than all earlier numbers of the shard.
         let number: UInt64
-        /// The group offset that came with it; the only one that a renewal may send.
+        /// The group offset that came with it: the only one that a renewal may send.
         let offset: Int64
     }
 
@@ -77,26 +77,26 @@ struct OwnershipMachine {
         case answerRevocation
         /// Steps 1 to 3 for these shards. Answered by ``claimAnswered(_:_:now:)``, in any case.
         case startClaim(ClaimID, [Shard])
-        /// The claim is of no more use; its answer is still waited for.
+        /// The claim is useless now; its answer is still waited for.
         case abandonClaim(ClaimID)
         /// A group commit. Answered by ``commitAnswered(_:_:now:)``.
         case commit(CommitID, [Shard: Int64])
-        /// All that is owned is proven up to then. The first one after an assignment begins a new proof.
+        /// All owned shards are proven until then. The first such action after an assignment begins a new proof.
         case prove(until: Instant)
         case own(Shard, Claim)
-        /// Grants on a shard that is owned count up from this claim's number from now on.
+        /// From now on, grants on an owned shard count up from this claim's number.
         case renumber(Shard, Claim)
-        /// The shard's work has to end; answered by ``drained(_:now:)`` when it has.
+        /// The shard's work has to end. Answered by ``drained(_:now:)`` when it has.
         case drain(Shard, until: Instant)
-        /// An owned shard is owned no more, at once.
+        /// An owned shard is no longer owned, at once.
         case end(Shard, LossReason)
         case close(End)
     }
 
     enum CommitOutcome: Equatable {
-        /// NO_ERROR, and the membership was the same, and complete, before and after.
+        /// NO_ERROR, and the membership was complete and the same before and after.
         case accepted(Membership)
-        /// Not renewed, nothing else: rebalance under way, coordinator or connection gone, other membership seen.
+        /// Not renewed, and nothing else: rebalance under way, coordinator or connection gone, other membership seen.
         case notRenewed
         /// The broker does not know this generation or member.
         case stale
@@ -104,7 +104,7 @@ struct OwnershipMachine {
 
     enum ClaimOutcome: Equatable {
         case committed([Shard: Claim])
-        /// Nothing is known to have been written; to be begun anew.
+        /// Nothing is known to have been written; begin again.
         case retry
         /// The broker does not know this generation or member.
         case stale
@@ -117,12 +117,12 @@ struct OwnershipMachine {
         var margin: Duration
         /// Between two renewals.
         var renewal: Duration
-        /// For the work on revoked shards to end.
+        /// How long the work on revoked shards may take to end.
         var drain: Duration
         /// Between two attempts to claim.
         var claimRetry: Duration
 
-        /// What `session` makes of the rest; see BROKER-FACTS.md, section 9.
+        /// The times that follow from `session`; see BROKER-FACTS.md, section 9.
         init(session: Duration, drain: Duration) {
             self.session = session
             margin = session / 10
@@ -131,11 +131,11 @@ struct OwnershipMachine {
             claimRetry = session / 20
         }
 
-        /// For how long an accepted commit proves ownership, counted from its sending.
+        /// How long an accepted commit proves ownership, counted from its sending.
         var validity: Duration { session - margin }
-        /// For an answer of the library that has to come. Later, a new client is better.
+        /// How long to wait for an answer that the library has to give. After that, a new client is better.
         var patience: Duration { session * 2 }
-        /// For a claim's answer: each of its questions has a limit of its own, which add up to less.
+        /// How long to wait for a claim's answer: each of its questions has its own limit, and these add up to less.
         var claimPatience: Duration { max(session * 4, .seconds(90)) }
     }
 
@@ -150,20 +150,20 @@ struct OwnershipMachine {
     let timing: Timing
     var phase = Phase.joining
     var stages: [Shard: Stage] = [:]
-    /// Up to when everything that is owned is proven; nil when nothing is.
+    /// Until when all owned shards are proven; nil when none is.
     var provenUntil: Instant?
-    /// Counts assignments and losses: what was begun in another epoch does not count.
+    /// Counts assignments and losses: anything begun in another epoch does not count.
     var epoch: UInt64 = 0
     var outstanding: Outstanding?
-    /// The claim that has no answer yet, also one that is of no more use, and when it began.
+    /// The claim that has no answer yet, even a useless one, and when it began.
     var busy: ClaimID?
     var busySince: Instant?
     var claimNotBefore: Instant?
     var commitNotBefore: Instant?
-    /// When a drain for leaving ends; nil as long as we stay.
+    /// When a drain for leaving ends; nil while we stay.
     var leavingUntil: Instant?
     private var identifiers: UInt64 = 0
-    /// A test switch: a defect to be found.
+    /// A test switch: a defect to find.
     var mutant: Mutant?
 
     init(timing: Timing) { self.timing = timing }
@@ -174,7 +174,7 @@ struct OwnershipMachine {
         if case .assigned(let membership) = phase { membership } else { nil }
     }
 
-    /// The shards that are owned as things stand, in order.
+    /// The shards that are owned now, in order.
     var owned: [Shard] { stages.filter { $0.value.claim != nil }.keys.sorted() }
 
     mutating func nextIdentifier() -> UInt64 {
@@ -182,7 +182,7 @@ struct OwnershipMachine {
         return identifiers
     }
 
-    /// When ``tick(now:)`` has to be called at the latest; nil when no time matters.
+    /// When ``tick(now:)`` has to be called at the latest; nil when time does not matter.
     func deadline(now: Instant) -> Instant? {
         var all: [Instant] = []
         if let provenUntil { all.append(provenUntil) }
@@ -215,7 +215,7 @@ struct OwnershipMachine {
 }
 
 extension OwnershipMachine.Stage {
-    /// Whether a claim is to be made as soon as one can be.
+    /// Whether to make a claim as soon as possible.
     var wantsClaim: Bool {
         switch self {
         case .waiting, .renumbering(_, nil): true

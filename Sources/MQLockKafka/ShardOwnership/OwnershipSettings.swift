@@ -45,7 +45,7 @@ struct OwnershipSettings: Sendable {
         }
         topic = configuration.topic
         records = configuration.records
-        // No longer than the broker can wait for an answer to a revocation.
+        // No longer than the broker waits for an answer to a revocation.
         timing = .init(session: session, drain: min(configuration.drainTimeout, session))
         closeTimeout = max(.seconds(1), session / 2)
         claims = .init(
@@ -66,10 +66,10 @@ struct OwnershipSettings: Sendable {
                 ("heartbeat.interval.ms", (timing.session / 20).inMilliseconds),
                 ("max.poll.interval.ms", (timing.session * 2).inMilliseconds),
                 ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
-                // Another number of partitions gives names to other shards: the library rejoins when it sees that, and the
-                // claims that follow are refused. By default it looks every five minutes.
+                // Another number of partitions assigns names to other shards. The library rejoins when it sees that,
+                // and the claims that follow are refused. By default it looks every five minutes.
                 ("topic.metadata.refresh.interval.ms", (timing.session / 2).inMilliseconds),
-                // Positions are of no use here: nothing is consumed.
+                // Positions are unused: nothing is consumed.
                 ("auto.offset.reset", "latest"),
             ])
     }

@@ -1,6 +1,6 @@
 import MQLock
 
-/// Tells the observers of locks on owned shards that the group has confirmed the ownership anew.
+/// Notifies the observers of locks on owned shards that the group has confirmed the ownership again.
 final class Renewals: Sendable {
     private struct Listener {
         weak var relay: ObserverRelay?
@@ -8,7 +8,7 @@ final class Renewals: Sendable {
 
     private let listeners = Locked<[Listener]>([])
 
-    /// Tells `relay` as long as somebody keeps it.
+    /// Notifies `relay` for as long as it exists.
     func add(_ relay: ObserverRelay) {
         guard relay.isActive else { return }
         listeners.withLock { listeners in

@@ -4,13 +4,13 @@ public import MQLock
 public struct ShardEvent: Sendable, Equatable {
     /// What happened.
     public let kind: Kind
-    /// The shard; `nil` for what concerns all of them.
+    /// The shard; `nil` for events of all shards.
     public let shard: Int?
-    /// The fencing token of the ownership that begins, goes on or has ended; `nil` on a warning.
+    /// The fencing token of the ownership that begins, continues or has ended; `nil` on a warning.
     public let fencingToken: FencingToken?
-    /// Why, on everything but `owned` and `regained`.
+    /// The reason, on everything except `owned` and `regained`.
     public let reason: LossReason?
-    /// What kind of error a warning is about, if it is about one; in words it is the reason's detail.
+    /// The error code of a warning, if it is about an error. The reason's detail says it in words.
     public let errorCode: LockError.Code?
 
     init(
@@ -21,26 +21,26 @@ public struct ShardEvent: Sendable, Equatable {
         self.errorCode = errorCode
     }
 
-    /// What can happen; new kinds may come with minor versions.
+    /// The kinds of events; minor versions may add more.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String { case owned, draining, interrupted, regained, released, lost, warning }
         private let value: Value
 
         /// The shard is ours: its claim is written and confirmed.
         public static let owned = Self(value: .owned)
-        /// A rebalance asks for the shard: its work is told to end, and is still protected while it does.
+        /// A rebalance asks for the shard. Its work is asked to end, and is still protected until then.
         public static let draining = Self(value: .draining)
-        /// Given back in a rebalance, in good order. `regained` or `released` follows.
+        /// Released in a rebalance, cleanly. `regained` or `released` follows.
         public static let interrupted = Self(value: .interrupted)
         /// A rebalance brought it straight back, with a new claim.
         public static let regained = Self(value: .regained)
-        /// Given back for good, in good order: another member has it, or may have it.
+        /// Released for good, cleanly: another member has it, or may have it.
         public static let released = Self(value: .released)
         /// Lost without a hand-over: another member may have it already.
         public static let lost = Self(value: .lost)
-        /// Somebody has to look at the reason's detail. With an ``ShardEvent/errorCode`` some or all shards cannot be owned
-        /// before. Without one ownership goes on: others on the network can read the password, or pose as the brokers; or,
-        /// with a shard, its records' keys belong to other shards.
+        /// The reason's detail needs attention. With an ``ShardEvent/errorCode`` some or all shards cannot be owned
+        /// until then. Without one ownership continues: others on the network can read the password, or pose as the
+        /// brokers. With a shard, the keys of its records belong to other shards.
         public static let warning = Self(value: .warning)
 
         /// The kind's name.

@@ -3,38 +3,38 @@ import Synchronization
 
 /// One uninterrupted ownership of a shard, from its claim to its end.
 ///
-/// Made and ended by the poll thread, looked at by everybody: valid as long as it has not ended and the proof, which all
-/// shards of one assignment share, stands.
+/// Created and ended by the poll thread, read by every thread. Valid as long as it has not ended, and the proof, which
+/// all shards of one assignment share, is valid.
 final class ShardHold: Sendable {
     let shard: Int32
     let proof: ProofOfLife
-    /// The lease on the whole shard, as long as it is owned; with the claim's own number.
+    /// The lease on the whole shard while it is owned, with the claim's own number.
     let lease: LeaseRecord
     /// What the broker fences the shard's output by; nil where it cannot.
     let fence: ShardFence?
     private let owner: String
-    /// For how many grants a claim has numbers.
+    /// How many grants a claim has numbers for.
     private let limit: UInt64
     private let usedUp: @Sendable (ShardHold) -> Void
     private let state: Locked<State>
     private let isOver = Atomic(false)
 
     private struct State {
-        /// The claim's, from which grants count up.
+        /// The claim's number, from which grants count up.
         var number: UInt64
         var grants: UInt64 = 0
         var isClaimWanted = false
-        /// The leases that have not ended, and who is to be notified that their work has to.
+        /// The leases that have not ended, with the handlers that are notified when their work has to end.
         var works: [LeaseID: Work] = [:]
         var drainUntil: ContinuousClock.Instant?
         var onIdle: (@Sendable () -> Void)?
-        /// Who wants to know, and is not waited for.
+        /// Handlers that are notified, but not waited for.
         var watchers: [UInt64: @Sendable () -> Void] = [:]
         var nextWatcher: UInt64 = 0
         var reason: LossReason?
         var isLed = false
 
-        /// Who is to be notified, for once only.
+        /// The handlers to notify, once only.
         mutating func takeHandlers() -> [@Sendable () -> Void] {
             let handlers = works.values.compactMap(\.onDrain)
             for id in works.keys { works[id]?.onDrain = nil }
@@ -47,10 +47,10 @@ final class ShardHold: Sendable {
         var onDrain: (@Sendable () -> Void)?
     }
 
-    /// Nil when the claim's number is none that a token can have.
+    /// Nil when no token can have the claim's number.
     /// - Parameters:
-    ///   - grants: for how many grants the claim has numbers.
-    ///   - usedUp: called once when half of them are used, so that others are there in time; see ``renumber(_:)``.
+    ///   - grants: how many grants the claim has numbers for.
+    ///   - usedUp: called once, when half of them are used, so that new ones are there in time; see ``renumber(_:)``.
     init?(
         _ shard: Int32, _ claim: OwnershipMachine.Claim, owner: String, proof: ProofOfLife, fence: ShardFence? = nil,
         grants: UInt64 = ClaimNumber.grants, usedUp: @escaping @Sendable (ShardHold) -> Void = { _ in }
@@ -67,14 +67,14 @@ final class ShardHold: Sendable {
     /// No I/O: two loads, a clock read and a compare.
     var isValid: Bool { !isOver.load(ordering: .acquiring) && proof.isAlive }
 
-    /// When the shard is handed on whatever goes on; set by a drain.
+    /// When the shard is handed over in any case; set by a drain.
     var drainUntil: ContinuousClock.Instant? { state.withLock { $0.drainUntil } }
 
-    /// Grants a lease on `name`, with a number of its own above all earlier ones of the shard.
-    /// The shard's drain waits for the lease's end.
-    /// - Parameter leads: whether the lease is that of the shard's leader: the first one has the number of the claim
-    ///   itself, which is what others see.
-    /// - Returns: nil when the shard is owned no more, is being drained, or has used its numbers up.
+    /// Grants a lease on `name`, with a number of its own above all earlier ones of the shard. The shard's drain waits
+    /// for the lease's end.
+    /// - Parameter leads: whether the lease is that of the shard's leader. The first such lease has the number of the
+    ///   claim itself, which is the number that others see.
+    /// - Returns: nil when the shard is no longer owned, is being drained, or has used up its numbers.
     func grant(_ name: LockName, leads: Bool = false) -> LeaseRecord? {
         let (record, wantsClaim): (LeaseRecord?, Bool) = state.withLock { state in
             guard state.reason == nil, state.drainUntil == nil, proof.isAlive else { return (nil, false) }
@@ -96,16 +96,16 @@ final class ShardHold: Sendable {
     /// Whether there is no number left for a grant, until another claim is made.
     var isUsedUp: Bool { isValid && state.withLock { $0.drainUntil == nil && $0.grants + 1 >= limit } }
 
-    /// Counts grants up from the number of a new claim, which is above all that were granted. The fence stays: the new
-    /// claim stands behind its offset.
+    /// Counts grants up from the number of a new claim, which is above all granted numbers. The fence stays: the new
+    /// claim is after its offset.
     func renumber(_ claim: OwnershipMachine.Claim) {
         state.withLock { ($0.number, $0.grants, $0.isClaimWanted) = (claim.number, 0, false) }
     }
 
-    /// A lease of ``grant(_:leads:)`` as a lock that is held.
+    /// A lease of ``grant(_:leads:)`` as a held lock.
     func held(_ record: LeaseRecord) -> HeldLock { HeldLock(Hold(record) { record, _ in self.release(record) }) }
 
-    /// Whether a lease is of this hold and has not ended.
+    /// Whether a lease belongs to this hold and has not ended.
     func grants(_ record: LeaseRecord) -> Bool {
         record === lease || state.withLock { $0.works[record.id] != nil }
     }
@@ -113,7 +113,7 @@ final class ShardHold: Sendable {
     /// How many leases of ``grant(_:leads:)`` have not ended.
     var workCount: Int { state.withLock { $0.works.count } }
 
-    /// The work behind a lease has ended.
+    /// The work on a lease has ended.
     func release(_ record: LeaseRecord) {
         let idle: (@Sendable () -> Void)? = state.withLock { state in
             state.works[record.id] = nil
@@ -124,10 +124,10 @@ final class ShardHold: Sendable {
         idle?()
     }
 
-    /// Calls `handler` when a drain begins or the ownership ends, at once when it has, and never after the lease's end.
+    /// Calls `handler` when a drain begins or the ownership ends; at once if it has; and never after the lease's end.
     ///
-    /// It is called by the poll thread, which has other shards to see to: it must not run code of the user's, such as a
-    /// task's cancellation handlers, but only notify who does.
+    /// The poll thread calls it, and has other shards to serve. So the handler must not run the user's code, such as a
+    /// task's cancellation handlers, but only notify another thread.
     func onDrain(_ record: LeaseRecord, _ handler: @escaping @Sendable () -> Void) {
         let already = state.withLock { state in
             guard state.drainUntil == nil, state.reason == nil else { return true }
@@ -137,8 +137,8 @@ final class ShardHold: Sendable {
         if already { handler() }
     }
 
-    /// Calls `handler`, which must do as little as that of ``onDrain(_:_:)``, when a drain begins and when the ownership
-    /// ends. The drain does not wait for whoever asks for this.
+    /// Calls `handler`, which must do as little as that of ``onDrain(_:_:)``, when a drain begins and when the
+    /// ownership ends. The drain does not wait for this handler's owner.
     func onGivingUp(_ handler: @escaping @Sendable () -> Void) -> UInt64 {
         state.withLock { state in
             state.nextWatcher += 1
@@ -149,7 +149,7 @@ final class ShardHold: Sendable {
 
     func forget(_ watcher: UInt64) { state.withLock { _ = $0.watchers.removeValue(forKey: watcher) } }
 
-    /// Grants nothing more and tells the work to end. `whenIdle` is called when the last lease has.
+    /// Grants nothing more, and asks the work to end. `whenIdle` is called when the last lease has ended.
     func drain(until: ContinuousClock.Instant, whenIdle: @escaping @Sendable () -> Void) {
         let (handlers, isIdle) = state.withLock { state in
             state.drainUntil = until

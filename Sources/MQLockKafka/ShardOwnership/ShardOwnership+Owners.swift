@@ -1,14 +1,14 @@
 import Dispatch
 public import MQLock
 
-// Who owns what this process does not.
+// Who owns the shards that this process does not own.
 extension ShardOwnership {
-    /// Who owns the shard of `name` as far as the lock topic tells: the owner, as configured, that its newest committed
-    /// claim names. That member may be gone since, and during a rebalance it is the one of before.
+    /// The owner of the shard of `name` as far as the lock topic says: the owner, as configured, in its newest
+    /// committed claim. That member may have gone since, and during a rebalance it is the previous owner.
     ///
-    /// Ourselves for what we own, without I/O; else read from the topic, and remembered for some seconds, at most until
-    /// the next rebalance.
-    /// - Returns: `nil` when nobody has claimed the shard, or that was not to be learned within five seconds.
+    /// For our own shards this is ourselves, without I/O. For others it is read from the topic, and cached for some
+    /// seconds, at most until the next rebalance.
+    /// - Returns: `nil` when no member has claimed the shard, or the claim could not be read within five seconds.
     public func lastKnownOwner(of name: LockName) async -> String? {
         let shard = Int32(shard(of: name))
         if let hold = board.hold(shard), hold.isValid { return owner }
@@ -16,7 +16,7 @@ extension ShardOwnership {
     }
 
     /// Grants a lease on a name.
-    /// - Throws: `notOwner` when this process does not own the name's shard now; as ``grant(_:of:)``.
+    /// - Throws: `notOwner` when this process does not own the name's shard now; else like ``grant(_:of:)``.
     func grant(_ name: LockName) async throws(LockError) -> (hold: ShardHold, record: LeaseRecord) {
         let shard = shard(of: name)
         guard let granted = try grant(name, of: Int32(shard)) else { throw await notOwner(name, shard) }
@@ -51,7 +51,7 @@ extension ShardOwnership {
             "all fencing tokens of the claim on shard \(shard) are used, and another claim is under way: try again")
     }
 
-    /// The error of whoever needs the shard here. It says what to do, and who has it when that is known soon.
+    /// The error for a caller that needs the shard here. It says what to do, and names the owner if that is known soon.
     func notOwner(_ name: LockName, _ shard: Int) async -> LockError {
         let here = "\(name) belongs to shard \(shard), which this process does not own now"
         guard hasRun else {
@@ -81,7 +81,7 @@ extension ShardOwnership {
     }
 }
 
-/// Resumes a continuation by whatever comes first.
+/// Resumes a continuation with the first answer.
 private final class FirstAnswer: Sendable {
     private let continuation: Locked<CheckedContinuation<String?, Never>?>
 

@@ -1,11 +1,11 @@
 public import MQLock
 
-/// Tells which shards of a topic this process may act for, at every instant.
+/// Tells at every instant which shards of a topic this process may act for.
 ///
-/// A topic's partitions are the shards; every name belongs to the one that a record with that key would go to. The
-/// members of the topic's group share them out. A shard is owned once its claim, which carries a fencing token, is
-/// written and confirmed, and as long as the cluster cannot have given it to another member: after that, nothing of it
-/// is valid, also when nobody has told this process.
+/// A topic's partitions are the shards. A name belongs to the shard that a record with that key would go to. The group
+/// assigns the topic's shards to its members. A shard is owned once its claim, which carries a fencing token, is
+/// written and confirmed, and as long as the cluster cannot have assigned it to another member. After that nothing of
+/// it is valid, even when this process has not been notified.
 ///
 /// ```swift
 /// let ownership = try ShardOwnership(.init(topic: "orders.locks", partitions: 12))
@@ -21,7 +21,7 @@ public final class ShardOwnership: Sendable {
     let board: OwnershipBoard
     /// Nil when there is no topic of records.
     let recordConsumer: RecordConsumer?
-    /// Shards among whose records a key of another one has been seen.
+    /// Shards with a record whose key belongs to another shard.
     let misplaced = Locked<Set<Int>>([])
     var owner: String { configuration.owner }
     var claims: ClaimMethod { configuration.claims }
@@ -31,7 +31,7 @@ public final class ShardOwnership: Sendable {
     var records: String? { configuration.records }
     var partitioner: Partitioner { configuration.partitioner }
     var partitions: Int { configuration.partitions }
-    /// The membership of now.
+    /// The current membership.
     var driver: OwnershipDriver? { life.withLock { $0.isLeaving ? nil : $0.driver } }
 
     /// Whether ``run()`` has been called.
@@ -39,23 +39,23 @@ public final class ShardOwnership: Sendable {
 
     private struct Life {
         var hasRun = false
-        /// Asked to end, also before it began.
+        /// Asked to end, possibly before it began.
         var isLeaving = false
         var driver: OwnershipDriver?
-        /// Keeps memberships until there is to be none any more.
+        /// Replaces memberships until none is needed.
         var keeping: Task<LockError?, Never>?
     }
     private let life = Locked(Life())
 
-    /// Prepares; no I/O happens before ``run()``.
+    /// Creates an ownership; no I/O happens before ``run()``.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     public convenience init(_ configuration: Configuration) throws(LockError) {
         try self.init(configuration, clock: SystemLockClock())
     }
 
     /// - Parameters:
-    ///   - validity: for how long a renewal counts, for tests of what that is good for.
-    ///   - grantsPerClaim: likewise, after how many grants another claim is needed.
+    ///   - validity: how long a renewal counts; for tests of the proof.
+    ///   - grantsPerClaim: for tests too; after how many grants another claim is needed.
     package init(
         _ configuration: Configuration, clock: any LockClock, validity: Duration? = nil,
         grantsPerClaim: UInt64? = nil
@@ -73,14 +73,15 @@ public final class ShardOwnership: Sendable {
         board = OwnershipBoard(partitions: configuration.partitions, configuration.partitioner)
     }
 
-    /// Is a member of the group until the calling task is cancelled or ``shutdown()`` is called: then claims nothing more,
-    /// lets the work on its shards end (``Configuration/drainTimeout``), and leaves, within half a session more (a second at
-    /// least), also when no broker answers. Memberships that fail are replaced by new ones.
-    /// - Throws: `LockError` when that makes no sense: `incompatible` for a topic that does not exist, for five seconds at
-    ///   least, or has another number of partitions; `accessRefused` when the first transaction is; whatever no repetition
-    ///   mends, as `invalidConfiguration` for a session that the brokers refuse; `tokenRegression` for a number in the topic
-    ///   that is further ahead than ``Configuration/toleratedLead``; `alreadyRunning` when called twice. What may pass, and
-    ///   lasts, is told by a ``ShardEvent/Kind/warning``.
+    /// Is a member of the group until the calling task is cancelled or ``shutdown()`` is called. Then it claims nothing
+    /// more, lets the work on its shards end (``Configuration/drainTimeout``), and leaves within another half session
+    /// (a second at least), even when no broker answers. Memberships that fail are replaced by new ones.
+    /// - Throws: `LockError` when it makes no sense to continue: `incompatible` for a topic that has not existed for at
+    ///   least five seconds, or has another number of partitions; `accessRefused` when the first transaction is
+    ///   refused; the code of any other permanent error, such as `invalidConfiguration` for a session that the brokers
+    ///   refuse; `tokenRegression` for a number in the topic that is further ahead than
+    ///   ``Configuration/toleratedLead``; `alreadyRunning` when called twice. Trouble that may pass, but lasts, is
+    ///   reported by a ``ShardEvent/Kind/warning``.
     public func run() async throws(LockError) {
         let keeping = life.withLock { life -> Task<LockError?, Never>? in
             guard !life.hasRun else { return nil }
@@ -102,12 +103,12 @@ public final class ShardOwnership: Sendable {
         if let failure { throw failure }
     }
 
-    /// Ends ``run()`` from anywhere, as the cancellation of its task does, and returns when it has ended; also when called
-    /// from work on a shard, which then is not waited for any longer than the drain takes. Called before ``run()``, that
-    /// ends at once. Not cut short by cancellation. Calling it again only waits.
+    /// Ends ``run()`` from anywhere, like the cancellation of its task, and returns when it has ended. Work on a shard
+    /// can call it too; that work is then waited for no longer than the drain takes. When called before ``run()``, that
+    /// ends at once. Cancellation does not cut it short. Calling it again only waits.
     public func shutdown() async {
         leave()
-        // Streams of events end when the run does; this one in a task that nobody cancels.
+        // Streams of events end when the run does. This one is read in a task that is never cancelled.
         await Task { for await _ in events {} }.value
     }
 
@@ -122,7 +123,7 @@ public final class ShardOwnership: Sendable {
         if !hasRun { board.finish() }
     }
 
-    /// Before anything is sent; it hinders nothing.
+    /// Before anything is sent; it blocks nothing.
     private func warnOfExposure() {
         guard let exposure = connection.exposure else { return }
         board.tell(ShardEvent(.warning, reason: LossReason(.partitionLost, exposure)))
@@ -153,7 +154,7 @@ public final class ShardOwnership: Sendable {
             case .refused(let text): return driver.refusal ?? LockError(.incompatible, text)
             case .failed: break
             }
-            // What has lasted starts from the shortest delay again.
+            // After a membership that lasted, delays start from the shortest again.
             if start.duration(to: clock.now) > settings.timing.session * 2 { failures = 0 }
             failures += 1
             do {
@@ -166,22 +167,22 @@ public final class ShardOwnership: Sendable {
 
     // MARK: Looking
 
-    /// The shard that a name belongs to: the partition that a record with that key goes to by the configured partitioner,
-    /// which by default is that of Java's client.
+    /// The shard that a name belongs to: the partition of a record with that key, according to the configured
+    /// partitioner. The default is that of Java's client.
     public func shard(of name: LockName) -> Int {
         Int(configuration.partitioner.partition(of: name.utf8, count: configuration.partitions))
     }
 
     /// Whether this process owns the shard of `name`. No I/O. False from the instant at which the cluster *could* have
-    /// given it to another member.
+    /// assigned it to another member.
     public func owns(_ name: LockName) -> Bool { board.hold(Int32(shard(of: name)))?.isValid ?? false }
 
     /// The shards that this process owns, in order.
     public var owned: [Int] { board.owned.map(Int.init) }
 
-    /// The lease on a whole shard, one for as long as it is owned without a break; `nil` when it is not.
+    /// The lease on a whole shard, one for as long as it is owned without a break; `nil` when it is not owned.
     ///
-    /// A rebalance does not wait for it: use ``withShard(of:_:)`` for work that has to end first.
+    /// A rebalance does not wait for this lease: use ``withShard(of:_:)`` for work that has to end first.
     public func lease(for shard: Int) -> Lease? {
         guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)), hold.isValid else {
             return nil
@@ -189,25 +190,25 @@ public final class ShardOwnership: Sendable {
         return Lease(hold.lease)
     }
 
-    /// What happens to shards from now on, beginning with those that are owned. Ends when ``run()`` does. A reader that
+    /// The events of shards from now on, beginning with those that are owned. Ends when ``run()`` does. A reader that
     /// does not keep up misses the oldest events.
     public var events: AsyncStream<ShardEvent> { board.subscribe() }
 
     // MARK: Working
 
-    /// Waits until the group has shared its shards out, and all that this process was given are owned; which may be none.
-    /// For those who begin with work as soon as ``run()`` has been started: by then nothing is owned.
-    /// - Throws: `LockError`: `timedOut` after `limit`, with what is in the way; `cancelled`; `shutDown` when the ownership
-    ///   has ended.
+    /// Waits until the group has assigned its shards and this process owns all of its own; there may be none. For
+    /// callers that begin work as soon as ``run()`` has been started, when nothing is owned yet.
+    /// - Throws: `LockError`: `timedOut` after `limit`, with what stands in the way; `cancelled`; `shutDown` when the
+    ///   ownership has ended.
     public func ready(within limit: Duration? = nil) async throws(LockError) {
         let topic = try LockName(configuration.topic)
         try await board.settle(topic, until: limit.map { ContinuousClock.now.after($0) })
     }
 
-    /// Runs `body` while this process owns the shard of `name`. Its task is cancelled as soon as the shard has to be given
-    /// up; then the lease stays valid until the body ends, or the drain does.
+    /// Runs `body` while this process owns the shard of `name`. Its task is cancelled as soon as the shard has to be
+    /// released. The lease then stays valid until the body or the drain ends.
     ///
-    /// Many bodies may run for one shard at once: within a process, ``ShardLocks`` keeps names apart.
+    /// Many bodies can run for one shard at the same time. Within a process, use ``ShardLocks`` to keep names apart.
     /// - Throws: `LockError` with code `notOwner` when the shard is not owned; `lost` when it was lost before the body
     ///   ended, with the body's own error as the underlying one; else what the body threw.
     public func withShard<R: Sendable>(
@@ -217,11 +218,11 @@ public final class ShardOwnership: Sendable {
         return try await work(hold, record, body)
     }
 
-    /// As ``withShard(of:_:)-(LockName,_)``, and waits for the shard as long as it may still become ours: while the group is
-    /// being joined or rebalanced, or its claim is under way.
+    /// Like ``withShard(of:_:)-(LockName,_)``, but waits for the shard as long as it may still become ours: while the
+    /// group is being joined or rebalanced, or the shard's claim is under way.
     /// - Parameter limit: for the wait, not for the body.
-    /// - Throws: `LockError`: `notOwner` as soon as the group has given the shard to another member; `timedOut`, with what is
-    ///   in the way; `shutDown` when the ownership has ended; else as that.
+    /// - Throws: `LockError`: `notOwner` as soon as the group has assigned the shard to another member; `timedOut`,
+    ///   with what stands in the way; `shutDown` when the ownership has ended; else the same.
     public func withShard<R: Sendable>(
         of name: LockName, within limit: Duration, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {
@@ -229,9 +230,10 @@ public final class ShardOwnership: Sendable {
         return try await work(hold, record, body)
     }
 
-    /// Runs `body` while this process owns a shard, as ``withShard(of:_:)`` does for a name: for work on all of its names,
-    /// such as consuming the partition of that number. The lease is on the name `shard/<number>`, with a token of its own.
-    /// - Throws: also `notOwner` for a number that is none of a shard.
+    /// Runs `body` while this process owns a shard, like ``withShard(of:_:)`` for a name. For work on all names of the
+    /// shard, such as consuming the partition of that number. The lease is on the name `shard/<number>`, with a token
+    /// of its own.
+    /// - Throws: also `notOwner` for a number that no shard has.
     public func withShard<R: Sendable>(
         _ shard: Int, _ body: @escaping @Sendable (Lease) async throws -> R
     ) async throws -> R {

@@ -13,12 +13,12 @@ enum BenchCommand {
                 leave(ExitStatus.ended(bySignal: signal))
             }
             let result = await Result { try await measure(options, broker, stage, output) }
-            // The signal's thread tidies up and exits.
+            // The signal's thread cleans up and exits.
             while stage.isOver { pause() }
             do throws(LockError) {
                 try stage.end(isInterrupted: false)
             } catch {
-                // Where the run has failed too, that is what to tell.
+                // If the run has failed too, report that failure.
                 _ = try result.get()
                 throw error
             }

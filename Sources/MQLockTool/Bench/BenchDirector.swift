@@ -2,7 +2,7 @@ import Foundation
 import MQLock
 import MQLockTesting
 
-/// Measures one mutex, by orders to worker processes.
+/// Measures one mutex by giving orders to worker processes.
 struct BenchDirector {
     /// Whose processes are measured.
     enum Program: CaseIterable {
@@ -17,13 +17,13 @@ struct BenchDirector {
     private let arguments: [Program: [String]]
     private let programs: [Program]
 
-    /// How long a holder keeps the lock where hand-overs are timed: long enough for the others to stand in line.
+    /// How long a holder keeps the lock when hand-overs are timed: long enough for the others to stand in line.
     private static let hold = 4000
-    /// How long after a waiter's start its holder is killed; the same reason.
+    /// How long after a waiter's start its holder is killed, for the same reason.
     private static let settling = Duration.milliseconds(100)
-    /// Raw and ours take turns so often, so that a machine that drifts slows both.
+    /// How often raw and ours take turns, so that a machine that drifts slows both.
     private static let rounds = 4
-    /// The cycles of one turn without contention, and those before the first, which are not measured.
+    /// The cycles of one turn without contention, and those before the first turn, which are not measured.
     private static let (turn, warmUp) = (50, 20)
 
     init(
@@ -110,7 +110,7 @@ struct BenchDirector {
 
     // MARK: Hand-over
 
-    /// Latency with holders that hold for a while, so that the next is in line; the rate with holders that do not.
+    /// Latency with holders that hold for a while, so that the next is in line. The rate with holders that do not.
     private func handOvers(between workers: [Program: [BenchProcess]]) async throws(CommandFailure) -> BenchResult {
         var samples: [Program: BenchSample] = [:]
         var rates: [Program: [Double]] = [:]
@@ -165,7 +165,7 @@ struct BenchDirector {
     private func recovery() async throws(CommandFailure) -> BenchResult {
         var samples: [Program: BenchSample] = [:]
         var holders: [Program: BenchProcess] = [:]
-        // The death of a holder is known by its session, on Kafka, which the other program does not have.
+        // Kafka notices the death of a holder by its session, which the other program does not have.
         let programs = mutex == BenchOptions.log ? [.mqlock] : programs
         for _ in 0..<options.kills {
             for program in programs {
@@ -180,7 +180,7 @@ struct BenchDirector {
         return try result(.recovery, 2) { program in samples[program].flatMap { BenchFigures($0) } }
     }
 
-    /// Kills the holder, and returns the next one and how long it took to become it.
+    /// Kills the holder; returns the next one and the time until it held the lock.
     private func handOver(
         of holder: BenchProcess, _ program: Program
     ) async throws(CommandFailure) -> (BenchProcess, UInt64) {

@@ -1,17 +1,18 @@
 import Foundation
 
-/// Measured durations in nanoseconds, and what is said of them.
+/// Measured durations in nanoseconds, and the figures made from them.
 struct BenchSample: Equatable {
     private(set) var durations: [UInt64] = []
 
     mutating func add(_ durations: some Sequence<UInt64>) { self.durations += durations }
 
-    /// Grants a second, one after the other; nil of nothing. In floating point, for another program's numbers can be any.
+    /// Grants a second, one after the other; nil for no grants. In floating point, because another program can send any
+    /// number.
     var perSecond: Double? {
         durations.isEmpty ? nil : Double(durations.count) * 1e9 / durations.reduce(0) { $0 + Double($1) }
     }
 
-    /// The least duration that this share of all does not exceed, in microseconds; nil of nothing.
+    /// The smallest duration that this share of all does not exceed, in microseconds; nil for no durations.
     func percentile(_ share: Double) -> Double? {
         let sorted = durations.sorted()
         guard !sorted.isEmpty else { return nil }
@@ -20,7 +21,7 @@ struct BenchSample: Equatable {
     }
 }
 
-/// What is reported of one program in one measurement. Times in microseconds.
+/// The reported figures of one program in one measurement. Times in microseconds.
 struct BenchFigures: Codable, Equatable {
     var count: Int
     var p50: Double
@@ -42,7 +43,7 @@ struct BenchFigures: Codable, Equatable {
 /// One row of the results: a mutex in one situation, beside the other program.
 struct BenchResult: Codable, Equatable {
     enum Measure: String, Codable, CaseIterable {
-        /// Acquire and release, nobody else about.
+        /// Acquire and release, without other contenders.
         case uncontended
         /// From just before the release to the next process's grant.
         case handOver = "hand-over"
@@ -50,7 +51,7 @@ struct BenchResult: Codable, Equatable {
         case recovery
     }
 
-    /// How many times as much ours is: of times the less the better, of `perSecond` the more.
+    /// Our figure divided by the other program's: for times smaller is better, for `perSecond` larger.
     struct Ratio: Codable, Equatable {
         var p50, p90, p99: Double
         var perSecond: Double?
@@ -69,7 +70,7 @@ struct BenchResult: Codable, Equatable {
         (self.mqlock, self.raw) = (mqlock, raw)
         ratio = raw.map { raw in
             var perSecond: Double?
-            // Where each process came to all its turns before the next one did, nothing was handed over.
+            // If each process had all its turns before the next one began, nothing was handed over.
             if let ours = mqlock.perSecond, let theirs = raw.perSecond, theirs > 0 {
                 perSecond = (ours / theirs).rounded(to: 3)
             }
@@ -81,7 +82,7 @@ struct BenchResult: Codable, Equatable {
 }
 
 extension Double {
-    /// To so many digits behind the point: more would be noise.
+    /// Rounded to this many digits after the decimal point: more would be noise.
     fileprivate func rounded(to digits: Int) -> Double {
         let scale = pow(10, Double(digits))
         return (self * scale).rounded() / scale

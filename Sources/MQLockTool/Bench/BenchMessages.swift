@@ -1,17 +1,18 @@
 import MQLock
 
-/// What the director asks a worker to do: a line each, on its standard input. When that ends, so does the worker.
+/// The director's orders to a worker: one line each, on its standard input. When that ends, so does the worker.
 ///
-/// The other program of `--beside` obeys the same orders. It gives its lock on the broker a queue of the name that it is
-/// started with, and leaves no other object behind, whenever it is killed.
+/// The other program of `--beside` obeys the same orders. Its lock on the broker has a queue with the name given at its
+/// start. It leaves no other object behind, whenever it is killed.
 enum BenchOrder: Equatable {
-    /// Make what all workers share on the broker. The first order to the first worker, for it alone. Answered by `ready`.
+    /// Create what all workers share on the broker. The first order to the first worker, for it alone. Answered by
+    /// `ready`.
     case make
-    /// Connect, and do what only the first use costs, whether the lock is free or not. Answered by `ready`.
+    /// Connect, and do what only the first use needs, whether the lock is free or not. Answered by `ready`.
     case prepare
-    /// Acquire and release so often. Answered by `times`, in as many lines as one likes, and `done`.
+    /// Acquire and release this often. Answered by `times`, in any number of lines, and `done`.
     case cycles(Int)
-    /// Acquire so often and hold for so many microseconds each time. Answered by `turns`, likewise, and `done`.
+    /// Acquire this often, and hold for this many microseconds each time. Answered by `turns`, likewise, and `done`.
     case turns(Int, microseconds: Int)
     /// Acquire and keep. Answered by `granted`.
     case hold
@@ -41,16 +42,16 @@ enum BenchOrder: Equatable {
     }
 }
 
-/// What a worker answers: a line each, on its standard output. Instants are nanoseconds of `HistoryClock`.
+/// A worker's answers: one line each, on its standard output. Instants are nanoseconds of `HistoryClock`.
 enum BenchAnswer: Equatable {
     case ready
     /// Durations of cycles, in nanoseconds.
     case times([UInt64])
-    /// Grant and release of each turn, one after the other.
+    /// Grant and release of each turn, in order.
     case turns([UInt64])
     case granted(UInt64)
     case done
-    /// Ends the benchmark. The code is one of `LockError`, or nothing.
+    /// Ends the benchmark. The code is one of `LockError`, or empty.
     case failed(code: String, message: String)
 
     var line: String {

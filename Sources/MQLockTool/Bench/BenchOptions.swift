@@ -3,15 +3,15 @@ import MQLockRabbitMQ
 
 /// The options of `mqlock bench`.
 struct BenchOptions: Equatable {
-    /// RabbitMQ's; nil for all of the broker.
+    /// RabbitMQ's mutexes; nil for all of the broker's.
     var mutexes: [RabbitMQLocks.Mutex]?
     /// Acquires without contention; a quarter as many hand-overs.
     var cycles = 2000
-    /// How many processes pass the lock on, each a measurement.
+    /// How many processes contend in each measurement of hand-overs.
     var processes = [2, 4, 16]
     /// How often a holder is killed.
     var kills = 20
-    /// The program to measure in turns with ours; with a slash in it.
+    /// The program to measure in turns with ours; contains a slash.
     var beside: String?
     var isJSON = false
 

@@ -3,18 +3,18 @@ import MQLock
 
 /// Results as text and as JSON lines.
 struct BenchReport {
-    /// What stands above the results.
+    /// The lines above the results.
     struct Header: Encodable, Equatable {
         var event = "started"
         var version: String
-        /// What the compiler was asked for: `debug` figures are too high.
+        /// The compiler's build mode: `debug` figures are too high.
         var build = Self.ownBuild
-        /// What the broker is: RabbitMQ or Kafka.
+        /// The broker's system: RabbitMQ or Kafka.
         var system = "RabbitMQ"
-        /// The broker's own word; nil when it hides it.
+        /// The version that the broker reports; nil when it hides it.
         var broker: String?
         var address: String
-        /// In seconds: Kafka's.
+        /// In seconds; for Kafka.
         var session: Double?
         /// The name of the program that is measured beside ours.
         var beside: String?

@@ -2,7 +2,8 @@ import Foundation
 import MQLock
 import MQLockRabbitMQ
 
-/// The processes of a benchmark and what it leaves on the broker: everything that has to go at the end, whatever ends it.
+/// The processes of a benchmark and what it leaves on the broker: all of it is removed at the end, however the run
+/// ends.
 final class BenchStage: Sendable {
     private struct Storage {
         var workers: [Int: BenchProcess] = [:]
@@ -16,10 +17,10 @@ final class BenchStage: Sendable {
 
     init(broker: String) { self.broker = broker }
 
-    /// Whether somebody has ended the run; what fails after that is no failure.
+    /// Whether the run has been ended. Failures after that do not count.
     var isOver: Bool { storage.withLock { $0.isOver } }
 
-    /// Notes queues to be deleted at the end; before they are made.
+    /// Records queues to delete at the end; call it before they are created.
     func willMake(_ queues: [String]) { storage.withLock { $0.queues += queues } }
 
     func start(_ arguments: [String]) throws(CommandFailure) -> BenchProcess {
@@ -42,8 +43,8 @@ final class BenchStage: Sendable {
         storage.withLock { $0.workers[worker.number] = nil }
     }
 
-    /// Ends all workers and deletes what they made on the broker. Only the first call does anything.
-    /// - Parameter isInterrupted: whether workers may be at anything.
+    /// Ends all workers and deletes what they created on the broker. Only the first call does anything.
+    /// - Parameter isInterrupted: whether workers may be busy.
     func end(isInterrupted: Bool) throws(LockError) {
         let (workers, queues): ([BenchProcess], [String]) = storage.withLock { storage in
             guard !storage.isOver else { return ([], []) }
@@ -55,7 +56,7 @@ final class BenchStage: Sendable {
         let administration = try BrokerAdministration(uri: broker)
         try administration.delete(queues)
         guard isInterrupted else { return }
-        // A declaration that a killed worker had sent last may have come to the broker's notice only after our deletion.
+        // The broker may notice the last declaration of a killed worker only after our deletion.
         usleep(300_000)
         try administration.delete(queues)
     }
@@ -95,7 +96,7 @@ struct BenchProcess: Sendable {
         process.close()
     }
 
-    /// The worker's death in this very moment; what is left of it is collected by `kill`.
+    /// Kills the worker now; `kill` collects what is left of it.
     func die() { process.signal(SIGKILL) }
 
     /// The next answer. A worker that says nothing for a minute is killed, which ends the wait with an error.

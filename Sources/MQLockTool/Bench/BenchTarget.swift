@@ -2,13 +2,13 @@ import MQLock
 import MQLockKafka
 import MQLockRabbitMQ
 
-/// What is measured: the mutexes of a broker.
+/// The mutexes to measure on a broker.
 struct BenchTarget {
     let system: String
-    /// The broker's own word; nil when it has none.
+    /// The version that the broker reports; nil when it reports none.
     let version: String?
     let address: String
-    /// How long a session lives, by which alone a dead holder is known: Kafka's.
+    /// How long a session lives, which decides when a dead holder is noticed; for Kafka.
     let session: Duration?
     let mutexes: [String]
     private let administration: BrokerAdministration?
@@ -33,7 +33,7 @@ struct BenchTarget {
         }
     }
 
-    /// What has to be deleted at the end.
+    /// The queues to delete at the end.
     func queues(of lock: LockName, _ rawQueue: String) throws(LockError) -> [String] {
         guard let administration else { return [] }
         return try administration.queues(of: [lock]) + [rawQueue]

@@ -1,8 +1,8 @@
-/// The turns of several processes at one lock, as instants that all of them share.
+/// The turns of several processes with one lock, in instants that all processes share.
 struct BenchTurns {
     struct Turn: Equatable {
         var process: Int
-        /// When the lock was granted, and just before it was released. Nanoseconds.
+        /// When the lock was granted, and just before it was released, in nanoseconds.
         var granted: UInt64
         var released: UInt64
     }
@@ -21,7 +21,7 @@ struct BenchTurns {
         pairs.filter { $0.process != $1.process && $1.granted >= $0.released }.map { $1.granted - $0.released }
     }
 
-    /// Hand-overs to another process in a second, as long as all of them took part.
+    /// Hand-overs to another process in a second, while all of them took part.
     var handOversPerSecond: Double? {
         let lasts = Dictionary(grouping: turns, by: \.process).values.compactMap { $0.map(\.granted).max() }
         guard let first = turns.first?.granted, let end = lasts.min(), end > first else { return nil }

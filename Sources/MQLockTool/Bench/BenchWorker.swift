@@ -4,8 +4,8 @@ import MQLockLineReader
 import MQLockRabbitMQ
 import MQLockTesting
 
-/// A process that does what `mqlock bench` orders it to: `mqlock bench-worker MUTEX LOCK`. The broker's URI, which may hold a
-/// password, comes in `MQLOCK_BROKER`.
+/// A process that obeys the orders of `mqlock bench`: `mqlock bench-worker MUTEX LOCK`. The broker's URI, which may
+/// contain a password, comes in `MQLOCK_BROKER`.
 ///
 /// `mqlock bench-worker MUTEX QUEUE PROGRAM` becomes that program, as `PROGRAM MUTEX QUEUE`.
 final class BenchWorker {
@@ -13,7 +13,7 @@ final class BenchWorker {
     private let name: LockName
     private var held: HeldLock?
 
-    /// So many turns go into one line, so that the parent hears of us.
+    /// How many turns go into one line, so that the parent hears from us.
     private static let chunk = 200
 
     private init?(_ arguments: [String]) throws {
@@ -48,14 +48,14 @@ final class BenchWorker {
         return ExitStatus.internalError
     }
 
-    /// Only returns when that fails.
+    /// Returns only when that fails.
     private static func become(_ program: String, _ arguments: [String]) -> Int32 {
         execv(program, Spawn.strings([program] + arguments))
         answer(.failed(code: "", message: CommandFailure.system("start", program).message))
         return ExitStatus.internalError
     }
 
-    /// When it ends the parent is gone, and so are we, whatever we are at.
+    /// When it ends the parent is gone. Then this process ends too, whatever it is doing.
     private static var standardInput: AsyncStream<String> {
         AsyncStream { continuation in
             Thread.detachNewThread {

@@ -8,7 +8,7 @@ import Musl
 import Darwin
 #endif
 
-/// A file that holds the broker's URI and is nobody else's to read, unless root has let a group read it.
+/// A file with the broker's URI that nobody else can read, unless root has let a group read it.
 enum BrokerFile {
     private static let maximumSize = 64 * 1024
 
@@ -22,7 +22,7 @@ enum BrokerFile {
             throw .usage(message)
         }
         defer { close(descriptor) }
-        // Asked of the descriptor, not of the path: nobody can swap the file in between.
+        // Checked on the descriptor, not on the path, so nobody can swap the file in between.
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             throw .usage("cannot read the broker file \(shown): \(Platform.message(errno))")
@@ -37,7 +37,7 @@ enum BrokerFile {
     /// What is wrong with a file of that owner and mode, for a process of that user; nil when nothing is.
     static func complaint(owner: uid_t, mode: mode_t, user: uid_t) -> String? {
         guard owner == user || owner == 0 else { return "belongs to another user; it has to be ours, with mode 0600" }
-        // Root decides who is in a group; a mounted secret is like that, and its mode cannot be changed by who reads it.
+        // Root decides who is in a group. A mounted secret is like this, and its reader cannot change its mode.
         let others: mode_t = owner == 0 ? 0o037 : 0o077
         guard mode & others == 0 else {
             let advice = owner == 0 ? "make it 0600, or 0440 for a group" : "chmod 600 it"
@@ -47,7 +47,7 @@ enum BrokerFile {
     }
 
     private static func contents(_ descriptor: Int32, _ shown: String) throws(CommandFailure) -> [UInt8] {
-        // A pipe, as of <(command), is welcome; non-blocking was for the open of a FIFO that nobody writes to.
+        // A pipe, as in <(command), is allowed. Non-blocking was for opening a FIFO that nobody writes to.
         _ = fcntl(descriptor, F_SETFL, 0)
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -78,7 +78,7 @@ enum BrokerFile {
     }
 }
 
-/// `read(2)`, which inside the type would be taken for its own `read`.
+/// `read(2)`; inside the type its own `read` would hide it.
 private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
     read(descriptor, buffer, count)
 }

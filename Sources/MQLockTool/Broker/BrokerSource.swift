@@ -1,6 +1,6 @@
 import MQLock
 
-/// Where the command line says that the broker's URI comes from.
+/// Where the broker's URI comes from, according to the command line.
 enum BrokerSource: Equatable {
     case uri(String)
     case file(String)
@@ -10,10 +10,10 @@ enum BrokerSource: Equatable {
     static let variable = "MQLOCK_BROKER"
     static let defaultURI = "amqp://127.0.0.1:5672"
 
-    /// What a command finds in the place of a URI that is not for it: no URI, so that nobody takes it for one.
+    /// What a command finds instead of a URI that is withheld from it: no URI, so nothing can use it as one.
     static let withheld = "withheld-by-mqlock"
 
-    /// Whether a URI may hold a password: of a user, or among its options.
+    /// Whether a URI may contain a password: a user's, or one in its options.
     static func holdsSecret(_ uri: String) -> Bool {
         let text = uri.lowercased()
         return text.contains("@") || ["password", "secret", "pem", "oauth", "jaas"].contains { text.contains($0) }
@@ -30,20 +30,20 @@ extension BrokerSource {
         }
     }
 
-    /// The broker that is meant, with the adapter that its scheme chooses.
-    /// - Parameter environment: looks a variable up.
+    /// The chosen broker, with the adapter for its scheme.
+    /// - Parameter environment: looks up a variable.
     func resolveAny(environment: (String) -> String?) throws(CommandFailure) -> BrokerURI {
         try named(environment).broker
     }
 
-    /// Its URI as it was given, for a process of ours, once it is known that we can make something of it.
+    /// Its URI as given, for a process of ours, after a check that we can use it.
     func resolveText(environment: (String) -> String?) throws(CommandFailure) -> String {
         let (text, broker, _) = try named(environment)
         if case .kafka(let uri) = broker { _ = try uri.locks() }
         return text
     }
 
-    /// RabbitMQ's URI, for commands that know no other broker.
+    /// RabbitMQ's URI, for commands that support no other broker.
     func resolve(environment: (String) -> String?) throws(CommandFailure) -> String {
         switch try named(environment) {
         case (_, .rabbitMQ(let uri), _): return uri
@@ -56,7 +56,7 @@ extension BrokerSource {
         }
     }
 
-    /// Kafka's URI, for commands that know no other broker.
+    /// Kafka's URI, for commands that support no other broker.
     func resolveKafka(environment: (String) -> String?) throws(CommandFailure) -> KafkaURI {
         switch try named(environment) {
         case (_, .kafka(let uri), _): return uri
@@ -69,7 +69,7 @@ extension BrokerSource {
         }
     }
 
-    /// The broker, and where it was named. No message repeats the URI, which may hold a password.
+    /// The broker, and where it was named. No message repeats the URI, which may contain a password.
     private func named(
         _ environment: (String) -> String?
     ) throws(CommandFailure) -> (text: String, broker: BrokerURI, origin: String) {
@@ -79,7 +79,7 @@ extension BrokerSource {
         case .uri(let given): (uri, origin) = (given, "--broker")
         case .file(let path): (uri, origin) = (try BrokerFile.read(path), "--broker-file")
         case .environment:
-            // Set but empty is how a shell script says "not set".
+            // A shell script sets an empty value to say "not set".
             let value = environment(Self.variable).flatMap { $0.isEmpty ? nil : $0 }
             (uri, origin) = (value ?? Self.defaultURI, value == nil ? "the default" : Self.variable)
         }
@@ -98,7 +98,7 @@ extension BrokerSource {
         case "amqp", "amqps": return (uri, .rabbitMQ(uri), origin)
         case "kafka": return (uri, .kafka(try KafkaURI(uri)), origin)
         default:
-            // What cannot be a scheme (RFC 3986, 3.1) may be a user and a password.
+            // Text that cannot be a scheme (RFC 3986, 3.1) may be a user and a password.
             let isScheme = scheme.utf8.allSatisfy {
                 (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || "+-.".utf8.contains($0)
             }

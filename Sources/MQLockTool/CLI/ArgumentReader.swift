@@ -1,17 +1,17 @@
 import MQLock
 
-/// The words of one subcommand, sorted by its table: options, operands, and what stands behind `--`.
+/// The words of one subcommand, sorted by its table: options, operands, and the words after `--`.
 struct ReadArguments: Equatable {
     var values: [OptionDescriptor.Key: String] = [:]
     var operands: [String] = []
-    /// What follows `--`; nil without one.
+    /// The words after `--`; nil without one.
     var command: [String]?
 
     func has(_ key: OptionDescriptor.Key) -> Bool { values[key] != nil }
 }
 
-/// Sorts words by a table of options. Accepts `--long VALUE`, `--long=VALUE`, `-x VALUE`, `-xVALUE` and clusters
-/// `-nv`; of an option given twice the last counts.
+/// Sorts words by a table of options. Accepts `--long VALUE`, `--long=VALUE`, `-x VALUE`, `-xVALUE` and clusters `-nv`.
+/// If an option is given twice, the last one counts.
 struct ArgumentReader {
     let descriptor: CommandDescriptor
     private var result = ReadArguments()
@@ -85,7 +85,7 @@ struct ArgumentReader {
             result.values[option.key] = ""
             return
         }
-        // `--` is never a value: it is far more often the sign that one was forgotten.
+        // `--` is never a value: far more often it shows that a value was forgotten.
         if let attached {
             result.values[option.key] = attached
         } else if let next = rest.first, next != "--" {

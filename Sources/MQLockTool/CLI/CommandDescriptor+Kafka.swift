@@ -35,7 +35,7 @@ extension CommandDescriptor {
               128 + n   ended by a second signal n
             """)
 
-    /// What a `kafka://` URI means to commands that know locks.
+    /// What a `kafka://` URI means to commands for locks.
     static let kafkaLocks = """
         On Kafka the broker is kafka://host:9092,host:9092/topic: the locks of that topic, which is for them alone
         ('mqlock doctor --create' makes it). Its options are
@@ -45,7 +45,7 @@ extension CommandDescriptor {
         only mqlock elect and doctor know, and mqlock shards without saying so.
         """
 
-    /// What `kafka://` URIs take, for the notes of a command.
+    /// The options of `kafka://` URIs, for the notes of a command.
     static let kafkaOptions = """
           mutex=shards           not needed here: what mqlock elect and doctor are to know
           session=DUR            after how long without a sign of life our shards are given to others (20s)

@@ -1,6 +1,6 @@
 import MQLock
 
-/// One subcommand: parser, help and completion are made from this table and know nothing else.
+/// One subcommand. Parser, help and completion are made from this table alone.
 struct CommandDescriptor: Sendable {
     enum Kind: String, Sendable, Equatable, CaseIterable {
         case run, elect, show, list, observe
@@ -17,18 +17,18 @@ struct CommandDescriptor: Sendable {
 
     let kind: Kind
     let summary: String
-    /// What stands between options and `--` in the usage line.
+    /// The words between options and `--` in the usage line.
     var operands = ""
-    /// What the shells offer for the operand.
+    /// What shells offer for the operand.
     var operandWords: [String] = []
-    /// Whether the shells offer files, too.
+    /// Whether shells offer files, too.
     var takesFile = false
     var options: [OptionDescriptor] = []
     /// Whether `-- COMMAND [ARG…]` follows.
     var takesCommand = false
-    /// Whether a command behind `--` may follow, which the operands tell of.
+    /// Whether a command after `--` may follow, as the operands say.
     var mayTakeCommand = false
-    /// Whether everything but the listed options is somebody else's to parse.
+    /// Whether everything except the listed options is parsed elsewhere.
     var passesArguments = false
     /// Not shown, not completed, not suggested.
     var isHidden = false
@@ -36,7 +36,7 @@ struct CommandDescriptor: Sendable {
 
     var name: String { kind.rawValue }
     var allOptions: [OptionDescriptor] { options + [.help] }
-    /// Whether the shells complete what stands behind `--` as a command.
+    /// Whether shells complete the words after `--` as a command.
     var completesCommand: Bool { takesCommand || mayTakeCommand }
 }
 
@@ -123,7 +123,7 @@ extension CommandDescriptor {
     static let demoWorker = Self(
         kind: .demoWorker, summary: "one process of the demo", options: .broker, passesArguments: true, isHidden: true)
 
-    /// Never parsed: the guard is on its way before anything else runs. Listed so that its name is taken.
+    /// Never parsed: the guard starts before anything else runs. Listed so that its name is reserved.
     static let guardian = Self(
         kind: .guardian, summary: "the guard of `run`", passesArguments: true, isHidden: true)
 }

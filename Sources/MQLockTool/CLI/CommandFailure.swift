@@ -1,17 +1,17 @@
 import MQLock
 
-/// Why `mqlock` ends without having done what it was asked to: a sentence for stderr and the exit status.
+/// Why `mqlock` ends without having done its job: a sentence for stderr and the exit status.
 struct CommandFailure: Error, Equatable {
     let status: Int32
     let message: String
-    /// The subcommand whose help would tell more.
+    /// The subcommand whose help says more.
     var helpTopic: String?
 
     static func usage(_ message: String, _ topic: String? = nil) -> Self {
         Self(status: ExitStatus.usage, message: message, helpTopic: topic)
     }
 
-    /// What goes to stderr.
+    /// The text for stderr.
     var text: String {
         guard status == ExitStatus.usage else { return "mqlock: \(message)\n" }
         let command = helpTopic.map { " \($0)" } ?? ""
@@ -20,7 +20,7 @@ struct CommandFailure: Error, Equatable {
 }
 
 extension CommandFailure {
-    /// What a call to the library, or to ourselves, has failed with.
+    /// The failure of a call to the library, or to our own code.
     init(_ error: any Error, _ topic: String? = nil) {
         switch error {
         case let failure as CommandFailure: self = failure

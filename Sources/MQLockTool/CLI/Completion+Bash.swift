@@ -104,7 +104,7 @@ extension Completion {
         }.joined()
     }
 
-    /// What is offered for the values of options. No two commands have an option of one name with different ones.
+    /// The completions of options' values. No two commands have an option of the same name with different ones.
     private static var bashValues: String {
         var text = ""
         var seen: Set<String> = []

@@ -47,7 +47,8 @@ extension Completion {
             if !command.operandWords.isEmpty {
                 specs.append("'1:which:(\(command.operandWords.joined(separator: " ")))'")
             } else if !command.operands.isEmpty {
-                // Nothing to offer, and no message either: with one the shell would show the options before it completes.
+                // Nothing to offer, and no message either: with one the shell would show the options before it
+                // completes.
                 specs.append("'1:name:()'")
             }
             if command.takesFile { specs.append("'2:file:_files'") }
@@ -66,7 +67,7 @@ extension Completion {
             case .file(let placeholder): ":\(placeholder):_files"
             case .oneOf(let placeholder, let words): ":\(placeholder):(\(words.joined(separator: " ")))"
             }
-        // One spelling rules out the other.
+        // One spelling excludes the other.
         let others = "(\(option.spellings.joined(separator: " ")))"
         return option.spellings.map { spelling in
             let attached = option.value == .none ? "" : spelling.hasPrefix("--") ? "=" : "+"

@@ -1,6 +1,6 @@
 /// Completion scripts, made from the table of commands.
 ///
-/// In all of them a command behind `--` is completed as a command, and its arguments by its own completion.
+/// All of them complete a command after `--` as a command, and its arguments with its own completion.
 enum Completion {
     enum Shell: String, CaseIterable {
         case bash, zsh, fish
@@ -14,7 +14,7 @@ enum Completion {
         }
     }
 
-    /// Those that take a command behind `--`.
+    /// Commands that take a command after `--`.
     static var runners: [CommandDescriptor] { CommandDescriptor.visible.filter(\.completesCommand) }
 
     static func quoted(_ text: String) -> String {

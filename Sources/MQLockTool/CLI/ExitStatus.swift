@@ -8,10 +8,10 @@ import Musl
 import Darwin
 #endif
 
-/// The exit statuses of the command; every other one is that of the command it ran.
+/// The exit statuses of `mqlock`. Every other status is that of the command it ran.
 enum ExitStatus {
     static let success: Int32 = 0
-    /// The lock was not obtained (`-n`, `-w`), unless `-E` says otherwise.
+    /// The lock was not acquired (`-n`, `-w`), unless `-E` says otherwise.
     static let conflict: Int32 = 1
     static let usage: Int32 = 64
     /// A fencing token smaller than one seen before.
@@ -19,9 +19,9 @@ enum ExitStatus {
     /// No session with the broker ever came up, or the broker did not confirm what it was asked to keep.
     static let unavailable: Int32 = 69
     static let internalError: Int32 = 70
-    /// Processes of the command's could not be ended, and go on without the lock (EX_OSERR).
+    /// Processes of the command could not be ended, and continue without the lock (EX_OSERR).
     static let survived: Int32 = 71
-    /// A file that we keep cannot be read, written or trusted.
+    /// A file of ours cannot be read, written or trusted.
     static let storage: Int32 = 74
     /// Credentials or permissions refused.
     static let noPermission: Int32 = 77
@@ -33,10 +33,10 @@ enum ExitStatus {
 
     static func ended(bySignal signal: Int32) -> Int32 { 128 + signal }
 
-    /// The status of a failed attempt to get the lock.
+    /// The status of a failed attempt to acquire the lock.
     /// - Parameters:
-    ///   - conflict: what `-E` says.
-    ///   - signal: the signal that made us cancel the wait, if one did.
+    ///   - conflict: the value of `-E`.
+    ///   - signal: the signal that made us cancel the wait, if any.
     static func of(_ error: LockError, conflict: Int32 = conflict, cancelledBy signal: Int32? = nil) -> Int32 {
         switch error.code {
         case .timedOut: return conflict

@@ -1,6 +1,6 @@
 import MQLock
 
-/// What the command line asks for, in typed values. Making it reads nothing but its words.
+/// What the command line asks for, in typed values. Parsing reads nothing except its words.
 enum Invocation: Equatable {
     case help(CommandDescriptor.Kind?)
     case version
@@ -21,7 +21,7 @@ enum Invocation: Equatable {
     case completion(Completion.Shell)
     case manual
 
-    /// Whether it talks with a broker, which takes time and threads.
+    /// Whether it talks to a broker, which takes time and threads.
     var talks: Bool {
         switch self {
         case .help, .version, .completion, .manual, .fence: false
@@ -29,7 +29,7 @@ enum Invocation: Equatable {
         }
     }
 
-    /// - Parameter arguments: the words behind the program's name.
+    /// - Parameter arguments: the words after the program's name.
     static func parse(_ arguments: [String]) throws(CommandFailure) -> Self {
         guard let first = arguments.first else {
             throw .usage("a command is needed: \(CommandDescriptor.visible.map(\.name).joined(separator: ", "))")
@@ -99,6 +99,6 @@ enum Invocation: Equatable {
 }
 
 extension ReadArguments {
-    /// The words that somebody else parses, as they stood.
+    /// The words that are parsed elsewhere, unchanged.
     fileprivate var passed: [String] { operands + (command.map { ["--"] + $0 } ?? []) }
 }

@@ -2,11 +2,11 @@ import Foundation
 import MQLock
 import MQLockKafka
 
-/// What `kafka://user:password@host:port,host:port/topic?session=20s` says.
+/// The parts of `kafka://user:password@host:port,host:port/topic?session=20s`.
 ///
-/// No error quotes a part of the URI that can hold a password.
+/// No error quotes a part of the URI that can contain a password.
 struct KafkaURI: Equatable, Sendable {
-    /// What names are locked by.
+    /// What protects names.
     enum Mutex: String, CaseIterable {
         /// A log that all contenders read: the locks of ``KafkaLocks``.
         case log
@@ -43,7 +43,7 @@ struct KafkaURI: Equatable, Sendable {
         guard rest.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw Self.failure("it contains a blank, a control character or one outside ASCII; percent-encode it")
         }
-        // In a URI it may be there. But a password with a / or ? in it ends there to us, and what follows would be shown.
+        // A URI may have it there. But a password with a / or ? in it ends there for us, and the rest would be shown.
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
         guard !rest[authority.endIndex...].contains("@") else {
             throw Self.failure(
@@ -57,7 +57,7 @@ struct KafkaURI: Equatable, Sendable {
         try readQuery(query ?? "")
     }
 
-    /// The topic, which nearly everybody has to name.
+    /// The topic, which nearly every command needs.
     func namedTopic() throws(CommandFailure) -> String {
         guard let topic else {
             throw Self.failure("it names no lock topic; write it behind the brokers: \(Self.example)")
@@ -65,7 +65,7 @@ struct KafkaURI: Equatable, Sendable {
         return topic
     }
 
-    /// What shares out the shards of the topic that is named, with what the URI says and the defaults for the rest.
+    /// The shards of the named topic, with the URI's values, and defaults for the rest.
     func ownership(partitions: Int) throws(CommandFailure) -> ShardOwnership.Configuration {
         guard mutex != .log else { throw Self.failure("with mutex=log it names no shards") }
         var configuration = ShardOwnership.Configuration(
@@ -79,7 +79,7 @@ struct KafkaURI: Equatable, Sendable {
         return configuration
     }
 
-    /// Locks on names in the topic that is named.
+    /// Locks on names in the named topic.
     func locks() throws(CommandFailure) -> KafkaLocks.Configuration {
         guard mutex != .shards else {
             throw Self.failure(
@@ -118,7 +118,7 @@ struct KafkaURI: Equatable, Sendable {
             connection.sasl = .init(
                 user: try Self.decoded(user, "user"), password: try Self.decoded(password, "password"))
         }
-        // As with amqp://, no host is this one.
+        // As with amqp://, no host means this one.
         guard !brokers.isEmpty else { return }
         connection.brokers = []
         for broker in brokers.split(separator: ",", omittingEmptySubsequences: false) {
@@ -164,7 +164,7 @@ struct KafkaURI: Equatable, Sendable {
         }
     }
 
-    /// What Kafka takes as a name; a longer one than the group's name has room for is nobody's.
+    /// What Kafka accepts as a name. A longer one than the group's name has room for is refused.
     private static func topic(_ path: Substring) throws(CommandFailure) -> String? {
         let topic = try decoded(path, "topic")
         guard !topic.isEmpty else { return nil }
@@ -220,7 +220,7 @@ struct KafkaURI: Equatable, Sendable {
                 }
                 connection.sasl?.mechanism = try Self.mechanism(value)
             default:
-                // The properties of librdkafka have dots in their names, our options have none.
+                // The properties of librdkafka have dots in their names; our options have none.
                 guard key.contains(".") else { throw Self.unknown(key) }
                 connection.properties[key] = value
             }
@@ -295,7 +295,7 @@ struct KafkaURI: Equatable, Sendable {
 
     // MARK: Text
 
-    /// Cuts off, and returns, what follows the first `mark`; nil when there is none.
+    /// Cuts off and returns what follows the first `mark`; nil when there is none.
     private static func cut(_ text: inout Substring, at mark: Character) -> Substring? {
         guard let index = text.firstIndex(of: mark) else { return nil }
         defer { text = text[..<index] }

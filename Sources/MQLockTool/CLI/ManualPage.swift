@@ -64,7 +64,7 @@ enum ManualPage {
 }
 
 extension CommandDescriptor {
-    /// What follows the command's name in a line of usage.
+    /// What follows the command's name in a usage line.
     var usageTail: String {
         (options.isEmpty ? "" : " [OPTION…]") + (operands.isEmpty ? "" : " \(operands)")
             + (takesCommand ? " -- COMMAND [ARG…]" : "")
@@ -77,7 +77,7 @@ private struct Roff {
 
     mutating func macro(_ line: String) { text += ".\(line)\n" }
 
-    /// A line that is escaped already.
+    /// A line that is already escaped.
     mutating func raw(_ line: String) { text += line + "\n" }
 
     mutating func paragraph(_ line: String) { raw(Self.escaped(line)) }
@@ -101,7 +101,7 @@ private struct Roff {
         }
     }
 
-    /// Paragraphs with blank lines between them; lines that begin with a blank stay as they are.
+    /// Paragraphs separated by blank lines; lines that begin with a blank stay as they are.
     mutating func notes(_ notes: String) {
         var isVerbatim = false
         var isFirst = true

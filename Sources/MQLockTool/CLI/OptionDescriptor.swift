@@ -1,4 +1,4 @@
-/// One option of the command line: what the parser accepts, what the help shows, what the shells complete.
+/// One option of the command line: what the parser accepts, the help shows and the shells complete.
 struct OptionDescriptor: Sendable {
     enum Key: Sendable, Hashable {
         case help, version, broker, brokerFile, mutex, nonblock, wait, conflictStatus, once, markFailures, skipStatus,
@@ -159,7 +159,7 @@ extension OptionDescriptor {
 }
 
 extension OptionDescriptor {
-    /// The broker's, for commands of Kafka.
+    /// The broker's options, for commands of Kafka.
     static let kafka = [
         Self(
             key: .broker, long: "broker", value: .text("URI"),
@@ -182,7 +182,7 @@ extension OptionDescriptor {
             objects,
         ] + kafka
 
-    /// Those of `run` that make sense where nobody waits for one lock.
+    /// The options of `run` that make sense where nobody waits for one lock.
     static let elect =
         run.filter { ![.nonblock, .wait, .conflictStatus, .once, .markFailures, .skipStatus, .quiet].contains($0.key) }
         + [

@@ -14,11 +14,11 @@ import Foundation
 
 /// The words that this program was started with, byte by byte, and its own file.
 enum OwnWords {
-    /// First the program's name; without the null pointer at the end.
+    /// The program's name comes first; without the null pointer at the end.
     nonisolated(unsafe) static let raw: [UnsafeMutablePointer<CChar>] = {
         let words = (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0] }
         #if os(Linux)
-        // The language's library reads them from /proc, which need not be there.
+        // Swift's library reads them from /proc, which may be missing.
         if !words.isEmpty { return words }
         let below = onTheStack
         // A library that was loaded before us may have moved the environment.
@@ -28,11 +28,12 @@ enum OwnWords {
         #endif
     }()
 
-    /// The words of a command behind ours, with the null pointer that ends them. They need not be UTF-8.
+    /// The words of a command after ours, with the null pointer that ends them. They need not be UTF-8.
     static func command(from first: Int) -> Spawn.CStrings { raw[min(first, raw.count)...].map { $0 } + [nil] }
 
-    /// All words as text. The words of a command, which stand behind `--`, are anybody's and may be damaged here.
-    /// - Throws: a word of ours that is no UTF-8, or a variable: repaired, two different lock names would become one.
+    /// All words as text. The words of a command, after `--`, can be any bytes, and may be damaged here.
+    /// - Throws: for a word or a variable of ours that is not UTF-8: repaired, two different lock names would become
+    ///   one.
     static func text() throws(CommandFailure) -> [String] {
         for (index, word) in raw.enumerated() {
             if strcmp(word, "--") == 0 { break }
@@ -47,12 +48,12 @@ enum OwnWords {
         return raw.map { String(cString: $0) }
     }
 
-    /// All that we read and whose bytes count.
+    /// All variables that we read and whose bytes matter.
     private static let variables = [
         BrokerSource.variable, ManagementAPI.variable, FenceOptions.Variable.fence, FenceOptions.Variable.name,
     ]
 
-    /// A URI is not shown: it may hold a password.
+    /// A URI is not shown: it may contain a password.
     private static func shown(_ value: UnsafePointer<CChar>) -> String {
         let text = String(cString: value)
         return text.contains("://") ? "a URI" : "'\(String(text.prefix(80)).escapedForDisplay)'"
@@ -76,8 +77,8 @@ enum OwnWords {
         }
     }
 
-    /// By the layout of a new process's stack, as the ABI of every processor has it: the number of words, the words, a
-    /// null pointer, the environment. Right as long as nobody has changed the environment.
+    /// By the layout of a new process's stack, which the ABI of every processor defines: the number of words, the
+    /// words, a null pointer, the environment. Right as long as nothing has changed the environment.
     private static var onTheStack: [UnsafeMutablePointer<CChar>] {
         let end = environ - 1
         guard end.pointee == nil else { return [] }
@@ -91,7 +92,7 @@ enum OwnWords {
     }
     #endif
 
-    /// This very program, also when its file has been replaced since.
+    /// This program's own file, even when the file has been replaced since.
     static var executable: String? {
         #if os(Linux)
         let own = "/proc/self/exe"

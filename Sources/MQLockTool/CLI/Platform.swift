@@ -6,7 +6,7 @@
 @preconcurrency import Darwin
 #endif
 
-/// The few calls of the C library whose names Swift would confuse with ours, and helpers around its conventions.
+/// The few C library calls whose names clash with ours in Swift, and helpers for its conventions.
 enum Platform {
     /// Repeats a call that a signal interrupted.
     static func retrying<Result: FixedWidthInteger>(_ call: () -> Result) -> Result {
@@ -19,8 +19,9 @@ enum Platform {
 
     static func message(_ code: Int32) -> String { String(cString: strerror(code)) }
 
-    /// Whether this process can rest on Swift's library Dispatch. On Linux that library looks at its threads in `/proc` once a
-    /// second, and kills the process when they are not there. Whoever waits for a broker would hold a lock for a second.
+    /// Checks that this process can use Swift's library Dispatch. On Linux that library looks at its threads in `/proc`
+    /// once a second, and kills the process when they are not there. A program that waits for a broker would hold a
+    /// lock for a second.
     static func requireProc() throws(CommandFailure) {
         #if os(Linux)
         guard access("/proc/self/stat", R_OK) != 0 else { return }
@@ -31,7 +32,7 @@ enum Platform {
         #endif
     }
 
-    /// Writes everything or gives up: on a closed pipe there is nobody left to tell.
+    /// Writes everything or gives up: nobody reads a closed pipe.
     @discardableResult
     static func writeAll(_ bytes: some Collection<UInt8>, to descriptor: Int32) -> Bool {
         var rest = Array(bytes)[...]

@@ -2,7 +2,7 @@
 enum Suggestion {
     static func nearest(to word: String, among candidates: [String]) -> String? {
         let word = word.lowercased()
-        // A third of the word may be wrong; a letter of a word of two says nothing.
+        // A third of the word may be wrong. One letter of a two-letter word says nothing.
         let limit = max(1, word.count / 3)
         guard word.count > 1 else { return nil }
         let ranked = candidates.map { ($0, distance(word, $0.lowercased())) }.filter { $0.1 <= limit }
@@ -15,7 +15,7 @@ enum Suggestion {
         nearest(to: word, among: candidates).map { "; did you mean '\($0)'?" } ?? ""
     }
 
-    /// Insertions, deletions, replacements and swaps of neighbours that turn one into the other.
+    /// The insertions, deletions, replacements and swaps of neighbors that turn one into the other.
     static func distance(_ left: String, _ right: String) -> Int {
         let left = Array(left)
         let right = Array(right)

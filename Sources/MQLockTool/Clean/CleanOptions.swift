@@ -1,9 +1,9 @@
 import MQLock
 
-/// What `gc` was asked to do.
+/// The options of `gc`.
 struct CleanOptions: Equatable {
     var pattern: NamePattern
-    /// Whether to do it, or only to say what would be done.
+    /// Whether to do it, or only to report what would be done.
     var confirmed = false
     var json = false
     var broker = BrokerSource.environment

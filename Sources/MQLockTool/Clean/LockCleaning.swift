@@ -1,15 +1,15 @@
 import MQLock
 import MQLockRabbitMQ
 
-/// `mqlock gc`: removes the queues of locks that nobody uses, each while holding the lock.
+/// `mqlock gc`: removes the queues of unused locks, each while holding the lock.
 struct LockCleaning: Sendable {
     let options: CleanOptions
     let uri: String
     let vhost: String
     let management: ManagementAPI
     let output: Output
-    /// How much older than now, in milliseconds, a lock's number has to be: as much as the clocks of two hosts may be apart.
-    /// The next one to use the name numbers its token by its clock.
+    /// How much older than now, in milliseconds, a lock's number has to be: as much as the clocks of two hosts may
+    /// differ. The next program to use the name numbers its token by its own clock.
     var margin: Int64 = 3600 * 1000
 
     /// - Returns: the exit status.
@@ -48,7 +48,7 @@ struct LockCleaning: Sendable {
     private func remove(
         _ name: LockName, _ mutex: RabbitMQLocks.Mutex, _ locks: RabbitMQLocks
     ) async throws(LockError) -> String? {
-        // Whoever holds it is the only one who may delete its queue: nobody else has what is in it.
+        // Only the holder may delete the lock's queue: no other program has its content.
         let held: HeldLock?
         do throws(LockError) {
             held = try await locks.tryAcquire(name)
@@ -62,7 +62,7 @@ struct LockCleaning: Sendable {
             try await held.release()
             return "its token was made less than an hour ago"
         }
-        // A connection that blocks is bound to its thread, and so are we only from one await to the next.
+        // A blocking connection belongs to its thread, and we stay on one only from one await to the next.
         try BrokerAdministration(uri: uri).remove(name, mutex)
         // Lost with its queue, or to be released.
         try? await held.release()
@@ -97,7 +97,7 @@ struct LockCleaning: Sendable {
 }
 
 extension Dictionary where Key == LockName {
-    /// By the bytes of the names.
+    /// Sorted by the bytes of the names.
     fileprivate var inOrder: [(key: LockName, value: Value)] {
         sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
     }

@@ -1,7 +1,7 @@
 import MQLock
 import MQLockRabbitMQ
 
-/// Which locks nobody uses, by the queues that the broker lists. A pure value.
+/// Finds unused locks in the broker's list of queues. A pure value.
 struct UnusedLocks: Equatable {
     /// One queue of the list.
     struct Queue: Equatable {
@@ -15,13 +15,13 @@ struct UnusedLocks: Equatable {
     }
 
     enum Reason: String, Equatable, CaseIterable {
-        /// Somebody holds the lock or waits for it.
+        /// A program holds the lock or waits for it.
         case used
         /// Jobs that have been done once for a period would be done again.
         case marked
     }
 
-    /// Which mutex each is of.
+    /// The mutex of each unused lock.
     private(set) var unused: [LockName: RabbitMQLocks.Mutex] = [:]
     private(set) var kept: [LockName: Reason] = [:]
 
@@ -40,7 +40,7 @@ struct UnusedLocks: Equatable {
             }
         }
         for name in kept.keys { unused[name] = nil }
-        // What only has a mark or a register is no lock any more.
+        // A name that only has a mark or a register is no lock any more.
         kept = kept.filter { name, _ in queues.contains { LockObjects.name(ofQueue: $0.name) == name } }
     }
 }

@@ -2,7 +2,7 @@ import Foundation
 import MQLock
 import MQLockTesting
 
-/// `mqlock demo`: real processes contend for one lock, are killed and stopped, and what they saw is judged.
+/// `mqlock demo`: real processes contend for one lock, are killed and stopped, and their observations are checked.
 enum DemoCommand {
     /// Runs the demo to its end.
     /// - Parameters:
@@ -20,7 +20,7 @@ enum DemoCommand {
     }
 }
 
-/// The parent: does what the scenario says, keeps the history, and shows it.
+/// The parent: performs the scenario, keeps the history, and shows it.
 private struct DemoDirector: ~Copyable {
     private enum Input: Sendable {
         case output(String, ChildProcess.Output)
@@ -30,7 +30,7 @@ private struct DemoDirector: ~Copyable {
         case signal(Int32)
     }
 
-    /// For how long a holder is shown before it may write and leave.
+    /// How long a holder is shown before it may write and leave.
     private static let visit = Duration.milliseconds(350)
     private static let patience = Duration.seconds(60)
 
@@ -132,8 +132,8 @@ private struct DemoDirector: ~Copyable {
             case .answerNow(let id): processes[id]?.send("go")
             case .kill(let id):
                 killed.insert(id)
-                // Before the signal: the broker may hand the lock on before we hear of the death, and the victim does
-                // nothing meanwhile, since it waits for our answer.
+                // Before the signal: the broker may hand the lock to another worker before we notice the death. The
+                // victim does nothing meanwhile, because it waits for our answer.
                 record(id, .processDied)
                 processes[id]?.signal(SIGKILL)
             case .stop(let id):

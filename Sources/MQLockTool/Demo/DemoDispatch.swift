@@ -6,7 +6,7 @@
 @preconcurrency import Darwin
 #endif
 
-/// Where the command line meets the demo.
+/// Connects the command line with the demo.
 enum DemoDispatch {
     static func demo(_ options: DemoOptions, _ source: BrokerSource) throws(CommandFailure) -> Never {
         let broker = try source.resolveText(environment: RunCommand.variable)

@@ -2,7 +2,7 @@ import Foundation
 import MQLock
 import MQLockLineReader
 
-/// What the parent says to a worker, a word a line: `go` answers a question, `quit` ends the work.
+/// The parent's messages to a worker, one word a line: `go` answers a question, `quit` ends the work.
 final class DemoMailbox: Sendable {
     private struct Storage {
         var answers = 0
@@ -15,8 +15,8 @@ final class DemoMailbox: Sendable {
 
     var hasToQuit: Bool { storage.withLock { $0.hasToQuit } }
 
-    /// Waits for the next answer; `quit` answers all questions. Not cut short by cancellation: what the parent has
-    /// stopped or will kill must stay where it is.
+    /// Waits for the next answer; `quit` answers all questions. Cancellation does not cut it short: a worker that the
+    /// parent has stopped or will kill must stay where it is.
     func answer() async {
         await withCheckedContinuation { continuation in
             let isAnswered = storage.withLock { storage in
@@ -32,7 +32,7 @@ final class DemoMailbox: Sendable {
         }
     }
 
-    /// Calls `body` when the parent says quit; at once when it has.
+    /// Calls `body` when the parent sends `quit`; at once if it already has.
     func onQuit(_ body: @escaping @Sendable () -> Void) {
         let hasToQuit = storage.withLock { storage in
             storage.onQuit = body
@@ -41,7 +41,7 @@ final class DemoMailbox: Sendable {
         if hasToQuit { body() }
     }
 
-    /// Takes a line of the parent's.
+    /// Handles a line of the parent's.
     func take(_ line: String) {
         guard line == "go" || line == "quit" else { return }
         let isQuit = line == "quit"
@@ -57,7 +57,7 @@ final class DemoMailbox: Sendable {
         onQuit?()
     }
 
-    /// Reads standard input in a thread of its own. When it ends, the parent is gone, and so are we.
+    /// Reads standard input in a thread of its own. When it ends, the parent is gone, and this process ends too.
     func readStandardInput() {
         Thread.detachNewThread {
             for line in LineReader() { self.take(line) }

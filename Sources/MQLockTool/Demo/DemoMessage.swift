@@ -1,7 +1,7 @@
 import Foundation
 import MQLockTesting
 
-/// What a worker of the demo tells its parent, one line of JSON each: events of the history, and notes besides.
+/// A worker's messages to its parent, one line of JSON each: events of the history, and notes.
 enum DemoMessage: Equatable {
     case event(History.Event)
     case note(DemoNote)
@@ -18,11 +18,11 @@ enum DemoMessage: Equatable {
     }
 }
 
-/// What a worker says that belongs into no history.
+/// A message that does not belong to the history.
 enum DemoNote: Codable, Equatable {
-    /// "I am in the critical section: may I write?" It stays there until the parent answers.
+    /// "I am in the critical section. May I write?" The worker stays there until the parent answers.
     case mayWrite(token: UInt64)
-    /// The shared file shows somebody else in the critical section.
+    /// The shared file shows another worker in the critical section.
     case met(DemoMeeting)
     /// The worker gives up.
     case failed(code: String, message: String)
@@ -31,7 +31,7 @@ enum DemoNote: Codable, Equatable {
     var line: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Numbers and strings only: the encoder has nothing to refuse.
+        // Numbers and strings only: the encoder cannot fail.
         return ((try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "") + "\n"
     }
 }
@@ -44,13 +44,13 @@ struct DemoMeeting: Codable, Hashable {
     var process: String
     /// Whose mark is in the shared file.
     var other: String
-    /// With which token it went in.
+    /// The token with which it entered.
     var token: UInt64
 }
 
 extension DemoMeeting {
-    /// The meetings that cannot be explained: a mark whose maker was dead, stopped, or without its lease by then is
-    /// just what a crash leaves.
+    /// The meetings without an explanation. A crash leaves exactly this: a mark whose maker was dead, stopped, or
+    /// without its lease by then.
     static func unexplained(_ meetings: [DemoMeeting], by events: [History.Event]) -> [DemoMeeting] {
         meetings.filter { meeting in
             let others = events.filter { $0.process == meeting.other }

@@ -7,7 +7,7 @@ struct DemoOptions: Equatable {
     /// How many times a holder is killed and another one stopped.
     var rounds = 3
     var lock = "mqlock-demo"
-    /// Whether the workers take no lock at all, to show that the checks would notice.
+    /// Whether the workers acquire no lock at all, to show that the checks would notice.
     var isSabotage = false
     /// Events as JSON lines instead of the view.
     var isJSON = false

@@ -2,14 +2,14 @@ import Foundation
 import MQLock
 import MQLockTesting
 
-/// What the demo ends with.
+/// The report at the end of the demo.
 struct DemoReport {
     let verdict: Verdict
     /// Overlaps that the shared file showed.
     let overlaps: [DemoMeeting]
 
     init(_ events: [History.Event], _ meetings: [DemoMeeting]) {
-        // A stopped holder's lock is free for up to three heartbeats; as long again for a slow machine.
+        // A stopped holder's lock is free for up to three heartbeats. The limit is twice that, for a slow machine.
         verdict = HistoryChecker(maximumFree: DemoWorker.heartbeat * 6).check(events)
         overlaps = DemoMeeting.unexplained(meetings, by: events)
     }

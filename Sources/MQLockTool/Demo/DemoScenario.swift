@@ -1,22 +1,22 @@
 import MQLockTesting
 
-/// The plot of the demo as a state machine without I/O: told what the workers say, it says what to do next.
+/// The plot of the demo as a state machine without I/O: messages of workers come in, the next actions go out.
 ///
 ///     calm -> killing -> killed -> calm -> stopping -> stopped -> continued -> calm … -> finishing
 ///
-/// Nobody leaves the critical section without our answer, so "kill the holder" and "stop the holder" cannot miss it.
+/// No worker leaves the critical section without our answer, so "kill the holder" and "stop the holder" cannot miss it.
 struct DemoScenario {
-    /// Where the plot stands; `victim` is always somebody inside the critical section.
+    /// The state of the plot; `victim` is always a worker inside the critical section.
     enum Phase: Equatable {
-        /// Ordinary hand-overs until so many writes are done; then the next act.
+        /// Ordinary hand-overs until this many writes are done; then the next act.
         case calm(left: Int, then: Act)
-        /// The next to ask is killed.
+        /// The next worker to ask is killed.
         case killing
-        /// Until another one is granted the lock.
+        /// Until another worker is granted the lock.
         case killed(victim: String)
-        /// The next to ask is stopped.
+        /// The next worker to ask is stopped.
         case stopping
-        /// Until another one has written, so that the gate has seen a larger token.
+        /// Until another worker has written, so that the gate has seen a larger token.
         case stopped(victim: String)
         /// Until the victim has noticed its loss.
         case continued(victim: String)
@@ -27,14 +27,14 @@ struct DemoScenario {
     enum Act: Equatable { case kill, stop, finish }
 
     enum Action: Equatable {
-        /// Lets the worker write, once it has been inside for a moment that people can see.
+        /// Lets the worker write after a moment inside that people can see.
         case answer(String)
         /// Lets the worker write at once.
         case answerNow(String)
         case kill(String)
         case stop(String)
         case resume(String)
-        /// Starts another worker in the place of a dead one.
+        /// Starts another worker to replace a dead one.
         case spawn
         case quitAll
         /// Tells the audience.
@@ -106,7 +106,7 @@ struct DemoScenario {
         }
     }
 
-    /// The demo has to end, now that it cannot go on.
+    /// The demo has to end, because it cannot continue.
     mutating func finish() -> [Action] { phase == .finishing ? [] : begin(.finish) }
 
     /// Whether the end of this worker's process belongs to the plot.

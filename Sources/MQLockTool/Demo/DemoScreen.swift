@@ -1,6 +1,6 @@
 import Foundation
 
-/// Brings the view to standard output: redrawn in place on a terminal, line by line elsewhere, events with `--json`.
+/// Shows the view on standard output: redrawn in place on a terminal, line by line elsewhere, events with `--json`.
 struct DemoScreen {
     private enum Style { case terminal(colours: Bool), lines, json }
 
@@ -21,7 +21,7 @@ struct DemoScreen {
 
     var isLive: Bool { if case .terminal = style { true } else { false } }
 
-    /// An event or something said, as it comes.
+    /// An event or a message, as it comes.
     func show(_ line: DemoView.Line?, of view: DemoView) {
         guard case .lines = style, let line else { return }
         put(view.text(line) + "\n")
@@ -70,6 +70,6 @@ struct DemoScreen {
         return (Int(size.ws_row), Int(size.ws_col))
     }
 
-    /// When whoever read us has gone, the demo still has processes to end in order.
+    /// When our reader has gone, the demo still has processes to end cleanly.
     private func put(_ text: String) { Platform.writeAll(text.utf8, to: 1) }
 }

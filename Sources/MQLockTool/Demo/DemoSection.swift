@@ -2,7 +2,7 @@ import Foundation
 import MQLock
 import MQLockTesting
 
-/// The critical section of the demo: a directory of files that show it when two are inside at once.
+/// The critical section of the demo: a directory of files that shows when two workers are inside at the same time.
 struct DemoSection {
     let directory: String
     let process: String
@@ -14,9 +14,9 @@ struct DemoSection {
     /// The gate of the resource.
     var gate: FileFenceGate { FileFenceGate(path: directory + "/resource.fence") }
 
-    /// Leaves our mark; returns who else's was there.
+    /// Leaves our mark; returns whose other mark was there.
     ///
-    /// The mark comes into being with its text (written aside, then linked), so nobody reads half of it.
+    /// The mark appears complete (written aside, then linked), so nobody reads half of it.
     func enter(_ token: UInt64) throws -> DemoMeeting? {
         try Data("\(process) \(token)".utf8).write(to: URL(fileURLWithPath: own))
         defer { unlink(own) }
@@ -26,7 +26,7 @@ struct DemoSection {
         return met
     }
 
-    /// Looks whether our mark is still there, and takes it away; returns who else's is there.
+    /// Checks whether our mark is still there, and removes it; returns whose other mark is there.
     func leave(_ token: UInt64) -> DemoMeeting? {
         guard let there = look() else { return nil }
         guard there.other == process, there.token == token else { return there }
@@ -60,7 +60,7 @@ extension CommandFailure {
             message: "\(call) of \(path.escapedForDisplay) failed: \(Platform.message(errno))")
     }
 
-    /// The failure that a worker told of, with the code's name.
+    /// The failure that a worker reported, with the code's name.
     init(code: String, message: String) {
         let statuses: [LockError.Code: Int32] = [
             .unreachable: ExitStatus.unavailable, .accessRefused: ExitStatus.noPermission,

@@ -1,7 +1,7 @@
 import MQLock
 import MQLockTesting
 
-/// What the audience sees: who holds the lock with which token, who waits, and what happened last. Pure values.
+/// What the audience sees: who holds the lock with which token, who waits, and the last events. Pure values.
 struct DemoView {
     enum State: Equatable {
         case starting
@@ -18,7 +18,7 @@ struct DemoView {
         var isDead = false
     }
 
-    /// How a line is meant; a terminal shows each in its own colour.
+    /// The kind of a line; a terminal shows each kind in its own color.
     enum Tone: Equatable { case plain, good, bad, told }
 
     struct Line: Equatable {
@@ -40,7 +40,7 @@ struct DemoView {
     /// A worker whose process has ended.
     mutating func ended(_ id: String) { change(id) { if !$0.isDead { $0.state = .ended } } }
 
-    /// Takes an event in; returns what to print about it, if anything.
+    /// Processes an event; returns what to print about it, if anything.
     @discardableResult
     mutating func take(_ event: History.Event) -> Line? {
         let who = event.process
@@ -65,13 +65,13 @@ struct DemoView {
         return nil
     }
 
-    /// Something to tell the audience.
+    /// A message for the audience.
     mutating func say(_ text: String, _ tone: Tone = .told, at: UInt64) -> Line { keep(at, tone, text) }
 
-    /// A line as printed where there is no terminal.
+    /// The line as printed without a terminal.
     func text(_ line: Line) -> String { "\(time(line.at))  \(line.tone == .told ? "* " : "  ")\(line.text)" }
 
-    /// The whole view at this moment.
+    /// The whole view now.
     func screen(now: UInt64, lock: String) -> [(tone: Tone, text: String)] {
         var lines: [(tone: Tone, text: String)] = [
             (.told, "mqlock demo: lock \(lock.escapedForDisplay), \(time(now).trimmed)")
@@ -83,7 +83,7 @@ struct DemoView {
         return lines + [(.plain, "")] + lastLines.map { ($0.tone, text($0)) }
     }
 
-    /// Dead ones make room for those that took their places.
+    /// Dead workers make room for their replacements.
     private func isLongGone(_ worker: Worker) -> Bool {
         guard let index = workers.firstIndex(of: worker) else { return true }
         return workers.count - index > 6

@@ -3,12 +3,13 @@ import MQLock
 import MQLockRabbitMQ
 import MQLockTesting
 
-/// One of the processes that contend in the demo: takes the lock again and again and works on the shared file.
+/// One of the contending processes of the demo: acquires the lock again and again and works on the shared file.
 enum DemoWorker {
-    /// The heartbeat of the workers' sessions: short, so that a stopped holder's lock is handed on while one watches.
+    /// The heartbeat of the workers' sessions: short, so that people can watch a stopped holder's lock being handed
+    /// over.
     static let heartbeat = Duration.seconds(2)
 
-    /// The hidden entry `mqlock demo-worker ID LOCK DIRECTORY [--sabotage]`; the broker's URI, which may hold a
+    /// The hidden entry `mqlock demo-worker ID LOCK DIRECTORY [--sabotage]`. The broker's URI, which may contain a
     /// password, comes in `MQLOCK_BROKER`.
     /// - Returns: the exit status.
     static func run(_ arguments: [String]) async -> Int32 {
@@ -44,7 +45,7 @@ enum DemoWorker {
     }
 
     fileprivate static func send(_ note: DemoNote) {
-        // One write, like the recorder's lines, which come from other threads.
+        // One write, because the recorder writes lines from other threads.
         Platform.writeAll(note.line.utf8, to: 1)
     }
 }
@@ -84,7 +85,7 @@ private struct Worker: Sendable {
         recorder.recordGrant(of: lease, contender: contender)
         try await visit(lease.fencingToken) { lease.isValid }
         recorder.recordEnd(of: lease, contender: contender)
-        // Lost, for the one that was stopped: the history has it, and this loop goes back in line.
+        // Lost, if this worker was stopped: the history has it, and the loop goes back in line.
         try? await held.release()
     }
 
@@ -101,11 +102,11 @@ private struct Worker: Sendable {
         DemoWorker.send(.mayWrite(token: token.rawValue))
         await mailbox.answer()
         try write(token)
-        // One that knows it has lost the lock expects somebody else inside; nobody else does.
+        // A worker that knows that it has lost the lock expects another one inside. Any other does not.
         if let met = section.leave(token.rawValue), isValid() { DemoWorker.send(.met(met)) }
     }
 
-    /// Writes like a careless program, without a look at the lease: only the gate stands between it and the resource.
+    /// Writes like a careless program that does not check the lease: only the gate protects the resource.
     private func write(_ token: FencingToken) throws {
         do {
             try section.gate.withAdmission(token, for: name) {

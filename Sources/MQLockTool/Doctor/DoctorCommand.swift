@@ -1,11 +1,11 @@
 import MQLock
 
-/// What `doctor` was asked to do.
+/// The options of `doctor`.
 struct DoctorOptions: Equatable {
     var broker = BrokerSource.environment
     var json = false
     var management: String?
-    /// Whether a topic of Kafka that is not there is made.
+    /// Whether to create a missing Kafka topic.
     var creates = false
 }
 
@@ -22,7 +22,7 @@ extension DoctorOptions {
     }
 }
 
-/// `mqlock doctor`: looks whether the broker is one that locks can rest on, and says what to do where it is not.
+/// `mqlock doctor`: checks that the broker is set up safely for locks, and says what to do where it is not.
 enum DoctorCommand {
     private static let patience = Duration.seconds(10)
 
@@ -41,7 +41,7 @@ enum DoctorCommand {
         }
     }
 
-    /// - Returns: the exit status: that of the first thing that is wrong.
+    /// - Returns: the exit status: that of the first wrong finding.
     static func examine(
         _ broker: BrokerURI, management: String? = nil, creates: Bool = false, patience: Duration, json: Bool,
         _ output: Output

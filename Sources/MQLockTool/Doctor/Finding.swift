@@ -1,19 +1,19 @@
-/// One thing that the doctor has looked at.
+/// One result of the doctor's checks.
 struct Finding: Equatable, Sendable {
     enum Level: String, Sendable {
         case good
-        /// It works, and could be safer or was not looked at.
+        /// It works, but could be safer, or was not looked at.
         case advice
         /// Locks do not work, or are not safe.
         case wrong
     }
 
     let level: Level
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     let subject: String
-    /// What was seen and, if it is not good, what to do.
+    /// What was found and, if it is not good, what to do.
     let text: String
-    /// The exit status that it makes.
+    /// The exit status that it causes.
     var status = ExitStatus.success
 
     static func good(_ subject: String, _ text: String) -> Self { Self(level: .good, subject: subject, text: text) }

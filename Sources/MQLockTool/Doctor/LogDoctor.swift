@@ -1,8 +1,8 @@
 import MQLock
 import MQLockKafka
 
-/// Looks whether locks on a Kafka topic work, and are safe: takes one of its own, and gives it back. Makes the topic, if it
-/// is told to.
+/// Checks that locks on a Kafka topic work and are safe: acquires and releases one of its own. Creates the topic if
+/// asked to.
 struct LogDoctor: Sendable {
     let uri: KafkaURI
     var creates = false
@@ -15,7 +15,7 @@ struct LogDoctor: Sendable {
         var count: Int?
         do {
             configuration = try uri.locks()
-            // What is wrong with the settings themselves.
+            // Mistakes in the settings themselves.
             _ = try KafkaLockInspector(configuration)
             count = try await inspector.partitionCount(of: configuration.topic, within: patience)
         } catch {
@@ -48,7 +48,7 @@ struct LogDoctor: Sendable {
         tell(await lock(configuration))
     }
 
-    /// All that locks do on the broker, with the rights of this user.
+    /// All that locks do on the broker, with the permissions of this user.
     private func lock(_ configuration: KafkaLocks.Configuration) async -> Finding {
         let start = ContinuousClock.now
         do throws(LockError) {
@@ -65,7 +65,7 @@ struct LogDoctor: Sendable {
 
     // MARK: Judging
 
-    /// With what the topic is made: records are kept for a week.
+    /// The settings of a new topic: records are kept for a week.
     static let settings = [
         "cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime", "unclean.leader.election.enable": "false",

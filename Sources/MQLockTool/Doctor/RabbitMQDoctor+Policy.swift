@@ -1,7 +1,7 @@
 import MQLock
 import MQLockRabbitMQ
 
-/// The policies that apply to the queues of locks, by the broker's own word.
+/// The policies that apply to the queues of locks, as the broker reports them.
 extension RabbitMQDoctor {
     func lookAtPolicies(of name: LockName) async {
         guard let management else { return }
@@ -15,8 +15,8 @@ extension RabbitMQDoctor {
         }
     }
 
-    /// What the policy that applies to a lock's queue does to it.
-    /// - Parameter policies: those of one kind; the one of the highest priority applies.
+    /// The effects of the policy that applies to a lock's queue.
+    /// - Parameter policies: of one kind; the one with the highest priority applies.
     static func judge(_ policies: [ManagementAPI.Policy], queue: String) -> Finding {
         do {
             let applying = try policies.filter { try $0.applies(toQueue: queue) }.max { $0.priority < $1.priority }
@@ -44,7 +44,7 @@ extension RabbitMQDoctor {
     private static func isHarmful(_ key: String, _ value: String) -> Bool {
         switch key {
         case "message-ttl", "expires", "delivery-limit", "max-length-bytes": true
-        // A lock has one message, and for moments a few more.
+        // A lock has one message, and at moments a few more.
         case "max-length": Int(value).map { $0 < 100 } ?? true
         case "delayed-retry-type": !["disabled", "none"].contains(value)
         default: false

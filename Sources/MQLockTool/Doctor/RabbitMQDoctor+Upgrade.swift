@@ -1,7 +1,8 @@
 import MQLock
 import MQLockRabbitMQ
 
-/// Locks that were made under another major version of the broker, by the broker's own word: programs are refused there.
+/// Locks that were created under another major version of the broker, as the broker reports them: programs are refused
+/// there.
 extension RabbitMQDoctor {
     func lookForOtherMajorVersion(_ version: String?) async {
         guard let management else { return }
@@ -15,7 +16,7 @@ extension RabbitMQDoctor {
         }
     }
 
-    /// - Parameter limit: with which the locks' queues have to be declared; nil: without one.
+    /// - Parameter limit: the limit with which the locks' queues have to be declared; nil for none.
     static func judge(
         _ queues: [UnusedLocks.Queue], deliveryLimit limit: Int64?, vhost: String
     ) throws(LockError) -> Finding {

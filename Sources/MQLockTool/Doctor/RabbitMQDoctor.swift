@@ -2,10 +2,10 @@ import Foundation
 import MQLock
 import MQLockRabbitMQ
 
-/// Looks whether locks on a RabbitMQ broker work, by taking some of its own; what they leave there is removed.
+/// Checks that locks on a RabbitMQ broker work, by acquiring some of its own. It removes what they leave there.
 struct RabbitMQDoctor: Sendable {
     let uri: String
-    /// Of the management API, if it may be asked.
+    /// The URL of the management API, if it may be asked.
     var management: String?
     let patience: Duration
     let tell: @Sendable (Finding) -> Void
@@ -20,12 +20,12 @@ struct RabbitMQDoctor: Sendable {
         for (mutex, word) in [
             (RabbitMQLocks.Mutex.singleActiveConsumer, "sac"), (.token, "token"), (.exclusiveQueue, "exclusive"),
         ] {
-            // Nobody else's, so nothing is waited for but the broker.
+            // No other program uses this name, so only the broker can cause a wait.
             guard let name = try? LockName("mqlock-doctor/\(UUID().uuidString)/\(word)") else { continue }
             names.append(name)
             let finding = await tryOut(mutex, word, name)
             tell(finding)
-            // A broker that does nothing for one does nothing for the others either.
+            // A broker that does nothing for one mutex does nothing for the others either.
             if finding.status == ExitStatus.unavailable { break }
             if mutex == .token, finding.level == .good {
                 await lookAtPolicies(of: name)
@@ -54,8 +54,8 @@ struct RabbitMQDoctor: Sendable {
     /// More often than the broker's own delivery limit, 20 from 4.0 on, lets a message return.
     private static let returns = 25
 
-    /// Whether a lock outlives its holders' crashes, and in order: a policy's delivery limit has precedence over the queue's
-    /// own, and one with delayed-retry holds back what returns.
+    /// Whether a lock outlives its holders' crashes, and stays in order. A policy's delivery limit overrides the
+    /// queue's own, and one with delayed-retry holds back returned messages.
     private func returns(of name: LockName) -> Finding {
         do throws(LockError) {
             switch try BrokerAdministration(uri: uri).returns(of: name, times: Self.returns) {
@@ -80,10 +80,10 @@ struct RabbitMQDoctor: Sendable {
         }
     }
 
-    /// How long a message is left alone, for a policy to drop it.
+    /// How long a message stays untouched, so that a policy could drop it.
     private static let rest = Duration.seconds(5)
 
-    /// Whether a lock outlives being free: a policy's message-ttl drops its message, and expires the whole queue.
+    /// Whether a free lock survives: a policy's message-ttl drops its message, and expires removes the whole queue.
     private func stays(_ name: LockName) -> Finding {
         do throws(LockError) {
             guard try BrokerAdministration(uri: uri).hasMessage(of: name) else {
@@ -100,7 +100,7 @@ struct RabbitMQDoctor: Sendable {
         }
     }
 
-    /// A queue has one policy, that of the highest priority; so one that does nothing keeps all others away.
+    /// A queue has one policy, the one with the highest priority. So a policy without effect keeps all others away.
     static let policies = """
         `rabbitmqctl list_policies` shows it. Let it match other queues only, or shield those of locks by a policy of \
         higher priority that does nothing: \(shield)
@@ -110,7 +110,7 @@ struct RabbitMQDoctor: Sendable {
         rabbitmqctl set_policy --priority 1000 --apply-to queues mqlock '^mqlock\\.v1' '{"max-length":1000000}'
         """
 
-    /// Over a connection of its own: one belongs to the thread that opened it.
+    /// Over a connection of its own: a connection belongs to the thread that opened it.
     private func remove(_ names: [LockName]) -> Finding {
         do throws(LockError) {
             let administration = try BrokerAdministration(uri: uri)
@@ -167,7 +167,7 @@ struct RabbitMQDoctor: Sendable {
                 \(granted.duration(to: released).readable)
                 """)
         } catch {
-            // Not obtained within the patience, on a name that nobody else has: that is the broker's doing.
+            // A timeout on a name that no other program uses is the broker's doing.
             let status = error.code == .timedOut ? ExitStatus.unavailable : ExitStatus.of(error)
             return .wrong(subject, error.message, status)
         }

@@ -1,8 +1,8 @@
 import MQLock
 import MQLockKafka
 
-/// Looks whether shards of a Kafka topic work, and are safe. Joins no group and writes no record; makes the topic, if it is
-/// told to.
+/// Checks that shards of a Kafka topic work and are safe. Joins no group and writes no record. Creates the topic if
+/// asked to.
 struct ShardDoctor: Sendable {
     let uri: KafkaURI
     var creates = false
@@ -15,7 +15,7 @@ struct ShardDoctor: Sendable {
         var count: Int?
         do {
             topic = try uri.namedTopic()
-            // What is wrong with the settings themselves.
+            // Mistakes in the settings themselves.
             _ = try ShardOwnership(try uri.ownership(partitions: uri.partitions ?? 1))
             count = try await inspector.partitionCount(of: topic, within: patience)
         } catch let error as LockError {
@@ -169,10 +169,10 @@ struct ShardDoctor: Sendable {
         return findings
     }
 
-    /// A broker that is gone is left out after `broker.session.timeout.ms`, 9 s by default, and its copies then.
+    /// A broker that is gone is removed after `broker.session.timeout.ms`, 9 s by default, and its copies with it.
     private static let shortOfCrashes = Duration.seconds(15)
 
-    /// With what the topic is made.
+    /// The settings of a new topic.
     static let settings = [
         "cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime",
         "unclean.leader.election.enable": "false",

@@ -1,7 +1,7 @@
 import MQLock
 import MQLockKafka
 
-/// What is looked at in every topic, of shards or of locks.
+/// The checks of every topic, of shards or of locks.
 enum TopicFindings {
     /// Of a cluster that has answered.
     static func cluster(_ connection: KafkaConnection) -> [Finding] {
@@ -39,20 +39,20 @@ enum TopicFindings {
         ]
     }
 
-    /// Many users may not look at settings; that says nothing about whether locks work.
+    /// Many users may not read settings. That does not mean that locks fail.
     static func unseen(_ subject: String, _ error: KafkaInspector.Unseen) -> Finding {
         .advice(subject, "not looked at: \(error.reason)")
     }
 }
 
-/// The making of a topic that is not there.
+/// The creation of a missing topic.
 struct TopicCreation: Sendable {
     let topic: String
     let partitions: Int?
-    /// What is set on it, besides what follows from the number of copies.
+    /// Its settings, besides those that follow from the number of replicas.
     let settings: [String: String]
 
-    /// - Returns: how many partitions it has got; nil when there is no topic, which has been told.
+    /// - Returns: how many partitions it has; nil when there is no topic, which has been reported.
     func create(_ inspector: KafkaInspector, _ tell: (Finding) -> Void) async -> Int? {
         guard let partitions else {
             tell(.wrong("topic", "to create \(topic), say how many partitions it gets: partitions=N", ExitStatus.usage))

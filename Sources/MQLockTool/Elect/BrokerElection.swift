@@ -26,7 +26,7 @@ struct BrokerElection: Sendable {
         if let owner = options.owner { configuration.owner = owner }
         let election = try KafkaElection(options.name, configuration)
         let reporter = RunReporter(options, owner: election.owner, output: output)
-        // No observer is told.
+        // This source notifies no observer.
         if let exposure = uri.connection.exposure, reporter.wantsEvents {
             reporter.observed(LockEvent(.warning, at: .now, owner: election.owner, detail: exposure))
         }

@@ -8,7 +8,7 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// `mqlock elect`: puts the pieces together and lends the main thread to the signals.
+/// `mqlock elect`: connects the pieces and lends the main thread to the signals.
 enum ElectCommand {
     static func run(_ options: ElectOptions, _ output: Output) throws(CommandFailure) -> Never {
         let own = OwnProcess()
@@ -43,7 +43,8 @@ enum ElectCommand {
         }
     }
 
-    /// Starts a guard for each leadership. The words and the environment are made once, and live as long as the process.
+    /// Starts a guard for each leadership. The words and the environment are made once, and live as long as the
+    /// process.
     private struct StartGuard: @unchecked Sendable {
         let path: String
         let words: Spawn.CStrings

@@ -1,4 +1,4 @@
-/// What `mqlock elect` was asked to do: the same as `run`, with a candidate in the place of a lock.
+/// The options of `mqlock elect`: the same as of `run`, with a candidate instead of a lock.
 struct ElectOptions: Equatable {
     var run: RunOptions
     /// Whether a command that has failed is started again, here or by another candidate.

@@ -1,6 +1,6 @@
 import MQLock
 
-/// The way of `mqlock elect` through campaigns and leaderships.
+/// The course of `mqlock elect` through campaigns and leaderships.
 struct ElectSession: Sendable {
     let options: ElectOptions
     let election: any Election
@@ -12,15 +12,15 @@ struct ElectSession: Sendable {
     let reporter: RunReporter
     let remains: Remains
     let shutDown: @Sendable () async -> Void
-    /// Ends the process when the orderly way takes too long.
+    /// Ends the process when a clean end takes too long.
     let leave: @Sendable (Int32) -> Void
 
-    /// As of `mqlock run`.
+    /// As in `mqlock run`.
     private static let patienceAtEnd = Duration.seconds(5)
-    /// How long before a broker hands the leadership on the command is killed.
+    /// How long before the broker passes the leadership on the command is killed.
     private static let killEarly = Duration.milliseconds(200)
 
-    /// Why a leadership is given up so that it may begin again, here or elsewhere.
+    /// Why a leadership is given up so that it can begin again, here or elsewhere.
     private struct CampaignAgain: Error, CustomStringConvertible {
         let description: String
     }
@@ -40,7 +40,7 @@ struct ElectSession: Sendable {
             for await event in events {
                 reporter.elected(event)
                 if event.kind == .failed { refusal.withLock { $0 = event.error?.message } }
-                // The broker may be misspelt; a session that was there once comes back.
+                // The broker's name may be misspelled. A session that was there once comes back.
                 if event.kind == .failed, event.error?.code == .unreachable {
                     outcome.withLock { $0 = ExitStatus.unavailable }
                     work.cancel()
@@ -71,7 +71,7 @@ struct ElectSession: Sendable {
         return status
     }
 
-    /// Exits with this status if what follows takes too long.
+    /// Exits with this status if the rest takes too long.
     private func hurry(_ status: Int32) {
         Task.detached { [leave] in
             try? await Task.sleep(for: Self.patienceAtEnd)
@@ -82,7 +82,7 @@ struct ElectSession: Sendable {
     // MARK: Leading
 
     /// Runs the command.
-    /// - Returns: the status to exit with; nil when the leadership has been lost, or somebody wants an end.
+    /// - Returns: the exit status; nil when the leadership has been lost, or an end was requested.
     /// - Throws: when there is to be another campaign.
     private func lead(_ leadership: Leadership) async throws -> Int32? {
         guard desk.withLock({ $0.begin() }) else { return nil }
@@ -121,7 +121,7 @@ struct ElectSession: Sendable {
         let status = machine.exitStatus(ending, lostAt: record.lostAt)
         if status == ExitStatus.survived { return status }
         if desk.withLock({ $0.passedOn }) != nil {
-            // It has been told to end, however it did.
+            // It was asked to end, however it ended.
             if status == ExitStatus.lost { return nil }
             return status
         }
@@ -136,7 +136,7 @@ struct ElectSession: Sendable {
             description: status == ExitStatus.lost ? "its proof ran out" : "the command ended with \(status)")
     }
 
-    /// Until when the command may live after it was told to end.
+    /// Until when the command may live after it was asked to end.
     private func killAt(_ link: GuardLink, _ leadership: Leadership) -> Int64 {
         let killAt = link.killAt(after: options.run.killAfter)
         guard let endsBy = leadership.endsBy else { return killAt }
@@ -145,7 +145,7 @@ struct ElectSession: Sendable {
 }
 
 extension RunReporter {
-    /// What happens to the candidate, beside the command.
+    /// Reports the candidate's events, beside the command.
     func elected(_ event: ElectionEvent) {
         let fence = event.fencingToken?.description
         switch event.kind {

@@ -12,7 +12,7 @@ import MQLock
 enum FenceCommand {
     static func run(_ options: FenceOptions, _ output: Output) throws(CommandFailure) -> Never {
         RunCommand.fillStandardDescriptors()
-        // A limit on file sizes is then an error like a full disk's, and no death without a word.
+        // A limit on file sizes then causes an error, like a full disk, and not a silent death.
         let inherited = signal(SIGXFSZ, SIG_IGN)
         switch options.action {
         case .check: try check(options, output) { signal(SIGXFSZ, inherited) }
@@ -20,12 +20,12 @@ enum FenceCommand {
         }
     }
 
-    /// - Parameter restore: gives the command back the signals that we were started with.
+    /// - Parameter restore: resets the command's signals to those that we were started with.
     private static func check(
         _ options: FenceOptions, _ output: Output, restore: () -> Void
     ) throws(CommandFailure) -> Never {
         let (token, name) = try options.presented(environment: RunCommand.variable)
-        // Remembered, it would shut out everybody for good.
+        // Once stored, it would shut out every later holder.
         guard FencingNumbering.isPlausible(token, lead: options.lead, at: WallClock.now) else {
             let message = """
                 the token \(token) is too far ahead of this machine's clock, \(WallClock.text(WallClock.now)): the clock is \
@@ -40,7 +40,7 @@ enum FenceCommand {
             }
             throw CommandFailure.usage(message, CommandDescriptor.fence.name)
         }
-        // Before the token is remembered: what cannot run should shut nobody out.
+        // Before the token is stored: a command that cannot run should shut nobody out.
         var path: String?
         if let program = options.command.first {
             path = try CommandLookup.resolve(program, searchPath: RunCommand.variable("PATH"))
@@ -67,8 +67,9 @@ enum FenceCommand {
             entry.close()
             exit(ExitStatus.success)
         }
-        // The command takes our place, and the gate's lock with it: whoever kills us kills it, and as long as it, or
-        // what it has started, can write, nobody else comes in. A parent that waited could die without its child.
+        // The command replaces our process, and keeps the gate's lock: a kill of our process kills the command. As long
+        // as the command, or what it has started, can write, no other command comes in. A parent that waits could die
+        // without its child.
         _ = fcntl(entry.descriptor, F_SETFD, 0)
         let environment = Spawn.environment(overriding: [
             FenceOptions.Variable.fence: token.description, FenceOptions.Variable.name: name.string,
@@ -80,7 +81,7 @@ enum FenceCommand {
         throw CommandLookup.failure(options.command[0], errno: code)
     }
 
-    /// A file with and without names would compare what cannot be compared, and let a stale token pass.
+    /// A file with and without names would compare tokens of different locks, and let a stale one pass.
     private static func refuseMixture(
         _ name: LockName, _ marked: [LockName], _ options: FenceOptions
     ) throws(LockError) {
@@ -111,7 +112,7 @@ enum FenceCommand {
     }
 
     private static func show(_ options: FenceOptions, _ output: Output) throws(CommandFailure) -> Never {
-        // To look would make a lock file where there is no gate yet.
+        // Looking would create a lock file where there is no gate yet.
         guard access(options.file, F_OK) == 0 || access(options.file + ".lock", F_OK) == 0 else {
             throw CommandFailure(
                 status: ExitStatus.conflict,
@@ -130,7 +131,7 @@ enum FenceCommand {
 }
 
 extension LockError {
-    /// The message with what the system said.
+    /// The message with the system's own.
     fileprivate var told: String {
         underlying.map { "\(message) (\(String(describing: $0).escapedForDisplay))" } ?? message
     }

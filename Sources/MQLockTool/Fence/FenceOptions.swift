@@ -1,6 +1,6 @@
 import MQLock
 
-/// What `mqlock fence` was asked to do.
+/// The options of `mqlock fence`.
 struct FenceOptions: Equatable {
     enum Action: String, CaseIterable {
         case check, show
@@ -8,10 +8,10 @@ struct FenceOptions: Equatable {
 
     var action: Action
     var file: String
-    /// nil: that of the environment.
+    /// nil: the environment's.
     var name: LockName?
     var fence: FencingToken?
-    /// How far a token may be ahead of the clock; nil: as far as it likes.
+    /// How far a token may be ahead of the clock; nil: without a limit.
     var lead: Duration? = .seconds(24 * 60 * 60)
     var staleStatus = ExitStatus.stale
     var json = false
@@ -72,10 +72,10 @@ extension FenceOptions {
         json = words.has(.json)
     }
 
-    /// The lock's name of a gate that is used without: one file is then for one lock.
+    /// The lock's name for a gate without names: one file is then for one lock.
     static let unnamed: LockName = "(unnamed)"
 
-    /// Token and lock, from the options or from what `mqlock run` gives its command.
+    /// Token and lock, from the options or from the environment that `mqlock run` gives its command.
     func presented(environment: (String) -> String?) throws(CommandFailure) -> (token: FencingToken, name: LockName) {
         let token: FencingToken
         if let fence {
@@ -91,7 +91,7 @@ extension FenceOptions {
         return (token, try Self.name(text, Variable.name))
     }
 
-    /// What `mqlock run` puts into the environment of its command.
+    /// The variables that `mqlock run` adds to the environment of its command.
     enum Variable {
         static let fence = "MQLOCK_FENCE"
         static let name = "MQLOCK_NAME"

@@ -8,8 +8,8 @@ import Musl
 import Darwin
 #endif
 
-/// `ContinuousClock` as a number that means the same in every process of this machine: nanoseconds since boot, time
-/// asleep included.
+/// `ContinuousClock` as a number with the same meaning in every process of this machine: nanoseconds since boot,
+/// including time asleep.
 enum BootClock {
     #if os(Linux)
     private static var clock: clockid_t { CLOCK_BOOTTIME }
@@ -24,7 +24,7 @@ enum BootClock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
-    /// An instant of `ContinuousClock`, never later than it is: should we be stopped between the two readings, the
+    /// An instant of `ContinuousClock`, never later than it really is: if we are stopped between the two readings, the
     /// result only comes out earlier.
     static func nanoseconds(_ instant: ContinuousClock.Instant) -> Int64 {
         let boot = now
@@ -35,6 +35,6 @@ enum BootClock {
 }
 
 extension Duration {
-    /// Nanoseconds, clamped to a century so that they can be added to any instant of this machine.
+    /// Nanoseconds, clamped to a century so that adding them to any instant of this machine cannot overflow.
     var wholeNanoseconds: Int64 { bounded.nanoseconds }
 }

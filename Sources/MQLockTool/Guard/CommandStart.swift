@@ -10,19 +10,19 @@ import CMQLockProcess
 
 /// Starts the command as a child of the guard.
 ///
-/// posix_spawn(3) cannot ask the kernel to end the child with its parent. So this is fork(2) and execve(2), which the guard
-/// may use as a process of one thread.
+/// posix_spawn(3) cannot ask the kernel to end the child with its parent. So this uses fork(2) and execve(2), which the
+/// guard may do because it has one thread.
 struct CommandStart {
     let path: String
     /// Both end with nil.
     let arguments: Spawn.CStrings
     let environment: Spawn.CStrings
-    /// 0 makes a new group, another joins that one.
+    /// 0 creates a new group; any other number joins that group.
     let processGroup: pid_t
-    /// Signals that stay ignored, because whoever started us wanted it so (nohup).
+    /// Signals that stay ignored, because they were ignored when we were started (nohup).
     let ignored: Set<Int32>
 
-    /// Returns when the command's file runs, or cannot.
+    /// Returns when the command's file runs, or cannot run.
     /// - Returns: the process id, or the error number negated.
     func callAsFunction() -> pid_t {
         guard let failure = Spawn.pipe() else { return -errno }
@@ -33,7 +33,7 @@ struct CommandStart {
         close(failure.writing)
         defer { close(failure.reading) }
         guard pid > 0 else { return -code }
-        // Its end without a word is that of a descriptor which is closed when the file runs.
+        // An end without data means that the descriptor was closed because the file runs.
         var reason: Int32 = 0
         let size = MemoryLayout<Int32>.size
         guard Platform.retrying({ read(failure.reading, &reason, size) }) == size else { return pid }
@@ -44,7 +44,7 @@ struct CommandStart {
     private func become(childOf parent: pid_t, _ failure: Int32) -> Never {
         #if os(Linux)
         _ = mqlock_set_parent_death_signal(SIGKILL)
-        // Dead already, nothing would be sent any more.
+        // If the parent is already dead, the signal would never be sent.
         if getppid() != parent { _exit(ExitStatus.ended(bySignal: SIGKILL)) }
         #endif
         if setpgid(0, processGroup) == 0 {

@@ -1,8 +1,8 @@
-/// What the guard decides: a value that takes events and answers with what to do. No I/O, no clock.
+/// The guard's decisions: a value that takes events and answers with what to do. No I/O, no clock.
 ///
 /// Invariant: from `start` on, either the command and all that has to end with it have ended, or there is an instant
-/// (``wakeAt(now:)``) at which they are killed without any further message. Only `mqlock` alive and holding a proof moves
-/// that instant.
+/// (``wakeAt(now:)``) at which they are killed without any further message. Only `mqlock` alive and holding a proof
+/// moves that instant.
 struct GuardMachine {
     enum State: Equatable {
         /// Nothing runs. To `running` by `start`, to `over` when the pipe closes.
@@ -11,14 +11,14 @@ struct GuardMachine {
         case running(deadline: Int64, ending: AskedEnd?)
         /// The command has been sent a signal to end. To `killed`, `sweeping`.
         case losing(signal: Int32, killAt: Int64, deadline: Int64)
-        /// The command has ended, others of its tree have not. To `killed`, `over`.
+        /// The command has ended, but others of its tree have not. To `killed`, `over`.
         case sweeping(GuardReport.Cause, killAt: Int64, deadline: Int64)
-        /// SIGKILL is sent, and sent again, until nobody is left or the proof has run out. To `over`.
+        /// SIGKILL is sent again and again, until no process is left or the proof has run out. To `over`.
         case killed(GuardReport.Cause, since: Int64, giveUpAt: Int64)
         case over
     }
 
-    /// Somebody wants the command to end, while the lock is held.
+    /// The command was asked to end while the lock is held.
     struct AskedEnd: Equatable {
         let signal: Int32
         let grace: Int64
@@ -31,23 +31,23 @@ struct GuardMachine {
         case spawnFailed(errno: Int32)
         case childEnded(status: Int32)
         case childStopped(signal: Int32)
-        /// Nobody is left of the command's tree.
+        /// No process of the command's tree is left.
         case treeEmpty
-        /// Nothing but the time.
+        /// Only time has passed.
         case tick
     }
 
     enum Action: Equatable {
-        /// Start the command; what follows is `spawnFailed` or nothing.
+        /// Start the command; then comes `spawnFailed` or nothing.
         case spawn(fence: String)
-        /// To the command's group, in the foreground to the command.
+        /// To the command's group; in the foreground to the command only.
         case signal(Int32)
-        /// To those of the command's tree that `signal` does not reach.
+        /// To the processes of the command's tree that `signal` does not reach.
         case signalOthers(Int32)
         /// To the whole tree.
         case kill
         case report(GuardReport)
-        /// Tell who is left of the tree.
+        /// Report which processes of the tree are left.
         case reportSurvivors
         case exit
     }
@@ -56,16 +56,16 @@ struct GuardMachine {
     /// SIGCONT, by number, to keep this file free of the platform.
     let continueSignal: Int32
 
-    /// How often a tree that is dying is looked at: not everyone in it is our child, nothing tells of their end.
+    /// How often to look at a dying tree: not every process in it is our child, so nothing reports their end.
     static let sweepInterval: Int64 = 10_000_000
-    /// And one that does not die, maybe for as long as the lock is held.
+    /// How often to look at a tree that does not die, maybe for as long as the lock is held.
     static let slowInterval: Int64 = 100_000_000
-    /// How long after SIGKILL the kernel may take to end a process before we say that it has not.
+    /// How long after SIGKILL the kernel may take to end a process before we report that it has not ended.
     static let patience: Int64 = 1_000_000_000
 
     init(continueSignal: Int32) { self.continueSignal = continueSignal }
 
-    /// When to come back with a tick if nothing else happens.
+    /// When to return with a tick if nothing else happens.
     func wakeAt(now: Int64) -> Int64? {
         switch state {
         case .idle, .over: nil
@@ -77,18 +77,18 @@ struct GuardMachine {
         }
     }
 
-    /// Until then, in milliseconds, rounded up, as poll(2) takes them; -1 is for ever.
+    /// The time until then in milliseconds, rounded up, for poll(2); -1 means no limit.
     ///
-    /// Never longer than 100 ms: poll's own clock stands still while the machine sleeps, the deadline does not.
+    /// Never longer than 100 ms: poll's own clock stands still while the machine sleeps; the deadline's does not.
     func pollTimeout(now: Int64) -> Int32 {
         guard let wakeAt = wakeAt(now: now) else { return -1 }
-        // Whatever instants were sent: nothing overflows.
+        // Whatever instants were sent, nothing overflows.
         guard wakeAt > now else { return 0 }
         let (left, overflows) = wakeAt.subtractingReportingOverflow(now)
         return overflows || left > 100_000_000 ? 100 : Int32((left + 999_999) / 1_000_000)
     }
 
-    /// Whether the end of the whole tree is what is waited for.
+    /// Whether the guard waits for the end of the whole tree.
     var awaitsEmptyTree: Bool {
         switch state {
         case .sweeping, .killed: true
@@ -126,7 +126,7 @@ struct GuardMachine {
     private mutating func running(_ event: Event, _ deadline: Int64, _ ending: AskedEnd?, _ now: Int64) -> [Action] {
         switch event {
         case .message(.deadline(let instant)):
-            // A renewal that was written in time counts even when we read it late: the proof it carries decides.
+            // A renewal that was written in time counts even when we read it late: the proof in it decides.
             state = .running(deadline: instant, ending: ending)
             return instant <= now ? kill(.deadline, instant, now) : []
         case .message(.signal(let signal)): return [.signal(signal)]
@@ -165,7 +165,7 @@ struct GuardMachine {
             return [.report(.ended(status: status, at: now, cause: .lost))]
                 + sweep(.lost, signal, killAt, deadline, now)
         case .tick: return now >= killAt ? kill(.lost, deadline, now) : []
-        // A proof that is lost does not come back.
+        // A lost proof does not come back.
         case .message, .spawnFailed, .childStopped, .treeEmpty: return []
         }
     }
@@ -192,7 +192,7 @@ struct GuardMachine {
         case .childEnded(let status): return [.report(.ended(status: status, at: now, cause: cause))]
         case .treeEmpty: return end()
         case .message(.deadline(let instant)) where cause == .own:
-            // The lock is still held: better for longer than beside somebody who cannot be ended.
+            // The lock is still held. Better to hold it longer than to hand it over while a process cannot be ended.
             state = .killed(cause, since: since, giveUpAt: max(giveUpAt, instant))
             return []
         case .tick: return now >= giveUpAt ? [.reportSurvivors] + end(isComplete: false) : [.kill]
@@ -200,8 +200,8 @@ struct GuardMachine {
         }
     }
 
-    /// After the command's end. What is outside of its group gets the signal only now, for it may have wanted to end
-    /// that in an order of its own.
+    /// After the command's end. Processes outside of its group get the signal only now, because the command may have
+    /// wanted to end them in an order of its own.
     private mutating func sweep(
         _ cause: GuardReport.Cause, _ signal: Int32, _ killAt: Int64, _ deadline: Int64, _ now: Int64
     ) -> [Action] {

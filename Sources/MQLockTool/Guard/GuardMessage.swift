@@ -1,13 +1,13 @@
-/// What `mqlock` writes to its guard; one line each, far below what a pipe takes in one piece. Instants are
-/// ``BootClock`` nanoseconds.
+/// The messages of `mqlock` to its guard, one line each, far shorter than what a pipe accepts in one piece. Instants
+/// are ``BootClock`` nanoseconds.
 enum GuardMessage: Equatable {
     /// Granted: run the command, which is covered by the proof up to `deadline`.
     case start(fence: String, deadline: Int64)
-    /// The proof goes on up to here.
+    /// The proof now lasts until this instant.
     case deadline(Int64)
     /// Pass a signal on.
     case signal(Int32)
-    /// Somebody wants an end, and has sent the command `signal`. When it has ended, what it leaves behind is ended too:
+    /// An end was requested, and the command was sent `signal`. When it has ended, what it leaves behind is ended too:
     /// `signal` at once, SIGKILL after `grace` nanoseconds at the latest.
     case ending(signal: Int32, grace: Int64)
     /// The lock is lost: `signal` now, SIGKILL at `killAt` at the latest.
@@ -46,11 +46,11 @@ enum GuardMessage: Equatable {
     }
 }
 
-/// What the guard reports to `mqlock`.
+/// The guard's reports to `mqlock`.
 enum GuardReport: Equatable {
-    /// Why the command is no more.
+    /// Why the command has ended.
     enum Cause: String {
-        /// It ended by itself, or by somebody's signal.
+        /// It ended by itself, or by a signal that was not the guard's.
         case own
         /// The guard killed it because the proof was not renewed in time.
         case deadline
@@ -65,19 +65,20 @@ enum GuardReport: Equatable {
     case failed(errno: Int32)
     /// The proof had run out before the command was started; it never ran.
     case expired
-    /// - `status` is that of waitpid(2), `at` when the guard noticed. What the command has started may still be there.
+    /// - `status` is that of waitpid(2), `at` when the guard noticed. Processes that the command has started may still
+    ///   run.
     case ended(status: Int32, at: Int64, cause: Cause)
-    /// A signal has stopped the command, which holds the lock all the while.
+    /// A signal has stopped the command, which keeps holding the lock.
     case stopped(signal: Int32)
-    /// The command was not sent a signal: it is another user's by now.
+    /// The command was not sent a signal: it belongs to another user by now.
     case undelivered(signal: Int32, errno: Int32)
     /// SIGKILL has been sent to all.
     case killing
-    /// A process of the command's that goes on: SIGKILL is not permitted, or has not ended it (`errno` 0). 0 for one of
-    /// which not even the number is known.
+    /// A process of the command that continues: SIGKILL is not permitted, or has not ended it (`errno` 0). `pid` is 0
+    /// if not even the number is known.
     case survivor(pid: Int32, errno: Int32)
-    /// The last of all. The command has ended and whatever had to end with it, or, not `isComplete`, the proof has run
-    /// out before the survivors have ended.
+    /// The last report. The command and all that had to end with it have ended, or, if not `isComplete`, the proof has
+    /// run out before the survivors have ended.
     case done(isComplete: Bool)
 
     var line: String {
@@ -127,7 +128,7 @@ enum GuardReport: Equatable {
     }
 }
 
-/// Cuts what comes through a pipe into lines.
+/// Splits what comes through a pipe into lines.
 struct LineBuffer {
     private var partial: [UInt8] = []
 

@@ -9,9 +9,9 @@
 /// The guard: a process of one thread that starts the command and kills it, with everything that it has started, when
 /// `mqlock` is gone or no longer proves that it holds the lock.
 ///
-/// Runs before any concurrency of the language has started, so that a signal handler, fork(2) and poll(2) are all there
-/// is. It is the parent of the command and, on Linux, of every orphan below: a process id that it signals is, but for
-/// microseconds, one that nobody has collected.
+/// Runs before any concurrency of the language has started, so it can rely on a signal handler, fork(2) and poll(2)
+/// alone. It is the parent of the command and, on Linux, of every orphan below. So a process id that it signals is,
+/// except for microseconds, one that nobody has collected.
 struct GuardProcess {
     /// `mqlock guard CONTROL REPORT GROUP PATH ARGUMENT…`; GROUP is 0 for a group of the command's own.
     struct Invocation: Equatable {
@@ -19,7 +19,7 @@ struct GuardProcess {
         let report: Int32
         let group: pid_t
         let path: String
-        /// Where the command's own arguments, its name first, begin in argv.
+        /// The index in argv of the command's own arguments, its name first.
         static let firstArgument = 6
 
         init?(_ arguments: [String]) {
@@ -35,7 +35,7 @@ struct GuardProcess {
     private let arguments: Spawn.CStrings
     private let ignored: Set<Int32>
     private let childSignal: Int32
-    /// Whether the tree is known. Else the command's group stands for it.
+    /// Whether the tree is known. Otherwise the command's group stands for it.
     private let adoptsOrphans: Bool
     private var machine: GuardMachine
     private var lines = LineBuffer()
@@ -47,7 +47,7 @@ struct GuardProcess {
     private var isOver = false
     private var pipeIsOpen = true
 
-    /// Takes over the process if it was started as a guard; else returns.
+    /// Takes over the process if it was started as a guard; otherwise returns.
     static func runIfAsked() {
         guard let invocation = Invocation(OwnWords.raw.map { String(cString: $0) }) else { return }
         var process = Self(invocation)
@@ -76,7 +76,7 @@ struct GuardProcess {
 
     private mutating func run() {
         while !isOver {
-            // Messages before the clock: after a stop of ours, a renewal that lies in the pipe still counts.
+            // Messages before the clock: if we were stopped, a renewal that waits in the pipe still counts.
             readMessages()
             reap()
             if machine.awaitsEmptyTree, isTreeEmpty { handle(.treeEmpty) }
@@ -158,8 +158,8 @@ struct GuardProcess {
         releaseStandardDescriptors()
     }
 
-    /// From here on the command's input and output are its own: a reader of it must not wait for us. Stderr too,
-    /// since nobody reads a guard's words.
+    /// From here on the command's input and output are its own: their readers must not wait for us. Stderr too, because
+    /// nobody reads a guard's messages.
     private func releaseStandardDescriptors() {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         guard null >= 0 else { return }
@@ -171,8 +171,8 @@ struct GuardProcess {
 
     private var ownsGroup: Bool { invocation.group == 0 }
 
-    /// What a signal to the command does not reach. The command's own id may be somebody else's once it is reaped, and
-    /// so may its group's: then only those below us count.
+    /// The processes that a signal to the command does not reach. Once the command is collected, its id may belong to
+    /// another process, and its group's id too: then only the processes below us count.
     private var others: [ProcessTree.Member] {
         ProcessTree.members(below: getpid()).filter { ownsGroup ? $0.group != group : $0.pid != pid }
     }
@@ -185,12 +185,12 @@ struct GuardProcess {
             return
         }
         var isSent = kill(ownsGroup ? -group : pid, number) == 0
-        // A group counts as signalled when anybody in it is. CONT is allowed to all of a session.
+        // A group counts as signaled when any process in it is. CONT is allowed to all of a session.
         if isSent, number != SIGCONT { isSent = kill(pid, 0) == 0 }
         if !isSent, errno != ESRCH { tell(.undelivered(signal: number, errno: errno)) }
     }
 
-    /// The group at once, in one call; then whoever has left it.
+    /// The group at once, in one call; then the processes that have left it.
     private mutating func killAll() {
         if pid > 0 {
             if ownsGroup { kill(-group, SIGKILL) }
@@ -218,7 +218,7 @@ struct GuardProcess {
     private func tell(_ report: GuardReport) { Platform.writeAll(report.line.utf8, to: invocation.report) }
 }
 
-/// Where ``noteChild(_:)`` writes; a plain number, so that the handler touches nothing that is set up lazily.
+/// Where ``noteChild(_:)`` writes; a plain number, so the handler touches nothing that is initialized lazily.
 nonisolated(unsafe) private var childSignalWriter: Int32 = -1
 
 private func noteChild(_: Int32) {

@@ -6,16 +6,17 @@
 @preconcurrency import Darwin
 #endif
 
-/// Signals and what we make of them.
+/// Signals, and how we treat them.
 enum Signals {
-    /// Whoever sends one of these wants an end. While the lock is waited for they end the wait.
+    /// The sender of one of these requests an end. While waiting for the lock they end the wait.
     static let terminating: Set<Int32> = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
-    /// These end the wait, too: an alarm or a limit that was set before `mqlock` was started is one on the wait.
+    /// These end the wait, too: an alarm or a limit that was set before `mqlock` was started applies to the wait.
     static let endingWaits = terminating.union([SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU])
-    /// What a terminal stops processes with. While the lock is waited for they stop `mqlock`, as anybody expects.
+    /// The signals with which a terminal stops processes. While waiting for the lock they stop `mqlock`, as people
+    /// expect.
     static let stopping: Set<Int32> = [SIGTSTP, SIGTTIN, SIGTTOU]
 
-    /// Whatever can be reset for a child: not KILL and STOP, nor those that belong to the C library.
+    /// All signals that can be reset for a child: not KILL and STOP, nor those of the C library.
     static let resettable: [Int32] = {
         var numbers = Array(1..<Int32(32))
         #if os(Linux)
@@ -23,14 +24,14 @@ enum Signals {
         #endif
         return numbers.filter { $0 != SIGKILL && $0 != SIGSTOP }
     }()
-    /// What is passed on to the command: all but what is about the process that gets it.
+    /// The signals passed on to the command: all except those about the process that gets them.
     static let forwarded = resettable.filter { !faults.contains($0) && !ofOwnWriting.contains($0) && $0 != SIGCHLD }
-    /// What the guard lets pass: it ends only after the command.
+    /// The signals that the guard ignores: it ends only after the command.
     static let deafTo = resettable.filter { !faults.contains($0) && $0 != SIGCHLD }
-    /// What comes of our own writing, and is told by write(2) as well.
+    /// Caused by our own writing; write(2) reports them as well.
     static let ofOwnWriting: Set<Int32> = [SIGPIPE, SIGXFSZ]
 
-    /// What a defect raises in the process that has it.
+    /// Raised by a defect in the process that has it.
     private static let faults: Set<Int32> = {
         var numbers: Set<Int32> = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS]
         #if canImport(Darwin)
@@ -39,7 +40,7 @@ enum Signals {
         return numbers
     }()
 
-    /// Those that were ignored when we were started. To be asked first of all.
+    /// The signals that were ignored when we were started. Ask before anything else.
     static func ignoredNow() -> Set<Int32> {
         Set(
             resettable.filter { signal in
@@ -62,5 +63,5 @@ enum Signals {
     }
 }
 
-/// sigaction(2) with no new action; apart because the function shares its name with the structure.
+/// sigaction(2) without a new action; separate because the function has the same name as the structure.
 private func readAction(_ signal: Int32, _ action: inout sigaction) -> Int32 { sigaction(signal, nil, &action) }

@@ -8,8 +8,8 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// posix_spawn(3) with what all our children need: an empty signal mask, default dispositions, and of the descriptors
-/// only what is given.
+/// posix_spawn(3) as all our children need it: an empty signal mask, default dispositions, and only the given
+/// descriptors.
 struct Spawn {
     typealias CStrings = [UnsafeMutablePointer<CChar>?]
 
@@ -17,17 +17,17 @@ struct Spawn {
     /// Ends with nil; the C strings outlive the call.
     var arguments: CStrings
     var environment: CStrings
-    /// 0 makes a new group, another joins that one.
+    /// 0 creates a new group; any other number joins that group.
     var processGroup: pid_t = 0
-    /// Descriptors that go through although they are close-on-exec here, under their own numbers.
+    /// Descriptors that are passed under their own numbers although they are close-on-exec here.
     var inherited: [Int32] = []
     /// Descriptors to put in place of 0, 1, 2.
     var standard: [Int32: Int32] = [:]
-    /// Signals that stay ignored, because whoever started us wanted it so (nohup).
+    /// Signals that stay ignored, because they were ignored when we were started (nohup).
     var ignored: Set<Int32> = []
 
-    /// Held while a pipe is made and while a process is: pipe2(2) is not imported, and a child started between the
-    /// making of a pipe and its marking as close-on-exec would keep it open for ever.
+    /// Held while a pipe or a process is created. pipe2(2) is not imported, and a child started between the creation of
+    /// a pipe and its marking as close-on-exec would keep it open until the child ends.
     private static let forkLock = Locked(false)
 
     /// - Returns: the process id, or the error number negated.
@@ -52,8 +52,8 @@ struct Spawn {
         sigemptyset(&defaults)
         for signal in Signals.resettable where !ignored.contains(signal) { sigaddset(&defaults, signal) }
         #if canImport(Glibc)
-        // Signals 32 and 33 are the C library's own: sigaddset refuses them, and without their bits posix_spawn leaves
-        // them ignored, which the command would pass on to everything that it starts.
+        // Signals 32 and 33 belong to the C library. sigaddset refuses them, and without their bits posix_spawn leaves
+        // them ignored. The command would pass that on to everything that it starts.
         withUnsafeMutableBytes(of: &defaults) { $0.storeBytes(of: $0.load(as: UInt.self) | 3 << 31, as: UInt.self) }
         #endif
         posix_spawnattr_setsigdefault(&attributes, &defaults)
@@ -63,7 +63,7 @@ struct Spawn {
         for (target, source) in standard.sorted(by: { $0.key < $1.key }) {
             posix_spawn_file_actions_adddup2(&actions, source, target)
         }
-        // A descriptor put on itself loses close-on-exec.
+        // A descriptor duplicated onto itself loses close-on-exec.
         for descriptor in inherited { posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor) }
         var pid: pid_t = 0
         let code = Self.forkLock.withLock { _ in
@@ -72,10 +72,10 @@ struct Spawn {
         return code == 0 ? pid : -code
     }
 
-    /// Copies strings for the call; never freed, for the few processes that we start.
+    /// Copies strings for the call. They are never freed, because we start only a few processes.
     static func strings(_ strings: [String]) -> CStrings { strings.map { strdup($0) } + [nil] }
 
-    /// The environment with some variables in place of those of that name, and without others.
+    /// The environment with some variables replaced or added, and others removed.
     static func environment(
         overriding overrides: [String: String], without removed: Set<String> = []
     ) -> CStrings {
@@ -90,7 +90,7 @@ struct Spawn {
         return result + [nil]
     }
 
-    /// A pipe of which neither end survives an exec, nor takes the place of a standard descriptor that is closed.
+    /// A pipe whose ends do not survive an exec, and do not get the number of a closed standard descriptor.
     static func pipe() -> (reading: Int32, writing: Int32)? {
         let moved: [Int32] = forkLock.withLock { _ in
             var ends: [Int32] = [-1, -1]

@@ -6,9 +6,9 @@
 @preconcurrency import Darwin
 #endif
 
-/// From the synchronous entry of the command into tasks.
+/// Leads from the synchronous entry of the command into tasks.
 enum AsyncMain {
-    /// Runs to the end and exits with the status that comes of it; the main thread only waits.
+    /// Runs `body` to its end and exits with its status; the main thread only waits.
     static func run(_ body: @escaping @Sendable () async -> Int32) -> Never {
         Task.detached { leave(await body()) }
         while true { pause() }

@@ -2,31 +2,31 @@ import Foundation
 import MQLock
 import MQLockLineReader
 
-/// Another process of this program that works for us, as its parent sees it: `demo` and `bench` have some.
+/// A worker process of this program, as its parent sees it; for `demo` and `bench`.
 struct ChildProcess: Sendable {
     let id: String
     let pid: pid_t
     private let toWorker: Int32
-    /// Whether the process has been waited for, so that its id may be another's.
+    /// Whether the process has been waited for, so that its id may belong to another process.
     private let isCollected = Locked(false)
 
-    /// What comes from a worker.
+    /// The output of a worker.
     enum Output: Sendable {
         case line(String)
-        /// With the status that `waitpid` gave. The last thing to come.
+        /// With the status from `waitpid`. The last output.
         case ended(status: Int32)
     }
 
-    /// Starts a worker, in a process group of its own: Ctrl-C is for the parent, and when that dies with a worker
-    /// stopped, the kernel hangs up such an orphaned group.
+    /// Starts a worker in a process group of its own: Ctrl-C is for the parent. When the parent dies and a worker is
+    /// stopped, the kernel hangs up that orphaned group.
     /// - Parameters:
     ///   - command: the hidden subcommand to run.
-    ///   - deliver: takes the output; called on a thread of this worker's own.
+    ///   - deliver: receives the output; called on a thread of this worker's own.
     init(
         id: String, command: CommandDescriptor.Kind, arguments: [String], broker: String,
         deliver: @escaping @Sendable (Output) -> Void
     ) throws(CommandFailure) {
-        // Close-on-exec: only this worker may have the other ends, for its own end is known by theirs.
+        // Close-on-exec: only this worker may have the other ends, because their closing shows its end.
         guard let input = Spawn.pipe() else { throw .system("pipe", id) }
         guard let output = Spawn.pipe() else {
             Self.close(input.reading, input.writing)
@@ -55,7 +55,7 @@ struct ChildProcess: Sendable {
         }
     }
 
-    /// Sends a line; one to a worker that is dead is lost.
+    /// Sends a line; a line to a dead worker is lost.
     func send(_ word: String) {
         Platform.writeAll("\(word)\n".utf8, to: toWorker)
     }
@@ -86,7 +86,7 @@ struct ChildProcess: Sendable {
     /// Waits until the process has stopped, or ended.
     func awaitStop() {
         var info = siginfo_t()
-        // Left waitable: the thread that reads collects the end.
+        // Left waitable: the reading thread collects the end.
         while waitid(P_PID, id_t(pid), &info, WSTOPPED | WEXITED | WNOWAIT) == -1, errno == EINTR {}
     }
 

@@ -14,7 +14,7 @@ enum Execution {
     static func become(_ path: String, _ arguments: Spawn.CStrings, _ environment: Spawn.CStrings) {
         execve(path, arguments, environment)
         guard errno == ENOEXEC else { return }
-        // A text without '#!' is a script of the shell, as for flock(1), timeout(1) and nohup(1).
+        // A text without '#!' is a shell script, as for flock(1), timeout(1) and nohup(1).
         if FileHead(path)?.isText == true {
             execve(shell, [strdup(shell), strdup(path)] + arguments.dropFirst(), environment)
         }

@@ -6,11 +6,11 @@ import Musl
 import Darwin
 #endif
 
-/// The first bytes of a file that is to be executed: as many as the kernel looks at.
+/// The first bytes of an executable file: as many as the kernel looks at.
 struct FileHead {
     private let bytes: [UInt8]
 
-    /// Nil for a file that cannot be read: whether it can be executed is another question.
+    /// Nil for a file that cannot be read; it may still be executable.
     init?(_ path: String) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }
@@ -21,7 +21,7 @@ struct FileHead {
         bytes = Array(buffer.prefix(count))
     }
 
-    /// As shells tell a script from what they had better not read.
+    /// How shells recognize a script.
     var isText: Bool { !bytes.prefix { $0 != UInt8(ascii: "\n") }.contains(0) }
 
     /// The file that a script's first line names.

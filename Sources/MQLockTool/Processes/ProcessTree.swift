@@ -8,9 +8,9 @@ import Musl
 import Darwin
 #endif
 
-/// The processes below ours, whatever groups and sessions they have made for themselves.
+/// The processes below ours, whatever groups and sessions they have created.
 ///
-/// Whether any are left is the kernel's word, which needs no list: a subreaper inherits every orphan below it, so one
+/// The kernel says whether any are left, without a list: a subreaper inherits every orphan below it, so a subreaper
 /// without children has no descendants. The list, from /proc, is only for sending signals.
 enum ProcessTree {
     struct Member: Equatable {
@@ -20,8 +20,8 @@ enum ProcessTree {
         let isZombie: Bool
     }
 
-    /// From now on what is orphaned below us becomes our child.
-    /// - Returns: whether that can be; it can be on Linux.
+    /// From now on orphans below us become our children.
+    /// - Returns: whether this is possible; it is on Linux.
     static func adoptOrphans() -> Bool {
         #if os(Linux)
         mqlock_become_subreaper() == 0
@@ -30,8 +30,8 @@ enum ProcessTree {
         #endif
     }
 
-    /// Whether this process has no children, not even dead ones. Asked by one who has adopted orphans it means that
-    /// nobody is left below.
+    /// Whether this process has no children, not even dead ones. For a process that has adopted orphans this means that
+    /// no process is left below.
     static var isEmpty: Bool {
         var info = siginfo_t()
         let result = Platform.retrying { waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) }
@@ -41,10 +41,10 @@ enum ProcessTree {
     /// Collects the children that have ended.
     static func collect() { while Platform.retrying({ waitpid(-1, nil, WNOHANG) }) > 0 {} }
 
-    /// Everyone below a process, at this moment. Empty where /proc does not tell.
+    /// All processes below a process now. Empty where /proc does not show them.
     static func members(below root: pid_t) -> [Member] {
         #if os(Linux)
-        // That of another namespace would show other processes by these numbers.
+        // The /proc of another namespace would show other processes under these numbers.
         guard isOwn, let folder = opendir("/proc") else { return [] }
         defer { closedir(folder) }
         var children: [pid_t: [Member]] = [:]

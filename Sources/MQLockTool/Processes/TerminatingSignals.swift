@@ -1,6 +1,6 @@
 import Foundation
 
-/// The write end of the pipe that the signal handler writes to; set before the handler is.
+/// The write end of the pipe that the signal handler writes to; set before the handler is installed.
 nonisolated(unsafe) private var handlerPipe: Int32 = -1
 
 /// A file-scope function, because a handler may run on any thread.
@@ -11,18 +11,18 @@ private func handle(_ signal: Int32) {
     errno = saved
 }
 
-/// INT, TERM, HUP and QUIT as values, so that a command can end its workers and tidy up before it obeys.
+/// INT, TERM, HUP and QUIT as values, so that a command can end its workers and clean up before it obeys.
 enum TerminatingSignals {
     /// - Parameter deliver: called for each signal, on a thread of its own.
     static func watch(_ deliver: @escaping @Sendable (Int32) -> Void) throws(CommandFailure) {
         guard let ends = Spawn.pipe() else { throw .system("pipe", "signals") }
         handlerPipe = ends.writing
         let reading = ends.reading
-        // A worker that dies while we answer it is no reason to die.
+        // The death of a worker while we answer it must not end us.
         signal(SIGPIPE, SIG_IGN)
         for number in Signals.terminating { signal(number, handle) }
         Thread.detachNewThread {
-            // Whoever blocked them before us (the command does, to forward them) blocked them in all threads.
+            // A process that blocked them before us (`mqlock` does, to forward them) blocked them in all threads.
             var set = Signals.set(Signals.terminating)
             pthread_sigmask(SIG_UNBLOCK, &set, nil)
             var number: UInt8 = 0

@@ -3,17 +3,17 @@ import MQLock
 import MQLockKafka
 import MQLockRabbitMQ
 
-/// The locks of a worker process of ours. The broker's URI, which may hold a password, comes in `MQLOCK_BROKER`.
+/// The locks of a worker process. The broker's URI, which may contain a password, comes in `MQLOCK_BROKER`.
 struct WorkerLocks: Sendable {
     let provider: any LockProvider
     let shutDown: @Sendable (Duration) async -> Void
 
     private static let patience = Duration.seconds(5)
-    /// How long a session on Kafka lives where the URI does not say so: short, so that a dead holder's lock is handed on
-    /// while one watches.
+    /// How long a session on Kafka lives unless the URI says otherwise: short, so that people can watch a dead holder's
+    /// lock being handed over.
     static let session = Duration.seconds(3)
 
-    /// - Parameter configure: what RabbitMQ's locks are to be like.
+    /// - Parameter configure: adapts the configuration of RabbitMQ's locks.
     init(
         owner: String? = nil, mutex: RabbitMQLocks.Mutex,
         configure: (inout RabbitMQLocks.Configuration) -> Void = { _ in }

@@ -8,10 +8,9 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// Finds the command before the lock is waited for, so that a slip of the pen is told at once and not after a night in
-/// the line.
+/// Finds the command before waiting for the lock, so that a typo is reported at once and not after a night in line.
 enum CommandLookup {
-    /// What execvp(3) would run.
+    /// The file that execvp(3) would run.
     /// - Parameter searchPath: `PATH`; unset means the system's default.
     static func resolve(_ command: String, searchPath: String?) throws(CommandFailure) -> String {
         let candidates: [String]
@@ -34,7 +33,7 @@ enum CommandLookup {
         throw notFound(command)
     }
 
-    /// The failure that the guard met when it started the command.
+    /// The failure when the guard could not start the command.
     static func failure(_ command: String, errno code: Int32) -> CommandFailure {
         code == ENOENT ? notFound(command) : cannotExecute(command, Platform.message(code))
     }
@@ -47,7 +46,7 @@ enum CommandLookup {
     private static func check(_ path: String) -> Verdict {
         var status = stat()
         guard stat(path, &status) == 0 else {
-            // Not to be allowed to look is not the same as not to be there.
+            // Having no permission to look does not mean that the file does not exist.
             return errno == EACCES ? .not(Platform.message(EACCES)) : .missing
         }
         guard status.st_mode & S_IFMT == S_IFREG else { return .not("it is not a file") }
@@ -55,7 +54,7 @@ enum CommandLookup {
         return interpreterFault(path).map(Verdict.not) ?? .executable
     }
 
-    /// What the kernel would say of a script only when the lock is held, and then as if the script were not there.
+    /// What the kernel would say of a script only once the lock is held, and then as if the script did not exist.
     private static func interpreterFault(_ path: String) -> String? {
         guard let interpreter = FileHead(path)?.interpreter, access(interpreter, X_OK) != 0 else { return nil }
         return "\(interpreter.escapedForDisplay), which its first line names: \(Platform.message(errno))"

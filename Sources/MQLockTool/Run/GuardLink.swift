@@ -11,17 +11,17 @@ import MQLock
 
 /// `mqlock`'s end of the pipes to its guard.
 ///
-/// One thread of its own reads the guard's reports and writes it the deadlines: it must go on when every thread of
-/// the language's pool is busy, for the guard takes a late deadline for a dead `mqlock`.
+/// A thread of its own reads the guard's reports and sends it the deadlines. It must work even when every thread of the
+/// language's pool is busy, because a late deadline looks to the guard like a dead `mqlock`.
 final class GuardLink: Sendable {
     private struct State {
         var record: LeaseRecord?
         /// The deadline that the guard knows.
         var deadline: Int64 = 0
-        /// The longest proof seen: what a fresh renewal is worth.
+        /// The longest proof seen: how long a fresh renewal lasts.
         var span: Int64 = 0
         var isLosing = false
-        /// Whether the guard has sent SIGKILL: so it is not stuck, whatever else is.
+        /// Whether the guard has sent SIGKILL. Then it is not stuck, whatever else is.
         var isKilling = false
         var hasEnded = false
         var isClosed = false
@@ -33,14 +33,14 @@ final class GuardLink: Sendable {
     private let state = Locked(State())
     private let onEvent: @Sendable (RunMachine.Event) -> Void
 
-    /// How long before the proof runs out the command is told, unless `-k` says otherwise.
+    /// How long before the proof runs out the command is asked to end, unless `-k` says otherwise.
     private static let defaultNotice = Duration.seconds(1)
-    /// How long after its time a kill of the guard's may take before it counts as stuck.
+    /// How late a kill by the guard may be before the guard counts as stuck.
     private static let stuckAfter: Int64 = 500_000_000
 
-    /// Starts the guard, long before there is anything to guard: so a grant costs no start of a process, and the guard
-    /// and the command cannot inherit descriptors of the session, which is not there yet.
-    /// - Parameter executable: the file to start as the guard; by default the one that runs.
+    /// Starts the guard long before there is anything to guard. So a grant does not have to start a process, and the
+    /// guard and the command cannot inherit descriptors of the session, which does not exist yet.
+    /// - Parameter executable: the file to start as the guard; by default the running one.
     init(
         executable: String? = nil, path: String, arguments: Spawn.CStrings, environment: Spawn.CStrings,
         options: RunOptions, ignored: Set<Int32>, onEvent: @escaping @Sendable (RunMachine.Event) -> Void
@@ -60,7 +60,7 @@ final class GuardLink: Sendable {
         closeDescriptor(down.reading)
         closeDescriptor(up.writing)
         guard result > 0 else { throw Self.failure("cannot start the guard", -result) }
-        // A guard that does not read must not make us wait: it would be killing by its clock soon.
+        // A guard that does not read must not make us wait: it would soon kill by its own clock.
         _ = fcntl(down.writing, F_SETFL, O_NONBLOCK)
         control = down.writing
         reports = up.reading
@@ -73,7 +73,7 @@ final class GuardLink: Sendable {
         CommandFailure(status: ExitStatus.internalError, message: "\(what): \(Platform.message(code))")
     }
 
-    // MARK: Telling
+    // MARK: Sending
 
     func tell(_ message: GuardMessage) {
         // Under the lock, so that lines do not mix and a deadline cannot overtake the start.
@@ -83,7 +83,7 @@ final class GuardLink: Sendable {
         }
     }
 
-    /// Runs the command under the lease. False when the proof has run out already; then nothing was started.
+    /// Runs the command under the lease. False when the proof has already run out; then nothing was started.
     func start(_ record: LeaseRecord) -> Bool {
         guard let until = record.validUntil else { return false }
         let deadline = BootClock.nanoseconds(until)
@@ -96,22 +96,22 @@ final class GuardLink: Sendable {
         return true
     }
 
-    /// Until when the command may live after a loss: what is left of the proof that the guard knows of, or `-k`.
+    /// Until when the command may live after a loss: the rest of the proof that the guard knows, or `-k`.
     func killAt(after grace: Duration?) -> Int64 {
         let deadline = state.withLock { $0.deadline }
         return grace.map { min(deadline, BootClock.after($0)) } ?? deadline
     }
 
-    /// Until when the lock is known to be ours: as long as it is held it may be longer than the guard knows.
+    /// Until when the lock is known to be ours. While it is held, this may be later than the guard knows.
     var provenUntil: Int64 {
         let (record, deadline) = state.withLock { ($0.record, $0.deadline) }
         return max(deadline, record?.validUntil.map(BootClock.nanoseconds) ?? deadline)
     }
 
-    /// The command has ended: no deadlines any more.
+    /// The command has ended: no more deadlines.
     func end() { state.withLock { $0.hasEnded = true } }
 
-    /// Nothing is guarded any more: lets go of the pipes, and of the guard, which kills what it may still have.
+    /// Nothing is guarded any more. Closes the pipes and releases the guard, which kills what it may still have.
     func close() {
         state.withLock { state in
             state.hasEnded = true
@@ -145,16 +145,16 @@ final class GuardLink: Sendable {
 
     private func timeout() -> Int32 {
         let (deadline, isGuarding) = state.withLock { ($0.deadline, $0.record != nil && !$0.hasEnded) }
-        // Asleep until the guard's word that the command runs, which comes at once after the start.
+        // Asleep until the guard reports that the command runs, which comes right after the start.
         guard isGuarding else { return -1 }
         let left = (deadline - BootClock.now) / 1_000_000
         return Int32(max(5, min(left / 20, 250)))
     }
 
-    /// Passes a newer proof on, or sees that there will be none. False when the guard is stuck.
+    /// Sends a newer proof, or finds that none will come. False when the guard is stuck.
     private func renew() -> Bool {
-        // Outside the lock: looking at a proof that has run out settles the lease as lost, which calls our own loss
-        // handler, which asks for the deadline.
+        // Outside the lock: checking a proof that has run out marks the lease as lost. That calls our own loss handler,
+        // which asks for the deadline.
         let record = state.withLock { $0.hasEnded ? nil : $0.record }
         guard let record else { return true }
         let until = record.validUntil.map(BootClock.nanoseconds)
@@ -164,14 +164,14 @@ final class GuardLink: Sendable {
             if state.isLosing {
                 return now > state.deadline + Self.stuckAfter && !state.isKilling ? .guardGone : nil
             }
-            // The conversion wavers by microseconds; only a real renewal moves it by more.
+            // The conversion varies by microseconds; only a real renewal moves it by more.
             if let until, abs(until - state.deadline) > 1_000_000 {
                 state.deadline = until
                 state.span = max(state.span, until - now)
                 Platform.writeAll(GuardMessage.deadline(until).line.utf8, to: control)
             }
-            // Close to the end of the proof the command is told to end while there is time for it to do so; at the
-            // end itself there would be room for SIGKILL only.
+            // Close to the end of the proof the command is asked to end while it still has time for that. At the end
+            // itself there would only be time for SIGKILL.
             guard state.deadline - now <= min(notice.wholeNanoseconds, state.span / 4) else { return nil }
             let limited = record.limit.map { BootClock.nanoseconds($0) <= state.deadline + 1_000_000 } ?? false
             let reason = LossReason(limited ? .holdLimit : .proofOverdue)
@@ -184,5 +184,5 @@ final class GuardLink: Sendable {
     }
 }
 
-/// close(2), which inside the link is another's name.
+/// close(2); inside the link another function has this name.
 private func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

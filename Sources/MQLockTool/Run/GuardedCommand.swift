@@ -8,7 +8,7 @@ struct GuardedCommand: Sendable {
     let reporter: RunReporter
     let remains: Remains
 
-    /// From the start of the command to its end, and to that of all that has to end with it.
+    /// From the start of the command to its end, and to the end of all that has to end with it.
     func follow(_ machine: inout RunMachine) async -> RunMachine.Ending {
         for await event in events {
             for action in machine.handle(event) {

@@ -1,6 +1,6 @@
 import MQLock
 
-/// Asks who holds the lock that we do not get, at a time of its own.
+/// Asks who holds the lock that we are waiting for, at a given time.
 struct HolderQuestion: Sendable {
     private let task: Task<Void, Never>
     private let answers: AsyncStream<LockContender?>
@@ -9,7 +9,7 @@ struct HolderQuestion: Sendable {
     /// - Parameters:
     ///   - start: when to ask.
     ///   - limit: how long to wait for the answer, connecting included.
-    ///   - ask: nil when nobody wants to know.
+    ///   - ask: nil when nobody needs the answer.
     init(start: Duration, limit: Duration, ask: (@Sendable (Duration) async -> LockContender?)?) {
         let (answers, continuation) = AsyncStream.makeStream(
             of: LockContender?.self, bufferingPolicy: .bufferingOldest(1))
@@ -21,7 +21,7 @@ struct HolderQuestion: Sendable {
         }
         task = Task {
             do { try await Task.sleep(for: start, clock: .continuous) } catch { return }
-            // A broker that does not even let us connect ends no earlier for being asked to.
+            // A broker that does not accept our connection ends no earlier when it is asked to.
             Task {
                 try? await Task.sleep(for: limit, clock: .continuous)
                 continuation.yield(nil)
@@ -31,7 +31,7 @@ struct HolderQuestion: Sendable {
     }
 
     /// The holder, if it has answered in time.
-    /// - Parameter atOnce: not to wait any more.
+    /// - Parameter atOnce: whether to stop waiting.
     func answer(atOnce: Bool) async -> LockContender? {
         if atOnce { continuation.yield(nil) }
         defer { stop() }

@@ -22,7 +22,7 @@ struct JSONLine {
 
     mutating func add(_ key: String, _ value: Bool) { members.append("\(Self.quoted(key)):\(value)") }
 
-    /// Seconds, to the millisecond.
+    /// In seconds, with milliseconds.
     mutating func add(_ key: String, _ value: Duration?) {
         guard let value else { return }
         let milliseconds = max(0, value.wholeNanoseconds / 1_000_000)
@@ -43,26 +43,26 @@ struct JSONLine {
 
     var text: String { "{\(members.joined(separator: ","))}\n" }
 
-    /// A value that is an object, on one line, as safe to show and with the time, too.
+    /// A value that is an object, on one line, equally safe to show, and with the time.
     static func text(of value: some Encodable, now: Int64 = WallClock.now) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Finite numbers and strings only: the encoder has nothing to refuse.
+        // Finite numbers and strings only: the encoder cannot fail.
         return stamped((try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "{}", now: now)
     }
 
-    /// An object on a line, as a JSON encoder writes it, with the time and escapes added.
+    /// A JSON encoder's object on a line, with the time and escapes added.
     static func stamped(_ line: String, now: Int64 = WallClock.now) -> String {
         let object = line.hasSuffix("\n") ? line.dropLast() : line[...]
         let rest = object.dropFirst()
-        // What has to be escaped is in strings only, and an escape there means the same.
+        // Only strings contain what has to be escaped, and an escape there means the same.
         return escaped("{\(time(now))\(rest.hasPrefix("}") ? "" : ",")\(rest)") + "\n"
     }
 
     private static func time(_ now: Int64) -> String { "\"time\":\"\(WallClock.stamp(now))\"" }
 
     private static func quoted(_ text: String) -> String {
-        // By scalars: a quotation mark and what combines with it are one character, which is none to be escaped.
+        // By scalars: a quotation mark and a combining mark are one character, which would not be escaped.
         var result = String.UnicodeScalarView("\"".unicodeScalars)
         for scalar in text.unicodeScalars {
             if scalar == "\"" || scalar == "\\" { result.append("\\") }
@@ -72,7 +72,7 @@ struct JSONLine {
         return escaped(String(result))
     }
 
-    /// With everything escaped that could forge a line for those who read line by line, or reorder it on a terminal.
+    /// Escapes all that could forge a line for line-by-line readers, or reorder it on a terminal.
     private static func escaped(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: \.needsEscaping) else { return text }
         var result = ""

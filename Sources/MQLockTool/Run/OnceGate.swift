@@ -1,24 +1,25 @@
 import MQLock
 
-/// `run --once`: whether the job has been done for its period, and the mark that says so.
+/// `run --once`: whether the job has been done for its period, and the mark that records it.
 struct OnceGate: Sendable {
     let name: LockName
-    /// Decided when the command starts, not when the lock is granted: who waits while another one does the job skips it.
+    /// Decided when the command starts, not when the lock is granted: a program that waits while another one does the
+    /// job skips it.
     let occurrence: Occurrence
     let marksFailures: Bool
     let keeper: any MarkKeeping
 
-    /// How long a broker may take to answer, where nobody has said how long to wait.
+    /// How long a broker may take to answer if no wait was specified.
     static let patience = Duration.seconds(30)
 
-    /// The mark for which the job is to be skipped.
+    /// The mark because of which the job is skipped.
     /// - Parameter limit: nil waits until the broker has answered.
     func doneMark(within limit: Duration?) async throws(LockError) -> DoneMark? {
         try occurrence.doneMark(among: try await keeper.marks(of: name, within: limit), of: name)
     }
 
-    /// What is to be kept of a command that has ended by itself; nil when the next one is to try.
-    /// - Parameter wasAsked: whether somebody wanted it to end. Then a failure says nothing about the job.
+    /// The mark to keep for a command that has ended by itself; nil when the next program should try.
+    /// - Parameter wasAsked: whether it was asked to end. Then a failure says nothing about the job.
     func mark(
         _ status: WaitStatus, of record: LeaseRecord, by owner: String, began: Int64, wasAsked: Bool
     ) -> DoneMark? {
@@ -37,7 +38,7 @@ extension RunSession {
     }
 
     /// Keeps the mark of a command that has ended, while the lock is still held.
-    /// - Returns: the status to end with; another than the command's when the mark could not be kept.
+    /// - Returns: the exit status; not the command's own when the mark could not be kept.
     func keep(_ ending: RunMachine.Ending, _ held: borrowing HeldLock, began: Int64, status: Int32) async -> Int32 {
         guard let once, case .ended(let waitStatus, _, .own) = ending else { return status }
         let lease = held.lease
@@ -47,7 +48,7 @@ extension RunSession {
                 WaitStatus(waitStatus), of: lease.record, by: lease.owner, began: began, wasAsked: wasAsked)
         else { return status }
         do throws(LockError) {
-            // The next holder may be at it already, and then it is for that one to say that it is done.
+            // The next holder may already be doing the job, and then that holder has to mark it as done.
             try lease.check()
             try await once.keeper.writeWhateverComes(mark, of: options.name)
             reporter.marked(mark)

@@ -8,22 +8,22 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// What `run` and `elect` make of their own process: it hears every signal that it can pass on, and inherits what a guard
-/// would leave behind.
+/// How `run` and `elect` set up their own process: it receives every signal that it can pass on, and inherits what a
+/// guard would leave behind.
 struct OwnProcess {
-    /// Signals that were ignored when we were started, and stay so for the command.
+    /// Signals that were ignored when we were started, and stay ignored for the command.
     let ignored: Set<Int32>
-    /// What a guard of ours would leave behind.
+    /// The processes that a guard of ours would leave behind.
     let remains: Remains
     private let heard: [Int32]
 
-    /// To be called first of all: a signal from here on is for us to judge. Every thread that starts later inherits the
-    /// mask.
+    /// Call this before anything else: we decide about every signal from here on. Every thread that starts later
+    /// inherits the mask.
     init() {
         let ignored = Signals.ignoredNow().subtracting([SIGCHLD])
         self.ignored = ignored
         heard = Signals.forwarded.filter { !ignored.contains($0) }
-        // Not ignored, or it would not be heard.
+        // Not ignored, because an ignored signal would not be received.
         signal(SIGCHLD) { _ in }
         var mask = Signals.set(heard + [SIGCHLD])
         pthread_sigmask(SIG_BLOCK, &mask, nil)
@@ -31,10 +31,10 @@ struct OwnProcess {
         remains = Remains(ownsTree: ProcessTree.adoptOrphans())
     }
 
-    /// Waits for signals until the process exits. As process 1, too, it collects every orphan that ends.
+    /// Waits for signals until the process exits. As process 1 it also collects every orphan that ends.
     /// - Parameters:
     ///   - foreground: whether the command is in our process group.
-    ///   - act: takes what the desk says. What the terminal has sent to both of us is marked.
+    ///   - act: performs the desk's decision. Signals that the terminal has sent to both of us are marked.
     func listen(
         foreground: Bool, _ desk: Locked<SignalDesk>, _ act: (SignalDesk.Action, _ isFromTerminal: Bool) -> Void
     ) -> Never {
@@ -48,7 +48,7 @@ struct OwnProcess {
             let action = desk.withLock { $0.received(number) }
             let isFromTerminal = foreground && isFromKernel && Self.ofTerminals.contains(number)
             switch action {
-            // The one that nobody can keep from us.
+            // The one signal that we always receive.
             case .stop: kill(getpid(), SIGSTOP)
             default: act(action, isFromTerminal)
             }
@@ -61,12 +61,12 @@ struct OwnProcess {
         #if os(Linux)
         var info = siginfo_t()
         let number = sigwaitinfo(&set, &info)
-        // Processes send with a code of 0 or less; what the kernel sends is above.
+        // Signals of processes have a code of 0 or less; signals of the kernel have a larger one.
         return number > 0 ? (number, info.si_code > 0) : nil
         #else
         var number: Int32 = 0
         guard sigwait(&set, &number) == 0 else { return nil }
-        // Who has sent it is not known: what terminals send is taken for theirs where there is one.
+        // The sender is unknown. Where there is a terminal, signals that terminals send are assumed to be its own.
         return (number, number != SIGHUP && isatty(0) == 1)
         #endif
     }

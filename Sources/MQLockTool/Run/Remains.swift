@@ -8,31 +8,32 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// What a guard that is gone, or stuck, leaves behind: `mqlock` inherits it, and ends it in the guard's place before the
-/// lock is released.
+/// The processes that a dead or stuck guard leaves behind. `mqlock` inherits them, and ends them in the guard's place
+/// before it releases the lock.
 struct Remains: Sendable {
     struct Survivor: Equatable {
         let pid: pid_t
         let errno: Int32
     }
 
-    /// Whether everything below this process is the guard's, with all orphans. Else the command's group is all that is
+    /// Whether everything below this process belongs to the guard, with all orphans. Otherwise only the command's group
+    /// is known.
     /// known.
     let ownsTree: Bool
 
     /// - Parameters:
     ///   - command: its process id, if it is known.
-    ///   - until: when the lock may have a next holder, on ``BootClock``.
-    /// - Returns: who goes on.
+    ///   - until: when the lock may have its next holder, on ``BootClock``.
+    /// - Returns: the processes that continue.
     func end(command: pid_t?, ownsGroup: Bool, until: @Sendable () -> Int64) async -> [Survivor] {
         let patienceEnds = BootClock.after(.nanoseconds(GuardMachine.patience))
         let target = command.map { ownsGroup ? -$0 : $0 }
-        // Once only: later the number may be another's.
+        // Once only: later the number may belong to another process.
         let isRefused = target.map { kill($0, SIGKILL) == -1 && errno == EPERM } ?? false
         while true {
             let left = ownsTree ? killTree() : killed(target, isRefused)
             guard !left.isEmpty else { return [] }
-            // What has been killed and is still there in a group may be dead: a container without an init collects none.
+            // A killed process that is still in a group may be dead: a container without an init collects none.
             let limit = ownsTree || isRefused ? max(patienceEnds, until()) : patienceEnds
             guard BootClock.now < limit else { return ownsTree || isRefused ? left : [] }
             let interval = BootClock.now < patienceEnds ? GuardMachine.sweepInterval : GuardMachine.slowInterval

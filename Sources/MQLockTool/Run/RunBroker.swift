@@ -2,18 +2,18 @@ import MQLock
 import MQLockKafka
 import MQLockRabbitMQ
 
-/// The locks of the broker that the URI names, for `run` and `elect`.
+/// The locks of the broker in the URI, for `run` and `elect`.
 struct RunBroker: Sendable {
     let provider: any LockProvider
     let reporter: RunReporter
-    /// Who says that it holds the lock, asked for so long at most.
+    /// The contender that says that it holds the lock; the argument limits the wait for its answer.
     let whoHolds: @Sendable (Duration) async -> LockContender?
     let shutDown: @Sendable () async -> Void
 
-    /// How long a program waits for its first session, where nobody has said how long to wait.
+    /// How long a program waits for its first session if no wait was specified.
     static let patience = Duration.seconds(30)
 
-    /// - Parameter command: the command of ours, whose help tells more.
+    /// - Parameter command: our subcommand, whose help says more.
     init(_ options: RunOptions, _ broker: BrokerURI, _ output: Output, for command: String) throws(CommandFailure) {
         do {
             switch broker {
@@ -59,7 +59,7 @@ struct RunBroker: Sendable {
 }
 
 extension RunOptions {
-    /// Somebody who says how long to wait means for the broker too.
+    /// A wait that the user specified applies to the broker too.
     fileprivate var startupTimeout: Duration? {
         if case .within = patience { nil } else { RunBroker.patience }
     }

@@ -8,7 +8,7 @@ import MQLock
 @preconcurrency import Darwin
 #endif
 
-/// `mqlock run`: puts the pieces together and lends the main thread to the signals.
+/// `mqlock run`: connects the pieces and lends the main thread to the signals.
 enum RunCommand {
     static func run(_ options: RunOptions, _ output: Output) throws(CommandFailure) -> Never {
         let own = OwnProcess()
@@ -43,7 +43,7 @@ enum RunCommand {
 
     static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// The last words of ours, the command's, as they came, byte by byte: they need not be UTF-8.
+    /// The last of our words, which are the command's, byte by byte: they need not be UTF-8.
     static func rawWords(_ last: Int) -> Spawn.CStrings { OwnWords.command(from: OwnWords.raw.count - last) }
 
     static func environment(
@@ -53,14 +53,14 @@ enum RunCommand {
         changes["MQLOCK_PERIOD"] = period
         guard !options.passesBroker else { return Spawn.environment(overriding: changes) }
         if let broker = Self.variable(BrokerSource.variable), BrokerSource.holdsSecret(broker) {
-            // Not taken out: a program that then took its default would lock on another broker.
+            // Not removed: a program would then use its default, and lock on another broker.
             changes[BrokerSource.variable] = BrokerSource.withheld
         }
         return Spawn.environment(overriding: changes, without: [ManagementAPI.variable])
     }
 
-    /// Should one of them be closed, the broker's socket would get its number, and our messages with it. The guard
-    /// has started by now, so the command still finds them closed.
+    /// If one of them were closed, the broker's socket would get its number, and our messages with it. The guard has
+    /// started by now, so the command still finds them closed.
     static func fillStandardDescriptors() {
         for standard: Int32 in 0...2 where fcntl(standard, F_GETFD) == -1 {
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)

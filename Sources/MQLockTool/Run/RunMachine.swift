@@ -6,13 +6,13 @@ import Musl
 import Darwin
 #endif
 
-/// What `mqlock run` does from the grant to the command's end: a value that takes events and answers with actions.
+/// The steps of `mqlock run` from the grant to the command's end: a value that takes events and answers with actions.
 struct RunMachine {
     enum Event: Equatable {
         case report(GuardReport)
         /// The guard's pipe closed, or the guard is stuck.
         case guardGone
-        /// The lock is lost, or as good as lost; the command may live up to `killAt`.
+        /// The lock is lost, or nearly so; the command may live up to `killAt`.
         case lost(reason: String, killAt: Int64)
         case signal(Int32)
         /// The terminal has sent it to the command as well as to us, because both are in its foreground.
@@ -21,8 +21,8 @@ struct RunMachine {
 
     enum Action: Equatable {
         case tell(GuardMessage)
-        /// End the command and all that it has started ourselves: there is no guard any more that would. Not even the
-        /// command's process id may be known.
+        /// End the command and all that it has started ourselves, because there is no guard any more to do it. Not even
+        /// the command's process id may be known.
         case endTree(pid: Int32?)
         case noteStarted(pid: Int32)
         case noteLost(String)
@@ -32,12 +32,12 @@ struct RunMachine {
         case finish(Ending)
     }
 
-    /// How it came out.
+    /// How the command ended.
     enum Ending: Equatable {
         /// - `status` is that of waitpid(2).
         case ended(status: Int32, at: Int64, cause: GuardReport.Cause)
         case notExecuted(errno: Int32)
-        /// It goes on: nothing could end it.
+        /// It continues: nothing could end it.
         case survived
         /// The proof had run out before the command could start.
         case expired
@@ -46,7 +46,7 @@ struct RunMachine {
 
     private enum State: Equatable {
         case running
-        /// The command has ended; the guard may still see to what it has left behind.
+        /// The command has ended; the guard may still be ending what it has left behind.
         case sweeping(Ending)
         case over
     }
@@ -54,11 +54,12 @@ struct RunMachine {
     private var state = State.running
     private var pid: Int32?
     private(set) var isLost = false
-    /// Whether processes that had to end go on.
+    /// Whether processes that had to end continue.
     private(set) var hasSurvivors = false
-    /// What the command is sent on a loss.
+    /// The signal to the command on a loss.
     let lossSignal: Int32
-    /// How long what the command leaves behind may go on when an end was asked for; at most as long as the proof.
+    /// How long processes that the command leaves behind may continue when an end was requested; at most as long as the
+    /// proof.
     let grace: Int64
 
     init(lossSignal: Int32, killAfter: Duration? = nil) {
@@ -81,12 +82,13 @@ struct RunMachine {
             return [.tell(.ending(signal: signal, grace: grace)), .tell(.signal(signal)), .tell(.signal(SIGCONT))]
         case (_, .terminalSignal(let signal)):
             guard Signals.terminating.contains(signal) else { return [] }
-            // As timeout(1): a command that is stopped, say because it read the terminal, could not act on it.
+            // As in timeout(1): a command that is stopped, for example because it read the terminal, could not act on
+            // it.
             return [.tell(.ending(signal: signal, grace: grace)), .tell(.signal(SIGCONT))]
         }
     }
 
-    /// Somebody whom we could not end either.
+    /// A process that we could not end either.
     mutating func survived() { hasSurvivors = true }
 
     private mutating func reported(_ report: GuardReport) -> [Action] {
@@ -126,7 +128,7 @@ struct RunMachine {
         case .survived: return ExitStatus.survived
         case .guardLost: return isLost ? ExitStatus.lost : ExitStatus.internalError
         case .ended(let status, let at, let cause):
-            // A command that had ended before the lock was lost did all of its work under it.
+            // A command that had ended before the lock was lost did all of its work under the lock.
             let wasHeld = cause == .own && lostAt.map { at <= $0 } ?? true
             return wasHeld ? WaitStatus(status).exitStatus : ExitStatus.lost
         }

@@ -9,9 +9,9 @@ import Musl
 import Darwin
 #endif
 
-/// What `mqlock run` was asked to do.
+/// The options of `mqlock run`.
 struct RunOptions: Equatable {
-    /// How long to wait for a lock that is taken.
+    /// How long to wait for a lock that is held.
     enum Patience: Equatable {
         case unlimited
         case none
@@ -19,11 +19,11 @@ struct RunOptions: Equatable {
     }
 
     var name: LockName
-    /// RabbitMQ's, if one was chosen.
+    /// RabbitMQ's mutex, if one was chosen.
     var mutex: RabbitMQLocks.Mutex?
     var patience = Patience.unlimited
     var conflictStatus = ExitStatus.conflict
-    /// What the command is to be run once for.
+    /// The period for which the command runs only once.
     var once: Period?
     /// Whether a command that fails counts as done.
     var marksFailures = false
@@ -36,7 +36,7 @@ struct RunOptions: Equatable {
     var info: String?
     var json = false
     var verbose = false
-    /// Whether a lock that is taken is nothing to talk about.
+    /// Whether to say nothing about a lock that is held.
     var quiet = false
     /// Whether the command may know the broker's password.
     var passesBroker = false
@@ -45,7 +45,7 @@ struct RunOptions: Equatable {
 }
 
 extension RunOptions {
-    /// How long to wait for the broker's word on what has been done; nil is as long as it takes.
+    /// How long to wait for the broker's answer on what has been done; nil means as long as it takes.
     var patienceToLook: Duration? {
         switch patience {
         case .unlimited: nil
@@ -54,7 +54,7 @@ extension RunOptions {
         }
     }
 
-    /// - Parameter descriptor: that of `run`, or of another command that runs one, which has no other options than it.
+    /// - Parameter descriptor: that of `run`, or of another command that runs one and has no other options.
     init(_ words: ReadArguments, _ descriptor: CommandDescriptor = .run) throws(CommandFailure) {
         func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
 
@@ -78,7 +78,7 @@ extension RunOptions {
         if let text = words.values[.wait] {
             guard !words.has(.nonblock) else { throw usage("-n and -w exclude each other") }
             let limit = try Self.duration(text, "-w", descriptor)
-            // As in flock(1): no time to wait means not to wait.
+            // As in flock(1): a wait of zero means not to wait.
             patience = limit == .zero ? .none : .within(limit)
         } else if words.has(.nonblock) {
             patience = .none

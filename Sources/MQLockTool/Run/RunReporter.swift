@@ -8,7 +8,7 @@ import Musl
 import Darwin
 #endif
 
-/// Tells on stderr what happens: as JSON, in words, or only what went wrong.
+/// Reports events on stderr: as JSON, in words, or failures only.
 struct RunReporter: Sendable {
     private enum Style { case quiet, words, json }
 
@@ -26,7 +26,7 @@ struct RunReporter: Sendable {
         self.output = output
     }
 
-    /// Whether a person or a program wants to know more than failures.
+    /// Whether to report more than failures.
     var wantsEvents: Bool { style != .quiet }
 
     func waiting() { tell("waiting", "waiting for the lock \(name)") }
@@ -88,11 +88,11 @@ struct RunReporter: Sendable {
         tell("released", "released the lock \(name) after \(held.readable)") { $0.add("held", held) }
     }
 
-    /// Whether anybody wants to know who holds the lock that we do not get.
+    /// Whether to report who holds the lock that we are waiting for.
     var wantsHolder: Bool { !isSilentWhenTaken }
 
-    /// The lock was not obtained.
-    /// - Parameter holder: who says that it has it.
+    /// The lock was not acquired.
+    /// - Parameter holder: the contender that says that it holds the lock.
     func taken(_ message: String, status: Int32, holder: LockContender?) {
         guard !isSilentWhenTaken else { return }
         let message = holder.map { "\(message); its holder: \(SeeingReport.describe($0))" } ?? message
@@ -126,7 +126,7 @@ struct RunReporter: Sendable {
         }
     }
 
-    /// What a provider tells that our own steps do not: how the session fares.
+    /// Events of the provider beyond our own steps: the state of the session.
     func observed(_ event: LockEvent) {
         switch event.kind {
         case .suspect, .connected, .warning, .disconnected, .stranger:

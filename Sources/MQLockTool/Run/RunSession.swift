@@ -1,6 +1,6 @@
 import MQLock
 
-/// The way of `mqlock run` through acquire, hold and release.
+/// The course of `mqlock run` through acquire, hold and release.
 struct RunSession: Sendable {
     let options: RunOptions
     let provider: any LockProvider
@@ -12,15 +12,16 @@ struct RunSession: Sendable {
     let remains: Remains
     /// With `--once`.
     var once: OnceGate?
-    /// Who says that it holds the lock, asked for so long at most; nil when nobody answers.
+    /// The contender that says that it holds the lock; the argument limits the wait. Nil when nobody answers.
     var whoHolds: @Sendable (Duration) async -> LockContender? = { _ in nil }
     let shutDown: @Sendable () async -> Void
-    /// Ends the process when the orderly way takes too long.
+    /// Ends the process when a clean end takes too long.
     let leave: @Sendable (Int32) -> Void
 
-    /// When the command has ended nobody wants to wait for a broker that does not answer; our end frees the lock too.
+    /// When the command has ended there is no reason to wait for a broker that does not answer; our end frees the lock
+    /// too.
     private static let patienceAtEnd = Duration.seconds(5)
-    /// How long a holder is asked who it is.
+    /// How long to wait for the holder's answer.
     private static let question = Duration.milliseconds(500)
 
     /// - Returns: the exit status.
@@ -28,7 +29,7 @@ struct RunSession: Sendable {
         let start = ContinuousClock.now
         let status: Int32
         do throws(LockError) {
-            // Most of those who come later need no lock.
+            // Most programs that come later need no lock.
             if let mark = try await once?.doneMark(within: options.patienceToLook) { return await skip(mark) }
             switch options.patience {
             case .none:
@@ -53,7 +54,7 @@ struct RunSession: Sendable {
         return await finish(status)
     }
 
-    /// Asks for the holder in the last moments of the wait, so that the limit is no longer for it.
+    /// Asks for the holder in the last moments of the wait, so that the limit is not exceeded.
     private func wait(_ limit: Duration, since start: ContinuousClock.Instant) async throws(LockError) -> Int32 {
         let lead = min(Self.question, limit / 2)
         let question = HolderQuestion(start: limit - lead, limit: lead, ask: ask)
@@ -86,7 +87,7 @@ struct RunSession: Sendable {
         return status
     }
 
-    /// Exits with this status if what follows takes too long.
+    /// Exits with this status if the rest takes too long.
     private func hurry(_ status: Int32) {
         Task.detached { [leave] in
             try? await Task.sleep(for: Self.patienceAtEnd)

@@ -1,9 +1,9 @@
-/// What a signal that `mqlock run` gets means at this moment.
+/// The meaning of a signal to `mqlock run` at this moment.
 struct SignalDesk: Equatable {
     enum Phase: Equatable {
-        /// The lock is waited for. To `cancelling`, `running`.
+        /// Waiting for the lock. To `cancelling`, `running`.
         case waiting
-        /// A signal ended the wait; the provider is putting back what it may have got.
+        /// A signal ended the wait; the provider is releasing what it may have acquired.
         case cancelling(Int32)
         /// The command runs, or is about to. To `over`.
         case running
@@ -14,17 +14,17 @@ struct SignalDesk: Equatable {
     enum Action: Equatable {
         case none
         case cancel
-        /// As if nobody had asked us first.
+        /// The default effect of the signal.
         case stop
-        /// The second one: do not even wait for an orderly retreat.
+        /// The second signal: do not even wait for a clean end.
         case quit(Int32)
         case forward(Int32)
     }
 
-    /// Whether a second signal that ends does so also when the command has ended by the first.
+    /// Whether a second terminating signal also counts when the command has ended by the first.
     var quitsWhenOver = false
     private(set) var phase = Phase.waiting
-    /// The last of the signals that end that was passed on to a command.
+    /// The last terminating signal that was passed on to a command.
     private(set) var passedOn: Int32?
 
     mutating func received(_ signal: Int32) -> Action {
@@ -39,13 +39,13 @@ struct SignalDesk: Equatable {
             if Signals.terminating.contains(signal) { passedOn = signal }
             return .forward(signal)
         case .over:
-            // The second one: whoever has sent it does not want to wait for a broker.
+            // The second one: its sender does not want to wait for a broker.
             let isSecond = passedOn != nil && Signals.terminating.contains(signal)
             return quitsWhenOver && isSecond ? .quit(signal) : .none
         }
     }
 
-    /// The lock is granted. False when a signal came first: then nothing may be run any more.
+    /// The lock is granted. False when a signal came first: then nothing may run any more.
     mutating func begin() -> Bool {
         guard phase == .waiting else { return false }
         phase = .running
@@ -54,7 +54,7 @@ struct SignalDesk: Equatable {
 
     mutating func end() { phase = .over }
 
-    /// There may be another command. False when somebody wants an end.
+    /// There may be another command. False when an end was requested.
     mutating func waitAgain() -> Bool {
         guard phase == .over, passedOn == nil else { return false }
         phase = .waiting

@@ -2,13 +2,13 @@ import MQLock
 import MQLockKafka
 import MQLockRabbitMQ
 
-/// What `list` was asked to do.
+/// The options of `list`.
 struct ListOptions: Equatable {
     /// Nil: all locks.
     var pattern: NamePattern?
     /// How long to wait for answers.
     var patience = Duration.seconds(2)
-    /// How long to try to read a log, in which nobody has to answer.
+    /// How long to try to read a log, in which no process has to answer.
     var reading = RunBroker.patience
     var json = false
     var broker = BrokerSource.environment
@@ -31,7 +31,7 @@ extension ListOptions {
     }
 }
 
-/// `mqlock list`: the locks that somebody holds or waits for, as far as anybody can see.
+/// `mqlock list`: the visible locks that are held or waited for.
 struct LockList: Sendable {
     /// Where the locks are.
     private enum Place: Sendable {
@@ -39,7 +39,7 @@ struct LockList: Sendable {
         case topic(String)
     }
 
-    /// A lock in use: what was answered about it, or nothing.
+    /// A lock in use: the answers about it, or nothing.
     private typealias Entry = (name: LockName, view: LockView?)
 
     private let options: ListOptions
@@ -100,7 +100,7 @@ struct LockList: Sendable {
             line.add("waiters", view.waiters.count)
             if let holder = view.holders.first {
                 line.add("owner", holder.owner)
-                // As text, for the reasons of all tokens.
+                // As text, like all tokens.
                 line.add("fence", holder.fencingToken?.description)
                 line.add("held", holder.duration)
                 if holder.tellsPlace {
@@ -114,7 +114,7 @@ struct LockList: Sendable {
         return line.text
     }
 
-    /// With what nobody should take for the whole truth.
+    /// With a warning that this may not be the whole truth.
     private func end() {
         var line = JSONLine("listed")
         line.add("locks", entries.count)

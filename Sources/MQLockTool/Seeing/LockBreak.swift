@@ -1,8 +1,8 @@
 import MQLock
 import MQLockRabbitMQ
 
-/// `mqlock break`: asks all who say that they hold the lock to yield; when that does not help, has the broker close the
-/// connection that it itself names as the lock's, or says how.
+/// `mqlock break`: asks all contenders that say that they hold the lock to yield. If that does not help, it has the
+/// broker close the connection that the broker itself names as the lock's, or says how to do it.
 struct LockBreak: Sendable {
     let options: SeeingOptions
     let inspector: RabbitMQInspector
@@ -47,7 +47,8 @@ struct LockBreak: Sendable {
         return refuse("the holder of \(name) does not answer, so it cannot yield. \(advice)", ExitStatus.conflict)
     }
 
-    /// The holders to ask: of every user in turn, so that nobody's many claims keep another's from being asked.
+    /// The holders to ask: of every user in turn, so that one user's many claims do not keep another user's from being
+    /// asked.
     static func asked(_ holders: [LockContender]) -> [LockContender] {
         var turns: [String?: Int] = [:]
         let ranked = holders.map { holder in
@@ -58,7 +59,7 @@ struct LockBreak: Sendable {
         return ranked.sorted { $0.turn < $1.turn }.prefix(maximumAsked).map(\.holder)
     }
 
-    /// Somebody says that it has yielded. Where the broker can be asked, it has to have been the holder.
+    /// A contender says that it has yielded. Where the broker can be asked, it has to have been the holder.
     private func confirm(_ silent: SilentHolder) async -> Int32 {
         guard let management, let finding = try? await silent.look(management), case .silent(let connection) = finding
         else { return ExitStatus.success }
@@ -112,7 +113,7 @@ struct LockBreak: Sendable {
         return status
     }
 
-    /// What an operator types. The broker says who has the lock, no answer does; whatever comes from others is quoted.
+    /// What an operator types. Only the broker says who has the lock, no answer does. Text from others is quoted.
     static func commands(_ objects: LockObjects, vhost: String) -> String {
         let (queue, register, vhost) = (quoted(objects.queue), quoted(objects.register), quoted(vhost))
         return """
@@ -132,7 +133,7 @@ struct LockBreak: Sendable {
 }
 
 extension LockBreak {
-    /// What the claimed holders have answered.
+    /// The answers of the claimed holders.
     struct Outcome: Sendable {
         var yielded: [LockContender] = []
         var refusals: [(claim: LockContender, reason: String)] = []

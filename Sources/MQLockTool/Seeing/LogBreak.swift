@@ -1,8 +1,8 @@
 import MQLock
 import MQLockKafka
 
-/// `mqlock break` on a log of locks: asks the holder to yield by a record, and expires its session once it has been silent
-/// for so long that it cannot believe in its lease any more.
+/// `mqlock break` on a log of locks: asks the holder to yield by a record. Expires its session once it has been silent
+/// for so long that the holder can no longer rely on its lease.
 struct LogBreak: Sendable {
     let options: SeeingOptions
     let inspector: KafkaLockInspector

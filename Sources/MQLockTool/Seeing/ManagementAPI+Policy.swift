@@ -1,10 +1,10 @@
 extension ManagementAPI {
-    /// What is set for all queues whose names match.
+    /// The settings of all queues whose names match.
     struct Policy: Equatable, Sendable {
         let name: String
         /// A regular expression.
         let pattern: String
-        /// `all`, `queues`, `quorum_queues`, or what no lock's queue is.
+        /// `all`, `queues`, `quorum_queues`, or a target that no lock's queue is.
         var target = "all"
         var priority = 0
         /// Keys with their values as text.

@@ -9,10 +9,10 @@ struct ManagementAPI: Sendable {
         let name: String
         /// The client's name for it.
         let given: String?
-        /// As whom it is logged in.
+        /// The user that it is logged in as.
         var user: String?
 
-        /// Of whose locks it carries; nil when it is none of ours.
+        /// The session whose locks it carries; nil when it is none of ours.
         var session: String? {
             guard let given, given.hasPrefix("mqlock "), let words = given.range(of: " locks ", options: .backwards)
             else { return nil }
@@ -25,12 +25,12 @@ struct ManagementAPI: Sendable {
     private let base: String
     private let authorization: String
 
-    /// - Parameter credentials: the broker URI's, for a URL that has none.
+    /// - Parameter credentials: the broker URI's, for a URL without any.
     init(_ url: String, credentials: RabbitMQInspector.Credentials) throws(LockError) {
         guard var parts = URLComponents(string: url), ["http", "https"].contains(parts.scheme?.lowercased()),
             let host = parts.host, !host.isEmpty, parts.query == nil, parts.fragment == nil
         else {
-            // Not repeated: it may hold a password.
+            // Not repeated: it may contain a password.
             throw LockError(
                 .invalidConfiguration, "the management URL has to look like http://user:password@host:15672")
         }
@@ -52,8 +52,8 @@ struct ManagementAPI: Sendable {
         return entries.map { Connection(name: $0.name, given: $0.user_provided_name, user: $0.user) }
     }
 
-    /// The connections of which the broker itself says that they have the lock: that which owns its exclusive queue,
-    /// else those whose channel consumes its queue, or stands on its register, and has a message that it has not
+    /// The connections that have the lock according to the broker itself: the owner of its exclusive queue, or else
+    /// those whose channel consumes its queue, or stands on its register, and has a message that it has not
     /// acknowledged. The broker collects the latter every 5 s.
     func holders(of name: LockName, vhost: String) async throws(LockError) -> Set<String> {
         let objects = try LockObjects(name, vhost: vhost)
@@ -63,7 +63,7 @@ struct ManagementAPI: Sendable {
         if let active = consumers.first(where: { $0.activity_status == "single_active" }) {
             return Set([active.channel_details?.value?.connection_name].compactMap(\.self))
         }
-        // A token may have been fetched without a consumer; its holder then has one on the register.
+        // A token may have been fetched without a consumer. Its holder then has a consumer on the register.
         let register = try await get(Queue.self, Self.path(queue: objects.register, vhost))
         var holders: Set<String> = []
         for channel in (consumers + (register?.consumer_details ?? [])).prefix(Self.maximumChannels) {
@@ -88,14 +88,14 @@ struct ManagementAPI: Sendable {
         return kinds
     }
 
-    /// The names of the locks whose queues somebody uses, as the broker saw it some seconds ago at most.
+    /// The names of the locks whose queues are in use, as the broker saw it at most some seconds ago.
     func locksInUse(vhost: String) async throws(LockError) -> Set<LockName> {
         let columns = "name,consumers,messages_unacknowledged,owner_pid_details"
         let entries = try await get([ListedQueue].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
         return Set(entries.compactMap(\.lockInUse))
     }
 
-    /// The queues of all locks, as the broker saw them some seconds ago at most.
+    /// The queues of all locks, as the broker saw them at most some seconds ago.
     func queues(vhost: String) async throws(LockError) -> [UnusedLocks.Queue] {
         let columns = "name,consumers,messages,messages_unacknowledged,owner_pid_details,arguments"
         let entries = try await get([ListedQueue].self, "/api/queues/\(Self.segment(vhost))?columns=\(columns)") ?? []
@@ -128,7 +128,7 @@ struct ManagementAPI: Sendable {
             consumers ?? 0 > 0 || messages_unacknowledged ?? 0 > 0 || owner_pid_details?.value?.name != nil
         }
 
-        /// Nil also for what is no lock's.
+        /// Nil also for a queue that is not a lock's.
         var lockInUse: LockName? { isUsed ? LockObjects.name(ofQueue: name) : nil }
     }
 
@@ -144,7 +144,7 @@ struct ManagementAPI: Sendable {
         }
     }
 
-    /// An object, or the empty array that stands in its place as long as the API has not collected it.
+    /// An object, or the empty array that stands in for it until the API has collected it.
     struct Known<Value: Decodable>: Decodable {
         let value: Value?
 
@@ -170,7 +170,7 @@ struct ManagementAPI: Sendable {
         "/api/queues/\(segment(vhost))/\(segment(queue))"
     }
 
-    /// Has the broker close a connection: all that it carries is given on at once.
+    /// Has the broker close a connection: everything that it carries passes on at once.
     func close(_ connection: String, reason: String) async throws(LockError) {
         _ = try await send(
             "DELETE", "/api/connections/\(Self.segment(connection))", ["X-Reason": reason.escapedForDisplay])
@@ -178,7 +178,7 @@ struct ManagementAPI: Sendable {
 
     // MARK: HTTP
 
-    /// Nil for what is not there.
+    /// Nil if it does not exist.
     private func get<Value: Decodable>(_: Value.Type, _ path: String) async throws(LockError) -> Value? {
         guard let data = try await send("GET", path) else { return nil }
         do {

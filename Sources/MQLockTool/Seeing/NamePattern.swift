@@ -6,10 +6,10 @@ struct NamePattern: Equatable {
 
     init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    /// Whether somebody may have meant several names.
+    /// Whether the pattern may mean several names.
     var hasWildcards: Bool { scalars.contains { $0 == "*" || $0 == "?" } }
 
-    /// In time that grows with both lengths, whatever the pattern: only the last `*` is ever taken up again.
+    /// In time that grows with both lengths, whatever the pattern: only the last `*` is ever tried again.
     func matches(_ name: LockName) -> Bool {
         let text = Array(name.string.unicodeScalars)
         var (place, inText) = (0, 0)
@@ -30,8 +30,7 @@ struct NamePattern: Equatable {
         return scalars[place...].allSatisfy { $0 == "*" }
     }
 
-    /// A name with wildcards of which nobody knows anything is no lock that is free, but a mistake: `show` and `break` take
-    /// names as they are.
+    /// A name with wildcards that nobody uses is a mistake, not a free lock: `show` and `break` use names as they are.
     static func refuseUnused(_ view: LockView) throws(LockError) {
         guard view.isUnused, Self(view.name.string).hasWildcards else { return }
         throw LockError(

@@ -2,7 +2,7 @@ import MQLock
 import MQLockKafka
 import MQLockRabbitMQ
 
-/// Who is asked about locks: what the scheme of the broker's URI chooses.
+/// How to ask about locks, according to the scheme of the broker's URI.
 enum SeeingBroker: Sendable {
     case rabbitMQ(RabbitMQInspector)
     case kafka(KafkaLockInspector, topic: String)
@@ -43,7 +43,7 @@ enum SeeingBroker: Sendable {
     }
 
     func changes(_ options: SeeingOptions) async throws(LockError) -> AsyncThrowingStream<LockChange, any Error> {
-        // The stream waits for a log that cannot be read; whoever has just started it wants to know that it cannot.
+        // The stream waits for a log that cannot be read; a user who has just started it should hear that.
         if isLog { _ = try await view(options) }
         return inspector.changes(of: options.name)
     }

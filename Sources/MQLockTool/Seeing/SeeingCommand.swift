@@ -9,7 +9,8 @@ import MQLockRabbitMQ
 @preconcurrency import Darwin
 #endif
 
-/// `mqlock show`, `list`, `observe` and `break`: asks on a task, while the main thread waits for the signals that end it.
+/// `mqlock show`, `list`, `observe` and `break`: asks on a task, while the main thread waits for the signals that end
+/// it.
 enum SeeingCommand {
     static func show(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
         let report = SeeingReport(options, output)
@@ -96,7 +97,7 @@ enum SeeingCommand {
         option ?? RunCommand.variable(ManagementAPI.variable).flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// - Parameter isManaged: whether somebody has named a management API.
+    /// - Parameter isManaged: whether a management API was named.
     private static func run(
         _ source: BrokerSource, _ report: SeeingReport, isManaged: Bool = false, statusOfSignal: (Int32) -> Int32,
         _ body: @escaping @Sendable (SeeingBroker) async throws(LockError) -> Int32
@@ -127,10 +128,10 @@ enum SeeingCommand {
 }
 
 extension ManagementAPI {
-    /// Holds a password like the broker's variable.
+    /// Contains a password, like the broker's variable.
     static let variable = "MQLOCK_MANAGEMENT"
 
-    /// - Parameter url: nil makes nil.
+    /// - Parameter url: nil yields nil.
     fileprivate init?(_ url: String?, _ inspector: RabbitMQInspector) throws(LockError) {
         guard let url else { return nil }
         try self.init(url, credentials: inspector.credentials)

@@ -1,11 +1,11 @@
 import MQLock
 
-/// What `show`, `observe` and `break` were asked to do.
+/// The options of `show`, `observe` and `break`.
 struct SeeingOptions: Equatable {
     var name: LockName
     /// How long to wait for answers.
     var patience: Duration
-    /// How long to try to read a log, in which nobody has to answer.
+    /// How long to try to read a log, in which no process has to answer.
     var reading = RunBroker.patience
     var json = false
     var broker = BrokerSource.environment
@@ -37,7 +37,7 @@ extension SeeingOptions {
         broker = try BrokerSource(words, descriptor)
     }
 
-    /// What -w says.
+    /// The value of -w.
     static func patience(
         _ words: ReadArguments, _ descriptor: CommandDescriptor
     ) throws(CommandFailure) -> Duration? {

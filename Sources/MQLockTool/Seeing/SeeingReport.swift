@@ -1,7 +1,7 @@
 import MQLock
 
-/// What `show`, `observe` and `break` say about contenders: lines for people, or JSON. Everything that comes from others
-/// is escaped, and there is an end to it.
+/// The reports of `show`, `observe` and `break` about contenders: lines for people, or JSON. Text from others is
+/// escaped, and limited in length.
 struct SeeingReport: Sendable {
     /// Nil for all locks.
     let name: LockName?
@@ -12,7 +12,7 @@ struct SeeingReport: Sendable {
 
     // MARK: A view
 
-    /// - Parameter mark: the last job that was done once for a period under it.
+    /// - Parameter mark: the last job that was done once for a period under this lock.
     func show(_ view: LockView, _ mark: DoneMark? = nil) {
         guard !json else { return showJSON(view, mark) }
         var text = "\(view.name) is \(Self.words(view))\n"
@@ -23,7 +23,7 @@ struct SeeingReport: Sendable {
         let more = view.waiters.count - Self.maximumWaiters
         if more > 0 { text += "  and \(more) more waiters\n" }
         let doubt = !view.holders.isEmpty && view.isFreeAtBroker ? ": free, whatever was answered" : ""
-        // What a log says has been said.
+        // What a log says is already shown.
         if view.queue != .log { text += "  broker    \(Self.words(view.queue))\(doubt)\n" }
         if let mark { text += "  last run  \(mark)\n" }
         output.standardOutput(text)
@@ -109,7 +109,7 @@ struct SeeingReport: Sendable {
 
     // MARK: A break
 
-    /// What each who says that it holds the lock has answered.
+    /// The answer of each contender that says that it holds the lock.
     func tell(_ outcome: LockBreak.Outcome) {
         for holder in outcome.yielded {
             tell("yielding", holder, "has lost the lock; it is handed on when the holder has stopped")
@@ -120,14 +120,14 @@ struct SeeingReport: Sendable {
                 reason: reason,
                 status: ExitStatus.noPermission)
         }
-        // With nobody else it is what the whole break ends with.
+        // If there is no other, the whole break ends with this.
         for claim in outcome.silent where !outcome.speakers.isEmpty {
             tell(
                 "silent", claim, "says that it holds the lock, and has not answered", status: ExitStatus.conflict)
         }
     }
 
-    /// What has become of one of them.
+    /// What happened to one of them.
     func tell(
         _ event: String, _ contender: LockContender, _ words: String, reason: String? = nil, status: Int32 = 0
     ) {
@@ -182,7 +182,7 @@ struct SeeingReport: Sendable {
 }
 
 extension LockContender {
-    /// Where a log tells of a contender, some things are not known.
+    /// In a contender from a log some things are unknown.
     var tellsPlace: Bool { !isLogged }
     fileprivate var tellsSince: Bool { !isLogged || role == .holder }
 }

@@ -1,10 +1,10 @@
 import MQLock
 
-/// The connection that carries a lock, by the broker's own word. What contenders say about themselves never names one:
-/// anybody who may ask could have the connection of another lock closed by it.
+/// The connection that carries a lock, as the broker reports it. What contenders say about themselves never names a
+/// connection: otherwise anybody who may ask could have the connection of another lock closed.
 struct SilentHolder: Sendable {
     enum Finding: Equatable {
-        /// The one that the broker names, of which nobody has answered.
+        /// The broker names this connection, and it has not answered.
         case silent(ManagementAPI.Connection)
         /// The broker names it, and it has answered.
         case alive(ManagementAPI.Connection)
@@ -13,7 +13,7 @@ struct SilentHolder: Sendable {
 
     let name: LockName
     let vhost: String
-    /// Who has answered.
+    /// The contenders that have answered.
     let answered: Set<LockContender.Speaker>
 
     /// How long the management API may take to learn of a connection: it collects every 5 s.
@@ -24,22 +24,22 @@ struct SilentHolder: Sendable {
         while true {
             let finding = try await look(api)
             if case .silent = finding { return finding }
-            // One that is alive may have had the lock some seconds ago.
+            // A contender that is alive may have had the lock some seconds ago.
             guard ContinuousClock.now < deadline, !Task.isCancelled else { return finding }
             try? await Task.sleep(for: .milliseconds(500), clock: .continuous)
         }
     }
 
-    /// What the broker says now.
+    /// What the broker reports now.
     func look(_ api: ManagementAPI) async throws(LockError) -> Finding {
         let holders = try await api.holders(of: name, vhost: vhost)
         return Self.choose(holders, try await api.connections(), answered)
     }
 
     /// - Parameters:
-    ///   - holders: the broker's names of the connections of which it says that they have the lock.
-    ///   - answered: who has. One counts for a connection only with that connection's user: a session can be claimed by
-    ///     anybody.
+    ///   - holders: the broker's names of the connections that, as it reports, have the lock.
+    ///   - answered: the contenders that have. An answer counts for a connection only with that connection's user:
+    ///     anybody can claim a session.
     static func choose(
         _ holders: Set<String>, _ connections: [ManagementAPI.Connection], _ answered: Set<LockContender.Speaker>
     ) -> Finding {

@@ -11,14 +11,14 @@ import MQLock
 
 /// A request by HTTP or HTTPS, made by the program curl.
 ///
-/// Only operators' commands ask the management API, and with a password, so by TLS. curl knows TLS, proxies and the system's
-/// authorities. Foundation has its library on Linux. But with that `mqlock` would need two dozen more libraries wherever it
-/// runs, and could not be linked statically.
+/// Only operators' commands ask the management API, and they send a password, so they use TLS. curl knows TLS, proxies
+/// and the system's authorities. Foundation on Linux has curl's library. But with that `mqlock` would need two dozen
+/// more libraries wherever it runs, and could not be linked statically.
 struct WebRequest: Sendable {
     let method: String
     let url: String
     var headers: [(name: String, value: String)] = []
-    /// How many seconds nothing may come.
+    /// For how many seconds no data may come.
     var patience = 10
     /// How many bytes an answer may have.
     var limit = 64 << 20
@@ -28,7 +28,7 @@ struct WebRequest: Sendable {
         let body: [UInt8]
     }
 
-    /// What curl reads on its standard input. The headers hold a password, so it is on nobody's command line.
+    /// The input of curl. The headers contain a password, so it is on no command line.
     var configuration: String {
         let headers = headers.map { "header = \(Self.quoted("\($0.name): \($0.value)"))\n" }.joined()
         return """
@@ -52,7 +52,7 @@ struct WebRequest: Sendable {
         return "\"" + line.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 
-    /// - Throws: `unreachable` with curl's own words; `internalError` for an answer that is too long; `cancelled`.
+    /// - Throws: `unreachable` with curl's own message; `internalError` for an answer that is too long; `cancelled`.
     func answer() async throws(LockError) -> Answer {
         guard let curl = try? CommandLookup.resolve("curl", searchPath: getenv("PATH").map { String(cString: $0) })
         else {
@@ -99,11 +99,11 @@ private final class CurlProcess: Sendable {
     private let pid: pid_t
     private let output: Int32
     private let errors: Int32
-    /// Whether the process has been waited for, so that its id may be another's.
+    /// Whether the process has been waited for, so that its id may belong to another process.
     private let isCollected = Locked(false)
 
     init(_ path: String, _ configuration: String) throws(LockError) {
-        // So that it fits into a pipe: it is written before anybody reads, and nobody can be gone.
+        // It has to fit into a pipe, because it is written before anybody reads. No reader can be gone by then.
         guard configuration.utf8.count < 32 << 10 else {
             throw LockError(.invalidConfiguration, "the management URL is too long")
         }
@@ -115,7 +115,7 @@ private final class CurlProcess: Sendable {
         }
         Platform.writeAll(configuration.utf8, to: pipes[0].writing)
         let spawn = Spawn(
-            // First of all -q: no settings of the user's.
+            // -q first: no settings of the user's.
             path: path, arguments: Spawn.strings(["curl", "-q", "--config", "-"]),
             environment: Spawn.environment(overriding: [:]),
             standard: [0: pipes[0].reading, 1: pipes[1].writing, 2: pipes[2].writing])
@@ -134,7 +134,7 @@ private final class CurlProcess: Sendable {
         }
     }
 
-    /// Blocks until curl has ended. To be asked once.
+    /// Blocks until curl has ended. Call it once.
     func outcome(limit: Int) -> Outcome {
         var outcome = Outcome()
         outcome.isTooLong = !readAll(output, limit: limit) { outcome.output += $0 }

@@ -1,8 +1,8 @@
-/// What a signal that `mqlock shards` gets means at this moment.
+/// The meaning of a signal to `mqlock shards` at this moment.
 struct LeavingDesk {
     enum Action: Equatable { case leave, ignore, quit }
 
-    /// Who ends processes often sends twice: timeout(1) signals its child, and then its whole group.
+    /// Programs that end others often signal twice: timeout(1) signals its child, and then its whole group.
     static let grace = Duration.seconds(1)
 
     private var first: ContinuousClock.Instant?

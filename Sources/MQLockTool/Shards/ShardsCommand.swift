@@ -16,7 +16,7 @@ enum ShardsCommand {
         let ending = Signals.terminating.subtracting(Signals.ignoredNow())
         var set = Signals.set(ending)
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        // A reader that has gone is no reason to leave the group without a word.
+        // A reader that has gone is no reason to leave the group abruptly.
         signal(SIGPIPE, SIG_IGN)
 
         let uri = try options.broker.resolveKafka(environment: RunCommand.variable)
@@ -24,7 +24,7 @@ enum ShardsCommand {
         var configuration = try uri.ownership(partitions: partitions ?? 1)
         if let owner = options.owner { configuration.owner = owner }
         do throws(LockError) {
-            // What is wrong with it is told before any broker is asked.
+            // Mistakes in it are reported before any broker is asked.
             _ = try ShardOwnership(configuration)
         } catch {
             throw CommandFailure(status: ExitStatus.of(error), message: error.message, helpTopic: "shards")
@@ -34,7 +34,8 @@ enum ShardsCommand {
             write: { Platform.writeAll($0.utf8, to: 1) }, writeError: output.standardError)
         let session = ShardsSession(
             configuration: configuration, partitions: partitions, patience: .seconds(30), report: report)
-        // Not `exit`: the library's threads may still run while its clients are destroyed, and nothing is left to flush.
+        // Not `exit`: the library's threads may still run while its clients are destroyed, and nothing is left to
+        // flush.
         let task = Task.detached { _exit(await session.run()) }
         while ending.isEmpty { pause() }
         var desk = LeavingDesk()

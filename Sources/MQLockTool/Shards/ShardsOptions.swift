@@ -1,6 +1,6 @@
 import MQLock
 
-/// What `shards` was asked to do.
+/// The options of `shards`.
 struct ShardsOptions: Equatable {
     var broker = BrokerSource.environment
     var partitions: Int?

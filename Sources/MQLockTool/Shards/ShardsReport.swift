@@ -1,7 +1,7 @@
 import MQLock
 import MQLockKafka
 
-/// What `shards` says: lines for people, or JSON.
+/// The reports of `shards`: lines for people, or JSON.
 struct ShardsReport: Sendable {
     let topic: String
     let owner: String
@@ -34,7 +34,7 @@ struct ShardsReport: Sendable {
 
     func left() { tell("left", "the group of \(topic)") }
 
-    /// Without a stamp in words: it is what the command says, not what happened to a shard.
+    /// In words it has no timestamp: it is about the command, not about a shard.
     func failed(_ message: String, status: Int32) {
         guard json else { return writeError("mqlock: \(message)\n") }
         tell("failed", message) {

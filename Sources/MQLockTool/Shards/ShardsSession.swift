@@ -3,15 +3,15 @@ import MQLockKafka
 
 /// A membership of the group that is watched: from the first look at the cluster until the group has been left.
 struct ShardsSession: Sendable {
-    /// Without a number of partitions that counts yet: see `partitions`.
+    /// Without a valid number of partitions yet: see `partitions`.
     let configuration: ShardOwnership.Configuration
-    /// How many partitions the user says that there are.
+    /// The number of partitions according to the user.
     let partitions: Int?
-    /// For how long to try to reach the cluster.
+    /// How long to try to reach the cluster.
     let patience: Duration
     let report: ShardsReport
 
-    /// Runs until its task is cancelled, or nobody reads what it says, or going on makes no sense.
+    /// Runs until its task is cancelled, nobody reads its reports, or continuing makes no sense.
     /// - Returns: the exit status.
     func run() async -> Int32 {
         do throws(LockError) {
@@ -31,7 +31,7 @@ struct ShardsSession: Sendable {
         }
     }
 
-    /// The configured number, once the topic has been seen to have it.
+    /// The configured number, after the topic was seen to have it.
     private func checkedPartitions() async throws(LockError) -> Int {
         let topic = configuration.topic
         let count = try await KafkaInspector(configuration.connection).partitionCount(of: topic, within: patience)
@@ -73,7 +73,7 @@ struct ShardsSession: Sendable {
                 return error
             }
         }
-        // On a task of its own, that nobody cancels: what happens on the way out is told too.
+        // On a task of its own that is never cancelled: events on the way out are reported too.
         let telling = Task { await tell(events, configuration) { membership.cancel() } }
         let failure = await withTaskCancellationHandler {
             await membership.value
@@ -83,9 +83,9 @@ struct ShardsSession: Sendable {
         if let refusal = await telling.value ?? failure { throw refusal }
     }
 
-    /// Tells what happens until the membership has ended.
-    /// - Returns: what makes every further attempt useless: settings or rights that are refused from the start. Whoever has
-    ///   owned something waits for better times.
+    /// Reports events until the membership has ended.
+    /// - Returns: what makes every further attempt useless: settings or permissions that are refused from the start. A
+    ///   member that has owned something waits for better times.
     private func tell(
         _ events: AsyncStream<ShardEvent>, _ configuration: ShardOwnership.Configuration, leave: () -> Void
     ) async -> LockError? {
