@@ -31,6 +31,7 @@ import Testing
             "Tests/ServiceLifecycle/Sources/GracefulServices/Services.swift"
         ),
         ("Sources/MQLockKafka/MQLockKafka.docc/YourTopic.md", "Tests/Torture/ShardWorker/Billing.swift"),
+        ("README.md", "Tests/MQLockToolTests/Articles/ReadmeExample.swift"),
     ])
     func articlesHaveWhatIsCompiled(_ article: String, _ code: String) throws {
         let code = try String(contentsOf: ChoiceArticle.url(code), encoding: .utf8)
