@@ -7,6 +7,8 @@ import Testing
 @Suite("Command lines of articles") struct ArticleCommandTests {
     private static let articles = [
         "README.md", "Sources/MQLock/MQLock.docc/InTheShell.md",
+        "Sources/MQLockKafka/MQLockKafka.docc/GettingStartedWithKafka.md",
+        "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/GettingStartedWithRabbitMQ.md",
     ]
 
     @Test(arguments: articles) func areAccepted(_ article: String) throws {

@@ -32,6 +32,14 @@ import Testing
         ),
         ("Sources/MQLockKafka/MQLockKafka.docc/YourTopic.md", "Tests/Torture/ShardWorker/Billing.swift"),
         ("README.md", "Tests/MQLockToolTests/Articles/ReadmeExample.swift"),
+        (
+            "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/GettingStartedWithRabbitMQ.md",
+            "Tests/MQLockToolTests/Articles/RabbitMQServiceExample.swift"
+        ),
+        (
+            "Sources/MQLockKafka/MQLockKafka.docc/GettingStartedWithKafka.md",
+            "Tests/MQLockToolTests/Articles/KafkaServiceExample.swift"
+        ),
     ])
     func articlesHaveWhatIsCompiled(_ article: String, _ code: String) throws {
         let code = try String(contentsOf: ChoiceArticle.url(code), encoding: .utf8)
