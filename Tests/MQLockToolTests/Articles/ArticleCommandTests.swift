@@ -7,6 +7,7 @@ import Testing
 @Suite("Command lines of articles") struct ArticleCommandTests {
     private static let articles = [
         "README.md", "Sources/MQLock/MQLock.docc/InTheShell.md", "Sources/MQLock/MQLock.docc/OnACluster.md",
+        "Sources/MQLock/MQLock.docc/MovingFromOtherLocks.md",
         "Sources/MQLock/MQLock.docc/Operating.md",
         "Sources/MQLockKafka/MQLockKafka.docc/GettingStartedWithKafka.md",
         "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/GettingStartedWithRabbitMQ.md",

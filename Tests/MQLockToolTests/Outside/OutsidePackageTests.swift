@@ -25,6 +25,8 @@ import Testing
         }
     }
 
+    private static let moving = "Sources/MQLock/MQLock.docc/MovingFromOtherLocks.md"
+
     @Test(arguments: [
         (
             "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/RunningAsAService.md",
@@ -32,6 +34,9 @@ import Testing
         ),
         ("Sources/MQLockKafka/MQLockKafka.docc/YourTopic.md", "Tests/Torture/ShardWorker/Billing.swift"),
         ("README.md", "Tests/MQLockToolTests/Articles/ReadmeExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/RedsyncExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/RedissonExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/ShedLockExample.swift"),
         (
             "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/GettingStartedWithRabbitMQ.md",
             "Tests/MQLockToolTests/Articles/RabbitMQServiceExample.swift"
