@@ -6,7 +6,8 @@ import Testing
 /// The command lines of README and articles are ones that `mqlock` accepts.
 @Suite("Command lines of articles") struct ArticleCommandTests {
     private static let articles = [
-        "README.md", "Sources/MQLock/MQLock.docc/InTheShell.md", "Sources/MQLock/MQLock.docc/OnACluster.md",
+        "README.md", "Sources/MQLock/MQLock.docc/InTheShell.md", "Sources/MQLock/MQLock.docc/Containers.md",
+        "Sources/MQLock/MQLock.docc/OnACluster.md",
         "Sources/MQLock/MQLock.docc/MovingFromOtherLocks.md",
         "Sources/MQLock/MQLock.docc/Operating.md",
         "Sources/MQLockKafka/MQLockKafka.docc/GettingStartedWithKafka.md",
