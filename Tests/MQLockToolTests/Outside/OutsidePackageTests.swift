@@ -25,12 +25,26 @@ import Testing
         }
     }
 
+    private static let moving = "Sources/MQLock/MQLock.docc/MovingFromOtherLocks.md"
+
     @Test(arguments: [
         (
             "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/RunningAsAService.md",
             "Tests/ServiceLifecycle/Sources/GracefulServices/Services.swift"
         ),
         ("Sources/MQLockKafka/MQLockKafka.docc/YourTopic.md", "Tests/Torture/ShardWorker/Billing.swift"),
+        ("README.md", "Tests/MQLockToolTests/Articles/ReadmeExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/RedsyncExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/RedissonExample.swift"),
+        (moving, "Tests/MQLockToolTests/Articles/ShedLockExample.swift"),
+        (
+            "Sources/MQLockRabbitMQ/MQLockRabbitMQ.docc/GettingStartedWithRabbitMQ.md",
+            "Tests/MQLockToolTests/Articles/RabbitMQServiceExample.swift"
+        ),
+        (
+            "Sources/MQLockKafka/MQLockKafka.docc/GettingStartedWithKafka.md",
+            "Tests/MQLockToolTests/Articles/KafkaServiceExample.swift"
+        ),
     ])
     func articlesHaveWhatIsCompiled(_ article: String, _ code: String) throws {
         let code = try String(contentsOf: ChoiceArticle.url(code), encoding: .utf8)
