@@ -44,17 +44,11 @@ import Testing
 
     /// Each sentence of the protocol that is marked †, broken: the same test finds a counterexample.
     @Test(arguments: ExclusiveWorld.Mutant.allCases) func aBrokenSentenceIsFound(_ mutant: ExclusiveWorld.Mutant) {
-        let seed = TestSeed.next()
-        for round in 0..<UInt64(2 * Self.rounds) {
+        MutantSearch(for: mutant, known: mutant.knownSeed).run { seed in
             let world = ExclusiveWorld(
-                seed: seed &+ round, clients: mutant.contenders, faults: mutant.faults, broken: mutant)
-            do {
-                try world.run(steps: 400)
-            } catch {
-                print("\(mutant): \(error), in interleaving \(round) of seed \(seed)")
-                return
-            }
+                seed: seed, clients: mutant.contenders, faults: mutant.faults, broken: mutant)
+            do { try world.run(steps: 400) } catch { return error }
+            return nil
         }
-        Issue.record("MQLOCK_SEED=\(seed): \(2 * Self.rounds) interleavings did not find the mutant \(mutant)")
     }
 }

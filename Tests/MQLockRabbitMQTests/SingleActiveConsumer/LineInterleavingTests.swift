@@ -44,16 +44,14 @@ import Testing
 
     /// Each sentence of the protocol that is marked †, broken: the same test finds a counterexample.
     @Test(arguments: LineMutant.allCases) func aBrokenSentenceIsFound(_ mutant: LineMutant) {
-        let seed = TestSeed.next()
-        for round in 0..<UInt64(2 * Self.rounds) {
-            let world = LineWorld(seed: seed &+ round, clients: 3, faults: mutant.faults, mutant: mutant)
+        MutantSearch(for: mutant, known: mutant.knownSeed).run { seed in
+            let world = LineWorld(seed: seed, clients: 3, faults: mutant.faults, mutant: mutant)
             do {
                 try world.run(steps: 400)
             } catch let violation as LineWorld.Violation where violation.kind == mutant.finding {
-                print("\(mutant): \(violation), in interleaving \(round) of seed \(seed)")
-                return
+                return violation
             } catch {}
+            return nil
         }
-        Issue.record("MQLOCK_SEED=\(seed): \(2 * Self.rounds) interleavings did not find the mutant \(mutant)")
     }
 }

@@ -4,7 +4,7 @@ import MQLockTesting
 import Testing
 
 /// Programs with one schedule, in a generated order of messages, failures, losses and deaths.
-@Suite(.timeLimit(.minutes(20)), .inBackground) struct ScheduleInterleavingTests {
+@Suite(.timeLimit(.minutes(20))) struct ScheduleInterleavingTests {
     private static var seed: UInt64 {
         ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
     }
