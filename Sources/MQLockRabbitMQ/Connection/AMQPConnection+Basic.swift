@@ -2,11 +2,11 @@ import CMQLockRabbitMQ
 
 /// Messages. Each call writes one request; answers, if any, come through `readAvailable`.
 extension AMQPConnection {
-    /// Per consumer (`global` unset): RabbitMQ 4.3 refuses `global`. It is always answered, so it also serves as a
-    /// probe.
-    func basicQos(_ channel: UInt16, prefetch: UInt16) throws(ConnectionFailure) {
+    /// Per consumer, or for the channel as a whole (`global`), which RabbitMQ 4.3 refuses. It is always answered, so it
+    /// also serves as a probe.
+    func basicQos(_ channel: UInt16, prefetch: UInt16, isGlobal: Bool = false) throws(ConnectionFailure) {
         try checkChannel(channel)
-        let method = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
+        let method = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: isGlobal.amqp)
         try send(AMQP_BASIC_QOS_METHOD, method, on: channel)
     }
 

@@ -10,11 +10,16 @@ final class Channel {
     fileprivate(set) var isOpen = true
     /// Open requests on this channel, the oldest first.
     fileprivate var unanswered: ArraySlice<(answer: Answer, sent: ContinuousClock.Instant)> = []
+    /// Of each consumer.
+    private let prefetch: UInt16?
+    /// Whether the channel as a whole has a prefetch.
+    private var isLimited = false
 
-    fileprivate init(_ number: UInt16, of link: Link, for handler: (any ChannelHandler)?) {
+    fileprivate init(_ number: UInt16, of link: Link, for handler: (any ChannelHandler)?, prefetch: UInt16? = nil) {
         self.number = number
         self.link = link
         self.handler = handler
+        self.prefetch = prefetch
     }
 
     /// Since when a request has been open here.
@@ -74,6 +79,26 @@ final class Channel {
     func consume(_ queue: String, tag: String, noAck: Bool = false) {
         request(.consuming) { connection, channel throws(ConnectionFailure) in
             try connection.basicConsume(channel, queue, tag: tag, noAck: noAck)
+        }
+    }
+
+    /// Consumes from a quorum queue in such a way that the broker cancels the consumer when the queue is deleted, even if
+    /// the queue is declared again at once.
+    ///
+    /// A broker that would move the consumer to the new queue, without a word, does not do so on a channel that has a
+    /// prefetch of its own: it refuses every consumer of a quorum queue there, and so has to cancel ours. For the same
+    /// reason the prefetch is set after the consumer, and removed before the next one. Quorum queues do not heed it.
+    func consumeUntilDeleted(_ queue: String, tag: String, noAck: Bool = false, _ behavior: BrokerBehavior) {
+        if isLimited, let prefetch {
+            write { connection, channel throws(ConnectionFailure) in
+                try connection.basicQos(channel, prefetch: prefetch)
+            }
+        }
+        consume(queue, tag: tag, noAck: noAck)
+        guard behavior.movesConsumers else { return }
+        isLimited = true
+        write { connection, channel throws(ConnectionFailure) in
+            try connection.basicQos(channel, prefetch: .max, isGlobal: true)
         }
     }
 }
@@ -222,7 +247,7 @@ final class Link: LoopClient {
             return channel
         }
         guard let number = takeNumber() else { return nil }
-        let channel = Channel(number, of: self, for: handler)
+        let channel = Channel(number, of: self, for: handler, prefetch: prefetch)
         channels[number] = channel
         // Nothing waits for the answers: the broker processes the frames of a channel in order.
         write { connection throws(ConnectionFailure) in

@@ -46,6 +46,11 @@ struct BrokerBehavior: Equatable, Sendable {
         version >= BrokerVersion(4, 0, 0) ? -1 : nil
     }
 
+    /// Whether a consumer of a quorum queue that is deleted becomes one of a queue of the same name that is declared in
+    /// the next milliseconds, without a basic.cancel: the channel takes the deletion for a failover (3.10.8, 30 of 30;
+    /// never on 4.0.5 and 4.3.6).
+    var movesConsumers: Bool { version < BrokerVersion(4, 0, 0) }
+
     /// What happens to a delivery that is not acknowledged within the broker's `consumer_timeout`.
     enum Overdue: Equatable, Sendable {
         /// The broker closes the channel (406).

@@ -143,7 +143,7 @@ class LineLock: BrokerLock {
         case .declare: channel?.declareBound(lineQueue, QueueArguments.line(behavior))
         case .consume:
             consumedAt = .now
-            channel?.consume(lineQueue, tag: Self.tag)
+            channel?.consumeUntilDeleted(lineQueue, tag: Self.tag, behavior)
         case .closeChannel:
             channel?.close()
             channelEnded()

@@ -64,7 +64,8 @@ final class TokenLock: BrokerLock {
         case .count: channel?.declare(objects.queue, passive: true)
         case .countPins: channel?.declare(objects.register, passive: true)
         case .identify(let number): identify(number)
-        case .consume(let tag): channel?.consume(objects.queue, tag: TokenMachine.Tag.token(tag).text)
+        case .consume(let tag):
+            channel?.consumeUntilDeleted(objects.queue, tag: TokenMachine.Tag.token(tag).text, behavior)
         case .get:
             channel?.request(.got) { [objects] connection, channel throws(ConnectionFailure) in
                 try connection.basicGet(channel, objects.queue)
@@ -285,7 +286,7 @@ final class TokenLock: BrokerLock {
         guard isPinAwaited else { return }
         isPinAwaited = false
         timers.stop(.pin)
-        channel?.consume(objects.register, tag: TokenMachine.Tag.pin.text, noAck: true)
+        channel?.consumeUntilDeleted(objects.register, tag: TokenMachine.Tag.pin.text, noAck: true, behavior)
     }
 }
 

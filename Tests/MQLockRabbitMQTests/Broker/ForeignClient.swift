@@ -20,6 +20,7 @@ final class ForeignClient {
     private var lastChannel: UInt16 = 0
     private var lastPublish: UInt64 = 0
     private var inbox: [Inbound] = []
+    private var prefetch: [UInt16: UInt16] = [:]
 
     private init(_ connection: AMQPConnection) { self.connection = connection }
 
@@ -37,6 +38,7 @@ final class ForeignClient {
     func openChannel(prefetch: UInt16? = nil) throws -> UInt16 {
         lastChannel += 1
         try connection.channelOpen(lastChannel)
+        self.prefetch[lastChannel] = prefetch
         if let prefetch { try connection.basicQos(lastChannel, prefetch: prefetch) }
         return lastChannel
     }
@@ -112,7 +114,10 @@ final class ForeignClient {
     }
 
     func consume(_ channel: UInt16, _ queue: String, noAck: Bool = false) throws {
+        // Removes the limit of an earlier consumer.
+        try connection.basicQos(channel, prefetch: prefetch[channel] ?? 1)
         try connection.basicConsume(channel, queue, noAck: noAck)
+        try connection.basicQos(channel, prefetch: 1000, isGlobal: true)
         try answer(channel) { if case .consumeOK = $0 { () } else { nil } }
     }
 

@@ -92,14 +92,14 @@ extension LiveBrokerTests.StrangerTests {
             try await first.release()
             for ahead in [2 * 24 * 60 * 60 * 1000 << 21, UInt64.max / 4] as [UInt64] {
                 let number = good.rawValue + ahead
+                try await eventually("the token back in the queue") {
+                    try broker.raw { try $0.counts(queue)?.messages } == 1
+                }
                 var forged = LineMessage.token(number, Nonce(), after: 0).payload
                 if mutex == .token {
                     let body = try #require(try broker.raw { try $0.peek(queue) })
                     let text = try #require(MessageText(payload: body))
                     forged = TokenMessage(number: number, nonce: text.nonce).payload
-                }
-                try await eventually("the token back in the queue") {
-                    try broker.raw { try $0.counts(queue)?.messages } == 1
                 }
                 try broker.raw { client in
                     try client.purge(queue)
@@ -125,6 +125,10 @@ extension LiveBrokerTests.StrangerTests {
             let held = try await locks.acquire(name, within: .seconds(20))
             let good = held.lease.fencingToken
             try await held.release()
+            // A release is written, not answered.
+            try await eventually("the token back in the queue") {
+                try broker.raw { try $0.counts(queue)?.messages } == 1
+            }
             let body = try #require(try broker.raw { try $0.peek(queue) })
             let token = try #require(MessageText(payload: body).flatMap(TokenMessage.init))
             // Two days ahead, in milliseconds shifted left by 21 bits.

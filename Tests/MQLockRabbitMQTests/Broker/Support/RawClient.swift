@@ -143,6 +143,23 @@ struct RawClient {
         return inbox.deliveries
     }
 
+    /// Limits what is delivered on the channel as a whole.
+    func limit(to prefetch: UInt16) throws {
+        try connection.basicQos(1, prefetch: prefetch, isGlobal: true)
+        try answer { if case .qosOK = $0 { () } else { nil } }
+    }
+
+    /// Whether the broker cancels our consumer, for whatever reason, before it has delivered anything.
+    func isCancelled() throws -> Bool {
+        try answer { inbound in
+            switch inbound {
+            case .cancelledByBroker: true
+            case .delivery: false
+            default: nil
+            }
+        }
+    }
+
     /// Stands in the queue's line until something is delivered; acknowledges nothing.
     func firstDelivery(from queue: String, prefetch: UInt16) throws -> Delivery {
         try connection.basicQos(1, prefetch: prefetch)
