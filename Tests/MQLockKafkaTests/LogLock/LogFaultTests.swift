@@ -169,6 +169,18 @@ extension LiveKafkaTests.LogFaultTests {
         await locks.shutdown()
     }
 
+    /// It writes, and every record is acknowledged; but it reads nothing, and so cannot know whether it was expired.
+    @Test func whatIsAcknowledgedAndNotReadBackProvesNothing() async throws {
+        let place = try await LogPlace.make(breakable: true)
+        let locks = try place.locks()
+        let held = try await locks.acquire("n")
+        // One every 50 ms at most: for longer than the test waits.
+        try await offPool { try place.broker.fault("errors", "Fetch", "NOT_LEADER_FOR_PARTITION", "2000") }
+        try await eventually("the lease's end") { !held.lease.isValid }
+        do { try await held.release() } catch { #expect(error.lossReason?.kind == .proofOverdue) }
+        await locks.shutdown(within: .zero)
+    }
+
     /// On another Kafka, as after the topic was deleted: numbers are made from the time of day.
     @Test func tokensGrowOverATopicThatWasMadeAnew() async throws {
         var last: FencingToken?
