@@ -51,7 +51,7 @@ public final class KafkaLocks: LockProvider {
     ///   `accessRefused`, `invalidConfiguration`, or `incompatible` without a topic of so many partitions. Problems
     ///   that may pass, such as a broker that is down, are waited for.
     public func run() async throws {
-        if case .failure(let error) = await contender.driver.bounds(of: 0), error.code != .unreachable { throw error }
+        if case .failure(let error) = await contender.driver.look(at: 0), error.code != .unreachable { throw error }
         await withTaskCancellationHandler {
             await contender.driver.ended()
         } onCancel: {

@@ -19,10 +19,13 @@ final class LogFollower: @unchecked Sendable {
     private let main: OpaquePointer
     private var following: Set<Int32> = []
 
+    /// - Parameter fetchesWait: how long a fetch at the end of the log waits for records; nil leaves it to the connection.
     init(
-        _ connection: KafkaConnection, topic: String, log: @escaping @Sendable (LogLine) -> Void = { _ in }
+        _ connection: KafkaConnection, topic: String, fetchesWait: Duration? = nil,
+        log: @escaping @Sendable (LogLine) -> Void = { _ in }
     ) throws(LockError) {
         self.topic = topic
+        let waits = fetchesWait.map { [("fetch.wait.max.ms", $0.inMilliseconds)] } ?? []
         client = try ClientHandle(
             .consumer,
             ClientSettings(
@@ -33,7 +36,7 @@ final class LogFollower: @unchecked Sendable {
                     // A record that was deleted before it was read is the end of the session †.
                     ("auto.offset.reset", "error"), ("check.crcs", "true"), ("fetch.min.bytes", "1"),
                     ("fetch.error.backoff.ms", "50"),
-                ]), events: RD_KAFKA_EVENT_ERROR, log: log)
+                ] + waits), events: RD_KAFKA_EVENT_ERROR, log: log)
         guard let handle = rd_kafka_topic_new(client.raw, topic, nil), let queue = rd_kafka_queue_new(client.raw),
             let main = rd_kafka_queue_get_main(client.raw)
         else { throw LockError(.internalError, "librdkafka's consumer has no queue") }
@@ -89,13 +92,19 @@ final class LogFollower: @unchecked Sendable {
     /// Ends the current ``poll(for:)``, or else the next one. From any thread.
     func wake() { rd_kafka_queue_yield(queue) }
 
+    /// Asks for the topic: by itself the client would look for one that is new to it only once a second. Blocks. From
+    /// any thread.
+    func learn(within limit: Duration) throws(KafkaFailure) {
+        _ = try ClusterMetadata.partitionCount(of: topic, client, within: limit)
+    }
+
     /// The number of the topic's partitions, nil without a topic, and the bounds of one partition. Blocks. From any
     /// thread.
     func bounds(
         _ partition: Int32, within limit: Duration
     ) throws(KafkaFailure) -> (partitions: Int, offsets: Range<Int64>)? {
         do throws(KafkaFailure) {
-            // First: by itself the client would look for a topic that is new to it only once a second.
+            // First, as in ``learn(within:)``.
             guard let count = try ClusterMetadata.partitionCount(of: topic, client, within: limit) else { return nil }
             guard partition < count else { return (count, 0..<0) }
             var (low, high): (Int64, Int64) = (0, 0)

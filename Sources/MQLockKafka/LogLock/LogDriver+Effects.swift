@@ -17,7 +17,8 @@ extension LogDriver {
             relay.report(.connecting, owner: settings.owner, at: clock.now)
             questions.start { [self, writer] in
                 try? writer.learn(within: settings.requestTimeout)
-                _ = send(.bounds(partition, ask(partition)))
+                try? follower.learn(within: settings.requestTimeout)
+                ask(partition) { _ = send(.look(partition, $0)) }
             }
         case .seek(let offset): follow(partition, from: offset)
         case .stopReading:

@@ -36,7 +36,7 @@ final class LogDriver: @unchecked Sendable {
         /// For calls of both kinds.
         case giveUp(UInt64)
         case release(LeaseID, CheckedContinuation<Void, Never>)
-        case bounds(Int32, Result<Range<Int64>, LockError>)
+        case look(Int32, Result<LogLook, LockError>)
         case shutdown(ContinuousClock.Instant)
     }
 
@@ -135,9 +135,11 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// Asks the cluster whether a partition exists, and for its bounds.
-    func bounds(of partition: Int32) async -> Result<Range<Int64>, LockError> {
-        await questions.run { [self] _ in ask(partition) }
+    /// Asks the cluster whether a partition exists, and looks at it.
+    func look(at partition: Int32) async -> Result<LogLook, LockError> {
+        await withCheckedContinuation { answered in
+            questions.start { [self] in ask(partition) { answered.resume(returning: $0) } }
+        }
     }
 
     func send(_ command: Command, starts: Bool = false) -> Bool {
@@ -158,9 +160,20 @@ final class LogDriver: @unchecked Sendable {
         return isOpen
     }
 
-    func ask(_ partition: Int32) -> Result<Range<Int64>, LockError> {
+    /// - Parameter answer: gets the answer before the scout is gone, which takes a moment.
+    func ask(_ partition: Int32, _ answer: (Result<LogLook, LockError>) -> Void) {
+        do throws(LockError) {
+            let scout = try LogFollower.scout(settings.connection, topic: settings.topic, log: settings.log)
+            answer(ask(partition, scout))
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    private func ask(_ partition: Int32, _ scout: LogFollower) -> Result<LogLook, LockError> {
+        let tail = settings.partition.session.tail
         do throws(KafkaFailure) {
-            guard let (count, offsets) = try follower.bounds(partition, within: settings.requestTimeout) else {
+            guard let (count, look) = try scout.look(at: partition, tail: tail, within: settings.requestTimeout) else {
                 return .failure(
                     LockError(
                         .incompatible, "there is no topic \(settings.topic.escapedForDisplay); create it for the locks")
@@ -173,7 +186,7 @@ final class LogDriver: @unchecked Sendable {
                         "the topic \(settings.topic.escapedForDisplay) has \(count) partitions, not \(settings.partitions)"
                     ))
             }
-            return .success(offsets)
+            return .success(look)
         } catch {
             return .failure(LockError(error, while: "asking for the lock log"))
         }
@@ -281,8 +294,8 @@ final class LogDriver: @unchecked Sendable {
             }
             releases[attempt] = done
             perform(partition(of: record.name)) { $0.leave(attempt, at: $1) }
-        case .bounds(let partition, .success(let offsets)): perform(partition) { $0.answered(offsets, at: $1) }
-        case .bounds(let partition, .failure(let error)):
+        case .look(let partition, .success(let look)): perform(partition) { $0.answered(look, at: $1) }
+        case .look(let partition, .failure(let error)):
             health.failed(error)
             let isFinal = [.accessRefused, .incompatible, .invalidConfiguration].contains(error.code)
             perform(partition) { $0.notAnswered(error.message, final: isFinal ? error.code : nil, at: $1) }
@@ -297,7 +310,7 @@ final class LogDriver: @unchecked Sendable {
         case .want(_, let caller): caller.answer.resume(returning: .failure(error))
         case .request(_, let caller): caller.answer.resume(returning: .failure(error))
         case .release(_, let done): done.resume()
-        case .giveUp, .bounds, .shutdown: break
+        case .giveUp, .look, .shutdown: break
         }
     }
 

@@ -13,7 +13,7 @@ struct LogPartition: Sendable {
     }
 
     enum Effect: Sendable, Equatable {
-        /// Asks the broker for the log's bounds.
+        /// Looks at the log's bounds and last records.
         case ask
         /// Continues to read from this offset, and from nowhere else.
         case seek(Int64)
@@ -153,9 +153,9 @@ struct LogPartition: Sendable {
     }
 
     /// The answer to ``Effect/ask``.
-    mutating func answered(_ bounds: Range<Int64>, at moment: Moment) -> [Effect] {
+    mutating func answered(_ look: LogLook, at moment: Moment) -> [Effect] {
         guard case .asking = phase else { return [] }
-        var start = LogStart(bounds, tail: settings.session.tail)
+        var start = LogStart(look)
         let step = start.begin(at: moment.now)
         phase = .starting(start, until: moment.now.after(max(settings.session.ttl, .seconds(10))))
         return take(step, at: moment)

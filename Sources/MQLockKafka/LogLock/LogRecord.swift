@@ -87,6 +87,8 @@ struct LogEntry: Sendable, Hashable {
 
 extension LogRecord {
     /// The first bytes of every version.
+    /// What a record of a session has in bytes, about.
+    static let usualSize = 100
     static let magic: [UInt8] = [0x4D, 0x51, 0x4C]
     static let version: UInt8 = 1
 

@@ -88,25 +88,31 @@ extension LogSession {
 extension LogSession {
     private var snapshotRank: Int { view.table.sessions.keys.count { $0 < id } }
 
-    private var newestSnapshot: (asOf: Int64, at: ContinuousClock.Instant) {
+    private var newestSnapshot: (asOf: Int64, at: ContinuousClock.Instant, size: Int) {
         guard let known = view.snapshot, known.name.asOf >= lastSnapshot.asOf else { return lastSnapshot }
-        return (known.name.asOf, known.at)
+        return (known.name.asOf, known.at, known.size)
     }
 
+    /// How many records have about as many bytes as the newest snapshot.
+    private var recordsOfItsSize: Int64 { Int64(newestSnapshot.size / LogRecord.usualSize) }
+
     var snapshotDue: ContinuousClock.Instant {
-        newestSnapshot.at.after(settings.snapshotInterval + settings.snapshotInterval / 6 * min(snapshotRank, 1000))
+        let interval = recordsSinceSnapshot < recordsOfItsSize ? settings.snapshotAge : settings.snapshotInterval
+        return newestSnapshot.at.after(interval + settings.snapshotInterval / 6 * min(snapshotRank, 1000))
     }
 
     var recordsSinceSnapshot: Int64 { view.table.next - 1 - newestSnapshot.asOf }
 
-    var recordsPerSnapshot: Int64 { settings.snapshotRecords * Int64(4 + snapshotRank) / 4 }
+    var recordsPerSnapshot: Int64 {
+        max(settings.snapshotRecords, recordsOfItsSize) * Int64(4 + snapshotRank) / 4
+    }
 
     mutating func writeSnapshot(at moment: Moment) -> [Effect] {
         needsSnapshot = false
-        lastSnapshot = (view.table.next - 1, moment.now)
+        lastSnapshot = (view.table.next - 1, moment.now, 0)
         guard view.table.next > 0 else { return [] }
-        return LogSnapshot.chunks(of: view.table, id: id, size: settings.chunkSize).map {
-            write(.snapshot($0), at: moment)
-        }
+        let chunks = LogSnapshot.chunks(of: view.table, id: id, size: settings.chunkSize)
+        lastSnapshot.size = chunks.reduce(0) { $0 + $1.bytes.count }
+        return chunks.map { write(.snapshot($0), at: moment) }
     }
 }

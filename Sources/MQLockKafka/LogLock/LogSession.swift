@@ -13,13 +13,14 @@ struct LogSession: Sendable {
         var owner: String
         /// A session without use ends after this.
         var idle = Duration.seconds(60)
-        /// After how long, and how many records, the session whose turn it is writes a snapshot.
+        /// After how long, or how many records, the session whose turn it is writes a snapshot: once the records have at
+        /// least as many bytes as the last one, so that snapshots never make up most of the log.
         var snapshotInterval = Duration.seconds(30)
         var snapshotRecords: Int64 = 2000
         /// The size of a full chunk of a snapshot, in bytes.
         var chunkSize = LogSnapshot.chunkSize
-        /// A session that starts from an older snapshot writes a new one at once. The next session may come after
-        /// almost the topic's retention, and starts from what is there.
+        /// A snapshot of this age is replaced, however large it is and however few records have come since. The next
+        /// session may come after almost the topic's retention, and starts from what is there.
         var snapshotAge = Duration.seconds(3600)
         /// In how many of the last records a starting reader looks for a snapshot's name.
         var tail: Int64 = 20
@@ -94,7 +95,8 @@ struct LogSession: Sendable {
     private var lastWritten: ContinuousClock.Instant
     private var isSuspect = false
     var idleSince: ContinuousClock.Instant?
-    var lastSnapshot: (asOf: Int64, at: ContinuousClock.Instant)
+    /// The newest one that this session has read or written, with its size in bytes.
+    var lastSnapshot: (asOf: Int64, at: ContinuousClock.Instant, size: Int)
     var needsSnapshot = false
     /// Earlier sessions that spread names over another number of partitions. Until they are gone nothing is granted,
     /// and if one of them lives this session ends.
@@ -109,7 +111,8 @@ struct LogSession: Sendable {
         provenUntil = moment.now.after(settings.validity)
         lastWritten = moment.now
         idleSince = moment.now
-        lastSnapshot = (view.snapshot?.name.asOf ?? view.table.next - 1, view.snapshot?.at ?? moment.now)
+        let known = view.snapshot
+        lastSnapshot = (known?.name.asOf ?? view.table.next - 1, known?.at ?? moment.now, known?.size ?? 0)
     }
 
     // MARK: Events

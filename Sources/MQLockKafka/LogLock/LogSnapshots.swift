@@ -113,14 +113,14 @@ struct SnapshotCollector: Sendable {
     /// Writers that died between two chunks leave some behind.
     private static let limit = 8
 
-    /// The table, when this chunk was the last that was missing †.
-    mutating func add(_ chunk: SnapshotChunk) -> LockTable? {
+    /// The table and the size of its chunks in bytes, when this chunk was the last that was missing †.
+    mutating func add(_ chunk: SnapshotChunk) -> (table: LockTable, size: Int)? {
         parts[chunk.name, default: [:]][chunk.index] = chunk
         if let complete = parts[chunk.name], complete.count == Int(clamping: chunk.count) {
             parts[chunk.name] = nil
             let chunks = complete.values.sorted { $0.index < $1.index }
             guard chunks.allSatisfy({ $0.count == chunk.count }) else { return nil }
-            return LogSnapshot.table(chunk.name, chunks)
+            return LogSnapshot.table(chunk.name, chunks).map { ($0, chunks.reduce(0) { $0 + $1.bytes.count }) }
         }
         if parts.count > Self.limit, let oldest = parts.keys.min() { parts[oldest] = nil }
         return nil

@@ -17,49 +17,47 @@ struct LogStart: Sendable {
     }
 
     private enum Phase {
-        /// Looks for the name of a snapshot in the last records. To `load`, `scan`.
-        case tail(SnapshotName?)
+        /// Before the first step. To `scan`, `collect`, `apply`.
+        case begin
         /// Looks for a complete snapshot in all that is left: the last writer may have started before there was one †.
-        /// To `load`.
+        /// To `collect`, `apply`.
         case scan(SnapshotCollector, SnapshotName?)
         /// Collects the snapshot's chunks, and the records after its state.
         case collect(SnapshotName, SnapshotCollector, [LogEntry])
         case apply(LogView)
     }
 
-    /// The log's bounds at the start.
-    private let bounds: Range<Int64>
-    private var phase = Phase.tail(nil)
-    private let tail: Int64
-    /// What the last records are: ours, or claims of shards.
-    private var hasRecords = false
-    private var hasClaims = false
+    private let look: LogLook
+    private var phase = Phase.begin
+    private var bounds: Range<Int64> { look.bounds }
 
-    /// - Parameter tail: in how many of the last records to look for a name.
-    init(_ bounds: Range<Int64>, tail: Int64 = 20) { (self.bounds, self.tail) = (bounds, tail) }
+    init(_ look: LogLook) { self.look = look }
 
     mutating func begin(at now: ContinuousClock.Instant) -> Step {
-        guard !bounds.isEmpty else { return load(nil, at: now) }
-        phase = .tail(nil)
-        return .seek(max(bounds.lowerBound, bounds.upperBound - tail))
+        var best: SnapshotName?
+        var (hasRecords, hasClaims) = (false, false)
+        for entry in look.last {
+            switch entry.content {
+            case .newer(let version): return .newer(version: version)
+            case .record(let record):
+                hasRecords = true
+                if let name = record.snapshot, isUsable(name) { best = max(best ?? name, name) }
+            case .claim: hasClaims = true
+            case .unreadable: break
+            }
+        }
+        if hasClaims, !hasRecords { return .shards }
+        guard best == nil, bounds.lowerBound > 0, !bounds.isEmpty else { return load(best, at: now) }
+        phase = .scan(SnapshotCollector(), nil)
+        return .seek(bounds.lowerBound)
     }
 
     mutating func read(_ entry: LogEntry, at now: ContinuousClock.Instant) -> Step {
-        switch entry.content {
-        case .newer(let version): return .newer(version: version)
-        case .record: hasRecords = true
-        case .claim: hasClaims = true
-        case .unreadable: break
-        }
+        if case .newer(let version) = entry.content { return .newer(version: version) }
         switch phase {
-        case .tail(let best):
-            var best = best
-            if case .record(let record) = entry.content, let name = record.snapshot, isUsable(name) {
-                best = max(best ?? name, name)
-            }
-            phase = .tail(best)
+        case .begin: break
         case .scan(var collector, var best):
-            phase = .tail(nil)
+            phase = .begin
             if case .record(let record) = entry.content, case .snapshot(let chunk) = record.body, isUsable(chunk.name),
                 collector.add(chunk) != nil
             {
@@ -67,10 +65,10 @@ struct LogStart: Sendable {
             }
             phase = .scan(collector, best)
         case .collect(let name, var collector, var entries):
-            phase = .tail(nil)
+            phase = .begin
             return collect(entry, name, &collector, &entries, at: now)
         case .apply(var view):
-            phase = .tail(nil)
+            phase = .begin
             let outcome = view.read(entry, isFresh: false, at: now)
             phase = .apply(view)
             if outcome == .gap { return .again }
@@ -82,12 +80,7 @@ struct LogStart: Sendable {
     mutating func reached(_ offset: Int64, at now: ContinuousClock.Instant) -> Step {
         guard offset >= bounds.upperBound else { return .goesOn }
         switch phase {
-        case .tail where hasClaims && !hasRecords: return .shards
-        case .tail(let best?): return load(best, at: now)
-        case .tail(nil):
-            guard bounds.lowerBound > 0 else { return load(nil, at: now) }
-            phase = .scan(SnapshotCollector(), nil)
-            return .seek(bounds.lowerBound)
+        case .begin: return .goesOn
         case .scan(_, let best): return load(best, at: now)
         // A writer that had read it to the end has named it.
         case .collect: return .again
@@ -124,10 +117,10 @@ struct LogStart: Sendable {
         }
         entries.append(entry)
         if case .record(let record) = entry.content, case .snapshot(let chunk) = record.body, chunk.name == name,
-            let table = collector.add(chunk)
+            let (table, size) = collector.add(chunk)
         {
             var view = LogView(
-                table, snapshot: .init(name: name, at: now, timestamp: entry.timestamp), at: now)
+                table, snapshot: .init(name: name, at: now, timestamp: entry.timestamp, size: size), at: now)
             for entry in entries { _ = view.read(entry, isFresh: false, at: now) }
             phase = .apply(view)
         } else {

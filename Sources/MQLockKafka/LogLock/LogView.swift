@@ -18,6 +18,8 @@ struct LogView: Sendable {
         /// When it was read, and when it was written in milliseconds since 1970.
         let at: ContinuousClock.Instant
         let timestamp: Int64
+        /// In bytes.
+        let size: Int
     }
 
     /// The outcome of reading an entry.
@@ -95,9 +97,9 @@ struct LogView: Sendable {
     private mutating func collect(_ chunk: SnapshotChunk, _ timestamp: Int64, at now: ContinuousClock.Instant) {
         guard let complete = collector.add(chunk), chunk.name > snapshot?.name ?? .none else { return }
         // Do not start from a snapshot that differs from what was read.
-        if let own = hash(at: chunk.name.asOf), own != complete.hash { return }
+        if let own = hash(at: chunk.name.asOf), own != complete.table.hash { return }
         guard chunk.name.asOf < table.next else { return }
-        snapshot = Known(name: chunk.name, at: now, timestamp: timestamp)
+        snapshot = Known(name: chunk.name, at: now, timestamp: timestamp, size: complete.size)
     }
 }
 

@@ -4,7 +4,7 @@ import MQLock
 final class LogWatch {
     private let follower: LogFollower
     private let partition: Int32
-    private let requestTimeout: Duration
+    private let settings: LogDriver.Settings
     private(set) var view: LogView?
 
     /// A change in the log.
@@ -16,7 +16,7 @@ final class LogWatch {
 
     init(_ settings: LogDriver.Settings, _ partition: Int32) throws(LockError) {
         follower = try LogFollower(settings.connection, topic: settings.topic, log: settings.log)
-        (self.partition, requestTimeout) = (partition, settings.requestTimeout)
+        (self.partition, self.settings) = (partition, settings)
     }
 
     /// Reads up to the current end. Tries again after temporary failures.
@@ -62,22 +62,22 @@ final class LogWatch {
     private func start(
         until deadline: ContinuousClock.Instant, _ cancellation: Cancellation
     ) throws(LockError) -> LogView? {
-        let limit = max(.milliseconds(1), min(requestTimeout, ContinuousClock.now.duration(to: deadline)))
-        let bounds: Range<Int64>
+        let limit = max(.milliseconds(1), min(settings.requestTimeout, ContinuousClock.now.duration(to: deadline)))
+        let look: LogLook?
+        let scout = try LogFollower.scout(settings.connection, topic: settings.topic, log: settings.log)
         do throws(KafkaFailure) {
-            bounds = try follower.bounds(partition, within: limit)?.offsets ?? -1..<0
+            try follower.learn(within: limit)
+            look = try scout.look(at: partition, tail: settings.partition.session.tail, within: limit)?.look
         } catch {
             throw LockError(error, while: "asking for the lock log")
         }
-        guard bounds.lowerBound >= 0 else {
-            throw LockError(.incompatible, "there is no such topic; create it for the locks")
-        }
-        var start = LogStart(bounds)
+        guard let look else { throw LockError(.incompatible, "there is no such topic; create it for the locks") }
+        var start = LogStart(look)
         var step = start.begin(at: .now)
         while true {
             switch step {
             case .ready(let view):
-                if bounds.isEmpty { try follow(from: view.table.next) }
+                if look.bounds.isEmpty { try follow(from: view.table.next) }
                 return view
             case .again: return nil
             case .newer(let version): throw LockError(.incompatible, LogPartition.newer(version))

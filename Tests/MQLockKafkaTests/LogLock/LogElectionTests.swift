@@ -15,11 +15,11 @@ extension LiveKafkaTests.LogElectionTests {
         let made = Locked<[ObjectIdentifier: (locks: KafkaLocks, proxy: KafkaProxy)]>([:])
         var subject = ElectionSubject<LeaderElection>(handOverLimit: .seconds(4)) { name, count in
             try await eventually("\(count) candidates in line") {
-                try await offPool { try place.kafka.broker.lockTable(place.topic).lines[name]?.places.count ?? 0 }
+                try await offPool { try place.broker.lockTable(place.topic).lines[name]?.places.count ?? 0 }
                     >= count
             }
         } make: { options in
-            let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+            let proxy = try await offPool { try KafkaProxy(to: place.broker) }
             let locks = try place.locks(ttl: .seconds(3), behind: proxy, owner: options.owner)
             let election = try LeaderElection(
                 options.name, on: locks, inspector: place.inspector, owner: options.owner, settings: options.settings)
@@ -34,7 +34,7 @@ extension LiveKafkaTests.LogElectionTests {
         subject.endSession = { election in
             let locks = made.withLock { $0[ObjectIdentifier(election)]?.locks }
             guard let session = locks?.contender.driver.health.sessions[0] else { return }
-            try await offPool { try place.kafka.broker.append([.foreign(.close(session))], to: place.topic) }
+            try await offPool { try place.broker.append([.foreign(.close(session))], to: place.topic) }
         }
         subject.observesOthers = true
         // Until the leader has read what everybody else has read, too.

@@ -79,7 +79,7 @@ extension LiveKafkaTests.LogFaultTests {
     @Test(arguments: [(true, false), (false, true), (true, true)])
     func aSilentLinkEndsTheHold(_ toBroker: Bool, _ toClient: Bool) async throws {
         let place = try await LogPlace.make()
-        let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+        let proxy = try await offPool { try KafkaProxy(to: place.broker) }
         let cutOff = try place.locks(behind: proxy)
         let held = try await cutOff.acquire("n")
         proxy.change { ($0.silentToBroker, $0.silentToClient) = (toBroker, toClient) }
@@ -96,15 +96,15 @@ extension LiveKafkaTests.LogFaultTests {
     }
 
     @Test func aBrokerThatIsDownForLongEndsTheHoldAndTheWaiterIsServed() async throws {
-        let place = try await LogPlace.make()
+        let place = try await LogPlace.make(breakable: true)
         let locks = try place.locks()
         let others = try place.locks()
         let held = try await locks.acquire("n")
         async let next = others.acquire("n").lease
         try await place.inLine("n", 2)
-        try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
+        try await offPool { try place.broker.fault("broker", "all", "down") }
         for await state in held.lease.states where state.isFinal { break }
-        try await offPool { try place.kafka.broker.fault("broker", "all", "up") }
+        try await offPool { try place.broker.fault("broker", "all", "up") }
         let token = held.lease.fencingToken
         do {
             try await held.release()
@@ -135,18 +135,18 @@ extension LiveKafkaTests.LogFaultTests {
         }
         await lost.shutdown()
 
-        let place = try await LogPlace.make()
-        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        let place = try await LogPlace.make(breakable: true)
+        var configuration = KafkaLocks.Configuration(connection: place.broker.quickConnection, topic: place.topic)
         (configuration.ttl, configuration.startupTimeout) = (.seconds(2), .seconds(4))
         let locks = try KafkaLocks(configuration)
         try await locks.acquire("n").release()
-        try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
+        try await offPool { try place.broker.fault("broker", "all", "down") }
         try await eventually("the session's end") { !locks.isConnected }
         async let late: Void = locks.acquire("n").release()
         // A provider that has never been connected has given up by now.
         let other = try KafkaLocks(configuration)
         await #expect { try await other.acquire("n").release() } throws: { ($0 as? LockError)?.code == .unreachable }
-        try await offPool { try place.kafka.broker.fault("broker", "all", "up") }
+        try await offPool { try place.broker.fault("broker", "all", "up") }
         try await late
         await locks.shutdown()
         await other.shutdown()
@@ -154,19 +154,31 @@ extension LiveKafkaTests.LogFaultTests {
 
     /// Produced late, refused for a while, answered late: nothing is lost by that.
     @Test func aBriefFaultOfTheBrokerCostsNothing() async throws {
-        let place = try await LogPlace.make()
+        let place = try await LogPlace.make(breakable: true)
         let locks = try place.locks(ttl: .seconds(6))
         let held = try await locks.acquire("n")
         try await offPool {
-            try place.kafka.broker.fault("errors", "Produce", "NOT_LEADER_FOR_PARTITION", "2")
-            try place.kafka.broker.fault("errors", "Fetch", "NOT_LEADER_FOR_PARTITION", "2")
-            try place.kafka.broker.fault("rtt", "all", "300")
+            try place.broker.fault("errors", "Produce", "NOT_LEADER_FOR_PARTITION", "2")
+            try place.broker.fault("errors", "Fetch", "NOT_LEADER_FOR_PARTITION", "2")
+            try place.broker.fault("rtt", "all", "300")
         }
         let other = try await locks.acquire("m", within: .seconds(60))
         #expect(held.lease.isValid)
         try await other.release()
         try await held.release()
         await locks.shutdown()
+    }
+
+    /// It writes, and every record is acknowledged; but it reads nothing, and so cannot know whether it was expired.
+    @Test func whatIsAcknowledgedAndNotReadBackProvesNothing() async throws {
+        let place = try await LogPlace.make(breakable: true)
+        let locks = try place.locks()
+        let held = try await locks.acquire("n")
+        // One every 50 ms at most: for longer than the test waits.
+        try await offPool { try place.broker.fault("errors", "Fetch", "NOT_LEADER_FOR_PARTITION", "2000") }
+        try await eventually("the lease's end") { !held.lease.isValid }
+        do { try await held.release() } catch { #expect(error.lossReason?.kind == .proofOverdue) }
+        await locks.shutdown(within: .zero)
     }
 
     /// On another Kafka, as after the topic was deleted: numbers are made from the time of day.
@@ -185,7 +197,7 @@ extension LiveKafkaTests.LogFaultTests {
 
     @Test func aTopicThatIsNotThereIsRefused() async throws {
         let place = try await LogPlace.make()
-        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        var configuration = KafkaLocks.Configuration(connection: place.broker.quickConnection, topic: place.topic)
         configuration.partitions = 5
         let locks = try KafkaLocks(configuration)
         await #expect { try await locks.acquire("n").release() } throws: { ($0 as? LockError)?.code == .incompatible }
@@ -240,7 +252,7 @@ extension LiveKafkaTests.LogFaultTests {
             try await running.value
             await #expect { try await locks.verify() } throws: { ($0 as? LockError)?.code == .shutDown }
         }
-        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        var configuration = KafkaLocks.Configuration(connection: place.broker.quickConnection, topic: place.topic)
         configuration.partitions = 5
         let refused = try KafkaLocks(configuration)
         await #expect { try await refused.run() } throws: { ($0 as? LockError)?.code == .incompatible }
@@ -275,10 +287,10 @@ extension LiveKafkaTests.LogFaultTests {
         let events = EventCollector()
         let locks = try place.locks(observer: events)
         let held = try await locks.acquire("n")
-        try await offPool { try place.kafka.broker.appendRaw([1, 2, 3], to: place.topic) }
+        try await offPool { try place.broker.appendRaw([1, 2, 3], to: place.topic) }
         try await eventually("the event") { events.kinds.contains(.stranger) }
         #expect(held.lease.isValid)
-        try await offPool { try place.kafka.broker.appendRaw(LogRecord.magic + [2, 0], to: place.topic) }
+        try await offPool { try place.broker.appendRaw(LogRecord.magic + [2, 0], to: place.topic) }
         for await state in held.lease.states where state.isFinal { break }
         await #expect { try await locks.acquire("m").release() } throws: { ($0 as? LockError)?.code == .incompatible }
         await locks.shutdown()
@@ -298,7 +310,7 @@ extension LiveKafkaTests.LogFaultTests {
             while workers.count < processes {
                 let name = "p\(round).\(workers.count)"
                 workers[name] = try LogProcess(
-                    "churn", place.kafka.broker, topic: place.topic, ttl: 1000, history.path, name, names)
+                    "churn", place.broker, topic: place.topic, ttl: 1000, history.path, name, names)
             }
             try await Task.sleep(for: .milliseconds(700))
             guard let (name, worker) = workers.randomElement(using: &random) else { continue }

@@ -31,6 +31,25 @@ extension LiveKafkaTests.LogInspectorTests {
         await others.shutdown()
     }
 
+    /// A fetch at the end of the log is answered when something comes, or late. Nobody who starts has to wait for that: not
+    /// on a log that is as long as what is looked at first, nor on longer ones.
+    @Test(arguments: [0, 1, 30]) func nobodyWaitsAtTheEndOfTheLogToStart(_ grants: Int) async throws {
+        let place = try await LogPlace.make()
+        let locks = try place.locks(ttl: .seconds(60))
+        for _ in 0..<grants { try await locks.acquire("n").release() }
+        var configuration = KafkaLocks.Configuration(connection: place.broker.connection, topic: place.topic)
+        configuration.connection.properties["fetch.wait.max.ms"] = "50000"
+        let view = try await KafkaLockInspector(configuration).view("n", within: .seconds(25))
+        #expect(view.state == .free)
+        // The mock would leave our own records lying for as long.
+        if place.broker.control == nil {
+            let others = try KafkaLocks(configuration)
+            try await others.acquire("n", within: .seconds(25)).release()
+            await others.shutdown()
+        }
+        await locks.shutdown()
+    }
+
     @Test func aHolderThatIsAskedToYieldDoes() async throws {
         let place = try await LogPlace.make()
         let inspector = try place.inspector

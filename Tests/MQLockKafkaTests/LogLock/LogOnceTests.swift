@@ -60,8 +60,8 @@ extension LiveKafkaTests.LogOnceTests {
             try await locks[0].write(.number(12), of: "n", within: .seconds(20))
             let foreign = LogRecord.foreign(.done(RandomID(), "n", .number(99)))
             try await offPool {
-                try place.kafka.broker.append([foreign], to: place.topic)
-                try place.kafka.broker.appendRaw(Array("hello".utf8), to: place.topic)
+                try place.broker.append([foreign], to: place.topic)
+                try place.broker.appendRaw(Array("hello".utf8), to: place.topic)
             }
             // Whoever has read this has read those.
             try await locks[1].write(.number(1), of: "m", within: .seconds(20))
@@ -88,7 +88,7 @@ extension LiveKafkaTests.LogOnceTests {
                     }
                     if turn == 5, let session = locks[0].contender.driver.health.sessions[0] {
                         try await offPool {
-                            try place.kafka.broker.append([LogRecord.foreign(.close(session))], to: log)
+                            try place.broker.append([LogRecord.foreign(.close(session))], to: log)
                         }
                     }
                     try await writing.value
@@ -101,21 +101,21 @@ extension LiveKafkaTests.LogOnceTests {
 
     /// The link is silent when the mark is written, until the session has ended; or the broker is away.
     @Test(arguments: [true, false]) func aMarkIsWrittenOnceTheLogCanBeReachedAgain(_ isSilent: Bool) async throws {
-        let place = try await LogPlace.make()
-        let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+        let place = try await LogPlace.make(breakable: true)
+        let proxy = try await offPool { try KafkaProxy(to: place.broker) }
         let locks = try place.locks(behind: proxy)
         #expect(try await locks.marks(of: "n", within: .seconds(30)) == [])
         if isSilent {
             proxy.change { $0.silentToClient = true }
         } else {
-            try await offPool { try place.kafka.broker.fault("broker", "all", "down") }
+            try await offPool { try place.broker.fault("broker", "all", "down") }
         }
         let writing = Task { try await locks.write(.number(1), of: "n", within: .seconds(60)) }
         try await eventually("the end of the session") { !locks.isConnected }
         if isSilent {
             proxy.change { $0.silentToClient = false }
         } else {
-            try await offPool { try place.kafka.broker.fault("broker", "all", "up") }
+            try await offPool { try place.broker.fault("broker", "all", "up") }
         }
         try await writing.value
         #expect(try await place.inspector.marks(of: "n", within: .seconds(30)) == [.number(1)])
@@ -153,7 +153,7 @@ extension LiveKafkaTests.LogOnceTests {
                     runs.withLock { $0 += 1 }
                     guard let session = locks[0].contender.driver.health.sessions[0] else { return }
                     try await offPool {
-                        try place.kafka.broker.append([LogRecord.foreign(.close(session))], to: place.topic)
+                        try place.broker.append([LogRecord.foreign(.close(session))], to: place.topic)
                     }
                     for await state in lease.states where state.isFinal { break }
                 }
@@ -199,7 +199,7 @@ extension LiveKafkaTests.LogOnceTests {
     /// Also one whose name is new to the provider, and whose session is lost meanwhile: a shutdown waits for it.
     @Test func aShutdownWaitsForWhatIsBeingWritten() async throws {
         let place = try await LogPlace.make()
-        let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+        let proxy = try await offPool { try KafkaProxy(to: place.broker) }
         let locks = try place.locks(behind: proxy)
         try await locks.verify()
         proxy.change { $0.silentToClient = true }
@@ -268,7 +268,7 @@ extension LiveKafkaTests.LogOnceTests {
     /// What was written and not read back may be there or not, also when the provider ends.
     @Test func whatWasWrittenBeforeTheEndIsNotSaidToBeMissing() async throws {
         let place = try await LogPlace.make()
-        let proxy = try await offPool { try KafkaProxy(to: place.kafka.broker) }
+        let proxy = try await offPool { try KafkaProxy(to: place.broker) }
         let locks = try place.locks(ttl: .seconds(30), behind: proxy)
         try await locks.verify()
         proxy.change { $0.silentToClient = true }
@@ -281,7 +281,7 @@ extension LiveKafkaTests.LogOnceTests {
 
     @Test func whereThereIsNoTopicAllIsRefusedAtOnce() async throws {
         let place = try await LogPlace.make()
-        var configuration = KafkaLocks.Configuration(connection: place.kafka.broker.quickConnection, topic: place.topic)
+        var configuration = KafkaLocks.Configuration(connection: place.broker.quickConnection, topic: place.topic)
         configuration.partitions = 5
         let locks = try KafkaLocks(configuration)
         let read = await #expect(throws: LockError.self) { try await locks.marks(of: "n", within: nil) }

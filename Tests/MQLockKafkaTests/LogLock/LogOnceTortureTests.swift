@@ -36,7 +36,7 @@ extension LiveKafkaTests.LogOnceTortureTests {
     }
 
     @Test(arguments: [true, false]) func eachHourIsDoneOnce(_ withFaults: Bool) async throws {
-        let place = try await LogPlace.make()
+        let place = try await LogPlace.make(breakable: true)
         let seed = TestSeed.next()
         print("once on a log: MQLOCK_SEED=\(seed)")
         var random = SeededGenerator(seed)
@@ -68,9 +68,9 @@ extension LiveKafkaTests.LogOnceTortureTests {
                 }
                 if isOutage {
                     try await offPool {
-                        try place.kafka.broker.fault("broker", "all", "down")
+                        try place.broker.fault("broker", "all", "down")
                         usleep(500_000)
-                        try place.kafka.broker.fault("broker", "all", "up")
+                        try place.broker.fault("broker", "all", "up")
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }

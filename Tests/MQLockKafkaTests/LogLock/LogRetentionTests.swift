@@ -36,7 +36,10 @@ import Testing
             while true {
                 while !effects.isEmpty {
                     switch effects.removeFirst() {
-                    case .ask: effects += machine.answered(start..<Int64(entries.count), at: moment)
+                    case .ask:
+                        let look = LogLook(
+                            bounds: start..<Int64(entries.count), last: entries[Int(start)...].suffix(20))
+                        effects += machine.answered(look, at: moment)
                     case .seek(let offset): position = offset
                     case .stopReading: position = nil
                     case .write(let record):

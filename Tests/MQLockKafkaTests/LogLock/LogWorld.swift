@@ -81,7 +81,6 @@ struct LogWorld {
         session.snapshotAge = .seconds(10)
         // A chunk for each session and each line.
         session.chunkSize = 1
-        session.tail = 1
         let settings = LogPartition.Settings(
             session: session, backoff: GrowingDelay(.milliseconds(100) ... .seconds(1)),
             makeID: { ids.withLock { RandomID(high: $0.next(), low: $0.next()) } })
@@ -208,7 +207,9 @@ struct LogWorld {
             if chance(5) {
                 try perform(index) { $0.notAnswered("no answer", final: nil, at: $1) }
             } else {
-                try perform(index) { $0.answered(bounds, at: $1) }
+                let first = Int(max(bounds.lowerBound, bounds.upperBound - 1))
+                let look = LogLook(bounds: bounds, last: Array(log[first...]))
+                try perform(index) { $0.answered(look, at: $1) }
             }
         }
         try read(index, count: .max)

@@ -4,23 +4,29 @@ import Testing
 
 @testable import MQLockKafka
 
-/// A Kafka of its own, with a topic.
+/// A topic for locks: on a mock of its own, or on the broker that the environment names, if that is no mock.
 struct LogPlace: Sendable {
-    let kafka: OwnKafka
+    let broker: LiveKafka
     let topic: String
     let partitions: Int
+    /// It lives as long as the place.
+    private let own: OwnKafka?
 
-    static func make(partitions: Int = 1) async throws -> LogPlace {
-        let kafka = try OwnKafka()
-        let topic = try await offPool { try kafka.broker.makeTopic(partitions: partitions) }
-        return LogPlace(kafka: kafka, topic: topic, partitions: partitions)
+    /// - Parameter breakable: on a mock in any case, which faults can be put into.
+    static func make(partitions: Int = 1, breakable: Bool = false) async throws -> LogPlace {
+        let own = breakable || LiveKafka.isMock ? try OwnKafka() : nil
+        let broker = try own?.broker ?? LiveKafkaTests.broker()
+        let topic = try await offPool {
+            try broker.makeTopic(partitions: partitions, ["cleanup.policy": "delete"])
+        }
+        return LogPlace(broker: broker, topic: topic, partitions: partitions, own: own)
     }
 
     func locks(
         ttl: Duration = .seconds(2), behind proxy: KafkaProxy? = nil, owner: String? = nil,
         observer: (any LockObserver)? = nil
     ) throws -> KafkaLocks {
-        let broker = proxy?.broker(of: kafka.broker) ?? kafka.broker
+        let broker = proxy?.broker(of: broker) ?? broker
         var configuration = KafkaLocks.Configuration(connection: broker.quickConnection, topic: topic)
         configuration.ttl = ttl
         configuration.partitions = partitions
@@ -29,17 +35,17 @@ struct LogPlace: Sendable {
     }
 
     func process(_ name: String, ttl: Int = 2000) throws -> LogProcess {
-        try LogProcess("hold", kafka.broker, topic: topic, ttl: ttl, name)
+        try LogProcess("hold", broker, topic: topic, ttl: ttl, name)
     }
 
     /// One that does jobs once for a period.
     func onceProcess(journal: String, ttl: Int = 2000) throws -> LogProcess {
-        try LogProcess("once", kafka.broker, topic: topic, ttl: ttl, "\(partitions)", journal)
+        try LogProcess("once", broker, topic: topic, ttl: ttl, "\(partitions)", journal)
     }
 
     var inspector: KafkaLockInspector {
         get throws {
-            var configuration = KafkaLocks.Configuration(connection: kafka.broker.quickConnection, topic: topic)
+            var configuration = KafkaLocks.Configuration(connection: broker.quickConnection, topic: topic)
             configuration.partitions = partitions
             return try KafkaLockInspector(configuration)
         }
@@ -47,7 +53,7 @@ struct LogPlace: Sendable {
 
     /// Waits until so many stand in a name's line.
     func inLine(_ name: LockName, _ count: Int) async throws {
-        let (broker, topic) = (kafka.broker, topic)
+        let (broker, topic) = (broker, topic)
         try await eventually("\(count) in line") {
             try await offPool { try broker.lockTable(topic).lines[name]?.places.count ?? 0 } == count
         }

@@ -12,6 +12,7 @@ import MQLockTesting
 /// `LogWorker churn BROKERS TOPIC TTL HISTORY PROCESS COUNT` takes one of so many names after the other, and writes the
 /// history down.
 /// `LogWorker once BROKERS TOPIC TTL PARTITIONS JOURNAL` does jobs once for a period: see LogWorker+Once.swift.
+/// `LogWorker crowd BROKERS TOPIC TTL COUNT WAIT` is so many sessions: see LogWorker+Crowd.swift.
 /// TTL in milliseconds.
 @main
 struct LogWorker {
@@ -23,6 +24,7 @@ struct LogWorker {
         connection.properties["fetch.wait.max.ms"] = "2"
         var configuration = KafkaLocks.Configuration(connection: connection, topic: words[2])
         configuration.ttl = .milliseconds(ttl)
+        if words[0] == "crowd" { configuration.connection.properties["fetch.wait.max.ms"] = words[5] }
         if words[0] == "once" { configuration.partitions = Int(words[4]) ?? 1 }
         let locks = try KafkaLocks(configuration)
         let (lines, input) = AsyncStream.makeStream(of: String.self)
@@ -34,6 +36,7 @@ struct LogWorker {
         case "hold": try await hold(locks, LockName(words[4]), lines)
         case "churn" where words.count == 7:
             try await churn(locks, history: words[4], process: words[5], names: words[6])
+        case "crowd" where words.count == 6: try await crowd(configuration, count: Int(words[4]) ?? 1)
         case "once" where words.count == 6: try await once(locks, journal: words[5], lines)
         default: say("unknown \(words[0])")
         }
