@@ -7,6 +7,16 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// On Linux librdkafka is loaded when Kafka is first used, so that programs start without it. Elsewhere it is linked.
+#if os(Linux)
+let rdKafka = Target.target(name: "CMQLockRdKafka", publicHeadersPath: ".")
+#else
+let rdKafka = Target.systemLibrary(
+    name: "CMQLockRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])])
+#endif
+// For targets of this package that call more of it than MQLockKafka does.
+let linkedRdKafka: [LinkerSetting] = [.linkedLibrary("rdkafka")]
+
 let package = Package(
     name: "mqlock",
     platforms: [.macOS(.v15)],
@@ -21,9 +31,7 @@ let package = Package(
         .systemLibrary(
             name: "CMQLockRabbitMQ", pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"]), .brew(["rabbitmq-c"])]),
-        .systemLibrary(
-            name: "CMQLockRdKafka", pkgConfig: "rdkafka",
-            providers: [.apt(["librdkafka-dev"]), .brew(["librdkafka"])]),
+        rdKafka,
         .systemLibrary(name: "CMQLockProcess"),
 
         .target(name: "MQLockLineReader", swiftSettings: settings),
@@ -40,7 +48,7 @@ let package = Package(
 
         .executableTarget(
             name: "EmbeddedKafka", dependencies: ["CMQLockRdKafka", "MQLockLineReader"], path: "brokers/EmbeddedKafka",
-            swiftSettings: settings),
+            swiftSettings: settings, linkerSettings: linkedRdKafka),
 
         .testTarget(name: "MQLockTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
         .testTarget(name: "MQLockTestingTests", dependencies: ["MQLock", "MQLockTesting"], swiftSettings: settings),
@@ -53,7 +61,7 @@ let package = Package(
                 "MQLock", "MQLockKafka", "MQLockTesting", "CMQLockRdKafka", "EmbeddedKafka", "FencedWorker",
                 "LogWorker", "ShardWorker",
             ],
-            swiftSettings: settings),
+            swiftSettings: settings, linkerSettings: linkedRdKafka),
         .executableTarget(
             name: "ShardWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Torture/ShardWorker", swiftSettings: settings),
@@ -74,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "RawLocks", dependencies: ["CMQLockRabbitMQ", "CMQLockRdKafka", "MQLockLineReader", "MQLockTesting"],
             path: "Tests/Benchmarks/RawLocks",
-            swiftSettings: settings),
+            swiftSettings: settings, linkerSettings: linkedRdKafka),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),
@@ -98,7 +106,8 @@ let package = Package(
             path: "examples/OrderWorker", exclude: ["README.md", "run"], swiftSettings: settings),
         .executableTarget(
             name: "ShardedInventory", dependencies: ["CMQLockRdKafka", "ExamplesShared", "MQLock", "MQLockKafka"],
-            path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings),
+            path: "examples/ShardedInventory", exclude: ["README.md", "run"], swiftSettings: settings,
+            linkerSettings: linkedRdKafka),
         .executableTarget(
             name: "OutboxRelay", dependencies: ["ExamplesShared", "MQLock", "MQLockRabbitMQ"],
             path: "examples/OutboxRelay", exclude: ["README.md", "run"], swiftSettings: settings),

@@ -18,6 +18,7 @@ final class ClientHandle: @unchecked Sendable {
         log: @escaping @Sendable (LogLine) -> Void = { _ in }
     ) throws(LockError) {
         let properties = try settings.properties()
+        try Self.loadLibrary()
         guard let configuration = rd_kafka_conf_new() else { throw LockError(.internalError, "out of memory") }
         var failure: LockError?
         withErrorText { text, size in
@@ -65,6 +66,15 @@ final class ClientHandle: @unchecked Sendable {
             withExtendedLifetime(log) {}
             Self.census.withLock { $0[name] = $0[name].flatMap { $0 > 1 ? $0 - 1 : nil } }
         }
+    }
+
+    /// Where librdkafka is not linked, it is loaded now. Nothing in this module calls it without a client.
+    private static func loadLibrary() throws(LockError) {
+        guard let reason = mqlock_rd_kafka_load() else { return }
+        throw LockError(
+            .invalidConfiguration,
+            "Kafka needs librdkafka, which cannot be loaded; on Debian and Ubuntu install the package librdkafka1 "
+                + "(\(String(cString: reason).escapedForDisplay))")
     }
 
     /// What made the client useless, if anything did.
