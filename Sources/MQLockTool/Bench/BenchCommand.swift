@@ -40,6 +40,7 @@ enum BenchCommand {
         _ options: BenchOptions, _ broker: String, _ stage: BenchStage, _ output: Output
     ) async throws {
         let start = ContinuousClock.now
+        let files = try BenchFiles(options)
         if let program = options.beside, access(program, X_OK) != 0 {
             throw CommandFailure.usage(
                 "--beside: cannot start \(program.escapedForDisplay): \(Platform.message(errno))", "bench")
@@ -49,19 +50,38 @@ enum BenchCommand {
             version: Mqlock.version, system: target.system, broker: target.version, address: target.address,
             session: target.session?.seconds, beside: options.beside.map { URL(fileURLWithPath: $0).lastPathComponent },
             mutexes: target.mutexes, cycles: options.cycles, handOvers: options.handOvers, kills: options.kills,
-            processes: options.processes)
+            processes: options.processes, parts: options.parts.map(\.rawValue))
         output.standardOutput(options.isJSON ? BenchReport.json(header) : BenchReport.text(header))
         let run = String(UInt64.random(in: 0 ... .max), radix: 16)
+        var measurements: [BenchMeasurement] = []
         for mutex in target.mutexes {
             let lock = try LockName("mqlock-bench/\(run)/\(mutex)")
             let rawQueue = "mqlock-bench-raw/\(run)/\(mutex)"
-            stage.willMake(try target.queues(of: lock, rawQueue))
+            let names = options.parts.contains(.firstUse) ? options.names : 0
+            stage.willMake(try target.queues(of: lock, numbered: names, rawQueue))
             let director = BenchDirector(mutex, options, on: stage, lock: lock, rawQueue: rawQueue)
-            try await director.measure { result in
+            try await director.measure { measurement in
+                measurements.append(measurement)
+                let result = measurement.result
                 output.standardOutput(options.isJSON ? BenchReport.json(result) : BenchReport.text(result))
             }
         }
+        compare(measurements.map(\.result), files, options, output)
+        let title = "mqlock \(header.version) on \(header.system) \(header.broker ?? "") at \(header.address)"
+        try files.write(
+            BenchReport.json(header) + measurements.map { BenchReport.json($0.result) }.joined(),
+            BenchPicture(title: title, measurements))
         if options.isJSON { output.standardOutput(BenchReport.json(finishedAfter: start.duration(to: .now))) }
+    }
+
+    private static func compare(
+        _ results: [BenchResult], _ files: BenchFiles, _ options: BenchOptions, _ output: Output
+    ) {
+        guard let earlier = files.earlier, let path = options.compared else { return }
+        if !options.isJSON { output.standardOutput(BenchReport.text(comparingWith: path)) }
+        for comparison in BenchComparison.all(results, to: earlier) {
+            output.standardOutput(options.isJSON ? BenchReport.json(comparison) : BenchReport.text(comparison))
+        }
     }
 }
 

@@ -16,6 +16,20 @@ enum BenchOrder: Equatable {
     case turns(Int, microseconds: Int)
     /// Acquire and keep. Answered by `granted`.
     case hold
+    /// Say what this process has used so far. Answered by `usage`.
+    case usage
+
+    // For our own workers only.
+
+    /// Acquire this often by each of so many tasks at once. Answered by `grants`, in any number of lines, and `done`.
+    case tasks(Int, count: Int)
+    /// Acquire so many other names, one after the other, and keep them. Answered by `times`, likewise, and `done`.
+    case collect(Int)
+    /// Release what was collected. Answered by `ready`.
+    case drop
+    /// Acquire, and lose it by the cut of this process's connections, this often. Answered by `times`, the time until
+    /// the holder is notified, and `done`.
+    case lose(Int)
 
     var line: String {
         switch self {
@@ -24,6 +38,11 @@ enum BenchOrder: Equatable {
         case .cycles(let count): "cycles \(count)"
         case .turns(let count, let hold): "turns \(count) \(hold)"
         case .hold: "hold"
+        case .usage: "usage"
+        case .tasks(let tasks, let count): "tasks \(tasks) \(count)"
+        case .collect(let count): "collect \(count)"
+        case .drop: "drop"
+        case .lose(let count): "lose \(count)"
         }
     }
 
@@ -37,6 +56,11 @@ enum BenchOrder: Equatable {
         case ("cycles", 1): self = .cycles(numbers[0])
         case ("turns", 2): self = .turns(numbers[0], microseconds: numbers[1])
         case ("hold", 0): self = .hold
+        case ("usage", 0): self = .usage
+        case ("tasks", 2): self = .tasks(numbers[0], count: numbers[1])
+        case ("collect", 1): self = .collect(numbers[0])
+        case ("drop", 0): self = .drop
+        case ("lose", 1): self = .lose(numbers[0])
         default: return nil
         }
     }
@@ -49,7 +73,11 @@ enum BenchAnswer: Equatable {
     case times([UInt64])
     /// Grant and release of each turn, in order.
     case turns([UInt64])
+    /// The number of the task, grant and release of each turn, in any order.
+    case grants([UInt64])
     case granted(UInt64)
+    /// Processor time in nanoseconds, and bytes of memory.
+    case usage(cpu: UInt64, memory: UInt64)
     case done
     /// Ends the benchmark. The code is one of `LockError`, or empty.
     case failed(code: String, message: String)
@@ -59,7 +87,9 @@ enum BenchAnswer: Equatable {
         case .ready: "ready"
         case .times(let times): "times \(Self.text(times))"
         case .turns(let instants): "turns \(Self.text(instants))"
+        case .grants(let grants): "grants \(Self.text(grants))"
         case .granted(let instant): "granted \(instant)"
+        case .usage(let cpu, let memory): "usage \(cpu) \(memory)"
         case .done: "done"
         case .failed(let code, let message): "failed \(code.isEmpty ? "-" : code) \(message.escapedForDisplay)"
         }
@@ -76,6 +106,12 @@ enum BenchAnswer: Equatable {
         case "turns":
             guard let instants = Self.numbers(words.dropFirst()) else { return nil }
             self = .turns(instants)
+        case "grants":
+            guard let grants = Self.numbers(words.dropFirst()) else { return nil }
+            self = .grants(grants)
+        case "usage":
+            guard let numbers = Self.numbers(words.dropFirst()), numbers.count == 2 else { return nil }
+            self = .usage(cpu: numbers[0], memory: numbers[1])
         case "granted":
             guard words.count == 2, let instant = UInt64(words[1]) else { return nil }
             self = .granted(instant)

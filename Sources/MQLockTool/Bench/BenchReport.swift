@@ -23,6 +23,7 @@ struct BenchReport {
         var handOvers: Int
         var kills: Int
         var processes: [Int]
+        var parts: [String]
 
         #if DEBUG
         private static let ownBuild = "debug"
@@ -31,14 +32,15 @@ struct BenchReport {
         #endif
     }
 
-    private struct Line: Encodable {
-        let event = "measured"
-        let result: BenchResult
+    /// A value with an event.
+    private struct Line<Value: Encodable>: Encodable {
+        let event: String
+        let value: Value
 
         private enum Key: CodingKey { case event }
 
         func encode(to encoder: any Encoder) throws {
-            try result.encode(to: encoder)
+            try value.encode(to: encoder)
             var container = encoder.container(keyedBy: Key.self)
             try container.encode(event, forKey: .event)
         }
@@ -50,7 +52,10 @@ struct BenchReport {
     }
 
     static func json(_ header: Header) -> String { JSONLine.text(of: header) }
-    static func json(_ result: BenchResult) -> String { JSONLine.text(of: Line(result: result)) }
+    static func json(_ result: BenchResult) -> String { JSONLine.text(of: Line(event: "measured", value: result)) }
+    static func json(_ comparison: BenchComparison) -> String {
+        JSONLine.text(of: Line(event: "compared", value: comparison))
+    }
     static func json(finishedAfter duration: Duration) -> String {
         JSONLine.text(of: Footer(seconds: (duration.seconds * 1000).rounded() / 1000))
     }
@@ -71,31 +76,52 @@ struct BenchReport {
     }
 
     static func text(_ result: BenchResult) -> String {
-        let ours = result.mqlock
-        var rows = [
-            [result.mutex, title(result)],
-            ["", "mqlock, \(ours.count) times"] + numbers(ours),
-        ]
-        if let raw = result.raw { rows.append(["", "raw, \(raw.count) times"] + numbers(raw)) }
-        if let ratio = result.ratio {
-            let shares: [Double?] = [ratio.p50, ratio.p90, ratio.p99, ratio.perSecond]
-            rows.append(["", "ratio"] + shares.map { $0.map { String(format: "%.2f", $0) } ?? "" })
-        }
+        var rows = [[result.mutex, result.title]] + lines("mqlock", result.mqlock)
+        if let raw = result.raw { rows += lines("raw", raw) }
+        if let ratio = result.ratio { rows.append(["", "ratio"] + numbers(ratio)) }
         return rows.map { columns($0) + "\n" }.joined()
     }
 
-    private static func title(_ result: BenchResult) -> String {
-        switch result.measure {
-        case .uncontended: "acquire + release, uncontended"
-        case .handOver: "hand-over, \(result.processes) processes"
-        case .recovery: "recovery after SIGKILL of the holder"
-        }
+    static func text(_ comparison: BenchComparison) -> String {
+        let title = columns([comparison.result.mutex, comparison.result.title])
+        let basis = comparison.basis == .raw ? "now / then, to raw" : "now / then"
+        let ratios = columns(["", basis] + numbers(comparison.ratio))
+        return "\(title)\n\(ratios)\(comparison.isWorse ? "  worse" : "")\n"
     }
 
-    private static func numbers(_ figures: BenchFigures) -> [String] {
-        let values: [Double?] = [figures.p50, figures.p90, figures.p99, figures.perSecond]
-        return values.map { $0.map { String(format: "%.0f", $0) } ?? "" }
+    /// The line above the comparisons.
+    static func text(comparingWith file: String) -> String {
+        """
+
+        beside \(file.escapedForDisplay); times above 1 are longer than then, and a second below 1 fewer
+        \(columns(["mutex", "", "p50", "p90", "p99", "a second"]))
+
+        """
     }
+
+    private static func lines(_ program: String, _ figures: BenchFigures) -> [[String]] {
+        let values: [Double?] = [figures.p50, figures.p90, figures.p99, figures.perSecond]
+        let times = values.map { $0.map { text($0) } ?? "" }
+        return [["", "\(program), \(figures.count) times"] + times] + facts(figures).map { ["", "  \($0)"] }
+    }
+
+    /// What else is known, in words.
+    private static func facts(_ figures: BenchFigures) -> [String] {
+        var facts: [String] = []
+        if let wait = figures.longestWait, let index = figures.jainIndex {
+            facts.append("longest wait \(wait) grants, Jain's index \(text(index, digits: 3))")
+        }
+        if let time = figures.cpuPerGrant { facts.append("processor time \(text(time)) for each grant") }
+        if let bytes = figures.bytesPerLock { facts.append("\(text(bytes)) bytes for each held lock") }
+        return facts
+    }
+
+    private static func numbers(_ ratio: BenchResult.Ratio) -> [String] {
+        let shares: [Double?] = [ratio.p50, ratio.p90, ratio.p99, ratio.perSecond]
+        return shares.map { $0.map { text($0, digits: 2) } ?? "" }
+    }
+
+    private static func text(_ value: Double, digits: Int = 0) -> String { String(format: "%.\(digits)f", value) }
 
     /// Text to the left, numbers to the right.
     private static func columns(_ cells: [String]) -> String {

@@ -33,9 +33,11 @@ struct BenchTarget {
         }
     }
 
-    /// The queues to delete at the end.
-    func queues(of lock: LockName, _ rawQueue: String) throws(LockError) -> [String] {
+    /// The queues to delete at the end: of a lock, and of those named after it with a number.
+    func queues(of lock: LockName, numbered count: Int, _ rawQueue: String) throws(LockError) -> [String] {
         guard let administration else { return [] }
-        return try administration.queues(of: [lock]) + [rawQueue]
+        var locks = [lock]
+        for number in 0..<count { locks.append(try lock.numbered(number)) }
+        return try administration.queues(of: locks) + [rawQueue]
     }
 }

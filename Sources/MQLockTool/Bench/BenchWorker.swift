@@ -9,18 +9,22 @@ import MQLockTesting
 ///
 /// `mqlock bench-worker MUTEX QUEUE PROGRAM` becomes that program, as `PROGRAM MUTEX QUEUE`.
 final class BenchWorker {
-    private let locks: any LockProvider
-    private let name: LockName
+    let locks: any LockProvider
+    let name: LockName
     private var held: HeldLock?
+    var collected: [KeptLock] = []
 
     /// How many turns go into one line, so that the parent hears from us.
-    private static let chunk = 200
+    static let chunk = 200
 
     private init?(_ arguments: [String]) throws {
         guard arguments.count == 2, let name = try? LockName(arguments[1]) else { return nil }
         let mutex = RabbitMQLocks.Mutex.allCases.first { $0.description == arguments[0] }
         guard mutex != nil || arguments[0] == BenchOptions.log else { return nil }
-        locks = try WorkerLocks(mutex: mutex ?? .singleActiveConsumer).provider
+        locks = try WorkerLocks(mutex: mutex ?? .singleActiveConsumer) {
+            // `lose` cuts one session after the other, and the pauses before the next would grow.
+            $0.backoff = .milliseconds(10) ... .milliseconds(50)
+        }.provider
         self.name = name
     }
 
@@ -65,7 +69,7 @@ final class BenchWorker {
         }
     }
 
-    private static func answer(_ answer: BenchAnswer) { Platform.writeAll("\(answer.line)\n".utf8, to: 1) }
+    static func answer(_ answer: BenchAnswer) { Platform.writeAll("\(answer.line)\n".utf8, to: 1) }
 
     private func obey(_ order: BenchOrder) async throws {
         switch order {
@@ -81,6 +85,19 @@ final class BenchWorker {
         case .hold:
             held = try await locks.acquire(name, within: nil)
             Self.answer(.granted(HistoryClock.now))
+        case .usage: Self.answer(.usage(cpu: OwnUsage.processorTime, memory: OwnUsage.memory))
+        case .tasks(let tasks, let count):
+            try await contend(tasks, count)
+            Self.answer(.done)
+        case .collect(let count):
+            try await collect(count)
+            Self.answer(.done)
+        case .drop:
+            try await drop()
+            Self.answer(.ready)
+        case .lose(let count):
+            try await lose(count)
+            Self.answer(.done)
         }
     }
 

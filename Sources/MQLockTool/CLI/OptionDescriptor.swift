@@ -7,7 +7,7 @@ struct OptionDescriptor: Sendable {
         case yes, management
         case fence, name, lead
         case rounds, workers, lock, sabotage
-        case cycles, processes, kills, quick, beside
+        case cycles, processes, kills, quick, beside, parts, picture, save, compare
         case partitions, create
         case restart
         case manual

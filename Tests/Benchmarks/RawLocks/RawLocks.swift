@@ -77,7 +77,21 @@ struct RawLocks {
         case .hold:
             try lock.acquire()
             Self.answer("granted", [HistoryClock.now])
+        case .usage: Self.answer("usage", Self.usage)
         }
+    }
+
+    /// Processor time in nanoseconds, and bytes of memory.
+    private static var usage: [UInt64] {
+        var usage = rusage()
+        #if canImport(Glibc)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #else
+        getrusage(RUSAGE_SELF, &usage)
+        #endif
+        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
+        let microseconds = Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+        return [UInt64(seconds) * 1_000_000_000 + UInt64(microseconds) * 1000, UInt64(usage.ru_maxrss)]
     }
 
     private func turn(_ count: Int, _ hold: UInt32) throws {
@@ -105,7 +119,7 @@ protocol RawLock {
 
 /// What the director orders: the lines of `BenchOrder`.
 enum RawOrder: Equatable {
-    case make, prepare, hold
+    case make, prepare, hold, usage
     case cycles(Int)
     case turns(Int, microseconds: UInt32)
 
@@ -117,6 +131,7 @@ enum RawOrder: Equatable {
         case ("make", 0): self = .make
         case ("prepare", 0): self = .prepare
         case ("hold", 0): self = .hold
+        case ("usage", 0): self = .usage
         case ("cycles", 1): self = .cycles(numbers[0])
         case ("turns", 2): self = .turns(numbers[0], microseconds: UInt32(clamping: numbers[1]))
         default: return nil

@@ -24,7 +24,7 @@ import Testing
     }
 
     private func turns(_ turns: [(Int, UInt64, UInt64)]) -> BenchTurns {
-        BenchTurns(turns.map { .init(process: $0.0, granted: $0.1, released: $0.2) })
+        BenchTurns(turns.map { .init(contender: $0.0, granted: $0.1, released: $0.2) })
     }
 
     @Test func handOversAreBetweenProcesses() {
@@ -55,9 +55,12 @@ import Testing
         let ours = try #require(BenchFigures(sample([2000, 4000, 6000]), perSecond: 100))
         let raw = try #require(BenchFigures(sample([1000, 2000, 3000]), perSecond: 200))
         let both = BenchResult(mutex: "sac", measure: .handOver, processes: 2, mqlock: ours, raw: raw)
-        #expect(both.ratio == .init(p50: 2, p90: 2, p99: 2, perSecond: 0.5))
+        let ratio = try #require(both.ratio)
+        #expect([ratio.p50, ratio.p90, ratio.p99, ratio.perSecond] == [2, 2, 2, 0.5])
         let alone = BenchResult(mutex: "sac", measure: .recovery, processes: 2, mqlock: ours, raw: nil)
         #expect(alone.ratio == nil)
+        let instant = try #require(BenchFigures(sample([0])))
+        #expect(BenchResult(mutex: "sac", measure: .tasks, processes: 1, mqlock: ours, raw: instant).ratio == nil)
         // Nothing was handed over: there is no ratio to it.
         let still = try #require(BenchFigures(sample([1000]), perSecond: 0))
         let beside = BenchResult(mutex: "sac", measure: .handOver, processes: 2, mqlock: ours, raw: still)
@@ -72,11 +75,17 @@ import Testing
     }
 
     @Test func theTableShowsEveryFigure() throws {
-        let ours = try #require(BenchFigures(sample([2000, 4000, 6000]), perSecond: 123))
+        var ours = try #require(BenchFigures(sample([2000, 4000, 6000]), perSecond: 123))
+        ours.add(BenchFairness(of: [1, 2, 2, 1], among: [1, 2]))
+        ours.add(cpuPerGrant: 77.4)
+        ours.bytesPerLock = 5321
         let raw = try #require(BenchFigures(sample([1000, 2000, 3000]), perSecond: 246))
         let text = BenchReport.text(
             BenchResult(mutex: "token", measure: .handOver, processes: 16, mqlock: ours, raw: raw))
-        for word in ["token", "16 processes", "3 times", " 4 ", " 6 ", " 123\n", " 246\n", " 2.00", " 0.50\n"] {
+        for word in [
+            "token", "16 processes", "3 times", " 4 ", " 6 ", " 123\n", " 246\n", " 2.00", " 0.50\n", "wait 2", "1.000",
+            " 77 ", "5321 bytes",
+        ] {
             #expect(text.contains(word), "\(word)")
         }
         for line in text.split(separator: "\n") { #expect(line.count <= 80) }

@@ -27,8 +27,12 @@ import Testing
             ("--processes 16", options { $0.processes = [16] }),
             ("--processes 2,64,2", options { $0.processes = [2, 64] }),
             ("--beside raw", options { $0.beside = "./raw" }), ("--beside b/raw", options { $0.beside = "b/raw" }),
-            ("--quick", options { ($0.cycles, $0.processes, $0.kills) = (120, [2, 4], 3) }),
-            ("--cycles 50 --quick", options { ($0.cycles, $0.processes, $0.kills) = (50, [2, 4], 3) }),
+            ("--parts loss", options { $0.parts = [.loss] }),
+            // They run in their own order.
+            ("--parts recovery,tasks,tasks", options { $0.parts = [.tasks, .recovery] }),
+            ("--svg a --save b --compare c", options { ($0.picture, $0.saved, $0.compared) = ("a", "b", "c") }),
+            ("--quick", options { ($0.cycles, $0.processes, $0.kills, $0.names) = (120, [2, 4], 3, 8) }),
+            ("--cycles 50 --quick", options { ($0.cycles, $0.processes, $0.kills, $0.names) = (50, [2, 4], 3, 8) }),
         ])
     func accepted(line: String, options: BenchOptions) throws {
         #expect(try parse(line) == options)
@@ -37,6 +41,7 @@ import Testing
     @Test(arguments: [
         "x", "-- true", "--mutex lock", "--mutex sac,", "--mutex=", "--cycles 9", "--cycles x", "--processes 1",
         "--processes 2,,4", "--processes 65", "--kills 0", "--kills -1", "--beside=", "--mutex sac-fast",
+        "--parts x", "--parts=", "--parts loss,", "--svg=", "--save=", "--compare=", "--svg",
         "--broker amqp://a --broker-file b",
     ])
     func refused(line: String) {
@@ -54,16 +59,18 @@ import Testing
 
     @Test func ordersAndAnswersAreReadAsWritten() {
         let orders: [BenchOrder] = [
-            .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold,
+            .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold, .usage,
         ]
-        for order in orders { #expect(BenchOrder(line: order.line) == order) }
+        let ours: [BenchOrder] = [.tasks(8, count: 3), .collect(5), .drop, .lose(2)]
+        for order in orders + ours { #expect(BenchOrder(line: order.line) == order) }
         // The other program is a reader of its own.
         #expect(
             orders.map { RawOrder(line: $0.line) } == [
-                .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold,
+                .make, .prepare, .cycles(12), .turns(3, microseconds: 0), .turns(3, microseconds: 4000), .hold, .usage,
             ])
         let answers: [BenchAnswer] = [
             .ready, .times([1, 2]), .times([]), .turns([1, 2, 3, .max]), .granted(7), .done,
+            .grants([0, 5, 6]), .usage(cpu: 3, memory: 4),
             .failed(code: "unreachable", message: "nobody there"),
         ]
         for answer in answers { #expect(BenchAnswer(line: answer.line + "\n") == answer) }
@@ -71,7 +78,7 @@ import Testing
             #expect(BenchOrder(line: line) == nil)
             #expect(RawOrder(line: line) == nil)
         }
-        for line in ["", "x", "granted", "granted x", "times x", "turns 1 x", "failed"] {
+        for line in ["", "x", "granted", "granted x", "times x", "turns 1 x", "failed", "usage 1", "grants x"] {
             #expect(BenchAnswer(line: line) == nil)
         }
     }

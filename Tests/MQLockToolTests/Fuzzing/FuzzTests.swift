@@ -257,9 +257,9 @@ import Darwin
             case .turns(let instants):
                 let turns = BenchTurns(
                     stride(from: 0, to: instants.count - 1, by: 2).map {
-                        .init(process: Int(instants[$0] % 3), granted: instants[$0], released: instants[$0 + 1])
+                        .init(contender: Int(instants[$0] % 3), granted: instants[$0], released: instants[$0 + 1])
                     })
-                _ = (turns.overlaps, turns.handOvers, turns.handOversPerSecond)
+                _ = (turns.overlaps, turns.handOvers, turns.handOversPerSecond, turns.fairness)
             default: break
             }
             // A message is shown, not understood.

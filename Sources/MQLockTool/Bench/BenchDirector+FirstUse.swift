@@ -1,0 +1,88 @@
+import MQLock
+import MQLockTesting
+
+/// Contention within a process, and what the first use of a name costs.
+extension BenchDirector {
+    /// How many tasks of a process contend.
+    private static let tasks = [8, 64]
+
+    func tasks(_ report: (BenchMeasurement) -> Void) async throws(CommandFailure) {
+        let worker = try await worker(.mqlock)
+        defer { stage.kill(worker) }
+        for tasks in Self.tasks {
+            let before = try await processorTime(of: [worker])
+            let turns = try await turns(of: worker, tasks, each: max(2, options.handOvers / tasks))
+            let used = try await processorTime(of: [worker]) - before
+            var sample = BenchSample()
+            sample.add(turns.handOvers)
+            report(
+                try measurement(.tasks, processes: 1, tasks: tasks, [.mqlock: sample]) { _, sample in
+                    var figures = BenchFigures(sample, perSecond: turns.handOversPerSecond)
+                    figures?.add(turns.fairness)
+                    figures?.add(cpuPerGrant: used / 1000 / Double(turns.count))
+                    return figures
+                })
+        }
+    }
+
+    private func turns(
+        of worker: BenchProcess, _ tasks: Int, each count: Int
+    ) async throws(CommandFailure) -> BenchTurns {
+        worker.send(.tasks(tasks, count: count))
+        var all: [BenchTurns.Turn] = []
+        while true {
+            let answer = try await worker.answer()
+            if answer == .done { return try checked(all, .mqlock) }
+            guard case .grants(let grants) = answer, grants.count % 3 == 0 else { throw worker.misunderstood(answer) }
+            all += stride(from: 0, to: grants.count, by: 3).map {
+                BenchTurns.Turn(
+                    contender: Int(clamping: grants[$0]), granted: grants[$0 + 1], released: grants[$0 + 2])
+            }
+        }
+    }
+
+    func firstUse(_ report: (BenchMeasurement) -> Void) async throws(CommandFailure) {
+        report(try await names(.newName))
+        // By now the broker knows them.
+        report(try await names(.knownName))
+        report(try await newProcesses())
+    }
+
+    /// A process that has a session and no name but one.
+    private func names(_ measure: BenchResult.Measure) async throws(CommandFailure) -> BenchMeasurement {
+        let worker = try await worker(.mqlock)
+        defer { stage.kill(worker) }
+        let before = try await usage(of: worker).memory
+        var sample = BenchSample()
+        sample.add(try await times(.collect(options.names), of: worker))
+        let after = try await usage(of: worker).memory
+        worker.send(.drop)
+        try await worker.await(.ready)
+        return try measurement(measure, processes: 1, [.mqlock: sample]) { _, sample in
+            var figures = BenchFigures(sample)
+            if after > before {
+                figures?.bytesPerLock = (Double(after - before) / Double(options.names)).rounded(to: 0)
+            }
+            return figures
+        }
+    }
+
+    private func newProcesses() async throws(CommandFailure) -> BenchMeasurement {
+        var samples: [Program: BenchSample] = [:]
+        for _ in 0..<options.kills {
+            for program in programs {
+                let start = HistoryClock.now
+                let worker = try stage.start(arguments[program] ?? [])
+                defer { stage.kill(worker) }
+                worker.send(.turns(1, microseconds: 0))
+                let answer = try await worker.answer()
+                guard case .turns(let instants) = answer, let granted = instants.first, granted > start else {
+                    throw worker.misunderstood(answer)
+                }
+                try await worker.await(.done)
+                samples[program, default: .init()].add([granted - start])
+            }
+        }
+        return try measurement(.newProcess, processes: 1, samples)
+    }
+}

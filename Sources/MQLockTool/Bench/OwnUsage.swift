@@ -1,0 +1,67 @@
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#else
+@preconcurrency import Darwin
+#endif
+
+/// What this process uses of the machine.
+enum OwnUsage {
+    /// The processor time of all threads so far, in nanoseconds.
+    static var processorTime: UInt64 {
+        let usage = usage
+        return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
+    }
+
+    /// Memory in bytes: what is resident now, or at most was where the system does not say.
+    static var memory: UInt64 {
+        #if os(Linux)
+        if let pages = residentPages { return pages * UInt64(max(1, sysconf(Int32(_SC_PAGESIZE)))) }
+        return UInt64(max(0, usage.ru_maxrss)) * 1024
+        #else
+        return UInt64(max(0, usage.ru_maxrss))
+        #endif
+    }
+
+    #if os(Linux)
+    private static var residentPages: UInt64? {
+        guard let file = fopen("/proc/self/statm", "re") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 200)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let words = bytes.prefix(count).split(separator: UInt8(ascii: " "))
+        return words.count > 1 ? UInt64(String(decoding: words[1], as: UTF8.self)) : nil
+    }
+    #endif
+
+    private static var usage: rusage {
+        var usage = rusage()
+        #if canImport(Glibc)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #else
+        getrusage(RUSAGE_SELF, &usage)
+        #endif
+        return usage
+    }
+
+    private static func nanoseconds(_ time: timeval) -> UInt64 {
+        UInt64(max(0, time.tv_sec)) * 1_000_000_000 + UInt64(max(0, time.tv_usec)) * 1000
+    }
+}
+
+/// The connections of this process.
+enum OwnConnections {
+    /// Cuts all TCP connections, as a broker does that goes down.
+    static func cut() {
+        for descriptor in 0..<min(4096, Int32(clamping: sysconf(Int32(_SC_OPEN_MAX)))) {
+            var address = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let status = withUnsafeMutableBytes(of: &address) { bytes in
+                getpeername(descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
+            }
+            guard status == 0, [AF_INET, AF_INET6].contains(Int32(address.ss_family)) else { continue }
+            _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        }
+    }
+}
