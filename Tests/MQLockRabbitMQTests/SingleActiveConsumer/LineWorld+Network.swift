@@ -88,7 +88,10 @@ extension LineWorld {
     func publish(_ index: Int, _ publication: Line.Publication) throws {
         let nonce = mutant == .reusesNonce && publication == .exchange ? clients[index].nonce : nextNonce()
         let message: Message
-        if publication == .companion {
+        if publication == .want {
+            if mutant == .keepsForEver { return }
+            message = Message(kind: .want, number: 0, nonce: nonce)
+        } else if publication == .companion {
             message = Message(kind: .companion, number: 0, nonce: nonce)
             companionSent(index)
         } else {

@@ -6,7 +6,7 @@
 /// Everything is in flight until a test says otherwise, so that a seed decides every interleaving.
 struct SimulatedLineBroker {
     struct Message: Equatable {
-        enum Kind { case token, companion, foreign }
+        enum Kind { case token, companion, want, foreign }
 
         let kind: Kind
         let number: UInt64
