@@ -35,7 +35,7 @@ class BrokerLock: ChannelHandler {
     /// Whether the contender waits for the first contact of other names, or for a yielding holder to stop.
     private var isParked = false
     /// The token of the broker's last grant.
-    private var lastGrant: FencingToken?
+    private(set) var lastGrant: FencingToken?
     private let timers: Timers<Timer>
 
     private enum Timer { case deadline, startup, limit, yield, stay }
@@ -311,10 +311,11 @@ class BrokerLock: ChannelHandler {
         let limit = maximum.map { ContinuousClock.now.after($0) }
         let record = LeaseRecord(
             name: name, token: token, owner: settings.owner, proof: session.proof, limit: limit, ownProof: ownProof)
-        let tenure = Tenure(record, staying: stickyTime(token))
+        let stay = stickyTime(token)
+        let tenure = Tenure(record, staying: stay)
         self.tenure = tenure
         lastGrant = token
-        locks.tenures.add(tenure)
+        if stay > .zero { locks.tenures.add(tenure) }
         trouble = nil
         if let limit, let maximum {
             timers.start(.limit, at: limit) { [weak self] in
@@ -325,15 +326,6 @@ class BrokerLock: ChannelHandler {
             }
         }
         answer(.success(record))
-    }
-
-    /// How long the lock stays here after its release. Not at all unless this process was the last to have it, too: then
-    /// whoever waits for it has come after us, so its want reaches us †.
-    private func stickyTime(_ token: FencingToken) -> Duration {
-        guard mayStay, let lastGrant, lastGrant.rawValue + TokenNumber.step == token.rawValue,
-            session?.presence.isWatched(name) == false
-        else { return .zero }
-        return settings.sticky
     }
 
     private func regression(_ token: FencingToken) -> LockError {

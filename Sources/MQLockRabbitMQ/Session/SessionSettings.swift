@@ -111,7 +111,8 @@ struct SessionSettings: Sendable {
             named = DurationText.parse(text)
             guard named != nil else {
                 throw LockError(
-                    .invalidConfiguration, "in the broker URI, sticky is a duration: \(DurationText.accepted); 0 turns it off")
+                    .invalidConfiguration,
+                    "in the broker URI, sticky is a duration: \(DurationText.accepted); 0 turns it off")
             }
         }
         let sticky = configured ?? named ?? RabbitMQLocks.Configuration.standardSticky

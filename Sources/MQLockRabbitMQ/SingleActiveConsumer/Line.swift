@@ -314,7 +314,8 @@ extension Line {
             return [.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker"))] + leave()
         case (.proof, .first):
             return [.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent))] + leave()
-        case (.restart, _), (.declare, _), (.seed, _), (.want, _), (.answer, _), (.preparing, _), (.exchange, _), (.retry, _),
+        case (.restart, _), (.declare, _), (.seed, _), (.want, _), (.answer, _), (.preparing, _), (.exchange, _),
+            (.retry, _),
             (.companion, _),
             (.hold, _), (.proof, _):
             preconditionFailure("the timer \(timer) in \(state)")

@@ -89,7 +89,9 @@ actor Supervisor {
     func release(_ record: LeaseRecord) { locks.byName[record.name]?.release(record) }
 
     /// A lock stays here after its release, at most until this instant.
-    func keep(_ tenure: Tenure, until end: ContinuousClock.Instant) { locks.byName[tenure.name]?.keep(tenure, until: end) }
+    func keep(_ tenure: Tenure, until end: ContinuousClock.Instant) {
+        locks.byName[tenure.name]?.keep(tenure, until: end)
+    }
 
     /// Limits the wait for a session that is not up yet.
     private func awaitSession(_ lock: BrokerLock) {

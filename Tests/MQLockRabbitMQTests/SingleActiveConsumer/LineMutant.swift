@@ -70,7 +70,8 @@ enum LineMutant: CaseIterable {
         case .keepsForEver: .stuck
         case .ignoresTheCount, .grantsTheLargest, .grantsTheExchanged, .cancelsFirst, .returnsBehind,
             .differsInPrefetch,
-            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken, .keepsPastTheProof, .repeatsTheFence:
+            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken, .keepsPastTheProof,
+            .repeatsTheFence:
             .order
         case .saysNothingOfItsGrant: .proof
         case .believesTheAcknowledgement: .raise

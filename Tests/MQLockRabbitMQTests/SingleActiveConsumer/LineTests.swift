@@ -277,7 +277,9 @@ import Testing
     // MARK: Wants
 
     /// Only from the broker's answer on can a want not be forgotten by whoever releases and joins again in front of us.
-    @Test(arguments: [Line.Event.acquire, .tryAcquire]) func aWantIsSentOnceAndNotBeforeThePlaceIsConfirmed(_ event: Line.Event) {
+    @Test(arguments: [Line.Event.acquire, .tryAcquire]) func aWantIsSentOnceAndNotBeforeThePlaceIsConfirmed(
+        _ event: Line.Event
+    ) {
         var line = Probe(sendsWants: true).after([event, .declared(messages: 0, consumers: 1)])
         #expect(!line.timers.contains(.want))
         line.feed(.consuming)

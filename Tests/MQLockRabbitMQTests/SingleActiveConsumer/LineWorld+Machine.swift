@@ -90,7 +90,10 @@ extension LineWorld {
         case .declare: write(index, .declare)
         case .consume:
             clients[index].hasAsked = mutant == .wantsTooEarly && Bool.random(using: &random)
-            if clients[index].hasAsked { try publish(index, .want) }
+            if clients[index].hasAsked {
+                _ = broker.publish(Message(kind: .want, number: 0, nonce: nextNonce()))
+                collect()
+            }
             write(index, .consume)
         case .closeChannel:
             clients[index].timers.formIntersection([.limit])

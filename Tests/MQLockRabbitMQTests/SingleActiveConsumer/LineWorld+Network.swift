@@ -133,7 +133,7 @@ extension LineWorld {
         guard broker.line.count > 1, let id = broker.line.first else { return }
         broker.cutOff()
         guard clients[id.client].channel == id else { return }
-        clients[id.client].hasLostPlace = clients[id.client].held != nil
+        clients[id.client].hasLostPlace = clients[id.client].held != nil || clients[id.client].stay?.state == .kept
         // What was on its way to the client is lost with the link.
         change(id) { $0.replies.removeAll { if case .delivered = $0 { true } else { false } } }
     }

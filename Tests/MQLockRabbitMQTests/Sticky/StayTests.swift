@@ -125,7 +125,9 @@ import Testing
 
     /// Of the session, or of the lock's own queue.
     @Test(arguments: [false, true]) func nothingIsGrantedPastAProof(_ isOwn: Bool) {
-        let (session, own) = (ProofOfLife(until: .now.after(.seconds(60))), ProofOfLife(until: .now.after(.seconds(60))))
+        let (session, own) = (
+            ProofOfLife(until: .now.after(.seconds(60))), ProofOfLife(until: .now.after(.seconds(60)))
+        )
         let first = record(session, own: own)
         let tenure = Tenure(first, staying: .seconds(30))
         _ = first.beginRelease()

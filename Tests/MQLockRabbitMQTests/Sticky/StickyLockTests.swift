@@ -86,9 +86,10 @@ extension LiveBrokerTests.StickyLockTests {
     }
 
     /// By the option, and with the mutexes in which no want would reach the holder.
-    @Test(arguments: [
-        (.singleActiveConsumer, .zero), (.token, .seconds(60)), (.exclusiveQueue, .seconds(60)),
-    ] as [(RabbitMQLocks.Mutex, Duration)])
+    @Test(
+        arguments: [
+            (.singleActiveConsumer, .zero), (.token, .seconds(60)), (.exclusiveQueue, .seconds(60)),
+        ] as [(RabbitMQLocks.Mutex, Duration)])
     func whereItIsOffEveryGrantIsTheBrokers(_ mutex: RabbitMQLocks.Mutex, _ stay: Duration) async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
