@@ -47,11 +47,11 @@ enum LineMutant: CaseIterable {
     /// The local grants of one grant have the same fence.
     case repeatsTheFence
 
-    /// What it takes for it to be seen often enough.
-    var sticks: Bool? {
+    /// Whether it is about locks that are kept after their release.
+    var sticks: Bool {
         switch self {
         case .forgetsWants, .keepsAnyGrant, .wantsTooEarly, .keepsForEver, .keepsPastTheProof, .repeatsTheFence: true
-        default: nil
+        default: false
         }
     }
 
@@ -89,6 +89,8 @@ enum LineMutant: CaseIterable {
         case .forgetsTheFirstToken: 1_036_833_365_066_987_985
         case .saysNothingOfItsGrant: 2_868_892_589_311_359_312
         case .grantsTheExchanged: 4_967_536_260_272_591_394
+        case .keepsAnyGrant: 9_432_664_175_534_208_262
+        case .wantsTooEarly: 5_222_227_699_260_522_981
         default: nil
         }
     }

@@ -44,6 +44,26 @@ extension LineWorld {
         try release(index)
     }
 
+    /// Wherever nothing is lost, somebody who keeps the lock has heard, or will hear, of everybody who waits and has said so.
+    func checkWants() throws {
+        guard isSticky, faults.isSubset(of: .disconnects), mutant != .keepsForEver,
+            let keeper = clients.indices.first(where: { clients[$0].stay?.state == .kept && clients[$0].channel != nil }
+            ),
+            let waiter = clients.first(where: {
+                $0.line.state == .waiting(isConfirmed: true) && !$0.timers.contains(.want)
+            })
+        else { return }
+        let isUnderWay =
+            publishes.contains { $0.publication == .want } || broker.hasWant
+            || ways.contains { way in
+                way.replies.contains {
+                    if case .delivered(_, let message) = $0 { message.kind == .want } else { false }
+                }
+            }
+        guard !isUnderWay, let id = waiter.channel, broker.line.contains(id) else { return }
+        throw Violation(.want, "client \(keeper) keeps the lock, and client \(id.client) waits in vain")
+    }
+
     /// Nothing moves and nobody holds the lock, but somebody may keep it. Then a want has to end that; the end of the
     /// stay may be needed only where messages are lost.
     /// - Returns: whether something was done.

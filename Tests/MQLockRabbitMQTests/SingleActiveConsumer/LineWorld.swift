@@ -135,8 +135,7 @@ class LineWorld {
         isSkewed = skews && faults.isDisjoint(with: [.cuts, .purges, .deletions])
         largest = Array(repeating: 0, count: count)
         lastServed = Array(repeating: nil, count: count)
-        let sticks = Bool.random(using: &random)
-        isSticky = mutant?.sticks ?? sticks
+        isSticky = mutant.map(\.sticks) ?? Bool.random(using: &random)
         broker.nacksToFront = Bool.random(using: &random)
         broker.returnsBehind = mutant == .returnsBehind
         let prefetch = Bool.random(using: &random) ? 3 : 8
@@ -191,7 +190,7 @@ class LineWorld {
         case 0..<14: try carry()
         case 14..<16: try carryPublish()
         case 16, 17:
-            if Int.random(in: 0..<8, using: &random) == 0, mutant != .keepsForEver { try endStay(index) }
+            if isSticky, Int.random(in: 0..<8, using: &random) == 0, mutant != .keepsForEver { try endStay(index) }
             try fireTimer(index)
         case 18, 19:
             if clients[index].held != nil || clients[index].wants != nil {
@@ -207,6 +206,7 @@ class LineWorld {
         case 26, 27: try raise(index)
         default: try carry()
         }
+        try checkWants()
     }
 
     private static let made: [Faults] = [

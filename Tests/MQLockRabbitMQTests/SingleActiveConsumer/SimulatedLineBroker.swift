@@ -70,6 +70,9 @@ struct SimulatedLineBroker {
         return (returned + ready + delivered).filter { $0.kind == .token }
     }
 
+    /// Whether a want waits for a consumer.
+    var hasWant: Bool { (returned + ready).contains { $0.kind == .want } }
+
     func isOpen(_ id: ChannelID) -> Bool { channels[id] != nil }
 
     func unacknowledged(_ id: ChannelID) -> [Message] { channels[id]?.unacknowledged.map(\.message) ?? [] }
