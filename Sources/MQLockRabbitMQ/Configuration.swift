@@ -42,6 +42,11 @@ extension RabbitMQLocks {
         /// as on the broker, has precedence. When a broker before 4.3 ends a hold because its timeout is shorter, that
         /// is reported, and this provider uses the shorter timeout from then on.
         public var acknowledgementTimeout: Duration
+        /// How long a lock may stay in this process after its release, when nobody elsewhere wants it: until then its next
+        /// local acquire asks nobody. Zero turns it off; at most a minute; `nil` means the value in the URI
+        /// (`sticky=500ms`), else zero. Only the
+        /// single active consumer is sticky. Use the same in all programs of a lock: see <doc:StickyLocks>.
+        public var sticky: Duration?
         /// How long a shutdown waits for holders to release.
         public var drainTimeout: Duration
         /// How many contenders may wait in this process, over all names.
@@ -65,6 +70,7 @@ extension RabbitMQLocks {
             startupTimeout = nil
             backoff = .milliseconds(100) ... .seconds(5)
             acknowledgementTimeout = .seconds(30 * 60)
+            sticky = nil
             drainTimeout = .seconds(5)
             maximumWaiters = 100_000
             answersQuestions = true
@@ -110,6 +116,8 @@ extension RabbitMQLocks {
 }
 
 extension RabbitMQLocks.Configuration {
+    static let standardSticky = Duration.zero
+
     static var defaultOwner: String {
         "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
     }

@@ -130,6 +130,7 @@ private struct SupervisedContender: BrokerContender {
     init(_ lifetime: Lifetime) { self.lifetime = lifetime }
 
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
+        if let record = lifetime.supervisor.tenures[name]?.take() { return record }
         guard let record = try await lifetime.supervisor.acquire(name, waits: true, deadline: deadline) else {
             preconditionFailure("a wait for \(name) ended without a lock")
         }
@@ -137,8 +138,18 @@ private struct SupervisedContender: BrokerContender {
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
-        try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
+        if let record = lifetime.supervisor.tenures[name]?.take() { return record }
+        return try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
-    func release(_ record: LeaseRecord, _ ending: HoldEnding) async { await lifetime.supervisor.release(record) }
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async {
+        let supervisor = lifetime.supervisor
+        if case .lost = ending { return await supervisor.release(record) }
+        let tenure = supervisor.tenures[record.name]
+        switch tenure?.release(record) {
+        case .keep(nil): break
+        case .keep(let end?): if let tenure { Task { await supervisor.keep(tenure, until: end) } }
+        case .goBack, nil: await supervisor.release(record)
+        }
+    }
 }

@@ -30,6 +30,9 @@ public struct LockName: Hashable, Sendable {
         self.utf8 = utf8
     }
 
+    /// All bytes at once: one by one they cost more than a local grant.
+    public func hash(into hasher: inout Hasher) { utf8.withUnsafeBytes { hasher.combine(bytes: $0) } }
+
     /// The name as a string.
     public var string: String { String(decoding: utf8, as: UTF8.self) }
 }

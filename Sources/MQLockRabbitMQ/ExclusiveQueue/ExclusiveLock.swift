@@ -15,6 +15,7 @@ final class ExclusiveLock: LineLock {
     }
 
     override var lineQueue: String { objects.line }
+    override var isSticky: Bool { false }
 
     override var isQuietAtBroker: Bool { super.isQuietAtBroker && claim.isQuiet }
 
@@ -84,7 +85,7 @@ final class ExclusiveLock: LineLock {
     private func openChannel() -> Bool {
         claimChannel = session?.link.open(for: self)
         if claimChannel != nil { return true }
-        locks.evict()
+        locks.freeChannels()
         feedClaim(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
         return false
     }

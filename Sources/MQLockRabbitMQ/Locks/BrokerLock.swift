@@ -22,7 +22,7 @@ class BrokerLock: ChannelHandler {
     /// The current session.
     private(set) var session: Session?
     private(set) var contender: Contender?
-    private(set) var record: LeaseRecord?
+    private(set) var tenure: Tenure?
     /// A lease that is lost because its holder was asked to yield; at the broker the lock stays with it until it has
     /// released.
     private(set) var yielding: LeaseRecord?
@@ -34,9 +34,11 @@ class BrokerLock: ChannelHandler {
     private var unconfirmedSince: ContinuousClock.Instant?
     /// Whether the contender waits for the first contact of other names, or for a yielding holder to stop.
     private var isParked = false
+    /// The token of the broker's last grant.
+    private(set) var lastGrant: FencingToken?
     private let timers: Timers<Timer>
 
-    private enum Timer { case deadline, startup, limit, yield }
+    private enum Timer { case deadline, startup, limit, yield, stay }
 
     init(_ name: LockName, _ objects: ObjectNames, _ locks: Locks) {
         self.name = name
@@ -46,6 +48,9 @@ class BrokerLock: ChannelHandler {
     }
 
     var settings: SessionSettings { locks.settings }
+
+    /// The lease; nil while nobody holds the lock.
+    final var record: LeaseRecord? { tenure?.record }
 
     // MARK: What a mutex does
 
@@ -78,21 +83,24 @@ class BrokerLock: ChannelHandler {
     }
     /// Ends the wait for that; the broker may still execute the request.
     func cancelRaising(_ error: LockError) {}
+    /// Whether a released lock may stay here for the next local contender, as far as this mutex knows.
+    var mayStay: Bool { false }
     /// Closes idle channels; the name is quiet.
     func forget() {}
     func received(_ inbound: Inbound, on channel: Channel) { fatalError("a lock without a mutex") }
 
     // MARK: Contenders
 
-    final var isQuiet: Bool { isQuietAtBroker && contender == nil && record == nil && yielding == nil }
+    final var isQuiet: Bool { isQuietAtBroker && contender == nil && tenure == nil && yielding == nil }
 
-    final var isHeldOrReleasing: Bool { record != nil || yielding != nil || isReleasingAtBroker }
+    final var isHeldOrReleasing: Bool { tenure != nil || yielding != nil || isReleasingAtBroker }
 
     final func acquire(_ contender: Contender) {
         precondition(self.contender == nil, "a second contender for \(name)")
         self.contender = contender
-        // A holder whose lease has run out by the clock leaves the local line before this thread has noticed.
-        if let record, record.settleIfExpired() || record.state.isFinal {
+        // A kept lock whose time is over, or a holder whose lease has run out by the clock and which leaves the local
+        // line before this thread has noticed.
+        if tenure?.close() == true || record.map({ $0.settleIfExpired() || $0.state.isFinal }) == true {
             endHold()
             releaseAtBroker()
         }
@@ -184,7 +192,13 @@ class BrokerLock: ChannelHandler {
     private func endHold() {
         if let record { session?.presence.ended(self, record) }
         timers.stop(.limit)
-        record = nil
+        timers.stop(.stay)
+        if let tenure {
+            tenure.finish()
+            locks.tenures.remove(tenure)
+            _ = locks.largest.raise(name, to: tenure.largest)
+        }
+        tenure = nil
         cancelRaising(
             LockError(.released, "the lock \(name) is no longer held; its number may have been raised or not"))
     }
@@ -197,6 +211,8 @@ class BrokerLock: ChannelHandler {
         guard self.record === record, session?.isProven == true else {
             return answer(.failure(LockError(.released, "the lock \(name) is no longer held by this lease")))
         }
+        // Local grants would have smaller numbers.
+        endStay()
         raise(above: token, answer)
     }
 
@@ -209,13 +225,30 @@ class BrokerLock: ChannelHandler {
     }
 
     final func setSuspect(_ suspect: Bool) {
+        if suspect { endStay() }
         guard let record, record.setSuspect(suspect), suspect else { return }
         locks.relay.send(LockEvent(.suspect, at: .now, record: record, owner: record.owner))
     }
 
     final func lose(_ reason: LossReason) {
-        record?.lose(reason)
+        tenure?.finish()?.lose(reason)
         endHold()
+        locks.holdEnded()
+    }
+
+    // MARK: Sticky locks
+
+    /// The lock stays after its release, at most until this instant.
+    final func keep(_ tenure: Tenure, until end: ContinuousClock.Instant) {
+        guard self.tenure === tenure else { return }
+        timers.start(.stay, at: end) { [weak self] in self?.endStay() }
+    }
+
+    /// A lock that is kept without a lease goes back to the broker now, and a held one when it is released.
+    final func endStay() {
+        guard tenure?.close() == true else { return }
+        endHold()
+        releaseAtBroker()
         locks.holdEnded()
     }
 
@@ -278,7 +311,11 @@ class BrokerLock: ChannelHandler {
         let limit = maximum.map { ContinuousClock.now.after($0) }
         let record = LeaseRecord(
             name: name, token: token, owner: settings.owner, proof: session.proof, limit: limit, ownProof: ownProof)
-        self.record = record
+        let stay = stickyTime(token)
+        let tenure = Tenure(record, staying: stay)
+        self.tenure = tenure
+        lastGrant = token
+        if stay > .zero { locks.tenures.add(tenure) }
         trouble = nil
         if let limit, let maximum {
             timers.start(.limit, at: limit) { [weak self] in

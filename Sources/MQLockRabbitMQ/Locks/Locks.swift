@@ -6,14 +6,16 @@ final class Locks {
     let loop: EventLoop
     let relay: ObserverRelay
     var largest = LargestTokens()
+    let tenures: Tenures
     private(set) var byName: [LockName: BrokerLock] = [:]
     /// Names in their first contact.
     private var contacting: Set<LockName> = []
     private var parked: ArraySlice<BrokerLock> = []
     private var whenReleased: (() -> Void)?
 
-    init(settings: SessionSettings, loop: EventLoop, relay: ObserverRelay) {
+    init(settings: SessionSettings, loop: EventLoop, relay: ObserverRelay, tenures: Tenures = Tenures()) {
         self.settings = settings
+        self.tenures = tenures
         self.loop = loop
         self.relay = relay
     }
@@ -47,6 +49,16 @@ final class Locks {
             lock.forget()
             byName[lock.name] = nil
         }
+    }
+
+    /// Closes channels that are not needed: kept locks go back, too.
+    func freeChannels() {
+        endStays()
+        evict()
+    }
+
+    private func endStays() {
+        for lock in byName.values { lock.endStay() }
     }
 
     /// Forgets everything: nobody holds or waits any longer.
@@ -115,6 +127,7 @@ final class Locks {
 
     /// Runs `body` when nothing is held here or being released at the broker; at once if that is already so.
     func whenReleased(_ body: @escaping () -> Void) {
+        endStays()
         whenReleased = body
         holdEnded()
     }

@@ -94,14 +94,15 @@ struct TokenMessage: LockMessage, Hashable {
 }
 
 /// A message in a line: `mqlock.v1 line NUMBER NONCE AFTER` is a token. `mqlock.v1 proof 0 NONCE` is a companion: the
-/// queue returns it to the holder, to prove that it still serves nobody else.
+/// queue returns it to the holder, to prove that it still serves nobody else. `mqlock.v1 want 0 NONCE` is a want: somebody
+/// waits in line, so whoever is first must not keep the lock when it is released.
 struct LineMessage: LockMessage, Hashable {
     static let type = "mqlock.v1.line"
 
-    enum Kind: String, Sendable { case token = "line", companion = "proof" }
+    enum Kind: String, Sendable { case token = "line", companion = "proof", want }
 
     let kind: Kind
-    /// 0 for a companion.
+    /// 0 for a companion and a want.
     let number: UInt64
     let nonce: Nonce
     /// For a token: the fence of the holder that published it to replace its own; 0 for a seed, published by a
@@ -118,6 +119,8 @@ struct LineMessage: LockMessage, Hashable {
 
     static func companion(_ nonce: Nonce) -> Self { Self(kind: .companion, number: 0, nonce: nonce, after: 0) }
 
+    static func want(_ nonce: Nonce) -> Self { Self(kind: .want, number: 0, nonce: nonce, after: 0) }
+
     private init(kind: Kind, number: UInt64, nonce: Nonce, after: UInt64) {
         (self.kind, self.number, self.nonce, self.after) = (kind, number, nonce, after)
     }
@@ -127,7 +130,8 @@ struct LineMessage: LockMessage, Hashable {
         switch (Kind(rawValue: text.word), text.after) {
         case (.token, let after?): self = .token(text.number, text.nonce, after: after)
         case (.companion, nil) where text.number == 0: self = .companion(text.nonce)
-        case (.token, nil), (.companion, _), (nil, _): return nil
+        case (.want, nil) where text.number == 0: self = .want(text.nonce)
+        case (.token, nil), (.companion, _), (.want, _), (nil, _): return nil
         }
     }
 }

@@ -84,6 +84,9 @@ final class PresenceRegistry {
         }
     }
 
+    /// Whether somebody wants to be notified of every change.
+    func isWatched(_ name: LockName) -> Bool { watched[name] != nil }
+
     // MARK: Which names to listen for
 
     private func lookLater() {
@@ -156,8 +159,12 @@ final class PresenceRegistry {
         case .watch(let seconds):
             // Even without a contender now: one may come while we are still listening.
             watch(name, question.question, replyTo, seconds)
+            // Local grants would not be noticed.
+            lock?.endStay()
             tell(lock, question, replyTo)
-        case .yield(let token): if let lock { yield(lock, token, question, replyTo) }
+        case .yield(let token):
+            lock?.endStay()
+            if let lock { yield(lock, token, question, replyTo) }
         }
     }
 

@@ -10,6 +10,6 @@ struct Visibility {
 }
 
 extension BrokerLock {
-    /// Whether there is a contender to show.
-    var isContended: Bool { record != nil || contender != nil }
+    /// Whether there is a contender to show, or was a moment ago.
+    var isContended: Bool { tenure != nil || contender != nil }
 }

@@ -10,6 +10,8 @@ struct SessionSettings: Sendable {
     var connectTimeout: Duration
     var requestTimeout: Duration
     var acknowledgementTimeout: Duration
+    /// How long a released lock stays here for the next local contender; zero: not at all.
+    var sticky: Duration
     var backoff: GrowingDelay
     var startupTimeout: Duration?
     /// The number of returns from which on a token is exchanged, and the number from which on a grant waits for the
@@ -51,6 +53,7 @@ struct SessionSettings: Sendable {
         }
         acknowledgementTimeout =
             (try Self.consumerTimeout(&endpoint.extra) ?? configuration.acknowledgementTimeout).bounded
+        sticky = try Self.sticky(configuration.sticky, &endpoint.extra)
         if let unknown = endpoint.extra.keys.min() {
             throw LockError(
                 .invalidConfiguration,
@@ -95,6 +98,30 @@ struct SessionSettings: Sendable {
                 "in the broker URI, consumer_timeout is the broker's own, in milliseconds: consumer_timeout=900000")
         }
         return .milliseconds(milliseconds)
+    }
+
+    static let maximumSticky = Duration.seconds(60)
+
+    /// The value in the configuration, else in the URI. Removes the parameter from the URI.
+    private static func sticky(
+        _ configured: Duration?, _ parameters: inout [String: String]
+    ) throws(LockError) -> Duration {
+        var named: Duration?
+        if let text = parameters.removeValue(forKey: "sticky") {
+            named = DurationText.parse(text)
+            guard named != nil else {
+                throw LockError(
+                    .invalidConfiguration,
+                    "in the broker URI, sticky is a duration: \(DurationText.accepted); 0 turns it off")
+            }
+        }
+        let sticky = configured ?? named ?? RabbitMQLocks.Configuration.standardSticky
+        guard sticky >= .zero, sticky <= maximumSticky else {
+            throw LockError(
+                .invalidConfiguration,
+                "a lock can stay sticky for 0 to \(maximumSticky.readable), and \(sticky.readable) was asked for")
+        }
+        return sticky
     }
 
     private static func checkNumbers(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {

@@ -29,6 +29,8 @@ extension Line {
         /// was granted the lock by it.
         case absurd(number: UInt64, count: Int64)
         case companion(Nonce, count: Int64)
+        /// Somebody waits behind us.
+        case want
         /// A message of another mutex, published through our exchange: the queue may have been replaced.
         case otherKind
         /// A message that was not published through our exchange, or is unreadable.
@@ -41,6 +43,8 @@ extension Line {
         /// A token that replaces the held one.
         case exchange
         case companion
+        /// Asks a process that keeps the lock without a holder to return it.
+        case want
     }
 
     typealias Outcome = Publisher.Outcome
@@ -54,6 +58,8 @@ extension Line {
         case seed
         /// Until a try without a delivery assumes that the lock is held.
         case answer
+        /// Until the process that has the lock is asked not to keep it.
+        case want
         /// Until a try is answered in any case.
         case limit
         /// Until the messages needed before the grant have taken too long.
@@ -91,6 +97,8 @@ extension Line {
         case stop(Timer)
         /// First in line, with this fence.
         case serve(FencingToken)
+        /// Somebody wants the lock: it must not be kept after its release.
+        case wanted
         /// The companion came back: the queue has served us since it was sent.
         case proven
         case contended

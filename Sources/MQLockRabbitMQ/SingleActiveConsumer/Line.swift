@@ -61,6 +61,11 @@ struct Line: Sendable {
     /// Whether this attempt's channel has declared the queue.
     private var hasDeclared = false
 
+    /// Whether a want has come since this attempt began to consume. It is remembered until the release †.
+    private(set) var isWanted = false
+    /// Whether to announce a wait: others may be sticky, and the broker permits it as far as we know.
+    private var mayWant: Bool
+
     private let provesByQueue: Bool
     private let cancelled: LossReason
 
@@ -69,8 +74,12 @@ struct Line: Sendable {
     /// - Parameters:
     ///   - provesByQueue: whether a companion is kept beside the token.
     ///   - cancelled: what it means when the broker cancels the consumer of the first in line.
-    init(provesByQueue: Bool = false, cancelled: LossReason = LossReason(.queueDeleted)) {
+    ///   - sendsWants: whether others may keep the lock without a holder, and have to be asked for it.
+    init(
+        provesByQueue: Bool = false, cancelled: LossReason = LossReason(.queueDeleted), sendsWants: Bool = false
+    ) {
         self.provesByQueue = provesByQueue
+        mayWant = sendsWants
         self.cancelled = cancelled
     }
 
@@ -113,6 +122,9 @@ struct Line: Sendable {
         case .delivered(let delivery, let redelivered, let content): return delivered(delivery, redelivered, content)
         case .publishing(let publication, let nonce): return publishing(publication, nonce)
         case .outcome(.seed, _, let outcome): return seeded(outcome)
+        case .outcome(.want, _, let outcome):
+            if case .refused = outcome { mayWant = false }
+            return []
         case .outcome(let publication, let nonce, let outcome): return published(publication, nonce, outcome)
         case .cancelledByBroker: return cancelledByBroker()
         case .channelClosed(let fault): return channelClosed(fault)
@@ -136,7 +148,7 @@ extension Line {
     }
 
     private mutating func join() -> [Action] {
-        (isNew, hasDeclared) = (false, false)
+        (isNew, hasDeclared, isWanted) = (false, false, false)
         attempt += 1
         guard isKnown else {
             state = .declaring
@@ -171,7 +183,10 @@ extension Line {
     private mutating func consuming() -> [Action] {
         guard case .waiting = state else { return [] }
         state = .waiting(isConfirmed: true)
-        return wanted == .tryAcquire && seeding == nil ? [.start(.answer)] : []
+        // Not before the broker has confirmed our place: the process that has the lock could release it, acquire it
+        // again in front of us, and have forgotten the want †.
+        let want: [Action] = mayWant ? [.start(.want)] : []
+        return (wanted == .tryAcquire && seeding == nil ? [.start(.answer)] : []) + want
     }
 
     private mutating func seed() -> [Action] {
@@ -276,6 +291,7 @@ extension Line {
             seedRound += 1
             return seed() + [.start(.seed)]
         case (.limit, .declaring), (.limit, .preparing): return unable()
+        case (.want, .waiting): return [.publish(.want)]
         case (.answer, .waiting), (.limit, _): return contended()
         case (.preparing, .preparing(let place)): return giveUpPreparing(place)
         case (.exchange, .first(var place)):
@@ -298,7 +314,8 @@ extension Line {
             return [.lose(LossReason(.holdLimit, "the hold could not be renewed at the broker"))] + leave()
         case (.proof, .first):
             return [.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent))] + leave()
-        case (.restart, _), (.declare, _), (.seed, _), (.answer, _), (.preparing, _), (.exchange, _), (.retry, _),
+        case (.restart, _), (.declare, _), (.seed, _), (.want, _), (.answer, _), (.preparing, _), (.exchange, _),
+            (.retry, _),
             (.companion, _),
             (.hold, _), (.proof, _):
             preconditionFailure("the timer \(timer) in \(state)")
@@ -325,6 +342,9 @@ extension Line {
     private mutating func delivered(_ delivery: UInt64, _ redelivered: Bool, _ content: Content) -> [Action] {
         switch state {
         case .out, .pausing, .declaring: return []
+        case _ where content == .want:
+            isWanted = true
+            return [.acknowledge(delivery)] + (isFirst ? [.wanted] : [])
         case .waiting: return deliveredToWaiter(delivery, content)
         case .preparing(let place), .first(let place):
             return deliveredToFirst(place, delivery, redelivered, content)
@@ -336,7 +356,7 @@ extension Line {
         switch content {
         case .token(let nonce, let fence, let wear, _):
             let token = Token(delivery: delivery, nonce: nonce, fence: fence, wear: wear)
-            let stopped: [Action] = [.stop(.seed), .stop(.answer)]
+            let stopped: [Action] = [.stop(.seed), .stop(.want), .stop(.answer)]
             failures = 0
             return stopped + prepare(Place(token, exchangesFirst: exchangesFirst))
         // Nobody ever held it: it is forged, or from a host with a wrong clock.
@@ -348,7 +368,7 @@ extension Line {
             // It is not ours to remove. The declaration will show what is there.
             isKnown = false
             return restart()
-        case .companion: return [.acknowledge(delivery)]
+        case .companion, .want: return [.acknowledge(delivery)]
         case .otherKind, .foreign: return [.acknowledge(delivery), .report(Place.foreign)]
         }
     }
@@ -406,7 +426,7 @@ extension Line {
     }
 
     private mutating func publishing(_ publication: Publication, _ nonce: Nonce) -> [Action] {
-        guard publication != .seed else { return [] }
+        guard publication == .exchange || publication == .companion else { return [] }
         switch state {
         case .preparing(var place), .first(var place):
             if publication == .exchange { place.exchange = nonce } else { place.companion = .published(nonce) }
@@ -427,7 +447,7 @@ extension Line {
         switch publication {
         case .exchange where place.exchange == nonce: place.exchange = nil
         case .companion where place.companion == .published(nonce): place.companion = nil
-        case .exchange, .companion, .seed: return []
+        case .exchange, .companion, .seed, .want: return []
         }
         switch outcome {
         case .arrived: return [.start(.retry)]

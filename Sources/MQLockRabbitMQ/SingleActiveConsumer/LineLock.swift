@@ -33,12 +33,18 @@ class LineLock: BrokerLock {
     override var needsContact: Bool { !line.isKnown }
     override var needsPublish: Bool { line.needsPublish }
 
+    /// Whether released locks may stay in a process; then contenders announce that they wait.
+    var isSticky: Bool { settings.sticky > .zero }
+    override var mayStay: Bool { isSticky && !line.isWanted }
+
     override func acquireAtBroker(waits: Bool) { feedLine(waits ? .acquire : .tryAcquire) }
     override func cancelAtBroker() { feedLine(.cancel) }
     override func releaseAtBroker() { feedLine(.release) }
 
     override func prepare(_ session: Session) {
-        line = Line(provesByQueue: settings.proof == .quorum, cancelled: session.behavior.cancelled)
+        line = Line(
+            provesByQueue: settings.proof == .quorum, cancelled: session.behavior.cancelled,
+            sendsWants: isSticky)
     }
 
     override func resetAtBroker() {
@@ -158,6 +164,7 @@ class LineLock: BrokerLock {
         case .serve(let fence):
             if lastSeed != nil, line.place?.token.nonce == lastSeed { tokenMadeAnew() }
             served(fence)
+        case .wanted: endStay()
         case .proven: proven()
         case .raised(let fence): raised(fence)
         case .contended:
@@ -181,7 +188,7 @@ class LineLock: BrokerLock {
     private func openChannel() {
         channel = session?.link.open(for: self)
         guard channel == nil else { return }
-        locks.evict()
+        locks.freeChannels()
         feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
@@ -224,6 +231,8 @@ class LineLock: BrokerLock {
         case .declare: Self.declarePause.delay(before: line.failures + 1)
         // Behind a living holder seeds are unnecessary, so the pauses grow.
         case .seed: Self.seedPause.delay(before: line.seedRound + 1)
+        // Most waits are shorter, and need not be announced. A try has no time to lose.
+        case .want: line.wanted == .tryAcquire ? .milliseconds(3) : .milliseconds(20)
         // If we are the active consumer, the first delivery follows the queue's answer without a round trip.
         case .answer: max(.milliseconds(25), consumedAt.duration(to: .now) * 4)
         case .limit: .seconds(2)
@@ -264,6 +273,7 @@ class LineLock: BrokerLock {
         let count = BrokerBehavior.returns(of: delivery.properties)
         switch message.kind {
         case .companion: return .companion(message.nonce, count: count)
+        case .want: return .want
         case .token:
             guard case .success(let fence) = fence(message.number, count) else {
                 return .absurd(number: message.number, count: count)
@@ -290,6 +300,7 @@ class LineLock: BrokerLock {
         case .companion:
             message = .companion(nonce)
             companionSent = .now
+        case .want: message = .want(nonce)
         case .seed, .exchange:
             do throws(LockError) {
                 // A queue that was created again may start below what this process has seen for the name.
@@ -304,6 +315,13 @@ class LineLock: BrokerLock {
             }
         }
         feedLine(.publishing(publication, nonce))
+        // Nothing depends on a want, so its fate is nobody's trouble.
+        if publication == .want {
+            session?.publisher.publish(message, to: lineQueue) { [weak self, weak session] outcome in
+                if let self, self.session === session { feedLine(.outcome(.want, nonce, outcome)) }
+            }
+            return
+        }
         publish(message, to: lineQueue) { [weak self] in self?.feedLine(.outcome(publication, nonce, $0)) }
     }
 }

@@ -91,6 +91,7 @@ extension Line.Place {
         case .absurd(_, count: 0): return .nothing(Self.absurd)
         case .absurd: return .nothing("a token with a number that cannot be")
         case .companion(let nonce, let count): return take(companion: nonce, delivery, redelivered: redelivered, count)
+        case .want: return .nothing(nil)
         case .otherKind, .foreign: return .nothing(Self.foreign)
         }
     }

@@ -7,6 +7,7 @@ actor Supervisor {
     let settings: SessionSettings
     private let relay: ObserverRelay
     private let locks: Locks
+    nonisolated let tenures = Tenures()
     private let timers: Timers<Timer>
     private let verifications: Verifications
     let marks: MarkRequests
@@ -40,7 +41,7 @@ actor Supervisor {
         self.settings = settings
         self.relay = relay
         endpoint = settings.endpoint
-        locks = Locks(settings: settings, loop: loop, relay: relay)
+        locks = Locks(settings: settings, loop: loop, relay: relay, tenures: tenures)
         timers = Timers(loop)
         verifications = Verifications(settings, on: loop)
         marks = MarkRequests(settings, on: loop)
@@ -86,6 +87,11 @@ actor Supervisor {
 
     /// Releases a grant; does nothing when the lock is no longer held here.
     func release(_ record: LeaseRecord) { locks.byName[record.name]?.release(record) }
+
+    /// A lock stays here after its release, at most until this instant.
+    func keep(_ tenure: Tenure, until end: ContinuousClock.Instant) {
+        locks.byName[tenure.name]?.keep(tenure, until: end)
+    }
 
     /// Limits the wait for a session that is not up yet.
     private func awaitSession(_ lock: BrokerLock) {

@@ -171,7 +171,7 @@ final class TokenLock: BrokerLock {
     private func openChannel() {
         channel = session?.link.open(for: self)
         guard channel == nil else { return }
-        locks.evict()
+        locks.freeChannels()
         feed(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 

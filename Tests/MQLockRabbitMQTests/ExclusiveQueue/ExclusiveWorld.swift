@@ -82,6 +82,7 @@ final class ExclusiveWorld: LineWorld {
 
     /// The hold goes on then, and whoever is first in line finds the queue taken.
     override var canRaise: Bool { false }
+    override var canStay: Bool { false }
     override var holdsEnd: Bool { faults.contains(.cancels) }
 
     override func description(_ index: Int) -> String {

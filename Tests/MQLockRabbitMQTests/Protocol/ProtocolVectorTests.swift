@@ -117,6 +117,10 @@ import Testing
                 let companion = LineMessage.companion(nonce)
                 #expect(LineMessage(text) == companion)
                 message = companion
+            case (["sac"], "want"):
+                let want = LineMessage.want(nonce)
+                #expect(LineMessage(text) == want)
+                message = want
             case (["all"], "look"):
                 let look = LookMessage(nonce)
                 #expect(LookMessage(delivery(body)) == look)
@@ -218,7 +222,7 @@ import Testing
         }
         for queue in vectors.queues { words.formUnion(queue.arguments.keys) }
         for message in vectors.messages {
-            let number = ["proof", "look"].contains(message.word) ? "0" : "NUMBER"
+            let number = ["proof", "want", "look"].contains(message.word) ? "0" : "NUMBER"
             words.formUnion(["\(vectors.protocol) \(message.word) \(number) NONCE", message.properties.type])
         }
         words.formUnion([vectors.exchange.name, vectors.control.exchange.name])

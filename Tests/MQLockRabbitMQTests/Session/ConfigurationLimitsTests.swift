@@ -8,6 +8,7 @@ import Testing
     static let durations: [(name: String, set: @Sendable (inout RabbitMQLocks.Configuration, Duration) -> Void)] = [
         ("heartbeat", { $0.heartbeat = $1 }), ("margin", { $0.margin = $1 }),
         ("connectTimeout", { $0.connectTimeout = $1 }), ("requestTimeout", { $0.requestTimeout = $1 }),
+        ("sticky", { $0.sticky = $1 }),
         ("startupTimeout", { $0.startupTimeout = $1 }), ("drainTimeout", { $0.drainTimeout = $1 }),
         ("acknowledgementTimeout", { $0.acknowledgementTimeout = $1 }),
         ("backoff", { $0.backoff = $1...max($1, .seconds(5)) }),
@@ -36,7 +37,7 @@ import Testing
                 _ = try RabbitMQInspector(configuration)
             } catch {
                 #expect(error.code == .invalidConfiguration)
-                #expect(duration < .seconds(1) || name == "heartbeat" || name == "margin", "\(error)")
+                #expect(duration < .seconds(1) || ["heartbeat", "margin", "sticky"].contains(name), "\(error)")
             }
         }
     }
@@ -63,6 +64,19 @@ import Testing
         let uri = "amqp://h?\(query)consumer_timeout=\(Int64.max)"
         let settings = try SessionSettings(RabbitMQLocks.Configuration(uri: uri, mutex: .token))
         #expect(ContinuousClock.now.after(settings.maximumHold) > .now && settings.patience > .zero)
+    }
+
+    @Test(arguments: [("", 0), ("0", 0), ("500ms", 500), ("1m", 60_000)] as [(String, Int64)])
+    func aStayInTheURICountsUnlessTheConfigurationHasOne(_ text: String, _ milliseconds: Int64) throws {
+        var configuration = RabbitMQLocks.Configuration(uri: "amqp://h" + (text.isEmpty ? "" : "?sticky=\(text)"))
+        #expect(try SessionSettings(configuration).sticky == .milliseconds(milliseconds))
+        configuration.sticky = .seconds(2)
+        #expect(try SessionSettings(configuration).sticky == .seconds(2))
+    }
+
+    @Test(arguments: ["", "x", "-1s", "61s", "2m", "1000000000000h"]) func anImpossibleStayIsRefused(_ text: String) {
+        let error = #expect(throws: LockError.self) { try RabbitMQLocks(.init(uri: "amqp://h?sticky=\(text)")) }
+        #expect(error?.code == .invalidConfiguration)
     }
 
     /// A delay of nothing would be a loop.

@@ -14,7 +14,7 @@ import Testing
         ] as [(LineWorld.Faults, Int)])
     func fencesRiseAndTheLockIsNeverLost(faults: LineWorld.Faults, clients: Int) {
         let seed = TestSeed.next()
-        var (grants, proofs, exchanges, raises, abandoned) = (0, 0, 0, 0, 0)
+        var (grants, proofs, exchanges, raises, abandoned, local) = (0, 0, 0, 0, 0, 0)
         for round in 0..<UInt64(Self.rounds) {
             let world = LineWorld(seed: seed &+ round, clients: clients, faults: faults)
             do {
@@ -28,11 +28,12 @@ import Testing
             exchanges += world.exchanges
             raises += world.raises
             abandoned += world.abandonedInFlight
+            local += world.localGrants
         }
         print(
             """
             line, seed \(seed): \(Self.rounds) interleavings, \(grants) grants, \(proofs) proofs, \(exchanges) exchanges, \
-            \(raises) numbers raised, \(abandoned) waits given up in flight
+            \(raises) numbers raised, \(abandoned) waits given up in flight, \(local) local grants
             """)
         // A test that hardly grants, renews or interrupts would show nothing.
         #expect(grants > Self.rounds)
@@ -40,6 +41,7 @@ import Testing
         #expect(exchanges > Self.rounds / 10)
         #expect(raises > 100)
         #expect(abandoned > 100)
+        #expect(local > 100)
     }
 
     /// Each sentence of the protocol that is marked †, broken: the same test finds a counterexample.

@@ -34,6 +34,26 @@ enum LineMutant: CaseIterable {
     /// A queue that may not have started is consumed.
     case consumesAtOnce
     case neverSeeds
+    /// A want that is heard is not remembered.
+    case forgetsWants
+    /// A lock is kept that somebody else had since this process.
+    case keepsAnyGrant
+    /// The want is sent before the place in line is confirmed.
+    case wantsTooEarly
+    /// Wants are lost, and the stay of a lock has no end.
+    case keepsForEver
+    /// A lock is kept that the session does not prove any more.
+    case keepsPastTheProof
+    /// The local grants of one grant have the same fence.
+    case repeatsTheFence
+
+    /// Whether it is about locks that are kept after their release.
+    var sticks: Bool {
+        switch self {
+        case .forgetsWants, .keepsAnyGrant, .wantsTooEarly, .keepsForEver, .keepsPastTheProof, .repeatsTheFence: true
+        default: false
+        }
+    }
 
     /// Whether a token is acknowledged that may be the lock's by now.
     var acknowledgesTheLock: Bool {
@@ -46,9 +66,12 @@ enum LineMutant: CaseIterable {
     /// What it has to be found by.
     var finding: LineWorld.Violation.Kind {
         switch self {
+        case .forgetsWants, .keepsAnyGrant, .wantsTooEarly: .want
+        case .keepsForEver: .stuck
         case .ignoresTheCount, .grantsTheLargest, .grantsTheExchanged, .cancelsFirst, .returnsBehind,
             .differsInPrefetch,
-            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken:
+            .nacksTheToken, .acknowledgesEarly, .acknowledgesTheOwnToken, .forgetsTheFirstToken, .keepsPastTheProof,
+            .repeatsTheFence:
             .order
         case .saysNothingOfItsGrant: .proof
         case .believesTheAcknowledgement: .raise
@@ -66,6 +89,8 @@ enum LineMutant: CaseIterable {
         case .forgetsTheFirstToken: 1_036_833_365_066_987_985
         case .saysNothingOfItsGrant: 2_868_892_589_311_359_312
         case .grantsTheExchanged: 4_967_536_260_272_591_394
+        case .keepsAnyGrant: 9_432_664_175_534_208_262
+        case .wantsTooEarly: 5_222_227_699_260_522_981
         default: nil
         }
     }
@@ -75,6 +100,8 @@ enum LineMutant: CaseIterable {
         switch self {
         case .acknowledgesTheOwnToken, .saysNothingOfItsGrant, .forgetsTheFirstToken:
             [.cuts, .latePublishes]
+        case .forgetsWants, .keepsAnyGrant, .wantsTooEarly, .keepsForEver, .repeatsTheFence: []
+        case .keepsPastTheProof: .disconnects
         case .ignoresTheCount, .cancelsFirst, .suspects, .acknowledgesNothing, .consumesAtOnce, .neverSeeds: []
         // In an alarm nothing is waited for before a grant.
         case .believesTheAcknowledgement: [.disconnects, .latePublishes]

@@ -11,7 +11,9 @@ import Testing
         var timers: Set<Line.Timer> = []
         var published: [(publication: Line.Publication, nonce: Nonce)] = []
 
-        init(provesByQueue: Bool = false) { line = Line(provesByQueue: provesByQueue) }
+        init(provesByQueue: Bool = false, sendsWants: Bool = false) {
+            line = Line(provesByQueue: provesByQueue, sendsWants: sendsWants)
+        }
 
         @discardableResult mutating func feed(_ event: Line.Event) -> [Line.Action] {
             if case .timer(let timer) = event { timers.remove(timer) }
@@ -95,11 +97,12 @@ import Testing
     ]
 
     /// Whatever the broker can send, at any time, and every timer that runs; two in a row.
-    @Test(arguments: [false, true]) func nothingThatTheBrokerSendsTraps(provesByQueue: Bool) {
+    @Test(arguments: [false, true], [false, true])
+    func nothingThatTheBrokerSendsTraps(provesByQueue: Bool, sendsWants: Bool) {
         var states: Set<String> = []
         for prefix in Self.prefixes {
-            let probe = Probe(provesByQueue: provesByQueue)
-            var known = Probe(provesByQueue: provesByQueue).after([.acquire, .declared(messages: 1, consumers: 0)])
+            let probe = Probe(provesByQueue: provesByQueue, sendsWants: sendsWants)
+            var known = probe.after([.acquire, .declared(messages: 1, consumers: 0)])
             known.feed(.cancel)
             for start in [probe, known] where isPossible(prefix, start) {
                 let first = start.after(prefix)
@@ -131,7 +134,7 @@ import Testing
         events += codes.map { .channelClosed(ChannelFault(code: $0, text: "")) }
         for redelivered in [false, true] {
             var contents: [Line.Content] = [.absurd(number: .max, count: 0), .absurd(number: 1, count: -1)]
-            contents += [.otherKind, .foreign]
+            contents += [.otherKind, .foreign, .want]
             for nonce in nonces {
                 contents += [Self.token(nonce, fence: 32), Self.token(nonce, fence: 128, .wornOut, after: 96)]
                 contents += [0, 1, 2].map { .companion(Self.nonce(nonce), count: $0) }
@@ -269,6 +272,58 @@ import Testing
         #expect(known.after([.acquire, .channelUnavailable]).timers == [.restart])
         #expect(known.after([.acquire, .channelUnavailable, .cancel]).timers == [])
         #expect(known.after([.acquire, .channelClosed(.outOfChannels)]).timers == [])
+    }
+
+    // MARK: Wants
+
+    /// Only from the broker's answer on can a want not be forgotten by whoever releases and joins again in front of us.
+    @Test(arguments: [Line.Event.acquire, .tryAcquire]) func aWantIsSentOnceAndNotBeforeThePlaceIsConfirmed(
+        _ event: Line.Event
+    ) {
+        var line = Probe(sendsWants: true).after([event, .declared(messages: 0, consumers: 1)])
+        #expect(!line.timers.contains(.want))
+        line.feed(.consuming)
+        #expect(line.timers.contains(.want))
+        #expect(line.feed(.timer(.want)) == [.publish(.want)])
+        #expect(!line.timers.contains(.want))
+        var silent = Probe().after([event, .declared(messages: 0, consumers: 1)])
+        silent.feed(.consuming)
+        #expect(!silent.timers.contains(.want))
+    }
+
+    @Test func whoeverIsServedBeforeSendsNone() {
+        var line = Probe(sendsWants: true).after([.acquire, .declared(messages: 0, consumers: 1), .consuming])
+        line.feed(.delivered(1, redelivered: false, Self.token(1, fence: 64)))
+        #expect(line.line.isFirst && !line.timers.contains(.want))
+    }
+
+    @Test func whereWantsAreRefusedNoMoreAreSent() {
+        var line = Probe(sendsWants: true)
+        line.feed(.acquire)
+        line.feed(.declared(messages: 0, consumers: 1))
+        for event: Line.Event in [.consuming, .timer(.want)] { line.feed(event) }
+        let fault = ChannelFault(code: ChannelFault.accessRefused, text: "")
+        #expect(line.feed(.outcome(.want, line.published[0].nonce, .refused(fault))) == [])
+        for event: Line.Event in [.cancel, .acquire, .consuming] { line.feed(event) }
+        #expect(!line.timers.contains(.want))
+    }
+
+    /// Whenever it came: before the token, with it, or while the lock is held.
+    @Test(arguments: 0...2) func aWantIsRememberedFromTheConsumeOnAndForgottenWithThePlace(_ position: Int) {
+        var events: [Line.Event] = [
+            .acquire, .declared(messages: 1, consumers: 0), .consuming,
+            .delivered(1, redelivered: false, Self.token(1, fence: 64)),
+        ]
+        events.insert(.delivered(7, redelivered: position == 0, .want), at: 2 + position)
+        var line = Probe()
+        for event in events {
+            let actions = line.feed(event)
+            guard case .delivered(7, _, _) = event else { continue }
+            #expect(actions == [.acknowledge(7)] + (position == 2 ? [.wanted] : []))
+        }
+        #expect(line.line.isFirst && line.line.isWanted)
+        for event: Line.Event in [.release, .acquire] { line.feed(event) }
+        #expect(!line.line.isWanted)
     }
 
     /// Where all try and nobody waits, nobody else would seed a queue that has lost its token.

@@ -72,6 +72,7 @@ extension LineWorld {
         switch message.kind {
         case .foreign: return .foreign
         case .companion: return .companion(message.nonce, count: message.count)
+        case .want: return .want
         case .token:
             guard let fence = fence(message) else { return .absurd(number: message.number, count: message.count) }
             return .token(message.nonce, fence: fence, wear(message.count), after: message.after)
@@ -87,7 +88,13 @@ extension LineWorld {
         switch action {
         case .openChannel: try openChannel(index)
         case .declare: write(index, .declare)
-        case .consume: write(index, .consume)
+        case .consume:
+            clients[index].hasAsked = mutant == .wantsTooEarly && Bool.random(using: &random)
+            if clients[index].hasAsked {
+                _ = broker.publish(Message(kind: .want, number: 0, nonce: nextNonce()))
+                collect()
+            }
+            write(index, .consume)
         case .closeChannel:
             clients[index].timers.formIntersection([.limit])
             if mutant == .cancelsFirst { write(index, .cancel) }
@@ -105,9 +112,11 @@ extension LineWorld {
                 try raised(index, fence)
             }
         case .start(.seed) where mutant == .neverSeeds: break
+        case .start(.want) where clients[index].hasAsked: break
         case .start(let timer): clients[index].timers.insert(timer)
         case .stop(let timer): clients[index].timers.remove(timer)
         case .serve(let fence): try served(index, mutated(fence, index))
+        case .wanted: if mutant != .forgetsWants { try endStay(index) }
         case .proven: try proven(index)
         case .raised(let fence): try raised(index, fence)
         case .contended, .unable, .refuse, .refuseAbsurd: try answered(index)

@@ -88,7 +88,10 @@ extension LineWorld {
     func publish(_ index: Int, _ publication: Line.Publication) throws {
         let nonce = mutant == .reusesNonce && publication == .exchange ? clients[index].nonce : nextNonce()
         let message: Message
-        if publication == .companion {
+        if publication == .want {
+            if mutant == .keepsForEver { return }
+            message = Message(kind: .want, number: 0, nonce: nonce)
+        } else if publication == .companion {
             message = Message(kind: .companion, number: 0, nonce: nonce)
             companionSent(index)
         } else {
@@ -130,7 +133,7 @@ extension LineWorld {
         guard broker.line.count > 1, let id = broker.line.first else { return }
         broker.cutOff()
         guard clients[id.client].channel == id else { return }
-        clients[id.client].hasLostPlace = clients[id.client].held != nil
+        clients[id.client].hasLostPlace = clients[id.client].held != nil || clients[id.client].stay?.state == .kept
         // What was on its way to the client is lost with the link.
         change(id) { $0.replies.removeAll { if case .delivered = $0 { true } else { false } } }
     }

@@ -11,7 +11,7 @@ class LineWorld {
     typealias Message = Broker.Message
 
     struct Violation: Error, CustomStringConvertible {
-        enum Kind { case order, exclusion, proof, raise, loss, stuck, surplus, early, other }
+        enum Kind { case order, exclusion, proof, raise, loss, stuck, surplus, early, want, other }
 
         let kind: Kind
         let description: String
@@ -55,6 +55,10 @@ class LineWorld {
         var first: Message?
         var wants: Line.Wanted?
         var held: FencingToken?
+        /// Of the broker's grant that this client has, held or kept.
+        var stay: Stay?
+        /// Its want is sent already (a mutant's).
+        var hasAsked = false
         /// What it wants the number raised above, while it waits for that.
         var raising: UInt64?
         /// The broker has given its place away, and it was not told.
@@ -110,6 +114,11 @@ class LineWorld {
     var raised: (fence: UInt64, vanishings: Int)?
     var raises = 0
     var grants = 0
+    var localGrants = 0
+    /// The fence of each client's last grant by the broker; it outlives sessions.
+    var lastServed: [FencingToken?]
+    /// Whether released locks are kept at all.
+    let isSticky: Bool
     var proofs = 0
     var exchanges = 0
     var abandonedInFlight = 0
@@ -125,12 +134,17 @@ class LineWorld {
         let skews = Bool.random(using: &random)
         isSkewed = skews && faults.isDisjoint(with: [.cuts, .purges, .deletions])
         largest = Array(repeating: 0, count: count)
+        lastServed = Array(repeating: nil, count: count)
+        isSticky = mutant.map(\.sticks) ?? Bool.random(using: &random)
         broker.nacksToFront = Bool.random(using: &random)
         broker.returnsBehind = mutant == .returnsBehind
         let prefetch = Bool.random(using: &random) ? 3 : 8
         broker.prefetch = { $0 == 0 && mutant == .differsInPrefetch ? 2 : prefetch }
         for index in 0..<count { clients.append(newClient(index)) }
     }
+
+    /// Whether the mutex keeps released locks.
+    var canStay: Bool { true }
 
     /// Whether holders raise the number.
     var canRaise: Bool { true }
@@ -139,7 +153,7 @@ class LineWorld {
     var holdsEnd: Bool { true }
 
     func newClient(_ index: Int) -> Client {
-        Client(line: Line(provesByQueue: provesByQueue[index]), nonce: nextNonce())
+        Client(line: Line(provesByQueue: provesByQueue[index], sendsWants: isSticky), nonce: nextNonce())
     }
 
     /// Takes random steps, then lets everything settle without faults, and wants the lock once more.
@@ -175,10 +189,15 @@ class LineWorld {
         switch Int.random(in: 0..<28, using: &random) {
         case 0..<14: try carry()
         case 14..<16: try carryPublish()
-        case 16, 17: try fireTimer(index)
+        case 16, 17:
+            if isSticky, Int.random(in: 0..<8, using: &random) == 0, mutant != .keepsForEver { try endStay(index) }
+            try fireTimer(index)
         case 18, 19:
             if clients[index].held != nil || clients[index].wants != nil {
+                let held = clients[index].held != nil
                 try leave(index)
+                // Only a client that comes again at once is granted the lock twice in a row.
+                if held, isSticky, Int.random(in: 0..<4, using: &random) > 0 { try acquire(index, waits: true) }
             } else {
                 try acquire(index, waits: Int.random(in: 0..<4, using: &random) > 0)
             }
@@ -187,6 +206,7 @@ class LineWorld {
         case 26, 27: try raise(index)
         default: try carry()
         }
+        try checkWants()
     }
 
     private static let made: [Faults] = [
@@ -228,7 +248,9 @@ class LineWorld {
         for _ in 0..<300 {
             if try carryAll() { continue }
             // A waiter seeds for ever, so it is no sign of unrest that its timer is running.
-            guard clients.allSatisfy({ $0.held == nil }), try fireTimersOfWaiters() else { break }
+            guard clients.allSatisfy({ $0.held == nil }) else { break }
+            let isAsked = try askKeeper()
+            guard try isAsked || fireTimersOfWaiters() else { break }
         }
         guard clients.allSatisfy({ $0.wants == nil }) || clients.contains(where: { $0.held != nil }) else {
             throw Violation(.stuck, "contenders wait, and none is granted: \(clients.indices.map(description))")
@@ -260,6 +282,7 @@ class LineWorld {
 
     func acquire(_ index: Int, waits: Bool) throws {
         clients[index].wants = waits ? .acquire : .tryAcquire
+        if try acquireLocally(index) { return }
         try feed(index, waits ? .acquire : .tryAcquire)
     }
 
@@ -267,7 +290,7 @@ class LineWorld {
     func leave(_ index: Int) throws {
         if clients[index].held != nil {
             (clients[index].held, clients[index].raising) = (nil, nil)
-            try release(index)
+            if !keep(index) { try release(index) }
         } else if clients[index].wants != nil {
             clients[index].wants = nil
             if isBeingServed(index) { abandonedInFlight += 1 }
@@ -277,6 +300,7 @@ class LineWorld {
 
     private func raise(_ index: Int) throws {
         guard canRaise, let held = clients[index].held, clients[index].raising == nil else { return }
+        _ = clients[index].stay?.close()
         clients[index].raising = held.rawValue + UInt64.random(in: 0...100, using: &random) * TokenNumber.step
         try feed(index, .raise)
     }
@@ -293,10 +317,13 @@ class LineWorld {
         }
         if provesByQueue[index] { clients[index].timers.insert(.proof) }
         try grant(index, fence)
+        beginStay(index, fence)
     }
 
     func placeLost(_ index: Int, _ reason: LossReason) throws {
-        guard clients[index].held != nil else { throw Violation(.other, "a loss without a hold") }
+        let isKept = clients[index].stay?.state == .kept
+        guard clients[index].held != nil || isKept else { throw Violation(.other, "a loss without a hold") }
+        clients[index].stay = nil
         (clients[index].held, clients[index].raising) = (nil, nil)
         guard reason.kind != .holdLimit, reason.kind != .proofOverdue else { return }
         if faults.isDisjoint(with: [.cuts, .disconnects, .deletions, .cancels, .channels]) {
@@ -324,6 +351,8 @@ class LineWorld {
         for at in publishes.indices where publishes[at].client == index { publishes[at].client = nil }
         collect()
         ways.removeAll { $0.id.client == index }
+        let stay = clients[index].stay
         clients[index] = newClient(index)
+        if mutant == .keepsPastTheProof, stay?.state == .kept { clients[index].stay = stay }
     }
 }

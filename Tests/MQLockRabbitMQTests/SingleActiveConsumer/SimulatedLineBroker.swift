@@ -6,7 +6,7 @@
 /// Everything is in flight until a test says otherwise, so that a seed decides every interleaving.
 struct SimulatedLineBroker {
     struct Message: Equatable {
-        enum Kind { case token, companion, foreign }
+        enum Kind { case token, companion, want, foreign }
 
         let kind: Kind
         let number: UInt64
@@ -69,6 +69,9 @@ struct SimulatedLineBroker {
         let delivered = channels.sorted { $0.key.number < $1.key.number }.flatMap(\.value.unacknowledged).map(\.message)
         return (returned + ready + delivered).filter { $0.kind == .token }
     }
+
+    /// Whether a want waits for a consumer.
+    var hasWant: Bool { (returned + ready).contains { $0.kind == .want } }
 
     func isOpen(_ id: ChannelID) -> Bool { channels[id] != nil }
 
