@@ -21,7 +21,8 @@ import Testing
     }()
 
     private func run(_ arguments: [String], on machine: Machine) async throws -> TestProcess.Result {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("mqlock-library-\(UUID().uuidString)")
+        let name = "mqlock-library-\(UUID().uuidString)"
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let library = folder.appendingPathComponent("librdkafka.so.1")

@@ -19,6 +19,9 @@ struct ChoiceTable {
         let results: [BenchResult]
     }
 
+    /// What the table has of the figures of a mutex.
+    private static let measures: [BenchResult.Measure] = [.uncontended, .handOver, .recovery]
+
     /// - Parameter measured: the lines of `mqlock bench --json`.
     init(mutexes: [RabbitMQLocks.Mutex], measured: String) throws {
         let decoder = JSONDecoder()
@@ -28,7 +31,7 @@ struct ChoiceTable {
         }
         columns = try mutexes.map { mutex in
             let own = results.filter { $0.mutex == mutex.description }
-            for measure in BenchResult.Measure.allCases where !own.contains(where: { $0.measure == measure }) {
+            for measure in Self.measures where !own.contains(where: { $0.measure == measure }) {
                 throw Incomplete(
                     description: """
                         no \(measure.rawValue) of \(mutex) in \(ChoiceArticle.figures); measure anew: \
