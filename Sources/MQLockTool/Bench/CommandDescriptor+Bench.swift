@@ -70,9 +70,9 @@ extension CommandDescriptor {
 
             --json writes objects with "event": started, measured (one a row), compared, finished.
 
-            Exit status: 0 when everything was measured, worse or not; 64 usage, or a file that cannot be used; 69 broker unreachable; 70 internal error, also when
-            two processes were ever seen to hold a lock at once; 77 credentials or permissions refused; 128 + n when
-            signal n ended it.
+            Exit status: 0 when everything was measured, worse or not; 64 usage, or a file that cannot be used; 69 broker
+            unreachable; 70 internal error, also when two processes were ever seen to hold a lock at once; 77 credentials or
+            permissions refused; 128 + n when signal n ended it.
             """)
 
     static let benchWorker = Self(

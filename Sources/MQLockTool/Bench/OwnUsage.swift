@@ -26,11 +26,12 @@ enum OwnUsage {
 
     #if os(Linux)
     private static var residentPages: UInt64? {
-        guard let file = fopen("/proc/self/statm", "re") else { return nil }
-        defer { fclose(file) }
+        let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
         var bytes = [UInt8](repeating: 0, count: 200)
-        let count = fread(&bytes, 1, bytes.count, file)
-        let words = bytes.prefix(count).split(separator: UInt8(ascii: " "))
+        let count = read(file, &bytes, bytes.count)
+        let words = bytes.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
         return words.count > 1 ? UInt64(String(decoding: words[1], as: UTF8.self)) : nil
     }
     #endif
