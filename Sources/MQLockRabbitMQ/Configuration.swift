@@ -44,8 +44,8 @@ extension RabbitMQLocks {
         public var acknowledgementTimeout: Duration
         /// How long a lock may stay in this process after its release, when nobody elsewhere wants it: until then its next
         /// local acquire asks nobody. Zero turns it off; at most a minute; `nil` means the value in the URI
-        /// (`sticky=500ms`), else zero. Only the
-        /// single active consumer is sticky. Use the same in all programs of a lock: see <doc:StickyLocks>.
+        /// (`sticky=500ms`), else zero. Only the single active consumer is sticky. Use the same in all programs of a
+        /// lock: see <doc:StickyLocks>.
         public var sticky: Duration?
         /// How long a shutdown waits for holders to release.
         public var drainTimeout: Duration

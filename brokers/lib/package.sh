@@ -72,13 +72,14 @@ Section: admin
 Priority: optional
 Installed-Size: $size
 Depends: $depends
-Recommends: curl
+Recommends: curl, librdkafka1
 Description: locks, elections and fencing by a message broker
  mqlock runs a command under a lock, once per period, or on one of many hosts,
  with RabbitMQ or Kafka as the lock service. The command is ended when the lock
  is lost, and a fencing token keeps late writes away from what it protects.
  .
- curl is needed to ask RabbitMQ's management API (list, break, doctor).
+ curl is needed to ask RabbitMQ's management API (list, break, doctor), and
+ librdkafka1 for Kafka.
 END
     chmod -R u=rwX,go=rX "$work/root"
     dpkg-deb --root-owner-group -Zxz --build "$work/root" "$file" >&2 || die "$EX_CANTCREAT" "cannot make $file"
