@@ -10,7 +10,9 @@ extension LiveBrokerTests {
 }
 
 extension LiveBrokerTests.ComposedLocksTests {
-    @Test(arguments: RabbitMQLocks.Mutex.allCases) func locksComposedOfTheMutexKeepTheRules(
+    /// What is composed knows nothing of the mutex: one is enough, unless there is time.
+    @Test(arguments: LiveBroker.isFullRun ? RabbitMQLocks.Mutex.allCases : [.singleActiveConsumer])
+    func locksComposedOfTheMutexKeepTheRules(
         _ mutex: RabbitMQLocks.Mutex
     ) async throws {
         let broker = try LiveBrokerTests.broker()
