@@ -18,12 +18,13 @@ struct BenchComparison: Equatable {
 
     /// - Returns: nil when nothing can be divided.
     init?(_ result: BenchResult, to earlier: BenchResult) {
-        guard var ratio = BenchResult.Ratio(result.mqlock, to: earlier.mqlock) else { return nil }
-        basis = if result.ratio != nil, earlier.ratio != nil { .raw } else { .figures }
-        if basis == .raw, let now = result.ratio, let then = earlier.ratio {
-            guard let quotient = BenchResult.Ratio(now, to: then) else { return nil }
-            ratio = quotient
+        let ratio: BenchResult.Ratio?
+        if let now = result.ratio, let then = earlier.ratio {
+            (basis, ratio) = (.raw, .init(now, to: then))
+        } else {
+            (basis, ratio) = (.figures, .init(result.mqlock, to: earlier.mqlock))
         }
+        guard let ratio else { return nil }
         (self.result, self.ratio) = (result, ratio)
     }
 
@@ -45,19 +46,6 @@ extension BenchResult {
     fileprivate func isSameSituation(as other: BenchResult) -> Bool {
         (mutex, measure.rawValue, processes, tasks ?? 1)
             == (other.mutex, other.measure.rawValue, other.processes, other.tasks ?? 1)
-    }
-}
-
-extension BenchResult.Ratio {
-    /// Of two ratios, now and then.
-    fileprivate init?(_ now: Self, to then: Self) {
-        guard then.p50 > 0, then.p90 > 0, then.p99 > 0 else { return nil }
-        p50 = (now.p50 / then.p50).rounded(to: 3)
-        p90 = (now.p90 / then.p90).rounded(to: 3)
-        p99 = (now.p99 / then.p99).rounded(to: 3)
-        if let rate = now.perSecond, let before = then.perSecond, before > 0 {
-            perSecond = (rate / before).rounded(to: 3)
-        }
     }
 }
 

@@ -82,13 +82,9 @@ extension BenchDirector {
         for worker in workers { worker.send(.turns(count, microseconds: hold)) }
         var all: [BenchTurns.Turn] = []
         for worker in workers {
-            while true {
-                let answer = try await worker.answer()
-                if answer == .done { break }
-                guard case .turns(let instants) = answer, instants.count % 2 == 0 else {
-                    throw worker.misunderstood(answer)
-                }
-                all += stride(from: 0, to: instants.count, by: 2).map {
+            all += try await answers(of: worker) { answer in
+                guard case .turns(let instants) = answer, instants.count % 2 == 0 else { return nil }
+                return stride(from: 0, to: instants.count, by: 2).map {
                     BenchTurns.Turn(contender: worker.number, granted: instants[$0], released: instants[$0 + 1])
                 }
             }

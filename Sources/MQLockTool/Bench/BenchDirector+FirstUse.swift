@@ -29,16 +29,14 @@ extension BenchDirector {
         of worker: BenchProcess, _ tasks: Int, each count: Int
     ) async throws(CommandFailure) -> BenchTurns {
         worker.send(.tasks(tasks, count: count))
-        var all: [BenchTurns.Turn] = []
-        while true {
-            let answer = try await worker.answer()
-            if answer == .done { return try checked(all, .mqlock) }
-            guard case .grants(let grants) = answer, grants.count % 3 == 0 else { throw worker.misunderstood(answer) }
-            all += stride(from: 0, to: grants.count, by: 3).map {
+        let all: [BenchTurns.Turn] = try await answers(of: worker) { answer in
+            guard case .grants(let grants) = answer, grants.count % 3 == 0 else { return nil }
+            return stride(from: 0, to: grants.count, by: 3).map {
                 BenchTurns.Turn(
                     contender: Int(clamping: grants[$0]), granted: grants[$0 + 1], released: grants[$0 + 2])
             }
         }
+        return try checked(all, .mqlock)
     }
 
     func firstUse(_ report: (BenchMeasurement) -> Void) async throws(CommandFailure) {

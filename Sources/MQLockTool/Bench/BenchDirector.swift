@@ -58,13 +58,20 @@ struct BenchDirector {
     /// The durations that a worker answers this order with.
     func times(_ order: BenchOrder, of worker: BenchProcess) async throws(CommandFailure) -> [UInt64] {
         worker.send(order)
-        var all: [UInt64] = []
+        return try await answers(of: worker) { if case .times(let times) = $0 { times } else { nil } }
+    }
+
+    /// What a worker answers, in any number of lines, until it is done.
+    /// - Parameter pick: what a line has; nil when it answers something else.
+    func answers<Value>(
+        of worker: BenchProcess, _ pick: (BenchAnswer) -> [Value]?
+    ) async throws(CommandFailure) -> [Value] {
+        var all: [Value] = []
         while true {
-            switch try await worker.answer() {
-            case .times(let times): all += times
-            case .done: return all
-            case let answer: throw worker.misunderstood(answer)
-            }
+            let answer = try await worker.answer()
+            if answer == .done { return all }
+            guard let values = pick(answer) else { throw worker.misunderstood(answer) }
+            all += values
         }
     }
 

@@ -1,7 +1,15 @@
 import Foundation
 
+/// What is divided by its like: figures, and ratios of them.
+protocol BenchDivisible {
+    var p50: Double { get }
+    var p90: Double { get }
+    var p99: Double { get }
+    var perSecond: Double? { get }
+}
+
 /// The reported figures of one program in one measurement. Times in microseconds.
-struct BenchFigures: Codable, Equatable {
+struct BenchFigures: Codable, Equatable, BenchDivisible {
     var count: Int
     var p50: Double
     var p90: Double
@@ -55,13 +63,14 @@ struct BenchResult: Codable, Equatable {
         case recovery
     }
 
-    /// Our figure divided by the other's: for times smaller is better, for `perSecond` larger.
-    struct Ratio: Codable, Equatable {
+    /// One divided by the other, such as our figures by the other program's: for times smaller is better, for `perSecond`
+    /// larger.
+    struct Ratio: Codable, Equatable, BenchDivisible {
         var p50, p90, p99: Double
         var perSecond: Double?
 
         /// - Returns: nil when the other took no time.
-        init?(_ ours: BenchFigures, to theirs: BenchFigures) {
+        init?(_ ours: some BenchDivisible, to theirs: some BenchDivisible) {
             guard theirs.p50 > 0, theirs.p90 > 0, theirs.p99 > 0 else { return nil }
             p50 = (ours.p50 / theirs.p50).rounded(to: 3)
             p90 = (ours.p90 / theirs.p90).rounded(to: 3)

@@ -77,21 +77,8 @@ struct RawLocks {
         case .hold:
             try lock.acquire()
             Self.answer("granted", [HistoryClock.now])
-        case .usage: Self.answer("usage", Self.usage)
+        case .usage: Self.answer("usage", [OwnUsage.processorTime, OwnUsage.memory])
         }
-    }
-
-    /// Processor time in nanoseconds, and bytes of memory.
-    private static var usage: [UInt64] {
-        var usage = rusage()
-        #if canImport(Glibc)
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        #else
-        getrusage(RUSAGE_SELF, &usage)
-        #endif
-        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
-        let microseconds = Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
-        return [UInt64(seconds) * 1_000_000_000 + UInt64(microseconds) * 1000, UInt64(usage.ru_maxrss)]
     }
 
     private func turn(_ count: Int, _ hold: UInt32) throws {

@@ -24,11 +24,7 @@ struct ChoiceTable {
 
     /// - Parameter measured: the lines of `mqlock bench --json`.
     init(mutexes: [RabbitMQLocks.Mutex], measured: String) throws {
-        let decoder = JSONDecoder()
-        // What does not decode is the first and the last line.
-        let results = measured.split(separator: "\n").compactMap {
-            try? decoder.decode(BenchResult.self, from: Data($0.utf8))
-        }
+        let results = BenchFiles.results(in: measured)
         columns = try mutexes.map { mutex in
             let own = results.filter { $0.mutex == mutex.description }
             for measure in Self.measures where !own.contains(where: { $0.measure == measure }) {

@@ -1,0 +1,1 @@
+../../../Sources/MQLockTool/Bench/OwnUsage.swift
