@@ -1,12 +1,11 @@
 import MQLock
 
 extension BrokerLock {
-    /// How long the lock stays here after its release. Not at all unless this process was the last to have it, too: then
-    /// whoever waits for it has come after us, so its want reaches us †.
+    /// How long the lock stays here after its release: not at all unless this process was the last to have it.
     final func stickyTime(_ token: FencingToken) -> Duration {
-        guard mayStay, let lastGrant, lastGrant.rawValue + TokenNumber.step == token.rawValue,
-            session?.presence.isWatched(name) == false
-        else { return .zero }
+        guard mayStay, Stay.continues(lastGrant, with: token), session?.presence.isWatched(name) == false else {
+            return .zero
+        }
         return settings.sticky
     }
 }

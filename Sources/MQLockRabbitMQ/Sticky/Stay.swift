@@ -35,6 +35,13 @@ struct Stay: Equatable, Sendable {
     /// The low five bits of a fencing token, one for each local grant.
     static let maximumLocalGrants = TokenNumber.step - 1
 
+    /// Whether this process was the last to have the lock before the broker granted it again: then whoever waits for it has
+    /// come after us, so its want reaches us †.
+    /// - Parameter last: the token of the broker's last grant to this process.
+    static func continues(_ last: FencingToken?, with token: FencingToken) -> Bool {
+        last.map { $0.rawValue + TokenNumber.step == token.rawValue } ?? false
+    }
+
     /// - Parameter length: how long it stays after the first release; zero: not at all.
     init(length: Duration) {
         self.length = length

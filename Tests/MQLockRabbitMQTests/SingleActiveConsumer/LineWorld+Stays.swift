@@ -8,7 +8,7 @@ extension LineWorld {
 
     /// The broker has granted it the lock.
     func beginStay(_ index: Int, _ fence: FencingToken) {
-        let isStreak = lastServed[index].map { $0.rawValue + TokenNumber.step == fence.rawValue } ?? false
+        let isStreak = Stay.continues(lastServed[index], with: fence)
         lastServed[index] = fence
         let isHeard = clients[index].line.isWanted && mutant != .forgetsWants
         let stays = isSticky && canStay && !isHeard && (isStreak || mutant == .keepsAnyGrant)
