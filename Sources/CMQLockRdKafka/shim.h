@@ -21,7 +21,8 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #if defined(__linux__)
-/// Loads the library, the first time. NULL when it is loaded, or else why not, in the words of dlerror(3), for ever.
+/// Loads the library at the first call, and gives the same answer from then on: NULL when it is loaded, or else the reason in
+/// the words of dlerror(3).
 const char *mqlock_rd_kafka_load(void);
 #else
 static inline const char *mqlock_rd_kafka_load(void) {

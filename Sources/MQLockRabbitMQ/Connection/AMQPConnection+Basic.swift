@@ -2,8 +2,8 @@ import CMQLockRabbitMQ
 
 /// Messages. Each call writes one request; answers, if any, come through `readAvailable`.
 extension AMQPConnection {
-    /// Per consumer, or for the channel as a whole (`global`), which RabbitMQ 4.3 refuses. It is always answered, so it
-    /// also serves as a probe.
+    /// Per consumer, or for the channel as a whole (`global`), which RabbitMQ 4.3 takes for the former. It is always
+    /// answered, so it also serves as a probe.
     func basicQos(_ channel: UInt16, prefetch: UInt16, isGlobal: Bool = false) throws(ConnectionFailure) {
         try checkChannel(channel)
         let method = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: isGlobal.amqp)

@@ -10,7 +10,7 @@ final class Channel {
     fileprivate(set) var isOpen = true
     /// Open requests on this channel, the oldest first.
     fileprivate var unanswered: ArraySlice<(answer: Answer, sent: ContinuousClock.Instant)> = []
-    /// Of each consumer.
+    /// Of each consumer; nil for as much as there is.
     private let prefetch: UInt16?
     /// Whether the channel as a whole has a prefetch.
     private var isLimited = false
@@ -89,9 +89,9 @@ final class Channel {
     /// prefetch of its own: it refuses every consumer of a quorum queue there, and so has to cancel ours. For the same
     /// reason the prefetch is set after the consumer, and removed before the next one. Quorum queues do not heed it.
     func consumeUntilDeleted(_ queue: String, tag: String, noAck: Bool = false, _ behavior: BrokerBehavior) {
-        if isLimited, let prefetch {
-            write { connection, channel throws(ConnectionFailure) in
-                try connection.basicQos(channel, prefetch: prefetch)
+        if isLimited {
+            write { [prefetch] connection, channel throws(ConnectionFailure) in
+                try connection.basicQos(channel, prefetch: prefetch ?? 0)
             }
         }
         consume(queue, tag: tag, noAck: noAck)

@@ -315,9 +315,7 @@ extension Line {
         case (.proof, .first):
             return [.lose(LossReason(.proofOverdue, LeaseRecord.queueIsSilent))] + leave()
         case (.restart, _), (.declare, _), (.seed, _), (.want, _), (.answer, _), (.preparing, _), (.exchange, _),
-            (.retry, _),
-            (.companion, _),
-            (.hold, _), (.proof, _):
+            (.retry, _), (.companion, _), (.hold, _), (.proof, _):
             preconditionFailure("the timer \(timer) in \(state)")
         }
     }
