@@ -96,7 +96,8 @@ private final class KafkaProxyLoop {
     private let target: UInt16
     private let wake: Int32
     private let faults: Locked<KafkaProxy.Faults>
-    /// A broker's address in an answer: length and text of the host, then the port.
+    /// A broker's address in an answer: the host and the port. How the host's length is written before it depends on the
+    /// version of the answer, and so on librdkafka's.
     private let brokerAddress: [UInt8]
     private let ownAddress: [UInt8]
     private var flows: [Flow] = []
@@ -104,7 +105,7 @@ private final class KafkaProxyLoop {
     init(listener: Int32, target: UInt16, port: UInt16, wake: Int32, faults: Locked<KafkaProxy.Faults>) {
         (self.listener, self.target, self.wake, self.faults) = (listener, target, wake, faults)
         func address(_ port: UInt16) -> [UInt8] {
-            [0, 9] + Array("127.0.0.1".utf8) + [0, 0, UInt8(port >> 8), UInt8(port & 0xFF)]
+            Array("127.0.0.1".utf8) + [0, 0, UInt8(port >> 8), UInt8(port & 0xFF)]
         }
         (brokerAddress, ownAddress) = (address(target), address(port))
     }
@@ -192,7 +193,9 @@ private final class KafkaProxyLoop {
         flow.partial.removeFirst(length)
         guard !flow.isToBroker, length >= brokerAddress.count else { return message }
         for start in 0...(length - brokerAddress.count)
-        where message[start + 1] == 9 && message[start..<(start + brokerAddress.count)].elementsEqual(brokerAddress) {
+        where message[start] == brokerAddress[0]
+            && message[start..<(start + brokerAddress.count)].elementsEqual(brokerAddress)
+        {
             message.replaceSubrange(start..<(start + brokerAddress.count), with: ownAddress)
         }
         return message

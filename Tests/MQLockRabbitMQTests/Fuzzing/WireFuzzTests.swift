@@ -145,8 +145,8 @@ import Testing
         }
     }
 
-    /// The library follows tables into tables without end, and anybody who may publish can send some. So there has to be room
-    /// for all that a frame can hold, on the stacks that read frames.
+    /// librabbitmq 0.11 follows tables into tables without end, and anybody who may publish can send some. So there has to be
+    /// room for all that a frame can hold, on the stacks that read frames. 0.15 refuses them.
     @Test func deepTables() async throws {
         #expect(throws: ConnectionFailure.self) { try AMQPURI.parse("amqp://h?frame_max=131073") }
         let size = try AMQPURI.parse("amqp://h?frame_max=131072").frameMax
@@ -164,13 +164,14 @@ import Testing
                 left -= opening.count + 5
                 bytes += opening + [kind] + Frames.bytes(UInt32(left))
             }
-            let isRead = await withCheckedContinuation { continuation in
+            let isRead: Bool? = await withCheckedContinuation { continuation in
                 let status = LoopThread.start(name: "deep") { [bytes] in
                     continuation.resume(returning: Self.table(bytes) != nil)
                 }
-                if status != 0 { continuation.resume(returning: false) }
+                if status != 0 { continuation.resume(returning: nil) }
             }
-            #expect(isRead, "\(name)")
+            let mayRefuse = amqp_version_number() >= 0x000F_0000
+            #expect(isRead == true || mayRefuse && isRead == false, "\(name)")
         }
     }
 
