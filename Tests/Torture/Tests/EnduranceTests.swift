@@ -83,7 +83,7 @@ extension TortureTests.EnduranceTests {
     /// Past the broker's delivery-acknowledgement timeout five times over, by a mutex that renews its holds.
     @Test func aHoldOutlivesTheAcknowledgementTimeout() async throws {
         let timeout = Duration.seconds(60)
-        try await withAcknowledgementTimeout(timeout) { broker in
+        try await withAcknowledgementTimeout(timeout, on: .shared()) { broker in
             let locks = try MutexUnderTest.allCases.map { mutex in
                 try broker.locks {
                     mutex.configure(&$0)

@@ -19,7 +19,7 @@ extension TortureTests.OverdueConsumersTests {
     @Test(arguments: MutexUnderTest.allCases) func aLockGoesOnWhenAllWereOverdueOnce(
         _ mutex: MutexUnderTest
     ) async throws {
-        try await withAcknowledgementTimeout(.seconds(3)) { broker in
+        try await withAcknowledgementTimeout(.seconds(3), on: .shared()) { broker in
             try await broker.withName { name in
                 // Before 4.3 the broker takes nothing back until a client has answered the close of its channel, or has lost
                 // its connection: 10 to 15 s here. 4.3 does not wait for that.
@@ -108,7 +108,7 @@ extension TortureTests.OverdueConsumersTests {
     @Test(arguments: MutexUnderTest.allCases) func theChannelIsClosedBeforeTheNextConsume(
         _ mutex: MutexUnderTest
     ) async throws {
-        try await withAcknowledgementTimeout(.seconds(3)) { broker in
+        try await withAcknowledgementTimeout(.seconds(3), on: .shared()) { broker in
             try await broker.withName { name in
                 let log = MethodLog()
                 let proxy = try FaultyProxy(to: broker.port, log: log)

@@ -4,10 +4,15 @@ import Testing
 @testable import MQLockRabbitMQ
 
 /// RabbitMQ takes back what is not acknowledged in time, by closing the channel.
-extension TortureTests.FaultTests {
+extension PatientTortureTests {
+    /// What can go wrong, with every mutex: see the article *Faults*.
+    @Suite struct FaultTests {}
+}
+
+extension PatientTortureTests.FaultTests {
     /// The adapter knows the timeout: a mutex with a limit ends its hold before, one that renews outlives it.
     @Test func acknowledgementTimeout() async throws {
-        try await withAcknowledgementTimeout(.seconds(4)) { broker in
+        try await withAcknowledgementTimeout(.seconds(4), on: .ofPatience()) { broker in
             // The waiter's own hold has the same limit, which a busy machine lets it come to.
             let options = Stage.Options(strikesWaiterToo: true) { $0.acknowledgementTimeout = .seconds(4) }
             try await strike(.acknowledgementTimeout, on: broker, options) { stages in
@@ -32,7 +37,7 @@ extension TortureTests.FaultTests {
     /// It was told half an hour, and the broker thinks otherwise. An exclusive queue is no delivery: its hold goes on, though
     /// its place in line is gone.
     @Test func unknownAcknowledgementTimeout() async throws {
-        try await withAcknowledgementTimeout(.seconds(6)) { broker in
+        try await withAcknowledgementTimeout(.seconds(6), on: .ofPatience()) { broker in
             // Long enough for a busy machine to set the scene, before the holder's hold ends, and the waiter's.
             try await strike(.unknownAcknowledgementTimeout, on: broker, .init(strikesWaiterToo: true)) { stages in
                 try await stages.each { stage in
@@ -52,7 +57,7 @@ extension TortureTests.FaultTests {
 
     /// Up to 4.2 the broker says what its timeout is when it ends a hold: the next one is renewed in time for it.
     @Test func theTimeoutIsLearned() async throws {
-        try await withAcknowledgementTimeout(.seconds(8)) { broker in
+        try await withAcknowledgementTimeout(.seconds(8), on: .ofPatience()) { broker in
             guard BrokerBehavior(broker.version).overdue == .closesChannel else { return }
             try await broker.withName { name in
                 let events = EventLog()
@@ -75,8 +80,10 @@ extension TortureTests.FaultTests {
 
 /// For channels that are opened meanwhile: the broker looks every second, not every minute, for deliveries that are older
 /// than `timeout`.
-func withAcknowledgementTimeout(_ timeout: Duration, _ body: (LiveBroker) async throws -> Void) async throws {
-    let broker = try await PrivateNode.shared().broker
+func withAcknowledgementTimeout(
+    _ timeout: Duration, on node: PrivateNode, _ body: (LiveBroker) async throws -> Void
+) async throws {
+    let broker = node.broker
     func set(timeout: Duration, tick: Duration) async throws {
         try await broker.ctl(
             "eval",

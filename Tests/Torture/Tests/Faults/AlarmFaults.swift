@@ -4,9 +4,9 @@ import Testing
 @testable import MQLockRabbitMQ
 
 /// A memory or disk alarm: the broker stops reading from connections that publish.
-extension TortureTests.FaultTests {
+extension PatientTortureTests.FaultTests {
     @Test(arguments: [Fault.memoryAlarm, .diskAlarm]) func alarm(_ fault: Fault) async throws {
-        let node = try await PrivateNode.shared()
+        let node = try await PrivateNode.ofPatience()
         let kind = fault == .memoryAlarm ? "memory" : "disk"
         try await strike(fault, on: node.broker) { stages in
             try await node.broker.during(fault) {
@@ -43,16 +43,16 @@ extension TortureTests.FaultTests {
     }
 }
 
-extension TortureTests {
+extension PatientTortureTests {
     /// A proof by the queue, where the queue answers nothing.
     @Suite struct QueueProofTests {}
 }
 
-extension TortureTests.QueueProofTests {
+extension PatientTortureTests.QueueProofTests {
     /// With `proof=quorum` the queue has to hand a message back: a holder whose queue does not gives up by its own clock,
     /// though its session is as alive as ever. An alarm does not matter, for nothing is published.
     @Test func whatTheQueueDoesNotProveIsLost() async throws {
-        let broker = try await PrivateNode.shared().broker
+        let broker = try await PrivateNode.ofPatience().broker
         try await broker.withName { name in
             let locks = try broker.locks("heartbeat=1&proof=quorum", mutex: .singleActiveConsumer)
             let session = try broker.locks("heartbeat=1", mutex: .singleActiveConsumer)

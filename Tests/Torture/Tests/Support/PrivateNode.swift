@@ -13,14 +13,21 @@ final class PrivateNode: Sendable {
     static let isPossible = ProcessInfo.processInfo.environment["MQLOCK_RABBITMQ_RESTART"] != nil
     static let reason = "needs a broker to stop: unset MQLOCK_RABBITMQ and run brokers/with --rabbitmq -- swift test"
 
-    private static let started = Locked<Task<PrivateNode, any Error>?>(nil)
+    private enum Use { case torture, patience }
 
-    /// The one of this run, started when first asked for.
-    static func shared() async throws -> PrivateNode {
+    private static let started = Locked<[Use: Task<PrivateNode, any Error>]>([:])
+
+    /// The one of ``TortureTests``, started when first asked for.
+    static func shared() async throws -> PrivateNode { try await node(for: .torture) }
+
+    /// The one of ``PatientTortureTests``, started when first asked for.
+    static func ofPatience() async throws -> PrivateNode { try await node(for: .patience) }
+
+    private static func node(for use: Use) async throws -> PrivateNode {
         let task = started.withLock { started in
-            if let started { return started }
+            if let task = started[use] { return task }
             let task = Task { try await PrivateNode.alone() }
-            started = task
+            started[use] = task
             return task
         }
         return try await task.value
