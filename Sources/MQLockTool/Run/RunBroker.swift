@@ -64,9 +64,7 @@ extension RunOptions {
     fileprivate var startupTimeout: Duration? {
         if case .within = patience { nil } else { RunBroker.patience }
     }
-}
 
-extension RunOptions {
     /// On Kafka nobody could see it: no record has a place for it, and a new kind of record would need a new version of
     /// the format, which ends the sessions of all programs that do not know it.
     func requireNoInfo(_ command: String) throws(CommandFailure) {

@@ -26,6 +26,8 @@ final class BareClaim {
         for client in [committed, uncommitted] { rd_kafka_poll_set_consumer(client.raw) }
         for client in [committed, uncommitted, producer] { try client.learn(topic.name) }
         try BareClient.check(rd_kafka_init_transactions(producer.raw, BareClient.patience))
+        // Some brokers know a group only once it has an offset.
+        try all(offset: 0).with { try BareClient.check(rd_kafka_commit(uncommitted.raw, $0, 0)) }
     }
 
     /// - Returns: how long it took, in nanoseconds.
@@ -41,12 +43,12 @@ final class BareClaim {
         return HistoryClock.now - begun
     }
 
-    private func all(_ offset: Int32 = RD_KAFKA_OFFSET_INVALID) -> BareList {
+    private func all(offset: Int32 = RD_KAFKA_OFFSET_INVALID) -> BareList {
         BareList(topic.name, 0..<Int32(topic.shards), offset: Int64(offset))
     }
 
     private func bounds(_ end: Int32) throws -> [Int32: Int64] {
-        try all(end).with {
+        try all(offset: end).with {
             try BareClient.check(rd_kafka_offsets_for_times(uncommitted.raw, $0, BareClient.patience))
         }
     }
