@@ -44,7 +44,7 @@ struct Table {
             row("  a shard that moves, without owner") { $0.moves[phase] }
         }
         row("  a shard in all that, without owner") { $0.restarts }
-        print(cells("a claim, by librdkafka alone", text(median(claims)), text(claims.max()), "", "", ""))
+        print(cells("a claim of half of them, by librdkafka", text(median(claims)), text(claims.max()), "", "", ""))
         target()
     }
 
