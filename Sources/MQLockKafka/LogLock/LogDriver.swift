@@ -207,14 +207,16 @@ final class LogDriver: @unchecked Sendable {
 
     /// - Returns: whether it was the last one.
     private func turn() -> Bool {
-        let wait = turns.withLock { waitsUntil in
+        let (wait, changes) = turns.withLock { waitsUntil in
             let wait = nextWait()
             waitsUntil = clock.now.after(wait)
-            return wait
+            return (wait, follower.changes)
         }
         let event = follower.poll(for: wait)
         return turns.withLock { _ in
-            act(on: event)
+            // A caller's turn may have stopped the reading of that partition, or begun it elsewhere.
+            let isStale = event.map { changes[$0.partition] != follower.changes[$0.partition] } ?? false
+            act(on: isStale ? nil : event)
             return isDrained
         }
     }
