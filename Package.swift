@@ -83,6 +83,10 @@ let package = Package(
             name: "RawLocks", dependencies: ["CMQLockRabbitMQ", "CMQLockRdKafka", "MQLockLineReader", "MQLockTesting"],
             path: "Tests/Benchmarks/RawLocks",
             swiftSettings: settings, linkerSettings: linkedRdKafka),
+        .executableTarget(
+            name: "OwnershipRounds",
+            dependencies: ["CMQLockRdKafka", "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
+            path: "Tests/Benchmarks/OwnershipRounds", swiftSettings: settings, linkerSettings: linkedRdKafka),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),

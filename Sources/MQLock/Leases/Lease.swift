@@ -47,7 +47,8 @@ public struct Lease: Sendable, Identifiable {
     /// Says something about this hold, such as its progress: `mqlock show`, `list` and a ``LockInspector`` show it.
     ///
     /// It stays in this process until someone asks, so it costs nothing to change it often. All copies of the lease
-    /// share it, and a lease of several locks says it for each. Nothing is decided by it.
+    /// share it, and a lease of several locks says it for each. Nothing is decided by it. On Kafka nobody can ask, so
+    /// it stays in this process.
     /// - Parameter info: nil removes it.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when it is longer than ``maximumInfo``.
     public func setInfo(_ info: String?) throws(LockError) {

@@ -40,8 +40,8 @@ final class LogReader: @unchecked Sendable {
                     // A deleted offset is reported, so the reader decides where to begin again.
                     ("auto.offset.reset", "error"), ("check.crcs", "true"),
                     // The end of a partition is reported by an empty answer, and a transaction's marker is at the end:
-                    // each claim waits that long.
-                    ("fetch.wait.max.ms", "10"),
+                    // each claim waits that long. One that waits for open transactions asks less often.
+                    ("fetch.wait.max.ms", isolation == .uncommitted ? "1" : "10"),
                 ]), log: log)
         rd_kafka_poll_set_consumer(client.raw)
     }

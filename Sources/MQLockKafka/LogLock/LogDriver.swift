@@ -1,6 +1,7 @@
 import MQLock
 
-/// Performs what the partitions' machines decide, on a thread of its own that runs no user code.
+/// Performs what the partitions' machines decide, on a thread of its own, or on a caller's when that is sooner; see
+/// ``performAtOnce(_:)``. It runs no user code.
 final class LogDriver: @unchecked Sendable {
     typealias Answer = CheckedContinuation<Result<LeaseRecord?, LockError>, Never>
 
@@ -74,7 +75,9 @@ final class LogDriver: @unchecked Sendable {
     let questions = BlockingQueue("log")
     private let inbox = Locked(Inbox())
     let health = LogHealth()
-    // Used on the thread only.
+    /// Held by whoever uses what is below; it keeps until when the thread waits for records.
+    private let turns = Locked(ContinuousClock.now)
+    // Used within `turns` only.
     var writer: LogWriter
     var slots: [Int32: Slot] = [:]
     var callers: [UInt64: Caller] = [:]
@@ -84,6 +87,7 @@ final class LogDriver: @unchecked Sendable {
     var releases: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var unreported: [UInt: (partition: Int32, number: UInt64)] = [:]
     var lastID: UInt = 0
+    var lastWrite: ContinuousClock.Instant?
     private(set) var drainUntil: ContinuousClock.Instant?
 
     init(_ settings: Settings, _ relay: ObserverRelay, clock: any LockClock) throws(LockError) {
@@ -95,6 +99,7 @@ final class LogDriver: @unchecked Sendable {
     // MARK: From any thread
 
     func want(_ attempt: UInt64, _ caller: Caller) {
+        guard !performAtOnce(.want(attempt, caller)) else { return }
         guard send(.want(attempt, caller), starts: true) else {
             caller.answer.resume(returning: .failure(LockError(.shutDown, "the provider was shut down")))
             return
@@ -106,7 +111,8 @@ final class LogDriver: @unchecked Sendable {
     /// Returns when all readers can see that the place is gone, or the session is gone.
     func release(_ id: LeaseID) async {
         await withCheckedContinuation { done in
-            if !send(.release(id, done)) { done.resume() }
+            let command = Command.release(id, done)
+            if !performAtOnce(command), !send(command) { done.resume() }
         }
     }
 
@@ -135,11 +141,16 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// Asks the cluster whether a partition exists, and looks at it.
-    func look(at partition: Int32) async -> Result<LogLook, LockError> {
-        await withCheckedContinuation { answered in
-            questions.start { [self] in ask(partition) { answered.resume(returning: $0) } }
-        }
+    /// Performs a command on the caller's thread if nobody is at work and nothing waits: waking the thread would take
+    /// longer than the rest. Not for commands whose effects block.
+    /// - Returns: false when it has to be sent.
+    private func performAtOnce(_ command: Command) -> Bool {
+        turns.withLockIfAvailable { waitsUntil in
+            guard inbox.withLock({ $0.isRunning && !$0.isClosed && $0.commands.isEmpty }) else { return false }
+            handle(command)
+            if clock.now.after(nextWait()) < waitsUntil { follower.wake() }
+            return true
+        } ?? false
     }
 
     func send(_ command: Command, starts: Bool = false) -> Bool {
@@ -160,38 +171,6 @@ final class LogDriver: @unchecked Sendable {
         return isOpen
     }
 
-    /// - Parameter answer: gets the answer before the scout is gone, which takes a moment.
-    func ask(_ partition: Int32, _ answer: (Result<LogLook, LockError>) -> Void) {
-        do throws(LockError) {
-            let scout = try LogFollower.scout(settings.connection, topic: settings.topic, log: settings.log)
-            answer(ask(partition, scout))
-        } catch {
-            answer(.failure(error))
-        }
-    }
-
-    private func ask(_ partition: Int32, _ scout: LogFollower) -> Result<LogLook, LockError> {
-        let tail = settings.partition.session.tail
-        do throws(KafkaFailure) {
-            guard let (count, look) = try scout.look(at: partition, tail: tail, within: settings.requestTimeout) else {
-                return .failure(
-                    LockError(
-                        .incompatible, "there is no topic \(settings.topic.escapedForDisplay); create it for the locks")
-                )
-            }
-            guard settings.partitions <= count else {
-                return .failure(
-                    LockError(
-                        .incompatible,
-                        "the topic \(settings.topic.escapedForDisplay) has \(count) partitions, not \(settings.partitions)"
-                    ))
-            }
-            return .success(look)
-        } catch {
-            return .failure(LockError(error, while: "asking for the lock log"))
-        }
-    }
-
     // MARK: The thread
 
     var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
@@ -201,10 +180,12 @@ final class LogDriver: @unchecked Sendable {
         if let exposure = settings.connection.exposure {
             relay.report(.warning, owner: settings.owner, at: clock.now, detail: exposure)
         }
-        while true {
-            turn()
-            if isDrained { break }
-        }
+        while !turn() {}
+        turns.withLock { _ in end() }
+        for done in inbox.withLock({ $0.end() }) { done.resume() }
+    }
+
+    private func end() {
         for partition in slots.keys.sorted() { perform(partition) { $0.stop(at: $1) } }
         let commands = takeCommands(closes: true)
         for command in commands { refuse(command, LockError(.shutDown, "the provider was shut down")) }
@@ -213,7 +194,6 @@ final class LogDriver: @unchecked Sendable {
         writer.finish(within: min(settings.ttl, .seconds(2)))
         for partition in slots.keys { follower.stop(partition) }
         relay.report(.stopped, owner: settings.owner, at: clock.now)
-        for done in inbox.withLock({ $0.end() }) { done.resume() }
     }
 
     /// Commands that will never be performed, at the end or where there is no thread.
@@ -225,7 +205,24 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    private func turn() {
+    /// - Returns: whether it was the last one.
+    private func turn() -> Bool {
+        let (wait, changes) = turns.withLock { waitsUntil in
+            let wait = nextWait()
+            waitsUntil = clock.now.after(wait)
+            return (wait, follower.changes)
+        }
+        let event = follower.poll(for: wait)
+        return turns.withLock { _ in
+            // A caller's turn may have stopped the reading of that partition, or begun it elsewhere.
+            let isStale = event.map { changes[$0.partition] != follower.changes[$0.partition] } ?? false
+            act(on: isStale ? nil : event)
+            return isDrained
+        }
+    }
+
+    /// How long there is nothing to do unless something comes.
+    private func nextWait() -> Duration {
         let now = clock.now
         var wait = Duration.seconds(10)
         for slot in slots.values {
@@ -235,9 +232,15 @@ final class LogDriver: @unchecked Sendable {
             wait = min(wait, now.duration(to: deadline))
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
-        // A failure is reported at the end of a record's time, which is the time of a proof.
-        if !unreported.isEmpty { wait = min(wait, .seconds(1)) }
-        var event = follower.poll(for: max(.zero, wait))
+        // A failure is reported at the end of a record's time, which is the time of a proof. While more is written the
+        // wait stays that short, so that nobody who writes has to shorten it.
+        let hasWritten = lastWrite.map { $0.after(.seconds(1)) > now } ?? false
+        if !unreported.isEmpty || hasWritten { wait = min(wait, .seconds(1)) }
+        return max(.zero, wait)
+    }
+
+    private func act(on first: LogFollower.Event?) {
+        var event = first
         // A long log does not keep commands waiting.
         for _ in 0..<1000 {
             guard let next = event else { break }

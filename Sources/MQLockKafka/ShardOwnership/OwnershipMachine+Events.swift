@@ -63,7 +63,7 @@ extension OwnershipMachine {
         guard case .draining? = stages[shard] else { return actions }
         stages[shard] = nil
         actions.append(.end(shard, drainReason))
-        guard owned.isEmpty else { return actions }
+        guard !ownsAny else { return actions }
         switch phase {
         case .draining: return actions + finishDraining()
         case .assigned: return actions + giveUp(drainReason) + close(.left)

@@ -176,6 +176,8 @@ struct OwnershipMachine {
 
     /// The shards that are owned now, in order.
     var owned: [Shard] { stages.filter { $0.value.claim != nil }.keys.sorted() }
+    /// Whether there are any. Asked after each of many shards that end together.
+    var ownsAny: Bool { stages.values.contains { $0.claim != nil } }
 
     mutating func nextIdentifier() -> UInt64 {
         identifiers += 1

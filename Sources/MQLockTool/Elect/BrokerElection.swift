@@ -22,6 +22,7 @@ struct BrokerElection: Sendable {
 
     private static func ofShards(_ uri: KafkaURI, _ options: RunOptions, _ output: Output) throws -> Self {
         guard options.mutex == nil else { throw CommandFailure.usage("--mutex is for RabbitMQ", "elect") }
+        try options.requireNoInfo("elect")
         var configuration = try uri.ownership(partitions: uri.partitions ?? 1)
         if let owner = options.owner { configuration.owner = owner }
         let election = try KafkaElection(options.name, configuration)

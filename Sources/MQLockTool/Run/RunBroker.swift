@@ -22,6 +22,7 @@ struct RunBroker: Sendable {
                 guard options.mutex == nil else {
                     throw CommandFailure.usage("--mutex is for RabbitMQ; on Kafka there is one kind of lock", command)
                 }
+                try options.requireNoInfo(command)
                 try self.init(options, try uri.locks(), output)
             }
         } catch {
@@ -62,5 +63,15 @@ extension RunOptions {
     /// A wait that the user specified applies to the broker too.
     fileprivate var startupTimeout: Duration? {
         if case .within = patience { nil } else { RunBroker.patience }
+    }
+
+    /// On Kafka nobody could see it: no record has a place for it, and a new kind of record would need a new version of
+    /// the format, which ends the sessions of all programs that do not know it.
+    func requireNoInfo(_ command: String) throws(CommandFailure) {
+        guard info == nil else {
+            throw .usage(
+                "--info is for RabbitMQ; on Kafka the log has no place for it: say it with --owner TEXT instead",
+                command)
+        }
     }
 }

@@ -71,6 +71,22 @@ extension LiveKafkaTests {
             #expect(over?.code == .notOwner)
         }
 
+        /// Also without work on the shard, whose cancellation would end it.
+        @Test func aReaderWithoutWorkOnTheShardEndsWithIt() async throws {
+            let stage = try await offPool { try OrderStage(broker, partitions: 1) }
+            let member = try stage.member()
+            try await member.ownership.ready(within: .seconds(60))
+            let ownership = member.ownership
+            let read = Locked(0)
+            let reading = Task {
+                for try await _ in ownership.records(of: 0) { read.withLock { $0 += 1 } }
+            }
+            try await offPool { try stage.write(0..<10) }
+            try await eventually("the records") { read.withLock { $0 } == 10 }
+            await member.leave()
+            try await reading.value
+        }
+
         /// Consumed offsets are committed with the output, or not at all; the next owner goes on behind them.
         @Test(.disabled(if: LiveKafka.isMock, "kafka: the mock drops the offsets of transactions; set MQLOCK_KAFKA"))
         func theNextOwnerGoesOnBehindWhatWasCommitted() async throws {

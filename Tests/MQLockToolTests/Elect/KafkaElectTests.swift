@@ -26,6 +26,13 @@ struct KafkaElectTests {
         #expect(told.count == 1, "\(result.errors)")
     }
 
+    @Test("what nobody could see is refused, on both kinds of topics", arguments: ["", "?mutex=shards"])
+    func nothingToSay(query: String) async throws {
+        let result = try await TestProcess.run(
+            ["elect", "job", "--info", "part 1", "--broker", "kafka://127.0.0.1:1/leader\(query)", "--", "true"])
+        #expect(result.status == 64 && result.errors.contains("--info"), "\(result.errors)")
+    }
+
     @Test("by the locks of a topic: its status, and a killed leader's command dies before another leads")
     func locks() async throws {
         let kafka = try await PrivateKafka("locks:1")

@@ -136,7 +136,7 @@ struct RunKafkaTests {
     @Test(
         "what Kafka has not is refused",
         arguments: [
-            (["--mutex", "sac"], "", "--mutex"),
+            (["--mutex", "sac"], "", "--mutex"), (["--info", "part 1 of 7"], "", "--info"),
             ([], "?claims=acknowledged", "claims"),
             ([], "?records=orders", "records"), ([], "?mutex=shards", "mutex=shards"), ([], "?session=1ms", "session"),
             ([], "?session=11m", "session"), ([], "?drain=x", "drain"),
