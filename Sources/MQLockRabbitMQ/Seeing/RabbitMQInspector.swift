@@ -59,7 +59,9 @@ public final class RabbitMQInspector: LockInspector {
     }
 
     /// What has been done under a lock, once per period: the last marks, in any order. Creates nothing on the broker.
-    /// - Parameter limit: how long to wait for the broker at most.
+    /// - Parameters:
+    ///   - name: the lock.
+    ///   - limit: how long to wait for the broker at most.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `invalidName`, `cancelled`.
     public func marks(of name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> [DoneMark] {
         let locks = try RabbitMQLocks(configuration)
