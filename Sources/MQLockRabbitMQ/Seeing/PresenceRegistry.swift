@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// The holders and waiters of one session, to answer questions about them.
@@ -258,11 +257,11 @@ final class PresenceRegistry {
     private func describe(
         _ role: LockContender.Role, for duration: Duration, _ token: FencingToken?
     ) -> LockContender {
-        let since = Date().timeIntervalSince1970 - duration.seconds
+        let since = WallClock.now - duration.nanoseconds / 1_000_000
         return LockContender(
-            role: role, session: identity.description, owner: settings.owner, host: SeeingSettings.host,
-            process: SeeingSettings.process, mutex: settings.mutex.description, duration: duration,
-            since: Int64(since * 1000), fencingToken: token,
+            role: role, session: identity.description, owner: settings.owner, host: ThisProcess.host,
+            process: ThisProcess.id, mutex: settings.mutex.description, duration: duration,
+            since: since, fencingToken: token,
             connection: Session.connectionName(settings.owner, identity))
     }
 }
