@@ -37,7 +37,7 @@ public final class ObserverRelay: Sendable {
 
     /// Sends an event that ``LockFront`` cannot know of: of a session, or of a lease that is suspect.
     /// - Parameters:
-    ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `stranger`, `warning`,
+    ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `foreign`, `warning`,
     ///     `disconnected` or `stopped`.
     ///   - owner: who contends or holds, as configured.
     ///   - record: which lease, if the event is about one.

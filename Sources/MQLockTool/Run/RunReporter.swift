@@ -95,7 +95,7 @@ struct RunReporter: Sendable {
     /// - Parameter holder: the contender that says that it holds the lock.
     func taken(_ message: String, status: Int32, holder: LockContender?) {
         guard !isSilentWhenTaken else { return }
-        let message = holder.map { "\(message); its holder: \(SeeingReport.describe($0))" } ?? message
+        let message = holder.map { "\(message); its holder: \(InspectionReport.describe($0))" } ?? message
         tell("failed", message, always: true) {
             $0.add("status", status)
             $0.add("message", message)
@@ -129,7 +129,7 @@ struct RunReporter: Sendable {
     /// Events of the provider beyond our own steps: the state of the session.
     func observed(_ event: LockEvent) {
         switch event.kind {
-        case .suspect, .connected, .warning, .disconnected, .stranger:
+        case .suspect, .connected, .warning, .disconnected, .foreign:
             let reason = event.reason?.description
             let words = [event.kind.description, reason, event.detail].compactMap { $0 }.joined(separator: ": ")
             tell(event.kind.description, words) {

@@ -1,7 +1,7 @@
 import MQLock
 
 /// Which users a provider answers and obeys, and what it says about itself.
-struct SeeingSettings: Sendable {
+struct InspectionSettings: Sendable {
     let answersQuestions: Bool
     /// Users whose requests to yield are obeyed.
     let yieldUsers: Set<String>
