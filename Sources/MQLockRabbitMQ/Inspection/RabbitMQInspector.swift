@@ -184,11 +184,11 @@ public final class RabbitMQInspector: LockInspector {
     ) async throws(LockError) -> LockView.QueueView {
         let (events, continuation) = AsyncStream.makeStream(
             of: AskingConnection.Event?.self, bufferingPolicy: .bufferingOldest(10_000))
-        let (inner, told) = AsyncStream.makeStream(
+        let (inner, sink) = AsyncStream.makeStream(
             of: AskingConnection.Event.self, bufferingPolicy: .bufferingOldest(10_000))
         let relay = Task { for await event in inner { continuation.yield(event) } }
         defer { relay.cancel() }
-        let connection = try AskingConnection(settings, events: told)
+        let connection = try AskingConnection(settings, events: sink)
         do throws(LockError) {
             try await connection.open()
             var questions: [String: Int] = [:]

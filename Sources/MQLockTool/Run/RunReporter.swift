@@ -117,9 +117,9 @@ struct RunReporter: Sendable {
         failed("the command has ended, and may be run again for its period: \(error.message)", status: status)
     }
 
-    /// - Parameter isTold: whether a person has read the message already.
-    func failed(_ message: String, status: Int32, isTold: Bool = false) {
-        if isTold, style != .json { return }
+    /// - Parameter isReported: whether a person has read the message already.
+    func failed(_ message: String, status: Int32, isReported: Bool = false) {
+        if isReported, style != .json { return }
         tell("failed", message, always: true) {
             $0.add("status", status)
             $0.add("message", message)

@@ -282,7 +282,7 @@ extension LiveKafkaTests.LogFaultTests {
     }
 
     /// What the log holds that is not ours is told, and has no effect; a newer format ends everything.
-    @Test func whatIsNotOursIsTold() async throws {
+    @Test func whatIsNotOursIsReported() async throws {
         let place = try await LogPlace.make()
         let events = EventCollector()
         let locks = try place.locks(observer: events)

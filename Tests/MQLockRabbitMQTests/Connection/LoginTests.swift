@@ -81,7 +81,7 @@ struct LoginWithoutBrokerTests {
         guard case .tls = failure.kind else { throw failure }
     }
 
-    @Test func refusalsAreToldApartByText() {
+    @Test func refusalsAreDistinguishedByText() {
         let rows: [(UInt16, String, ConnectionFailure.Kind, Bool)] = [
             (403, "ACCESS_REFUSED", .refusedCredentials("ACCESS_REFUSED"), true),
             (530, "NOT_ALLOWED - vhost x not found", .vhostNotFound("NOT_ALLOWED - vhost x not found"), true),

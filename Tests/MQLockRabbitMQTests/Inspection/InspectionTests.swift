@@ -214,7 +214,7 @@ extension LiveBrokerTests.InspectionTests {
                 var address = try #require(URLComponents(string: broker.uri))
                 (address.user, address.password) = ("mqlock-modest", "secret")
                 let modest = LiveBroker(uri: try #require(address.string), control: broker.control)
-                let locks = try modest.locks(mutex: .singleActiveConsumer, observer: log) { $0.owner = "inspection-modest" }
+                let locks = try modest.locks(mutex: .singleActiveConsumer, observer: log) { $0.owner = "modest" }
                 for _ in 0..<3 {
                     let held = try await locks.acquire(name, within: .seconds(20))
                     let event = try await log.first(.warning)
@@ -224,7 +224,7 @@ extension LiveBrokerTests.InspectionTests {
                 let held = try await locks.acquire(name, within: .seconds(20))
                 #expect(try await broker.inspector().view(name, within: .milliseconds(500)).state == .silent)
                 try await held.release()
-                try await broker.closeConnections("inspection-modest locks")
+                try await broker.closeConnections("modest locks")
                 try await locks.acquire(name, within: .seconds(20)).release()
                 #expect(log.events.filter { $0.kind == .warning }.count == 1)
                 await #expect(throws: LockError.self) { try await modest.inspector().view(name) }
@@ -348,7 +348,7 @@ extension LiveBrokerTests.InspectionTests {
         }
     }
 
-    @Test func changesAreToldAsTheyHappen() async throws {
+    @Test func changesAreReportedAsTheyHappen() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let (one, other) = (

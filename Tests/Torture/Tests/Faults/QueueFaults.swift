@@ -18,7 +18,7 @@ extension TortureTests.FaultTests {
                 } else {
                     try await stage.broker.deleteQueue(queue)
                 }
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServedAtOnce()
             }
         }
@@ -91,7 +91,7 @@ extension TortureTests.FaultTests {
                     try await stage.holderReleases()
                     try await stage.waiterIsServed("next, at the release")
                 } else {
-                    try await stage.holderIsTold()
+                    try await stage.holderIsNotified()
                     try await stage.waiterIsServedAtOnce()
                 }
             }
