@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "MQLockRabbitMQ", targets: ["MQLockRabbitMQ"]),
         .library(name: "MQLockKafka", targets: ["MQLockKafka"]),
         .library(name: "MQLockTesting", targets: ["MQLockTesting"]),
+        .library(name: "MQLockTimeZones", targets: ["MQLockTimeZones"]),
         .executable(name: "mqlock", targets: ["MQLockTool"]),
     ],
     targets: [
@@ -36,6 +37,7 @@ let package = Package(
 
         .target(name: "MQLockLineReader", swiftSettings: settings),
         .target(name: "MQLock", swiftSettings: settings),
+        .target(name: "MQLockTimeZones", swiftSettings: settings),
         .target(name: "MQLockRabbitMQ", dependencies: ["MQLock", "CMQLockRabbitMQ"], swiftSettings: settings),
         .target(name: "MQLockKafka", dependencies: ["MQLock", "CMQLockRdKafka"], swiftSettings: settings),
         .target(name: "MQLockTesting", dependencies: ["MQLock"], swiftSettings: settings),
@@ -74,9 +76,8 @@ let package = Package(
         .testTarget(
             name: "MQLockToolTests",
             dependencies: [
-                "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting", "MQLockRabbitMQ", "MQLockTool",
-                "EmbeddedKafka",
-                "RawLocks",
+                "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting", "MQLockTimeZones", "MQLockRabbitMQ",
+                "MQLockTool", "EmbeddedKafka", "RawLocks",
             ],
             swiftSettings: settings),
         .executableTarget(

@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 extension RabbitMQLocks {
@@ -62,7 +61,7 @@ extension RabbitMQLocks {
             hiddenURI = HiddenURI(text: uri)
             self.mutex = mutex
             proof = nil
-            owner = Self.defaultOwner
+            owner = ThisProcess.owner
             heartbeat = nil
             margin = nil
             connectTimeout = .seconds(5)
@@ -117,8 +116,4 @@ extension RabbitMQLocks {
 
 extension RabbitMQLocks.Configuration {
     static let standardSticky = Duration.zero
-
-    static var defaultOwner: String {
-        "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
-    }
 }

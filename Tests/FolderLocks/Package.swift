@@ -9,6 +9,13 @@ let package = Package(
     dependencies: [.package(name: "mqlock", path: "../..")],
     targets: [
         .target(name: "FolderLocks", dependencies: [.product(name: "MQLock", package: "mqlock")]),
+        // The same program with and without the table of time zones, and without Foundation.
+        .executableTarget(name: "WithoutTimeZones", dependencies: [.product(name: "MQLock", package: "mqlock")]),
+        .executableTarget(
+            name: "WithTimeZones",
+            dependencies: [
+                .product(name: "MQLock", package: "mqlock"), .product(name: "MQLockTimeZones", package: "mqlock"),
+            ]),
         .testTarget(
             name: "FolderLocksTests",
             dependencies: [

@@ -35,7 +35,7 @@ struct MetricsState: Sendable {
     private var connects: UInt64 = 0
     private var connectFailures: UInt64 = 0
     private var disconnects: UInt64 = 0
-    private var strangers: UInt64 = 0
+    private var foreignMessages: UInt64 = 0
     private var warnings: UInt64 = 0
     private var dropped: UInt64 = 0
 
@@ -57,7 +57,7 @@ struct MetricsState: Sendable {
         case .connected: connects += 1
         case .connectionFailed: connectFailures += 1
         case .disconnected: disconnects += 1
-        case .stranger: strangers += 1
+        case .foreign: foreignMessages += 1
         case .warning: warnings += 1
         default: series[value(text), default: Series()].count(event)
         }
@@ -133,7 +133,7 @@ struct MetricsState: Sendable {
             ("connects", "Sessions that came up.", connects),
             ("connect_failures", "Attempts to bring up a session that failed.", connectFailures),
             ("disconnects", "Sessions that ended other than by a shutdown.", disconnects),
-            ("strangers", "Messages and objects on the broker that are not ours.", strangers),
+            ("foreign_messages", "Messages and objects on the broker that are not ours.", foreignMessages),
             ("warnings", "Warnings about sessions.", warnings),
             ("events_dropped", "Events that were not counted, because they came too fast.", dropped),
         ]

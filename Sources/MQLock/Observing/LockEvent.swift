@@ -7,7 +7,7 @@ public struct LockEvent: Sendable {
     /// Which lock; `nil` for events of the session.
     public let name: LockName?
     /// Distinguishes one call of `acquire` or `tryAcquire` from all others of this process: the same number on
-    /// `waiting`, on the event that ends the call, and on the end of the hold. `nil` on `suspect`, `stranger` and
+    /// `waiting`, on the event that ends the call, and on the end of the hold. `nil` on `suspect`, `foreign` and
     /// events of the session.
     public let attempt: UInt64?
     /// The lease's id, once there is one.
@@ -33,7 +33,7 @@ public struct LockEvent: Sendable {
     public let reason: LossReason?
     /// Which error the caller got: on `timedOut`, `cancelled` and `failed`.
     public let errorCode: LockError.Code?
-    /// What a person should know: on `stranger`, `warning`, `failed`, `connecting`, `connectionFailed` and `connected`.
+    /// What a person should know: on `foreign`, `warning`, `failed`, `connecting`, `connectionFailed` and `connected`.
     public let detail: String?
     /// Distinguishes the events of one provider from those of others that have the same observer.
     public internal(set) var provider = 0
@@ -76,7 +76,7 @@ extension LockEvent {
     /// What can happen; new kinds may come with minor versions.
     public struct Kind: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String, CaseIterable {
-            case waiting, contended, granted, suspect, lost, released, leaked, timedOut, cancelled, failed, stranger
+            case waiting, contended, granted, suspect, lost, released, leaked, timedOut, cancelled, failed, foreign
             case connecting, connectionFailed, connected, renewed, warning, disconnected, stopped
         }
         private let value: Value
@@ -102,7 +102,7 @@ extension LockEvent {
         /// An attempt ended with an error.
         public static let failed = Self(value: .failed)
         /// A foreign message or object was found on the broker, and dropped or refused.
-        public static let stranger = Self(value: .stranger)
+        public static let foreign = Self(value: .foreign)
         /// An attempt to start a session begins: the first or another one.
         public static let connecting = Self(value: .connecting)
         /// The attempt to start a session has failed; another follows unless the error says that it is of no use.

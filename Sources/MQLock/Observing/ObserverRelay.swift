@@ -11,7 +11,9 @@ public final class ObserverRelay: Sendable {
     private static let providers = Atomic(0)
 
     /// A relay to an observer, or to none.
-    /// - Parameter capacity: how many events wait at most for a slow observer.
+    /// - Parameters:
+    ///   - observer: is called in order, one call at a time; `nil` for none.
+    ///   - capacity: how many events wait at most for a slow observer.
     public init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
         line = observer.map { EventLine($0, capacity: max(1, capacity)) }
     }
@@ -35,7 +37,7 @@ public final class ObserverRelay: Sendable {
 
     /// Sends an event that ``LockFront`` cannot know of: of a session, or of a lease that is suspect.
     /// - Parameters:
-    ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `stranger`, `warning`,
+    ///   - kind: what happened: `connecting`, `connectionFailed`, `connected`, `renewed`, `suspect`, `foreign`, `warning`,
     ///     `disconnected` or `stopped`.
     ///   - owner: who contends or holds, as configured.
     ///   - record: which lease, if the event is about one.

@@ -1,4 +1,8 @@
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
 import Foundation
+#endif
 
 /// A part of the calendar.
 enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
@@ -7,7 +11,7 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
     /// When the unit began that contains a moment; both in milliseconds since 1970.
     /// - Parameter zone: a time zone's name; nil is UTC.
     func start(at moment: Int64, zone: String?) throws(LockError) -> Int64 {
-        let timeZone: TimeZone = if let zone { try .named(zone) } else { .gmt }
+        let timeZone = if let zone { try NamedTimeZone(zone).zone } else { TimeZone.gmt }
         // Of ISO 8601: Gregorian, and weeks begin on Monday.
         var calendar = Calendar(identifier: .iso8601)
         calendar.timeZone = timeZone
@@ -25,25 +29,6 @@ enum CalendarUnit: String, Hashable, Sendable, CaseIterable {
         case .week: .weekOfYear
         case .month: .month
         }
-    }
-}
-
-extension TimeZone {
-    /// - Parameter name: as in the IANA time zone database: `Europe/Berlin`.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` when this machine does not know it.
-    static func named(_ name: String) throws(LockError) -> TimeZone {
-        let isName = name.utf8.allSatisfy { byte in
-            PercentCoding.uri.encodes(byte) ? byte == UInt8(ascii: "/") || byte == UInt8(ascii: "+") : true
-        }
-        guard isName, (1...64).contains(name.utf8.count), let zone = TimeZone(identifier: name) else {
-            throw LockError(
-                .invalidConfiguration,
-                """
-                there is no time zone \(PeriodText.quoted(name)) on this machine; use a name of the IANA's data base, such \
-                as Europe/Berlin
-                """)
-        }
-        return zone
     }
 }
 

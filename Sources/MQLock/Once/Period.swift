@@ -1,5 +1,3 @@
-import Foundation
-
 /// The period in which a job is done once: a key, a length of time, or a part of the calendar.
 ///
 /// ```swift
@@ -72,7 +70,8 @@ public struct Period: Hashable, Sendable {
 
     /// Once in each hour of a time zone.
     /// - Parameter zone: its name in the IANA time zone database: `Asia/Kolkata`.
-    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a time zone that this machine does not know.
+    /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration`` for a time zone that this program
+    ///   does not know. Zones other than UTC need Foundation, or the product MQLockTimeZones.
     public static func hour(in zone: String) throws(LockError) -> Period { try calendar(.hour, zone) }
 
     /// Once on each day of a time zone.
@@ -92,7 +91,7 @@ public struct Period: Hashable, Sendable {
 
     static func calendar(_ unit: CalendarUnit, _ zone: String) throws(LockError) -> Period {
         guard zone != "UTC" else { return Self(.calendar(unit, zone: nil)) }
-        _ = try TimeZone.named(zone)
+        _ = try NamedTimeZone(zone)
         return Self(.calendar(unit, zone: zone))
     }
 }

@@ -21,7 +21,7 @@ extension LockProvider {
     /// Runs `body` while holding the lock, in the caller's isolation and task.
     ///
     /// For work on an actor's state. A loss does not cancel the body: only ``Lease/check(atLeast:)`` shows it.
-    /// - Throws: as ``withLock(_:within:_:)``.
+    /// - Throws: as ``withLock(_:within:_:)-(LockName,_,_)``.
     nonisolated(nonsending) public func withCheckedLock<R>(
         _ name: LockName, within limit: Duration? = nil,
         _ body: nonisolated(nonsending) (Lease) async throws -> R

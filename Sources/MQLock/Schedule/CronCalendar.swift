@@ -1,4 +1,8 @@
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
 import Foundation
+#endif
 
 /// The moments of a cron expression in a time zone, in seconds since 1970.
 ///
@@ -8,7 +12,7 @@ import Foundation
 /// it.
 struct CronCalendar: Hashable, Sendable {
     let expression: CronExpression
-    let zone: TimeZone
+    let zone: NamedTimeZone
 
     private static let day: Int64 = 24 * 3600
     /// No time zone is further from UTC.
@@ -100,6 +104,6 @@ struct CronCalendar: Hashable, Sendable {
     private func day(of moment: Int64) -> Int64 { (moment + offset(at: moment)).dividedDown(by: Self.day) }
 
     private func offset(at moment: Int64) -> Int64 {
-        Int64(zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(moment))))
+        Int64(zone.zone.secondsFromGMT(for: Date(timeIntervalSince1970: Double(moment))))
     }
 }

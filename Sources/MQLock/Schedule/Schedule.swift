@@ -1,5 +1,3 @@
-import Foundation
-
 /// When to do a job, again and again: at ticks that all programs agree on without communicating.
 ///
 /// ```swift
@@ -43,9 +41,10 @@ public struct Schedule: Hashable, Sendable {
     ///   - zone: the time zone, by its name in the IANA time zone database: `Europe/Berlin`. Not the machine's, so all
     ///     programs agree.
     /// - Throws: ``LockError`` with code ``LockError/Code/invalidConfiguration``, and what to write; also for days that no year
-    ///   has, and for a time zone that this machine does not know.
+    ///   has, and for a time zone that this program does not know. Zones other than UTC need Foundation, or the
+    ///   product MQLockTimeZones.
     public static func cron(_ expression: some StringProtocol, in zone: String = "UTC") throws(LockError) -> Schedule {
-        Self(kind: .cron(CronCalendar(expression: try CronExpression(expression), zone: try .named(zone))))
+        Self(kind: .cron(CronCalendar(expression: try CronExpression(expression), zone: try NamedTimeZone(zone))))
     }
 
     /// The first tick after a moment; both in milliseconds since 1970. Nil when that is later than a mark can record.
@@ -78,7 +77,7 @@ extension Schedule: CustomStringConvertible {
     public var description: String {
         switch kind {
         case .every(let interval): "every \(Period(.every(milliseconds: interval)))"
-        case .cron(let calendar): "at \(calendar.expression.text) in \(calendar.zone.identifier)"
+        case .cron(let calendar): "at \(calendar.expression.text) in \(calendar.zone.name)"
         }
     }
 }

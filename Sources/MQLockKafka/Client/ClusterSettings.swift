@@ -1,6 +1,13 @@
 import CMQLockRdKafka
-import Foundation
 package import MQLock
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 extension ClusterMetadata {
     /// Whose settings to ask for.

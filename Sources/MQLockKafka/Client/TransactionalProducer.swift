@@ -1,5 +1,4 @@
 import CMQLockRdKafka
-import Foundation
 import MQLock
 
 /// A producer of transactions. Blocks; belongs to one thread at a time.
@@ -40,7 +39,7 @@ final class TransactionalProducer: @unchecked Sendable {
         partitioner: Partitioner = .murmur2,
         log: @escaping @Sendable (LogLine) -> Void
     ) throws -> TransactionalProducer {
-        let id = "mqlock/\(topic)/\(UUID().uuidString)/\(purpose)"
+        let id = "mqlock/\(topic)/\(RandomID())/\(purpose)"
         let producer = try TransactionalProducer(
             connection, id: id, timeout: timeout, partitioner: partitioner, log: log)
         // First, because a search for the coordinator without a connection sleeps for a second.

@@ -28,7 +28,8 @@ public final class KafkaElection: Election {
     /// - Parameters:
     ///   - configuration: the group; for an election alone use a topic with one partition.
     ///   - shard: the shard whose owner leads. The topic's other shards are assigned among the candidates, and not used
-    ///     here. A service that owns shards anyway runs its leader's work with ``ShardOwnership/withShard(of:_:)``.
+    ///     here. A service that owns shards anyway runs its leader's work with
+    ///     ``ShardOwnership/withShard(of:_:)-(LockName,_)``.
     ///   - settings: how it behaves.
     ///   - clock: the clock that waits are measured with.
     /// - Throws: `LockError` with code `invalidConfiguration`.

@@ -80,7 +80,7 @@ final class ShardSource: ElectionSource {
         _ = await last?.running.value
     }
 
-    // MARK: Seeing
+    // MARK: Inspection
 
     func successor(of token: FencingToken) async {
         do {

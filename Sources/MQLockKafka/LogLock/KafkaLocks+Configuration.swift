@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 extension KafkaLocks {
@@ -40,7 +39,7 @@ extension KafkaLocks {
             partitions = 1
             ttl = .seconds(30)
             margin = nil
-            owner = "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
+            owner = ThisProcess.owner
             startupTimeout = nil
             requestTimeout = .seconds(5)
             backoff = .milliseconds(100) ... .seconds(5)

@@ -39,7 +39,7 @@ extension LogDriver {
             answer(attempt, .failure(LockError(code, text)))
         case .foreign(let offset):
             relay.report(
-                .stranger, owner: settings.owner, at: clock.now,
+                .foreign, owner: settings.owner, at: clock.now,
                 detail:
                     "the record at offset \(offset) of partition \(partition) is not of the lock log; it has no effect")
         case .ended(let reason):

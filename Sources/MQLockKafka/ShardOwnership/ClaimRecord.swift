@@ -1,5 +1,10 @@
-import Foundation
 import MQLock
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// What a new owner of a shard writes into the shard's partition (protocol `mqlock.v1`).
 ///

@@ -8,7 +8,7 @@ struct ClaimTroubles {
     /// After this time the same trouble is reported again, as long as it lasts.
     let interval: Duration
     private var since: ContinuousClock.Instant?
-    private var told: (text: String, at: ContinuousClock.Instant)?
+    private var reported: (text: String, at: ContinuousClock.Instant)?
 
     init(session: Duration) { (patience, interval) = (session / 4, session) }
 
@@ -23,11 +23,11 @@ struct ClaimTroubles {
         let since = since ?? begun
         self.since = since
         guard since.duration(to: now) >= patience else { return false }
-        if let told, told.text == error.message, told.at.duration(to: now) < interval { return false }
-        told = (error.message, now)
+        if let reported, reported.text == error.message, reported.at.duration(to: now) < interval { return false }
+        reported = (error.message, now)
         return true
     }
 
     /// An attempt has succeeded, or there is nothing to attempt.
-    mutating func ended() { (since, told) = (nil, nil) }
+    mutating func ended() { (since, reported) = (nil, nil) }
 }

@@ -1,5 +1,12 @@
-import Foundation
 import MQLock
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// Steps 1 to 3 of a claim, on a thread of its own: every library call here blocks.
 ///

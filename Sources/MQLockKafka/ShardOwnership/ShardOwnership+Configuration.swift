@@ -1,4 +1,4 @@
-import Foundation
+import MQLock
 
 extension ShardOwnership {
     /// How to reach the cluster, and how to behave.
@@ -54,7 +54,7 @@ extension ShardOwnership {
             self.connection = connection
             self.topic = topic
             self.partitions = partitions
-            owner = "\(ProcessInfo.processInfo.hostName)/\(ProcessInfo.processInfo.processIdentifier)"
+            owner = ThisProcess.owner
             session = Self.surviveBrokerCrash
             drainTimeout = .seconds(2)
             backoff = .milliseconds(100) ... .seconds(5)
@@ -62,11 +62,13 @@ extension ShardOwnership {
 
         /// The shards of a service's own topic: the owner of a shard reads the partition of that number.
         /// - Parameters:
+        ///   - connection: the cluster of both topics.
         ///   - records: the service's topic. Nothing is written there.
         ///   - locks: the lock topic, with as many partitions, compacted, and used by MQLock alone; by default the name
         ///     of the service's topic followed by `.mqlock`.
         ///   - group: the service's consumer group. Its committed offsets stay as they are, and say where reading
         ///     continues.
+        ///   - partitions: how many partitions each of the two topics has.
         public init(
             connection: KafkaConnection = KafkaConnection(), records: String, locks: String? = nil, group: String,
             partitions: Int

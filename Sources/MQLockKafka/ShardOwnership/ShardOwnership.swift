@@ -182,7 +182,7 @@ public final class ShardOwnership: Sendable {
 
     /// The lease on a whole shard, one for as long as it is owned without a break; `nil` when it is not owned.
     ///
-    /// A rebalance does not wait for this lease: use ``withShard(of:_:)`` for work that has to end first.
+    /// A rebalance does not wait for this lease: use ``withShard(of:_:)-(LockName,_)`` for work that has to end first.
     public func lease(for shard: Int) -> Lease? {
         guard (0..<configuration.partitions).contains(shard), let hold = board.hold(Int32(shard)), hold.isValid else {
             return nil
@@ -220,7 +220,10 @@ public final class ShardOwnership: Sendable {
 
     /// Like ``withShard(of:_:)-(LockName,_)``, but waits for the shard as long as it may still become ours: while the
     /// group is being joined or rebalanced, or the shard's claim is under way.
-    /// - Parameter limit: for the wait, not for the body.
+    /// - Parameters:
+    ///   - name: a name of the shard.
+    ///   - limit: for the wait, not for the body.
+    ///   - body: as there.
     /// - Throws: `LockError`: `notOwner` as soon as the group has assigned the shard to another member; `timedOut`,
     ///   with what stands in the way; `shutDown` when the ownership has ended; else the same.
     public func withShard<R: Sendable>(
@@ -230,9 +233,9 @@ public final class ShardOwnership: Sendable {
         return try await work(hold, record, body)
     }
 
-    /// Runs `body` while this process owns a shard, like ``withShard(of:_:)`` for a name. For work on all names of the
-    /// shard, such as consuming the partition of that number. The lease is on the name `shard/<number>`, with a token
-    /// of its own.
+    /// Runs `body` while this process owns a shard, like ``withShard(of:_:)-(LockName,_)`` for a name. For work on all
+    /// names of the shard, such as consuming the partition of that number. The lease is on the name `shard/<number>`,
+    /// with a token of its own.
     /// - Throws: also `notOwner` for a number that no shard has.
     public func withShard<R: Sendable>(
         _ shard: Int, _ body: @escaping @Sendable (Lease) async throws -> R

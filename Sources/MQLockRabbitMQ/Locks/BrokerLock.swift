@@ -371,7 +371,7 @@ class BrokerLock: ChannelHandler {
     }
 
     private func report(_ detail: String) {
-        locks.relay.send(LockEvent(.stranger, at: .now, name: name, owner: settings.owner, detail: detail))
+        locks.relay.send(LockEvent(.foreign, at: .now, name: name, owner: settings.owner, detail: detail))
     }
 
     // MARK: Yielding

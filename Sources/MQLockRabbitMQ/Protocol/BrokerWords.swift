@@ -1,5 +1,3 @@
-import Foundation
-
 /// The broker's reason for closing something. The code gives only the class of the error; the text says which error it
 /// is. The text quotes names, which can be anything.
 struct BrokerWords: Sendable {
@@ -12,7 +10,7 @@ struct BrokerWords: Sendable {
     /// of (2)`, `… has reached the negotiated channel_max (9)` (3.8 to 4.3).
     var tellOfLimit: Bool {
         if text.hasSuffix(" is reached") { return true }
-        guard let reached = text.range(of: " has reached the ", options: .backwards)?.upperBound else { return false }
+        guard let reached = text.ranges(of: " has reached the ").last?.upperBound else { return false }
         let what = text[reached...]
         return what.contains(" limit of (") || what.hasPrefix("negotiated channel_max (")
     }

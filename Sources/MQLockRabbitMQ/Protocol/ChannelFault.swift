@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// Why the broker closed a channel.
@@ -97,9 +96,9 @@ struct InequivalentArgument: Equatable, Sendable {
 
     init?(_ text: String) {
         // The queue's name comes later in the text and must not be interpreted; the same goes for the values.
-        guard let start = text.range(of: "inequivalent arg '")?.upperBound,
+        guard let start = text.firstRange(of: "inequivalent arg '")?.upperBound,
             let end = text[start...].firstIndex(of: "'"),
-            let current = text.range(of: "but current is ", options: .backwards)?.upperBound
+            let current = text.ranges(of: "but current is ").last?.upperBound
         else { return nil }
         name = String(text[start..<end])
         isOfExchange = text[end...].hasPrefix("' for exchange ")

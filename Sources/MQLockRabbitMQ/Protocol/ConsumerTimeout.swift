@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// The broker's text about its `consumer_timeout` when it closes a channel for that reason, up to 4.2:
@@ -7,7 +6,7 @@ enum ConsumerTimeout {
     /// The timeout; nil when the text is about something else, or the number is invalid.
     static func named(in fault: ChannelFault) -> Duration? {
         guard fault.code == ChannelFault.preconditionFailed,
-            let start = fault.text.range(of: "Timeout value used: ")?.upperBound,
+            let start = fault.text.firstRange(of: "Timeout value used: ")?.upperBound,
             let milliseconds = Int64(fault.text[start...].prefix { $0.isASCII && $0.isNumber }), milliseconds > 0
         else { return nil }
         return .milliseconds(milliseconds)

@@ -27,7 +27,7 @@ struct SessionSettings: Sendable {
     /// How host names are resolved.
     var lookUp = Resolver.system
     /// Which users to answer, and which to obey.
-    let seeing: SeeingSettings
+    let inspection: InspectionSettings
 
     init(_ configuration: RabbitMQLocks.Configuration) throws(LockError) {
         try Self.checkNumbers(configuration)
@@ -72,7 +72,7 @@ struct SessionSettings: Sendable {
         requestTimeout = configuration.requestTimeout.bounded
         backoff = GrowingDelay(configuration.backoff)
         startupTimeout = configuration.startupTimeout
-        seeing = SeeingSettings(configuration, ownUser: endpoint.provenUser)
+        inspection = InspectionSettings(configuration, ownUser: endpoint.provenUser)
         guard proofWindow(heartbeat: heartbeat) > .zero else {
             throw LockError(
                 .invalidConfiguration,

@@ -57,7 +57,7 @@ extension LockConformance {
                 try await bench.release(waiter)
                 try await bench.requireFree(names, seats[0], "after a wait that survived")
             },
-            Check(.lossIsTold, "the loss of one is the loss of all") { bench in
+            Check(.lossIsReported, "the loss of one is the loss of all") { bench in
                 let delete = try bench.need(bench.subject.faults.deleteObjects, "delete objects on the broker")
                 let seats = try await bench.seats(2)
                 let names = MultiLock(bench.names(3), on: seats[0].provider).names
@@ -65,7 +65,7 @@ extension LockConformance {
                     try await lossOfOne(bench, seats, names, lost) { _ in try await delete(lost) }
                 }
             },
-            Check(.lossIsTold, "several locks, and the session ends") { bench in
+            Check(.lossIsReported, "several locks, and the session ends") { bench in
                 let endSession = try bench.need(bench.subject.faults.endSession, "end a session")
                 let seats = try await bench.seats(2)
                 try await lossOfOne(bench, seats, bench.names(3), nil, by: endSession)

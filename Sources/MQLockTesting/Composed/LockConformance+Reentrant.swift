@@ -92,7 +92,7 @@ extension LockConformance {
                     try bench.require(!seen.outer && seen.isLater, "a detached task: \(seen)")
                 }
             },
-            Check(.lossIsTold, "a lock within itself is lost", waits: false) { bench in
+            Check(.lossIsReported, "a lock within itself is lost", waits: false) { bench in
                 let endSession = try bench.need(bench.subject.faults.endSession, "end a session")
                 let seat = try await bench.seat()
                 let lock = ReentrantLock(bench.subject.makeName(), on: seat.provider)

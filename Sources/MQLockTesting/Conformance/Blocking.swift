@@ -46,7 +46,7 @@ final class Meeting: Sendable {
 extension LockConformance {
     var blockingChecks: [Check] {
         [
-            Check(.lossIsTold, "cancellation handlers and an observer that block", waits: false) { bench in
+            Check(.lossIsReported, "cancellation handlers and an observer that block", waits: false) { bench in
                 let endSession = try bench.need(bench.subject.faults.endSession, "end a session")
                 // Both holders' handlers and the observer, each of which blocks until the others have been notified.
                 let meeting = Meeting(of: 3, patience: bench.subject.patience / 2)

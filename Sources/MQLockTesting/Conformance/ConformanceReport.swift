@@ -7,7 +7,7 @@ public enum ConformanceRule: Int, CaseIterable, Sendable, Hashable, CustomString
     /// Tokens strictly increase.
     case tokens
     /// A loss is reported by cancellation, by the states and by `isValid`, with a reason.
-    case lossIsTold
+    case lossIsReported
     /// Validity ends by the local clock, before the broker hands the lock to someone else.
     case localFirst
     /// Cancelled and timed-out waits leave the lock free.
@@ -33,7 +33,7 @@ public enum ConformanceRule: Int, CaseIterable, Sendable, Hashable, CustomString
             switch self {
             case .exclusion: "exclusion"
             case .tokens: "tokens"
-            case .lossIsTold: "loss is told"
+            case .lossIsReported: "loss is reported"
             case .localFirst: "local first"
             case .cancellationLeaksNothing: "cancellation leaks nothing"
             case .waitersSurvive: "waiters survive"

@@ -6,21 +6,21 @@ extension LockConformance {
 
     var lossChecks: [Check] {
         [
-            Check(.lossIsTold, "an ended session", waits: false) { bench in
-                try await told(bench, by: bench.need(bench.subject.faults.endSession, "end a session"))
+            Check(.lossIsReported, "an ended session", waits: false) { bench in
+                try await reports(bench, by: bench.need(bench.subject.faults.endSession, "end a session"))
             },
-            Check(.lossIsTold, "a silenced session", waits: false) { bench in
-                try await told(bench, by: bench.need(bench.subject.faults.silence, "silence a session"))
+            Check(.lossIsReported, "a silenced session", waits: false) { bench in
+                try await reports(bench, by: bench.need(bench.subject.faults.silence, "silence a session"))
             },
-            Check(.lossIsTold, "deleted objects", waits: false) { bench in
+            Check(.lossIsReported, "deleted objects", waits: false) { bench in
                 let delete = try bench.need(bench.subject.faults.deleteObjects, "delete objects on the broker")
                 let name = bench.subject.makeName()
-                try await told(bench, name) { _ in try await delete(name) }
+                try await reports(bench, name) { _ in try await delete(name) }
             },
         ]
     }
 
-    private func told(
+    private func reports(
         _ bench: Bench<Provider>, _ name: LockName? = nil, by fault: ConformanceFaults<Provider>.OnProvider
     ) async throws {
         let name = name ?? bench.subject.makeName()
@@ -53,7 +53,7 @@ extension LockConformance {
         guard case .failure(let error as LockError) = result, error.code == .lost else {
             throw Unmet("withLock ended with \(result)")
         }
-        try bench.require(error.lossReason == reason, "withLock told another reason: \(error)")
+        try bench.require(error.lossReason == reason, "withLock reported another reason: \(error)")
         try bench.require(error.underlying is BodyError, "withLock did not attach the body's own error: \(error)")
     }
 
@@ -108,7 +108,7 @@ extension LockConformance {
                 try await endSession(seats[0].provider)
                 let lease = try await bench.grantedInTime(waiter, "the successor of a lost holder")
                 // A release that is faster than the notice finds a lease that stands, and ends it in good order.
-                try await bench.passing("the loss to be told", upTo: bench.subject.handOverLimit) {
+                try await bench.passing("the loss to be reported", upTo: bench.subject.handOverLimit) {
                     for await state in lost.states { if case .lost = state { return } }
                 }
                 loser.beginRelease()

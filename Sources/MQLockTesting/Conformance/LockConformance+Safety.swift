@@ -165,7 +165,7 @@ extension LockConformance {
                 early <= .zero, "granted \(early.readable) before the silent holder's lease ended by its clock")
         }
         try await afterGrant(seats[0].provider)
-        let seen = try await bench.within("the silent holder to be told") { await states.value }
+        let seen = try await bench.within("the silent holder to be notified") { await states.value }
         guard case .lost? = seen.last else { throw Unmet("the silent holder's states were \(seen)") }
         try await bench.release(waiter)
     }

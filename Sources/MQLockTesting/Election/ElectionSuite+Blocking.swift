@@ -4,7 +4,7 @@ import MQLock
 extension ElectionSuite {
     var blockingChecks: [Check] {
         [
-            Check("a body whose cancellation handler blocks is told of, and awaited") { bench in
+            Check("a body whose cancellation handler blocks is reported, and awaited") { bench in
                 var settings = bench.settings
                 settings.stopTimeout = .milliseconds(300)
                 let (leader, other, entry) = try await bench.pair(settings)

@@ -106,7 +106,7 @@ extension ElectionSuite {
                     (error as? LockError)?.code == .timedOut, "run ended with \(String(describing: error))")
                 leader.order(.obey)
             },
-            Check("a body that ignores its cancellation is told of, and awaited") { bench in
+            Check("a body that ignores its cancellation is reported, and awaited") { bench in
                 var settings = bench.settings
                 settings.stopTimeout = .milliseconds(300)
                 let (leader, other, entry) = try await bench.pair(settings)

@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 #if canImport(Glibc)
@@ -23,10 +22,11 @@ package enum Fuzzing {
 
     /// A few thousand inputs; a million in a full run; or as many as `MQLOCK_FUZZ_INPUTS` says.
     package static var count: Int {
-        let environment = ProcessInfo.processInfo.environment
-        if let count = environment["MQLOCK_FUZZ_INPUTS"].flatMap({ Int($0) }) { return count }
-        return environment["MQLOCK_TEST_FULL"] == "1" ? 1_000_000 : 3000
+        if let count = variable("MQLOCK_FUZZ_INPUTS").flatMap({ Int($0) }) { return count }
+        return variable("MQLOCK_TEST_FULL") == "1" ? 1_000_000 : 3000
     }
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     /// Reads every example, each of which has to be accepted, and then mutations of them.
     ///
@@ -47,7 +47,7 @@ package enum Fuzzing {
         in name: String, examples: [[UInt8]], words: [String] = [], count: Int = count,
         _ read: @escaping @Sendable ([UInt8]) -> Outcome
     ) async -> String? {
-        let seed = ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
+        let seed = variable("MQLOCK_SEED").flatMap(UInt64.init) ?? .random(in: 0 ... .max)
         print("fuzzing \(name): MQLOCK_SEED=\(seed)")
         // A trap would take it along.
         fflush(nil)

@@ -114,7 +114,7 @@ struct Client {
         case .failed(let contender, let error): answer(contender, .failure(error))
         case .lost(let contender, let reason):
             let record = records.removeValue(forKey: contender)
-            if !state.mutation.contains(.lossNotTold) { record?.lose(reason) }
+            if !state.mutation.contains(.lossNotReported) { record?.lose(reason) }
         case .returned(let contender):
             if let done = returning.removeValue(forKey: contender) { wakes.append { done.resume() } }
         case .raised(let contender, let isDone):
@@ -127,7 +127,7 @@ struct Client {
                 break
             }
             // After the losses, so each is reported with its own reason.
-            if !state.mutation.contains(.lossNotTold) { proof.end() }
+            if !state.mutation.contains(.lossNotReported) { proof.end() }
             self.proof = nil
             relay.send(LockEvent(.disconnected, at: now, owner: owner, reason: reason))
         }

@@ -14,7 +14,7 @@ package struct Mutation: OptionSet, Sendable, Hashable, CustomStringConvertible 
     /// Every grant of a name carries the same token (rule 2).
     package static let tokenNotIncreased = Self(rawValue: 1 << 2)
     /// Leases of a lost session are not notified (rule 3).
-    package static let lossNotTold = Self(rawValue: 1 << 3)
+    package static let lossNotReported = Self(rawValue: 1 << 3)
     /// The broker grants to the first two contenders in line (rule 1).
     package static let secondProcessGranted = Self(rawValue: 1 << 4)
     /// The release of a lost lock releases the lock of the name's current holder (rule 7).
@@ -41,7 +41,7 @@ package struct Mutation: OptionSet, Sendable, Hashable, CustomStringConvertible 
 
     private static let names: [(Self, String)] = [
         (.lateGrantNotPutBack, "lateGrantNotPutBack"), (.proofByReceiptTime, "proofByReceiptTime"),
-        (.tokenNotIncreased, "tokenNotIncreased"), (.lossNotTold, "lossNotTold"),
+        (.tokenNotIncreased, "tokenNotIncreased"), (.lossNotReported, "lossNotReported"),
         (.secondProcessGranted, "secondProcessGranted"), (.releaseTouchesSuccessor, "releaseTouchesSuccessor"),
         (.waiterForgottenOnReconnect, "waiterForgottenOnReconnect"), (.noWaitForAnswer, "noWaitForAnswer"),
         (.polls, "polls"), (.dropNotReleased, "dropNotReleased"), (.waitersUnbounded, "waitersUnbounded"),

@@ -81,7 +81,7 @@ extension CommandDescriptor {
 
             --json writes objects with "event": waiting, granted, started, stopped, undelivered (a signal), lost, survivor (a
             process that cannot be ended), exited, released, failed, and of the session connected, warning, disconnected,
-            suspect, stranger;
+            suspect, foreign;
             with "time", "name" and "owner"; as they apply "fence" (as text), "waited", "held" (seconds), "pid", "status",
             "signal", "reason", "message", "holder" (who has the lock that was not obtained, if it has answered by then), and
             of a mark "period", "outcome" (completed, failed), "by", "began", "ended", "fence", "exitStatus".

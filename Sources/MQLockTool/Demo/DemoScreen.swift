@@ -58,7 +58,7 @@ struct DemoScreen {
             case .plain: nil
             case .good: "32"
             case .bad: "31"
-            case .told: "1"
+            case .notice: "1"
             }
         guard colours, let code else { return text }
         return "\u{1b}[\(code)m\(text)\u{1b}[0m"

@@ -19,7 +19,7 @@ struct DemoView {
     }
 
     /// The kind of a line; a terminal shows each kind in its own color.
-    enum Tone: Equatable { case plain, good, bad, told }
+    enum Tone: Equatable { case plain, good, bad, notice }
 
     struct Line: Equatable {
         let at: UInt64
@@ -53,7 +53,7 @@ struct DemoView {
         case .ended(let cause, _):
             change(who) { $0.state = .between }
             guard case .lost(let reason) = cause else { return nil }
-            return keep(event.at, .told, "\(who) notices that it lost the lock: \(reason.escapedForDisplay)")
+            return keep(event.at, .notice, "\(who) notices that it lost the lock: \(reason.escapedForDisplay)")
         case .gaveUp: change(who) { $0.state = .between }
         case .wrote(let token, true, _): return keep(event.at, .good, "\(who) wrote, token \(token)")
         case .wrote(let token, false, _): return keep(event.at, .bad, "\(who) was refused, token \(token)")
@@ -66,15 +66,15 @@ struct DemoView {
     }
 
     /// A message for the audience.
-    mutating func say(_ text: String, _ tone: Tone = .told, at: UInt64) -> Line { keep(at, tone, text) }
+    mutating func say(_ text: String, _ tone: Tone = .notice, at: UInt64) -> Line { keep(at, tone, text) }
 
     /// The line as printed without a terminal.
-    func text(_ line: Line) -> String { "\(time(line.at))  \(line.tone == .told ? "* " : "  ")\(line.text)" }
+    func text(_ line: Line) -> String { "\(time(line.at))  \(line.tone == .notice ? "* " : "  ")\(line.text)" }
 
     /// The whole view now.
     func screen(now: UInt64, lock: String) -> [(tone: Tone, text: String)] {
         var lines: [(tone: Tone, text: String)] = [
-            (.told, "mqlock demo: lock \(lock.escapedForDisplay), \(time(now).trimmed)")
+            (.notice, "mqlock demo: lock \(lock.escapedForDisplay), \(time(now).trimmed)")
         ]
         for worker in workers where !(worker.isDead && isLongGone(worker)) {
             let (tone, text) = worker.shown(now: now)

@@ -33,7 +33,7 @@ enum DoctorCommand {
         case .kafka where options.management != nil: throw .usage("--management is for RabbitMQ", "doctor")
         default: break
         }
-        let management = SeeingCommand.management(options.management)
+        let management = InspectionCommand.management(options.management)
         AsyncMain.run {
             await examine(
                 broker, management: management, creates: options.creates, patience: patience, json: options.json, output

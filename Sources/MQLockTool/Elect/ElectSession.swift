@@ -54,20 +54,20 @@ struct ElectSession: Sendable {
             work.cancel()
         }
         await listener.value
-        let status = status(result, outcome.withLock { $0 }, told: refusal.withLock { $0 })
+        let status = status(result, outcome.withLock { $0 }, reported: refusal.withLock { $0 })
         hurry(status)
         await shutDown()
         return status
     }
 
-    private func status(_ result: Result<Void, any Error>, _ outcome: Int32?, told: String?) -> Int32 {
+    private func status(_ result: Result<Void, any Error>, _ outcome: Int32?, reported: String?) -> Int32 {
         if let outcome { return outcome }
         let signal = desk.withLock { $0.cancelledBy ?? $0.passedOn }
         guard case .failure(let error) = result, let error = error as? LockError else {
             return signal.map(ExitStatus.ended(bySignal:)) ?? ExitStatus.success
         }
         let status = ExitStatus.of(error, cancelledBy: signal)
-        reporter.failed(error.message, status: status, isTold: error.message == told)
+        reporter.failed(error.message, status: status, isReported: error.message == reported)
         return status
     }
 

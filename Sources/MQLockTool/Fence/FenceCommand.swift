@@ -60,7 +60,7 @@ enum FenceCommand {
                 output.standardError(line.text)
                 exit(status)
             }
-            throw CommandFailure(status: status, message: error.told, helpTopic: CommandDescriptor.fence.name)
+            throw CommandFailure(status: status, message: error.detailed, helpTopic: CommandDescriptor.fence.name)
         }
         if options.json { output.standardError(Self.line("admitted", token, name).text) }
         guard let path else {
@@ -125,14 +125,14 @@ enum FenceCommand {
             }
             exit(marks.isEmpty ? ExitStatus.conflict : ExitStatus.success)
         } catch {
-            throw CommandFailure(status: ExitStatus.of(error), message: error.told)
+            throw CommandFailure(status: ExitStatus.of(error), message: error.detailed)
         }
     }
 }
 
 extension LockError {
     /// The message with the system's own.
-    fileprivate var told: String {
+    fileprivate var detailed: String {
         underlying.map { "\(message) (\(String(describing: $0).escapedForDisplay))" } ?? message
     }
 }

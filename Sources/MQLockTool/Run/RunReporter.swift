@@ -95,7 +95,7 @@ struct RunReporter: Sendable {
     /// - Parameter holder: the contender that says that it holds the lock.
     func taken(_ message: String, status: Int32, holder: LockContender?) {
         guard !isSilentWhenTaken else { return }
-        let message = holder.map { "\(message); its holder: \(SeeingReport.describe($0))" } ?? message
+        let message = holder.map { "\(message); its holder: \(InspectionReport.describe($0))" } ?? message
         tell("failed", message, always: true) {
             $0.add("status", status)
             $0.add("message", message)
@@ -117,9 +117,9 @@ struct RunReporter: Sendable {
         failed("the command has ended, and may be run again for its period: \(error.message)", status: status)
     }
 
-    /// - Parameter isTold: whether a person has read the message already.
-    func failed(_ message: String, status: Int32, isTold: Bool = false) {
-        if isTold, style != .json { return }
+    /// - Parameter isReported: whether a person has read the message already.
+    func failed(_ message: String, status: Int32, isReported: Bool = false) {
+        if isReported, style != .json { return }
         tell("failed", message, always: true) {
             $0.add("status", status)
             $0.add("message", message)
@@ -129,7 +129,7 @@ struct RunReporter: Sendable {
     /// Events of the provider beyond our own steps: the state of the session.
     func observed(_ event: LockEvent) {
         switch event.kind {
-        case .suspect, .connected, .warning, .disconnected, .stranger:
+        case .suspect, .connected, .warning, .disconnected, .foreign:
             let reason = event.reason?.description
             let words = [event.kind.description, reason, event.detail].compactMap { $0 }.joined(separator: ": ")
             tell(event.kind.description, words) {

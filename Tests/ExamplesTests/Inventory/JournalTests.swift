@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test("records that are no movements")
-    func strangers() {
+    func foreignRecords() {
         func movement(_ key: String, _ value: String) -> Movement? {
             Movement(key: Array(key.utf8), value: Array(value.utf8))
         }

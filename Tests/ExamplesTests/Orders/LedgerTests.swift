@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test("messages that are no orders", arguments: ["", "{}", #"{"customer":"a b","number":1,"amount":1}"#])
-    func strangers(text: String) { #expect(Order(message: Array(text.utf8)) == nil) }
+    func foreignMessages(text: String) { #expect(Order(message: Array(text.utf8)) == nil) }
 
     private func order(_ number: Int) -> Order { Order(customer: "anna", number: number, amount: 100) }
 

@@ -43,5 +43,5 @@ import Testing
     }
 
     @Test("what is no order is thrown away")
-    func stranger() async throws { #expect(try await worker(.lost).verdict(on: delivery("?")) == .throwAway) }
+    func foreignMessage() async throws { #expect(try await worker(.lost).verdict(on: delivery("?")) == .throwAway) }
 }

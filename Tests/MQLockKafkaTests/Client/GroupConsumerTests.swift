@@ -120,7 +120,7 @@ extension LiveKafkaTests {
         }
 
         @Test(.enabled(if: LiveKafka.isMock, "the error is injected into the embedded Kafka"))
-        func aLossByTheBrokerIsToldAsLost() async throws {
+        func aLossByTheBrokerIsReportedAsLost() async throws {
             try await offPool {
                 let own = try OwnKafka()
                 defer { withExtendedLifetime(own) {} }

@@ -142,7 +142,7 @@ extension LiveKafkaTests {
 
         /// What the broker answers is what the caller is told, and the next transaction is not troubled by it.
         @Test(.enabled(if: LiveKafka.isMock, "the errors are injected into the embedded Kafka"))
-        func whatTheBrokerRefusesIsTold() async throws {
+        func whatTheBrokerRefusesIsReported() async throws {
             let output = try broker.makeTopic(partitions: 1)
             let member = try Member(broker, broker.makeTopic(partitions: 1), partitions: 1)
             try await eventually("the shard") { member.owns(1) }

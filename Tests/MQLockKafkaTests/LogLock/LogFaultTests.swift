@@ -282,13 +282,13 @@ extension LiveKafkaTests.LogFaultTests {
     }
 
     /// What the log holds that is not ours is told, and has no effect; a newer format ends everything.
-    @Test func whatIsNotOursIsTold() async throws {
+    @Test func whatIsNotOursIsReported() async throws {
         let place = try await LogPlace.make()
         let events = EventCollector()
         let locks = try place.locks(observer: events)
         let held = try await locks.acquire("n")
         try await offPool { try place.broker.appendRaw([1, 2, 3], to: place.topic) }
-        try await eventually("the event") { events.kinds.contains(.stranger) }
+        try await eventually("the event") { events.kinds.contains(.foreign) }
         #expect(held.lease.isValid)
         try await offPool { try place.broker.appendRaw(LogRecord.magic + [2, 0], to: place.topic) }
         for await state in held.lease.states where state.isFinal { break }

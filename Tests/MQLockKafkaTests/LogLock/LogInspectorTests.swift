@@ -74,7 +74,7 @@ extension LiveKafkaTests.LogInspectorTests {
         await locks.shutdown()
     }
 
-    @Test func everyChangeIsTold() async throws {
+    @Test func everyChangeIsReported() async throws {
         let place = try await LogPlace.make()
         let locks = try place.locks(ttl: .seconds(10))
         let others = try place.locks(ttl: .seconds(10))

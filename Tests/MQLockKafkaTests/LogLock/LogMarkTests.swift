@@ -93,7 +93,7 @@ import Testing
     }
 
     /// Sessions that spread names in another way write their marks elsewhere: until they are gone nobody can say.
-    @Test func whileNamesMayBeElsewhereNothingIsTold() {
+    @Test func whileNamesMayBeElsewhereNothingIsReported() {
         var desk = LogDesk(partitions: 4)
         desk.put(LogDesk.openOther(partitions: 1), age: 3_600_000)
         read(&desk, 1)

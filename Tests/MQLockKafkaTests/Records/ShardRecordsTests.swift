@@ -151,7 +151,7 @@ extension LiveKafkaTests {
         }
 
         /// Keys that another partitioner has placed are noticed: their locks are never where their records are.
-        @Test func recordsOfAnotherPartitionerAreToldOnce() async throws {
+        @Test func recordsOfAnotherPartitionerAreReportedOnce() async throws {
             let stage = try await offPool { try OrderStage(broker, partitions: 1) }
             let other = try await offPool { try OrderStage(broker, partitions: 4, .murmur2) }
             try await offPool { try other.write(0..<50, by: .consistentRandom) }

@@ -90,7 +90,7 @@ extension LiveKafkaTests {
         }
 
         /// Every confirmation by the group is told, with how long it took and what it proves.
-        @Test func renewalsAreTold() async throws {
+        @Test func renewalsAreReported() async throws {
             let member = try Member(broker, broker.makeTopic(partitions: 1), partitions: 1)
             let (events, told) = AsyncStream.makeStream(of: LockEvent.self)
             struct Teller: LockObserver {

@@ -75,7 +75,7 @@ extension LiveKafkaTests {
             await one.leave()
         }
 
-        @Test func workIsToldToEndAndIsWaitedFor() async throws {
+        @Test func workIsAskedToEndAndIsAwaited() async throws {
             let topic = try broker.makeTopic(partitions: 1)
             let member = try Member(broker, topic, partitions: 1)
             try await eventually("the shard") { member.owns(1) }

@@ -72,7 +72,7 @@ extension LiveKafkaTests {
         /// What a service does until it is told to end, and what it does then.
         private struct Service: Sendable {
             var run: @Sendable () async throws -> Void
-            var isToldToEnd: @Sendable (Task<Void, any Error>) -> Void
+            var isAskedToEnd: @Sendable (Task<Void, any Error>) -> Void
         }
 
         /// Work that rests on the ownership.
@@ -112,7 +112,7 @@ extension LiveKafkaTests {
             let tasks = services.map { service in Task { try await service.run() } }
             for await _ in begun { break }
             for index in isWorkAskedFirst ? [1, 0] : [0, 1] {
-                services[index].isToldToEnd(tasks[index])
+                services[index].isAskedToEnd(tasks[index])
                 _ = await tasks[index].result
             }
             #expect(ownership.owned.isEmpty)
@@ -136,15 +136,15 @@ extension LiveKafkaTests {
                     run: {
                         try await eventually("the shard") { ownership.owned == [0] }
                         try await ownership.withShard(0) { _ in await untilCancelled() }
-                    }, isToldToEnd: work == .cancelledBody ? isCancelled : asksTheOwnership)
+                    }, isAskedToEnd: work == .cancelledBody ? isCancelled : asksTheOwnership)
             case .cancelledLock:
                 return Service(
                     run: { try await locks.withLock("name") { _ in await untilCancelled() } },
-                    isToldToEnd: isCancelled)
+                    isAskedToEnd: isCancelled)
             case .eventsToTheirEnd:
                 return Service(
                     run: { for await event in ownership.events where event.kind == .owned { begin.yield() } },
-                    isToldToEnd: asksTheOwnership)
+                    isAskedToEnd: asksTheOwnership)
             case .locksUntilTheyAreRefused:
                 return Service(
                     run: {
@@ -154,7 +154,7 @@ extension LiveKafkaTests {
                                 await Task.yield()
                             }
                         }
-                    }, isToldToEnd: asksTheOwnership)
+                    }, isAskedToEnd: asksTheOwnership)
             }
         }
     }

@@ -8,7 +8,7 @@ import Testing
 @Suite struct ClaimTroublesTests {
     private let error = LockError(.unreachable, "claiming: no leader")
 
-    @Test func whatLastsIsTold() {
+    @Test func whatLastsIsReported() {
         var troubles = ClaimTroubles(session: .seconds(20))
         let start = ContinuousClock.now
         var told: [Int] = []
@@ -17,19 +17,19 @@ import Testing
             if troubles.failed(error, begun: now, now: now) { told.append(second) }
         }
         #expect(told == [5, 25, 45])
-        func isTold(_ text: String, begun: Int, now: Int) -> Bool {
+        func isReported(_ text: String, begun: Int, now: Int) -> Bool {
             troubles.failed(
                 LockError(.unreachable, text), begun: start.advanced(by: .seconds(begun)),
                 now: start.advanced(by: .seconds(now)))
         }
         // Another one is news.
-        let news = [isTold("other", begun: 61, now: 61), isTold("other", begun: 61, now: 61)]
+        let news = [isReported("other", begun: 61, now: 61), isReported("other", begun: 61, now: 61)]
         #expect(news == [true, false])
         // What came to a good end begins anew; a single attempt that took long is told at once.
         troubles.ended()
-        let short = isTold("other", begun: 70, now: 74)
+        let short = isReported("other", begun: 70, now: 74)
         troubles.ended()
-        let long = isTold("other", begun: 80, now: 90)
+        let long = isReported("other", begun: 80, now: 90)
         #expect(!short && long)
     }
 }
@@ -49,7 +49,7 @@ extension LiveKafkaTests {
             ("OffsetFetch", "UNSTABLE_OFFSET_COMMIT"), ("ListOffsets", "LEADER_NOT_AVAILABLE"),
             ("InitProducerId", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
         ])
-        func aClaimThatKeepsFailingIsTold(_ request: String, _ error: String) async throws {
+        func aClaimThatKeepsFailingIsReported(_ request: String, _ error: String) async throws {
             let topic = try broker.makeTopic(partitions: 1)
             // Only what is refused from the start ends the run.
             let isRefusal = error.contains("AUTHORIZATION")

@@ -36,7 +36,7 @@ extension LiveBrokerTests.AdministrationTests {
         }
     }
 
-    @Test func aRefusedLoginIsToldAsSuch() throws {
+    @Test func aRefusedLoginIsReportedAsSuch() throws {
         let broker = try LiveBrokerTests.broker()
         #expect {
             try BrokerAdministration(uri: broker.uri.replacing("guest:guest@", with: "guest:wrong@"))

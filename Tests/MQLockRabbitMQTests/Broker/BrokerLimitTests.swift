@@ -95,7 +95,7 @@ extension LiveBrokerTests.BrokerLimitTests {
             for error in [tried, waited] {
                 #expect(error?.code == .unreachable && error?.message.contains("publishing") == true, "\(error as Any)")
             }
-            #expect(log.events.contains { $0.kind == .stranger && $0.detail?.contains("publishing") == true })
+            #expect(log.events.contains { $0.kind == .foreign && $0.detail?.contains("publishing") == true })
             // Where there is one, nothing has to be published.
             try await other.acquire("new", within: .seconds(20)).release()
             try await locks.acquire("new", within: .seconds(20)).release()
@@ -124,7 +124,7 @@ extension LiveBrokerTests.BrokerLimitTests {
             let tried = await failure { () throws(LockError) in _ = try await locks.tryAcquire("proven") }
             #expect(tried?.code == .unreachable && tried?.message.contains("publishing") == true, "\(tried as Any)")
             let stuck = Contender(locks, "proven")
-            _ = try await log.first(.stranger) { $0.detail?.contains("publishing") == true }
+            _ = try await log.first(.foreign) { $0.detail?.contains("publishing") == true }
             for _ in 0..<3 { try await other.acquire("proven", within: .seconds(20)).release() }
             #expect(stuck.outcome.current == nil)
             try await broker.ctl("-q", "clear_user_limits", user, "all")

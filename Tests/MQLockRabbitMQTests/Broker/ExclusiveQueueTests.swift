@@ -196,7 +196,7 @@ extension LiveBrokerTests.ExclusiveQueueTests {
                     try client.publish([UInt8](repeating: 0, count: 3_000_000), to: queue)
                 }
             }
-            try await eventually("four foreign messages") { log.events.filter { $0.kind == .stranger }.count == 4 }
+            try await eventually("four foreign messages") { log.events.filter { $0.kind == .foreign }.count == 4 }
             #expect(held.lease.isValid)
             let token = held.lease.fencingToken
             try await held.release()

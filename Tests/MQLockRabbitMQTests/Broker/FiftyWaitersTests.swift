@@ -113,8 +113,8 @@ extension LiveBrokerTests.FiftyWaitersTests {
         }
     }
 
-    /// A stranger has the queue, who stands in no line and wakes nobody: only then there is an interval.
-    @Test func behindAStrangerFewerThanOneASecond() async throws {
+    /// A foreign connection has the queue: it stands in no line and wakes nobody: only then there is an interval.
+    @Test func behindAForeignConnectionFewerThanOneASecond() async throws {
         let broker = try LiveBrokerTests.broker()
         let refusals = try await Refusals(broker)
         try await broker.withName { name in
@@ -143,8 +143,8 @@ extension LiveBrokerTests.FiftyWaitersTests {
             try await Task.sleep(for: Self.window)
             let count = try refusals.all(of: name).count - before
             let seconds = start.duration(to: .now) / .seconds(1)
-            print("fifty waiters behind a stranger: \(count) refusals in \(seconds) s")
-            #expect(count > 0 && !waiting.contains { $0.1.outcome.current != nil }, "the stranger is there")
+            print("fifty waiters behind a foreign connection: \(count) refusals in \(seconds) s")
+            #expect(count > 0 && !waiting.contains { $0.1.outcome.current != nil }, "the foreign connection is there")
             #expect(Double(count) < seconds)
             mayGo.signal()
             // At the next try, within ten seconds.

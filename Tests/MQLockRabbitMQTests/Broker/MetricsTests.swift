@@ -137,7 +137,7 @@ extension LiveBrokerTests.MetricsTests {
     }
 
     /// How the session fares is told: each attempt, its failure, and the proof that it lives.
-    @Test func attemptsAndRenewalsAreTold() async throws {
+    @Test func attemptsAndRenewalsAreReported() async throws {
         let broker = try LiveBrokerTests.broker()
         let log = EventLog()
         let nowhere = try RabbitMQLocks(

@@ -59,7 +59,7 @@ extension LiveBrokerTests.PolicyTests {
         try await broker.ctl("-q", "clear_policy", id)
         try await Self.each(cases) { one in
             for name in [one.old, one.new] { try await one.once(name, within: .seconds(60)) }
-            let foreign = one.log.events.filter { $0.kind == .stranger }
+            let foreign = one.log.events.filter { $0.kind == .foreign }
             let isNoticed = foreign.contains { $0.detail?.contains("policy") == true }
             #expect(isNoticed || !policy.dropsTokens, "\(policy), \(one.old): \(foreign)")
         }

@@ -183,7 +183,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
                     try client.publish(body, to: queue)
                 }
             }
-            try await eventually("three foreign messages") { log.events.filter { $0.kind == .stranger }.count == 3 }
+            try await eventually("three foreign messages") { log.events.filter { $0.kind == .foreign }.count == 3 }
             #expect(held.lease.isValid)
             // Through the exchange: a surplus token, whatever its number, is no evidence of anything.
             try broker.raw {
@@ -193,7 +193,7 @@ extension LiveBrokerTests.SingleActiveConsumerTests {
                 try broker.raw { try $0.counts(queue)?.messages } == 0
             }
             #expect(held.lease.isValid)
-            #expect(log.events.filter { $0.kind == .stranger }.count == 3)
+            #expect(log.events.filter { $0.kind == .foreign }.count == 3)
             let token = held.lease.fencingToken
             try await held.release()
             let next = try await locks.acquire(name, within: .seconds(20))

@@ -12,7 +12,7 @@ import Darwin
 @Suite("Login without a broker", .serialized)
 struct LoginWithoutBrokerTests {
     /// What might listen at the port that somebody got wrong.
-    static let strangers: [[UInt8]] = [
+    static let foreignServers: [[UInt8]] = [
         Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), Array("+PONG\r\n+PONG\r\n".utf8),
         Array("AMQP\u{0}\u{0}\u{9}\u{1}".utf8), Array("AMQP\u{3}\u{1}\u{0}\u{0}".utf8),
         Array("SSH-2.0-OpenSSH_9.2\r\n".utf8), [UInt8](repeating: 0, count: 64), [UInt8](repeating: 0xFF, count: 64),
@@ -20,7 +20,7 @@ struct LoginWithoutBrokerTests {
         [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 10, 0xCE], [8, 0, 0, 0, 0, 0, 0, 0xCE, 3, 0, 0, 0, 0, 0, 0, 0xCE],
     ]
 
-    @Test(arguments: strangers)
+    @Test(arguments: foreignServers)
     func notABroker(_ reply: [UInt8]) throws {
         let server = try FakeServer(saying: reply)
         let endpoint = try AMQPURI.parse("amqp://u:secret@127.0.0.1:\(server.port)")
@@ -81,7 +81,7 @@ struct LoginWithoutBrokerTests {
         guard case .tls = failure.kind else { throw failure }
     }
 
-    @Test func refusalsAreToldApartByText() {
+    @Test func refusalsAreDistinguishedByText() {
         let rows: [(UInt16, String, ConnectionFailure.Kind, Bool)] = [
             (403, "ACCESS_REFUSED", .refusedCredentials("ACCESS_REFUSED"), true),
             (530, "NOT_ALLOWED - vhost x not found", .vhostNotFound("NOT_ALLOWED - vhost x not found"), true),

@@ -117,7 +117,7 @@ extension BrokerConnectionTests {
             try wire.delete(queue)
         }
 
-        @Test func consumerIsToldThatItsQueueIsGone() throws {
+        @Test func consumerIsNotifiedThatItsQueueIsGone() throws {
             let wire = try Wire(channels: 2)
             let queue = Wire.uniqueName()
             try wire.declare(queue)

@@ -71,7 +71,7 @@ struct RuleBreakerTests {
         #expect(!text.isEmpty)
     }
 
-    @Test func connectionCloseIsToldThenThrown() throws {
+    @Test func connectionCloseIsReportedThenThrown() throws {
         let (heard, failure) = try hear(
             Frames.method(0, 10, 50, Frames.bytes(UInt16(320)) + Frames.short("bye") + [0, 0, 0, 0])
                 + Frames.method(1, 60, 11))

@@ -318,7 +318,7 @@ final class ExclusiveWorld: LineWorld {
     // MARK: Checks
 
     /// Whether the broker has taken the queue away, and the news are on their way.
-    private func isBeingToldOfTheQueue(_ index: Int) -> Bool {
+    private func isBeingNotifiedOfTheQueue(_ index: Int) -> Bool {
         guard let id = claimants[index].channel, let way = claimWays.first(where: { $0.id == id }) else { return false }
         return way.events.contains {
             switch $0 {
@@ -329,12 +329,12 @@ final class ExclusiveWorld: LineWorld {
     }
 
     private func granted(_ index: Int, _ fence: FencingToken) throws {
-        if !isBeingToldOfTheQueue(index) {
+        if !isBeingNotifiedOfTheQueue(index) {
             guard queue.owner == claimants[index].connection else {
                 throw Violation(.exclusion, "client \(index) is granted a lock whose queue it does not own")
             }
             for other in clients.indices where other != index && clients[other].held != nil {
-                guard !isBeingToldOfTheQueue(other) else { continue }
+                guard !isBeingNotifiedOfTheQueue(other) else { continue }
                 throw Violation(.exclusion, "two holders, clients \(other) and \(index)")
             }
         }

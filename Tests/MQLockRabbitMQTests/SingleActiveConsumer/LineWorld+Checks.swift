@@ -5,7 +5,7 @@ import MQLock
 /// What has to hold at every grant and at every proof.
 extension LineWorld {
     /// Whether the broker has taken the client's place, and the news are on their way.
-    func isBeingTold(_ client: Client) -> Bool {
+    func isBeingNotified(_ client: Client) -> Bool {
         guard let id = client.channel, let way = ways.first(where: { $0.id == id }) else { return false }
         return way.replies.contains {
             switch $0 {
@@ -28,7 +28,7 @@ extension LineWorld {
         grants += 1
         largest[index] = max(largest[index], fence.rawValue)
         // Told late of a deletion or a closed channel, a contender may be granted what is gone; it is told right after.
-        guard !isBeingTold(clients[index]), let nonce = clients[index].first?.nonce else { return }
+        guard !isBeingNotified(clients[index]), let nonce = clients[index].first?.nonce else { return }
         let last = orphaned.contains(nonce) ? fences[nonce] ?? 0 : lastFence
         guard fence.rawValue > last else { throw Violation(.order, "fencing token \(fence) after \(last)") }
         if let raised, raised.vanishings == vanishings, fence.rawValue <= raised.fence {
@@ -37,7 +37,7 @@ extension LineWorld {
         fences[nonce] = fence.rawValue
         lastFence = max(lastFence, fence.rawValue)
         for (other, client) in clients.enumerated() where excludes && other != index {
-            guard client.held != nil, !client.hasLostPlace, !isBeingTold(client) else { continue }
+            guard client.held != nil, !client.hasLostPlace, !isBeingNotified(client) else { continue }
             throw Violation(.exclusion, "two holders, clients \(other) and \(index)")
         }
         grantees.append(index)
@@ -46,7 +46,7 @@ extension LineWorld {
     func proven(_ index: Int) throws {
         proofs += 1
         let sent = clients[index].sent
-        guard sent.vanishings == vanishings, !isBeingTold(clients[index]) else { return }
+        guard sent.vanishings == vanishings, !isBeingNotified(clients[index]) else { return }
         guard grantees[sent.grants...].allSatisfy({ $0 == index }) else {
             throw Violation(.proof, "client \(index) proves that nobody was granted since, and somebody was")
         }
@@ -59,7 +59,7 @@ extension LineWorld {
         guard fence.rawValue > wanted else { throw Violation(.raise, "raised to \(fence), not above \(wanted)") }
         raises += 1
         // Whoever was cut off has raised nothing, and is not told that it has.
-        guard !isBeingTold(clients[index]) else { return }
+        guard !isBeingNotified(clients[index]) else { return }
         raised = (max(fence.rawValue, raised?.fence ?? 0), vanishings)
     }
 

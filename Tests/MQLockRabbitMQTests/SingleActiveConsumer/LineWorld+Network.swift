@@ -106,7 +106,7 @@ extension LineWorld {
         publishes.append(Publish(client: index, publication: publication, message: message))
     }
 
-    func publishStranger() { _ = broker.publish(Message(kind: .foreign, number: 0, nonce: nextNonce())) }
+    func publishForeign() { _ = broker.publish(Message(kind: .foreign, number: 0, nonce: nextNonce())) }
 
     func companionSent(_ index: Int) {
         clients[index].sent = (grantees.count, vanishings)

@@ -237,7 +237,7 @@ class LineWorld {
         case .alarms: isAlarmed.toggle()
         case .channels: try leaveUnanswered(index)
         case .refusals where isRare: broker.unbind()
-        case .refusals: publishStranger()
+        case .refusals: publishForeign()
         default: break
         }
         collect()

@@ -380,7 +380,7 @@ struct TokenWorld {
         }
     }
 
-    private func isBeingTold(_ index: Int) -> Bool {
+    private func isBeingNotified(_ index: Int) -> Bool {
         clients[index].inbox.contains { reply in
             guard reply.epoch == clients[index].epoch else { return false }
             switch reply.event {
@@ -402,9 +402,9 @@ struct TokenWorld {
         grants += 1
         clients[index].held = token
         // After a deletion of the register, or of the queue, a holder is told as fast as the network allows.
-        guard !isBeingTold(index) else { return }
+        guard !isBeingNotified(index) else { return }
         for (other, client) in clients.enumerated() where other != index && client.held != nil {
-            guard !isBeingTold(other) else { continue }
+            guard !isBeingNotified(other) else { continue }
             throw Violation(description: "two holders, clients \(other) and \(index)")
         }
     }

@@ -26,7 +26,7 @@ import Testing
         (Mutation.secondProcessGranted, "several locks, in any order"),
         (.secondProcessGranted, "many entities on 64 locks"),
         (.lateGrantNotPutBack, "generated interleavings of several locks"),
-        (.lossNotTold, "the loss of one is the loss of all"),
+        (.lossNotReported, "the loss of one is the loss of all"),
         (.dropNotReleased, "several dropped locks are released and reported"),
     ])
     func aDefectIsFound(_ mutation: Mutation, _ check: String) async throws {

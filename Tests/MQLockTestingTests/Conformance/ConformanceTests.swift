@@ -17,7 +17,7 @@ import Testing
         (Mutation.secondProcessGranted, ConformanceRule.exclusion),
         (.tokenNotIncreased, .tokens),
         (.tokensForgottenOnDelete, .tokens),
-        (.lossNotTold, .lossIsTold),
+        (.lossNotReported, .lossIsReported),
         (.noProof, .localFirst),
         (.proofByReceiptTime, .localFirst),
         (.lateGrantNotPutBack, .cancellationLeaksNothing),
@@ -40,7 +40,7 @@ import Testing
     @Test func whatCannotBeBrokenIsLeftOutWithAReason() async {
         var subject = inMemorySubject(patience: .seconds(60))
         subject.faults = ConformanceFaults()
-        let report = await LockConformance(subject).run([.lossIsTold, .noPolling])
+        let report = await LockConformance(subject).run([.lossIsReported, .noPolling])
         #expect(report.hasPassed)
         #expect(report.entries.contains { $0.outcome == .leftOut("this environment has no way to end a session") })
     }

@@ -9,7 +9,7 @@ import Testing
     init() throws { scratch = try Scratch() }
 
     /// Many more names than files, so that most share one, and every one is told apart.
-    @Test func namesAreToldApart() async throws {
+    @Test func namesAreDistinguished() async throws {
         let gate = gate
         try await aside {
             for number in UInt64(0)..<300 { try gate.admit(token(number + 1), for: try LockName("n\(number)")) }

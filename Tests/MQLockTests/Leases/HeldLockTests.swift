@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func aDropReleasesAndIsTold() async {
+    @Test func aDropReleasesAndIsReported() async {
         let record = LeaseRecord(clock: clock)
         do { _ = hold(record) }
         #expect(record.state == .released)

@@ -33,7 +33,7 @@ import Testing
         (LockEvent.Kind.waiting, "waits"), (.contended, "contended"), (.granted, "grants"), (.released, "releases"),
         (.leaked, "leaks"), (.suspect, "suspects"), (.timedOut, "timeouts"), (.cancelled, "cancellations"),
         (.failed, "failures"), (.lost, "losses"), (.connected, "connects"), (.connectionFailed, "connect_failures"),
-        (.disconnected, "disconnects"), (.stranger, "strangers"), (.warning, "warnings"),
+        (.disconnected, "disconnects"), (.foreign, "foreign_messages"), (.warning, "warnings"),
     ]) func oneEventOneCount(_ kind: LockEvent.Kind, _ name: String) throws {
         let metrics = LockMetrics()
         metrics.observe(event(kind, reason: LossReason(.queueDeleted)))

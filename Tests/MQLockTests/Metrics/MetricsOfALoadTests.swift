@@ -84,7 +84,7 @@ import Testing
             #expect(ends[0].fencingToken == granted.fencingToken && granted.fencingToken != nil)
             #expect(events.filter { $0.kind == .waiting }.count <= 1)
         }
-        #expect(!events.contains { $0.name != nil && $0.attempt == nil && $0.leaseID == nil && $0.kind != .stranger })
+        #expect(!events.contains { $0.name != nil && $0.attempt == nil && $0.leaseID == nil && $0.kind != .foreign })
     }
 
     private func work(_ locks: InMemoryLocks, _ contender: String, _ generator: SeededGenerator) async {

@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    @Test func aSlowObserverBlocksNobodyAndIsToldWhatItMissed() async {
+    @Test func aSlowObserverBlocksNobodyAndLearnsWhatItMissed() async {
         let slow = SlowObserver()
         let relay = ObserverRelay(slow, capacity: 4)
         for number in 0..<100 { relay.send(event(number)) }

@@ -3,7 +3,7 @@ import Testing
 
 /// Streams of events that nobody reads any more.
 @Suite struct ReadersTests {
-    @Test func whoHasGoneIsForgottenAndEverybodyElseIsTold() async {
+    @Test func whoHasGoneIsForgottenAndEverybodyElseIsReported() async {
         var readers = Readers<Int>()
         let kept = readers.add(beginningWith: [0])
         for _ in 0..<1000 { _ = readers.add() }

@@ -123,7 +123,7 @@ import Testing
         #expect(error?.code == .lost && error?.underlying is Own)
     }
 
-    @Test func timeAndLimitsAreTold() async throws {
+    @Test func timeAndLimitsAreReported() async throws {
         let held = try await others.acquire("name")
         let error = await #expect(throws: LockError.self) {
             try await locks.withLock("name", within: .zero) { _ in }

@@ -6,7 +6,7 @@ import Testing
 @testable import MQLockTool
 
 // With the other tests of the management API, which come one after the other.
-extension SeeingCommandTests {
+extension InspectionCommandTests {
     /// As `gc` does it, with what was made a moment ago being old enough.
     private func clean(_ confirmed: Bool, url: String) async throws -> (output: String, errors: String) {
         let uri = try required(Broker.uri)

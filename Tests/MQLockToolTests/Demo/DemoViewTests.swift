@@ -30,7 +30,7 @@ import Testing
         #expect(screen.last == "  2.000 s    w1 holds, token 7, waited 2.0 s")
     }
 
-    @Test func lossIsToldWithItsReason() {
+    @Test func lossIsReportedWithItsReason() {
         var view = DemoView(startedAt: 0)
         view.add("w1")
         let lost = History.Kind.ended(cause: .lost("proof\u{1b}"), validUntil: 1)

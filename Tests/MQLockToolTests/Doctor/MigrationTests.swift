@@ -112,7 +112,7 @@ struct MigrationTests {
 }
 
 // With the other tests of the management API, which come one after the other.
-extension SeeingCommandTests {
+extension InspectionCommandTests {
     @Test(
         "doctor finds locks from before an upgrade of RabbitMQ, and the way",
         .enabled(if: Management.isThere, Management.reason))

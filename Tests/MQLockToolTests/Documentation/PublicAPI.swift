@@ -8,7 +8,7 @@ struct PublicAPI {
     let lines: [String]
 
     /// The products of the package that are libraries.
-    static let modules = ["MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting"]
+    static let modules = ["MQLock", "MQLockKafka", "MQLockRabbitMQ", "MQLockTesting", "MQLockTimeZones"]
 
     /// Set to 1, the test writes the files instead of comparing them.
     static let variable = "MQLOCK_WRITE_API"

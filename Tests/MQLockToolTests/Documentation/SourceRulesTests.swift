@@ -24,6 +24,29 @@ import Testing
         #expect(seen > 200)
     }
 
+    /// The tables of ICU in Foundation would make the smallest static service four times as large.
+    @Test func librariesDoNotImportFoundation() throws {
+        let fallback = """
+            #if canImport(FoundationEssentials)
+            import FoundationEssentials
+            #else
+            import Foundation
+            #endif
+
+            """
+        var seen = 0
+        for library in ["MQLock", "MQLockRabbitMQ", "MQLockKafka", "MQLockTesting", "MQLockLineReader"] {
+            let folder = ChoiceArticle.url("Sources/\(library)")
+            let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
+            for case let file as URL in files where file.pathExtension == "swift" {
+                seen += 1
+                let source = try String(contentsOf: file, encoding: .utf8).replacing(fallback, with: "")
+                #expect(!source.contains(#/\bimport Foundation(Internationalization)?\b/#), "\(file.lastPathComponent)")
+            }
+        }
+        #expect(seen > 200)
+    }
+
     /// The names of a package's modules are shared with every package that depends on it.
     @Test func everyModuleThatUsersBuildHasOurName() throws {
         let modules = try FileManager.default.contentsOfDirectory(atPath: ChoiceArticle.url("Sources").path)

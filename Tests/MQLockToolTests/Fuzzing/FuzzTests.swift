@@ -103,7 +103,7 @@ import Darwin
             "#s3cret",
             "?ssl.s3cret=", "?security.protocol=",
         ]
-        let credentials = SeeingFixtures.credentials
+        let credentials = InspectionFixtures.credentials
         let fault = await Fuzzing.firstFault(in: "passwords in URIs", examples: examples, words: words) { bytes in
             let password = String(decoding: bytes.prefix(80), as: UTF8.self)
             var texts: [String] = []

@@ -12,6 +12,8 @@ import Darwin
 /// so that `brokers/test` can have done it before they run.
 struct OutsidePackage: Sendable {
     let name: String
+    /// Whether Swift's libraries become part of its programs.
+    var isStatic = false
 
     static let lifecycle = OutsidePackage(name: "ServiceLifecycle")
 
@@ -30,10 +32,15 @@ struct OutsidePackage: Sendable {
             tool,
             ["swift"] + command + [
                 "--package-path", ChoiceArticle.url("Tests/\(name)").path, "--scratch-path",
-                build.appendingPathComponent("outside/\(name)").path,
+                build.appendingPathComponent("outside/\(name)\(isStatic ? "-static" : "")").path,
             ] + arguments,
             environment: ["GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "20"])
         return await process.result()
+    }
+
+    /// Runs one of its programs.
+    func run(_ program: String, _ arguments: [String]) async throws -> TestProcess.Result {
+        try await swift(["run"] + (isStatic ? ["--static-swift-stdlib"] : []), [program] + arguments)
     }
 
     /// Whether the packages that it depends on can be had, from the network or a mirror that git is configured for.

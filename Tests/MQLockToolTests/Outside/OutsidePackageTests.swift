@@ -10,6 +10,21 @@ import Testing
         #expect(result.output.contains("conformance of folder"), "\(result.output)")
     }
 
+    /// A static program is built anew, with flags of its own.
+    @Test(
+        .enabled(if: OutsidePackage.tool != nil, "where swift is not on the path"),
+        arguments: isFull ? [false, true] : [false])
+    func namedTimeZonesNeedTheirProduct(isStatic: Bool) async throws {
+        let package = OutsidePackage(name: "FolderLocks", isStatic: isStatic)
+        let zones = ["UTC", "Europe/Berlin"]
+        let with = try await package.run("WithTimeZones", zones)
+        #expect(with.output == "10800000\n7200000\n", "\(with.errors)")
+        let without = try await package.run("WithoutTimeZones", zones)
+        let lines = without.output.split(separator: "\n")
+        #expect(lines.count == 2 && lines.first == "10800000", "\(without)")
+        #expect(lines.last?.contains("MQLockTimeZones") == true, "\(without)")
+    }
+
     @Test(
         .enabled("where swift-service-lifecycle cannot be resolved") { await OutsidePackage.lifecycle.canBeResolved() })
     func aGroupOfServicesEndsInEitherOrder() async throws {
@@ -25,6 +40,7 @@ import Testing
         }
     }
 
+    private static let isFull = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1"
     private static let moving = "Sources/MQLock/MQLock.docc/MovingFromOtherLocks.md"
 
     @Test(arguments: [

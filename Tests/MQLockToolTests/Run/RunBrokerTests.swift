@@ -300,7 +300,7 @@ struct RunBrokerTests {
         for line in result.errors.split(separator: "\n") {
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             #expect(object?["name"] as? String == name)
-            #expect(try SeeingCommandTests.isNow(required(object?["time"] as? String)))
+            #expect(try InspectionCommandTests.isNow(required(object?["time"] as? String)))
             events.append(try required(object?["event"] as? String))
         }
         let own = ["waiting", "granted", "started", "exited", "released"]

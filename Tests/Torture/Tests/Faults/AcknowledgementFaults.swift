@@ -24,7 +24,7 @@ extension PatientTortureTests.FaultTests {
                         try await stage.holderReleases()
                         try await stage.waiterIsServed("next, at the release")
                     } else {
-                        try await stage.holderIsTold()
+                        try await stage.holderIsNotified()
                         try await stage.waiterIsServed()
                         // Before its own hold comes to the limit.
                         try await stage.waiter.release()
@@ -42,7 +42,7 @@ extension PatientTortureTests.FaultTests {
             try await strike(.unknownAcknowledgementTimeout, on: broker, .init(strikesWaiterToo: true)) { stages in
                 try await stages.each { stage in
                     guard stage.mutex.description == "exclusive" else {
-                        try await stage.holderIsTold()
+                        try await stage.holderIsNotified()
                         return try await stage.waiterIsServedAtOnce()
                     }
                     // Twice the timeout and twice the interval at which the broker looks.

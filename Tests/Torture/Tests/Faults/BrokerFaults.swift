@@ -18,7 +18,7 @@ extension TortureTests.FaultTests {
             try await Self.outliveYoungQueues()
             stages.strike()
             try await node.crash()
-            try await stages.each { try await $0.holderIsTold() }
+            try await stages.each { try await $0.holderIsNotified() }
             try await node.start()
             try await stages.each { try await $0.waiterIsServed() }
         }
@@ -28,7 +28,7 @@ extension TortureTests.FaultTests {
         let node = try await PrivateNode.shared()
         try await strike(.brokerStopped, on: node.broker, .init(strikesWaiterToo: true)) { stages in
             try await node.stop()
-            try await stages.each { try await $0.holderIsTold() }
+            try await stages.each { try await $0.holderIsNotified() }
             try await node.start()
             try await stages.each { try await $0.waiterIsServedAtOnce() }
         }
@@ -39,7 +39,7 @@ extension TortureTests.FaultTests {
         try await strike(.brokerFrozen, on: node.broker) { stages in
             node.signal(SIGSTOP)
             defer { node.signal(SIGCONT) }
-            try await stages.each { try await $0.holderIsTold() }
+            try await stages.each { try await $0.holderIsNotified() }
             node.signal(SIGCONT)
             try await stages.each { try await $0.waiterIsServed() }
         }
@@ -49,7 +49,7 @@ extension TortureTests.FaultTests {
         let node = try await PrivateNode.shared()
         try await strike(.dataLost, on: node.broker) { stages in
             try await node.crash()
-            try await stages.each { try await $0.holderIsTold() }
+            try await stages.each { try await $0.holderIsNotified() }
             try node.loseData()
             try await node.start()
             try await stages.each { try await $0.waiterIsServed() }

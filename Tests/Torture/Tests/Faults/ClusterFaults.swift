@@ -13,7 +13,7 @@ extension TortureTests.FaultTests {
             stages.strike()
             try await nodes[1].crash()
             try await stages.each { stage in
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 // A queue that is not replicated is gone as long as its node is.
                 if (try? await stage.waiter.lease(within: .seconds(10))) != nil {
                     try await stage.waiterIsServed("next, by the other nodes")
@@ -64,7 +64,7 @@ extension TortureTests.FaultTests {
             try await Self.heal(nodes, isByItself: fault == .clusterCutPausing)
             try await stages.each { stage in
                 let heard = stage.observation.holder
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 if !heard.isEmpty { stage.note { ($0.holder, $0.holderKnew) = (heard, nil) } }
                 if stage.observation.waiter.isEmpty { try await stage.waiterIsServed("next, when the cut is over") }
             }

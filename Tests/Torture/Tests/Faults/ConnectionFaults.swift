@@ -13,7 +13,7 @@ extension TortureTests.FaultTests {
                 let connections = try await stage.holdersConnections()
                 stage.strike()
                 try await stage.broker.ctl("close_connection", try #require(connections.locks), "by the operator")
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServedAtOnce()
             }
         }
@@ -42,7 +42,7 @@ extension TortureTests.FaultTests {
         ) { stages in
             try await node.broker.ctl("close_all_connections", "by the operator")
             try await stages.each { stage in
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServedAtOnce()
             }
         }

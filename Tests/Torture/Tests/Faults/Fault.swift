@@ -27,7 +27,7 @@ enum Fault: String, CaseIterable {
     case purgedWhileHeld = "the lock's queue purged while held"
     case purgedWhileFree = "the lock's queue purged while free"
     case garbage = "garbage in the lock's queue"
-    case strangersTokens = "a stranger's tokens with larger numbers in the lock's queue"
+    case foreignTokens = "foreign tokens with larger numbers in the lock's queue"
 
     case permissionRevoked = "the user's permissions revoked"
     case vhostDeleted = "the virtual host deleted, made anew"

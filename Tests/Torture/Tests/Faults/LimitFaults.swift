@@ -13,7 +13,7 @@ extension TortureTests.FaultTests {
             try await broker.ctl("set_user_limits", user, #"{"max-connections": 0}"#)
             stages.strike()
             try await broker.ctl("close_all_user_connections", user, "a test")
-            try await stages.each { try await $0.holderIsTold() }
+            try await stages.each { try await $0.holderIsNotified() }
             try await broker.ctl("clear_user_limits", user, "all")
             try await stages.each { try await $0.waiterIsServedAtOnce() }
         }

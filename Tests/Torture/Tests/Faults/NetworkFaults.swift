@@ -31,7 +31,7 @@ extension TortureTests.FaultTests {
                 faults.silentToClient = fault != .silentToBroker
             }
             try await stages.each { stage in
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServed()
             }
             for (stage, watch) in zip(stages.all, watches) {
@@ -68,7 +68,7 @@ extension TortureTests.FaultTests {
         try await strike(.reset, on: node.broker, .init(query: "heartbeat=60", isBehindProxy: true)) { stages in
             stages.faults { $0.cut = true }
             try await stages.each { stage in
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServedAtOnce()
             }
         }

@@ -36,7 +36,7 @@ extension TortureTests.FaultTests {
         try await strike(.vhostDeleted, on: broker) { stages in
             try await broker.ctl("delete_vhost", vhost)
             try await stages.each { stage in
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsRefused()
             }
             try await make()

@@ -59,7 +59,7 @@ extension TortureTests.FaultTests {
             #expect(!scene.holder.lines.contains { $0.first == "lost" }, "\(scene.mutex)")
             let cut = Boot.now
             scene.proxy?.change { $0.cut = true }
-            try await scene.isTold(since: cut, "keeps it, then notified")
+            try await scene.isReported(since: cut, "keeps it, then notified")
             try await scene.isServed(waiter, since: cut, "next, maybe moments too early", early: .seconds(1))
             let before = scene.holder.lines.count
             scene.holder.tell("acquire")

@@ -38,7 +38,7 @@ final class ProcessScene {
         return waiter
     }
 
-    func isTold(since instant: Int64, _ word: String) async throws {
+    func isReported(since instant: Int64, _ word: String) async throws {
         let lost = try await holder.line("lost")
         let kind = try #require(LossReason.Kind.all.first { $0.description == lost[1] }, "\(lost)")
         observation.holder = "\(word): \(LossReason(kind))"

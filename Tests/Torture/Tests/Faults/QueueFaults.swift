@@ -3,7 +3,7 @@ import Testing
 
 @testable import MQLockRabbitMQ
 
-/// An operator or a stranger lays hands on the lock's queues.
+/// An operator or a foreign program lays hands on the lock's queues.
 extension TortureTests.FaultTests {
     @Test(arguments: [Fault.queueDeleted, .allQueuesDeleted]) func deleted(_ fault: Fault) async throws {
         let node = try await PrivateNode.shared()
@@ -18,7 +18,7 @@ extension TortureTests.FaultTests {
                 } else {
                     try await stage.broker.deleteQueue(queue)
                 }
-                try await stage.holderIsTold()
+                try await stage.holderIsNotified()
                 try await stage.waiterIsServedAtOnce()
             }
         }
@@ -77,9 +77,9 @@ extension TortureTests.FaultTests {
     }
 
     /// Each mutex is given the tokens of all: its own kind, well formed, with numbers above the holder's.
-    @Test func strangersTokens() async throws {
+    @Test func foreignTokens() async throws {
         let node = try await PrivateNode.shared()
-        try await strike(.strangersTokens, on: node.broker) { stages in
+        try await strike(.foreignTokens, on: node.broker) { stages in
             try await stages.each { stage in
                 let number = try stage.lease.fencingToken.rawValue + 64 * TokenNumber.step
                 try stage.publish(
@@ -91,7 +91,7 @@ extension TortureTests.FaultTests {
                     try await stage.holderReleases()
                     try await stage.waiterIsServed("next, at the release")
                 } else {
-                    try await stage.holderIsTold()
+                    try await stage.holderIsNotified()
                     try await stage.waiterIsServedAtOnce()
                 }
             }

@@ -78,7 +78,7 @@ final class Stage: Sendable {
     // MARK: What is seen
 
     /// The holder is told, by all three ways at once: the lease, its states, and the end of the body's task.
-    func holderIsTold() async throws {
+    func holderIsNotified() async throws {
         let lease = try lease
         let reason = try #require(try await lease.lossReason(), "\(mutex): released, not lost")
         #expect(!lease.isValid)

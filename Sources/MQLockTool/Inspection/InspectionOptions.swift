@@ -1,7 +1,7 @@
 import MQLock
 
 /// The options of `show`, `observe` and `break`.
-struct SeeingOptions: Equatable {
+struct InspectionOptions: Equatable {
     var name: LockName
     /// How long to wait for answers.
     var patience: Duration
@@ -14,7 +14,7 @@ struct SeeingOptions: Equatable {
     var management: String?
 }
 
-extension SeeingOptions {
+extension InspectionOptions {
     init(_ words: ReadArguments, _ descriptor: CommandDescriptor, patience: Duration) throws(CommandFailure) {
         func usage(_ message: String) -> CommandFailure { .usage(message, descriptor.name) }
 

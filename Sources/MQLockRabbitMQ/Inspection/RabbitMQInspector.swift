@@ -59,7 +59,9 @@ public final class RabbitMQInspector: LockInspector {
     }
 
     /// What has been done under a lock, once per period: the last marks, in any order. Creates nothing on the broker.
-    /// - Parameter limit: how long to wait for the broker at most.
+    /// - Parameters:
+    ///   - name: the lock.
+    ///   - limit: how long to wait for the broker at most.
     /// - Throws: `LockError`: `unreachable`, `accessRefused`, `incompatible`, `invalidName`, `cancelled`.
     public func marks(of name: LockName, within limit: Duration = .seconds(2)) async throws(LockError) -> [DoneMark] {
         let locks = try RabbitMQLocks(configuration)
@@ -182,11 +184,11 @@ public final class RabbitMQInspector: LockInspector {
     ) async throws(LockError) -> LockView.QueueView {
         let (events, continuation) = AsyncStream.makeStream(
             of: AskingConnection.Event?.self, bufferingPolicy: .bufferingOldest(10_000))
-        let (inner, told) = AsyncStream.makeStream(
+        let (inner, sink) = AsyncStream.makeStream(
             of: AskingConnection.Event.self, bufferingPolicy: .bufferingOldest(10_000))
         let relay = Task { for await event in inner { continuation.yield(event) } }
         defer { relay.cancel() }
-        let connection = try AskingConnection(settings, events: told)
+        let connection = try AskingConnection(settings, events: sink)
         do throws(LockError) {
             try await connection.open()
             var questions: [String: Int] = [:]

@@ -3,7 +3,7 @@ import MQLockKafka
 import MQLockRabbitMQ
 
 /// How to ask about locks, according to the scheme of the broker's URI.
-enum SeeingBroker: Sendable {
+enum InspectionBroker: Sendable {
     case rabbitMQ(RabbitMQInspector)
     case kafka(KafkaLockInspector, topic: String)
 
@@ -30,19 +30,19 @@ enum SeeingBroker: Sendable {
         }
     }
 
-    func view(_ options: SeeingOptions) async throws(LockError) -> LockView {
+    func view(_ options: InspectionOptions) async throws(LockError) -> LockView {
         try await inspector.view(options.name, within: isLog ? options.reading : options.patience)
     }
 
     /// What was done under a lock, once for a period.
-    func marks(_ options: SeeingOptions) async throws(LockError) -> [DoneMark] {
+    func marks(_ options: InspectionOptions) async throws(LockError) -> [DoneMark] {
         switch self {
         case .rabbitMQ(let inspector): try await inspector.marks(of: options.name, within: options.patience)
         case .kafka(let inspector, _): try await inspector.marks(of: options.name, within: options.reading)
         }
     }
 
-    func changes(_ options: SeeingOptions) async throws(LockError) -> AsyncThrowingStream<LockChange, any Error> {
+    func changes(_ options: InspectionOptions) async throws(LockError) -> AsyncThrowingStream<LockChange, any Error> {
         // The stream waits for a log that cannot be read; a user who has just started it should hear that.
         if isLog { _ = try await view(options) }
         return inspector.changes(of: options.name)

@@ -6,7 +6,7 @@ import Testing
 
 extension LiveBrokerTests {
     /// Who holds, who waits, and asking for a lock, against a real broker.
-    @Suite struct SeeingTests {}
+    @Suite struct InspectionTests {}
 }
 
 extension LiveBroker {
@@ -62,7 +62,7 @@ private final class Story: Sendable {
     }
 }
 
-extension LiveBrokerTests.SeeingTests {
+extension LiveBrokerTests.InspectionTests {
     @Test(arguments: [RabbitMQLocks.Mutex.singleActiveConsumer, .token])
     func holderAndWaitersAreSeen(_ mutex: RabbitMQLocks.Mutex) async throws {
         let broker = try LiveBrokerTests.broker()
@@ -151,8 +151,8 @@ extension LiveBrokerTests.SeeingTests {
 
     @Test func whoMayNotAskIsRefusedAndReported() async throws {
         let broker = try LiveBrokerTests.broker()
-        try await broker.ctl("add_user", "mqlock-stranger", "secret")
-        try await broker.ctl("set_permissions", "-p", "/", "mqlock-stranger", ".*", ".*", ".*")
+        try await broker.ctl("add_user", "mqlock-foreign", "secret")
+        try await broker.ctl("set_permissions", "-p", "/", "mqlock-foreign", ".*", ".*", ".*")
         let result = await Result { () async throws in
             try await broker.withName { name in
                 let log = EventLog()
@@ -162,17 +162,17 @@ extension LiveBrokerTests.SeeingTests {
                 let inspector = try broker.inspector()
                 _ = try await broker.view(name, holders: 1, by: inspector)
                 var address = try #require(URLComponents(string: broker.uri))
-                (address.user, address.password) = ("mqlock-stranger", "secret")
+                (address.user, address.password) = ("mqlock-foreign", "secret")
                 let uri = try #require(address.string)
-                let stranger = try RabbitMQInspector(.init(uri: uri))
-                #expect(try await stranger.view(name).holders.count == 1, "to look is allowed")
-                guard case .refused(let why) = try await stranger.askToYield(name, token: lease.fencingToken) else {
+                let foreign = try RabbitMQInspector(.init(uri: uri))
+                #expect(try await foreign.view(name).holders.count == 1, "to look is allowed")
+                guard case .refused(let why) = try await foreign.askToYield(name, token: lease.fencingToken) else {
                     throw Overdue(what: "a refusal", limit: .zero)
                 }
-                #expect(why.contains("mqlock-stranger"))
-                let event = try await log.first(.stranger)
+                #expect(why.contains("mqlock-foreign"))
+                let event = try await log.first(.foreign)
                 #expect(event.name == name)
-                #expect(event.detail?.contains("mqlock-stranger") == true)
+                #expect(event.detail?.contains("mqlock-foreign") == true)
                 #expect(lease.isValid)
                 // A token of before: the asker has seen another holder than the one of now.
                 let old = try #require(FencingToken(rawValue: lease.fencingToken.rawValue - 32))
@@ -184,21 +184,21 @@ extension LiveBrokerTests.SeeingTests {
                 #expect(try await holder.release() == nil)
                 await locks.shutdown()
 
-                let trusting = try broker.locks { $0.yieldUsers = ["mqlock-stranger"] }
+                let trusting = try broker.locks { $0.yieldUsers = ["mqlock-foreign"] }
                 let next = Contender(trusting, name)
                 let token = try await next.lease().fencingToken
                 _ = try await broker.view(name, holders: 1, by: inspector)
                 guard case .refused = try await inspector.askToYield(name, token: token) else {
                     throw Overdue(what: "a refusal to the user who is not on the list", limit: .zero)
                 }
-                guard case .yielding = try await stranger.askToYield(name, token: token) else {
+                guard case .yielding = try await foreign.askToYield(name, token: token) else {
                     throw Overdue(what: "obedience to the user on the list", limit: .zero)
                 }
                 try await next.release()
                 await trusting.shutdown()
             }
         }
-        try await broker.ctl("delete_user", "mqlock-stranger")
+        try await broker.ctl("delete_user", "mqlock-foreign")
         try result.get()
     }
 
@@ -214,7 +214,7 @@ extension LiveBrokerTests.SeeingTests {
                 var address = try #require(URLComponents(string: broker.uri))
                 (address.user, address.password) = ("mqlock-modest", "secret")
                 let modest = LiveBroker(uri: try #require(address.string), control: broker.control)
-                let locks = try modest.locks(mutex: .singleActiveConsumer, observer: log) { $0.owner = "seeing-modest" }
+                let locks = try modest.locks(mutex: .singleActiveConsumer, observer: log) { $0.owner = "modest" }
                 for _ in 0..<3 {
                     let held = try await locks.acquire(name, within: .seconds(20))
                     let event = try await log.first(.warning)
@@ -224,7 +224,7 @@ extension LiveBrokerTests.SeeingTests {
                 let held = try await locks.acquire(name, within: .seconds(20))
                 #expect(try await broker.inspector().view(name, within: .milliseconds(500)).state == .silent)
                 try await held.release()
-                try await broker.closeConnections("seeing-modest locks")
+                try await broker.closeConnections("modest locks")
                 try await locks.acquire(name, within: .seconds(20)).release()
                 #expect(log.events.filter { $0.kind == .warning }.count == 1)
                 await #expect(throws: LockError.self) { try await modest.inspector().view(name) }
@@ -235,7 +235,7 @@ extension LiveBrokerTests.SeeingTests {
         try result.get()
     }
 
-    @Test func whateverStrangersSendIsDropped() async throws {
+    @Test func foreignMessagesAreDropped() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let locks = try broker.locks(mutex: .singleActiveConsumer)
@@ -267,7 +267,7 @@ extension LiveBrokerTests.SeeingTests {
             try broker.raw { try $0.delete(target) }
             #expect(answers < 2000)
             #expect(lease.isValid)
-            // The answer to a stranger's queue would have been a stranger's message to the lock.
+            // The answer to a foreign queue would have been a foreign message to the lock.
             #expect(try broker.raw { try $0.counts(bystander)?.messages } == 0)
             // The budget fills up again.
             #expect(try await broker.view(name, holders: 1, by: inspector).state == .held)
@@ -335,12 +335,12 @@ extension LiveBrokerTests.SeeingTests {
     @Test func theListenerComesBack() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
-            let locks = try broker.locks(mutex: .token) { $0.owner = "seeing-back" }
+            let locks = try broker.locks(mutex: .token) { $0.owner = "inspection-back" }
             let holder = Contender(locks, name)
             let lease = try await holder.lease()
             let inspector = try broker.inspector()
             _ = try await broker.view(name, holders: 1, by: inspector)
-            try await broker.closeConnections("seeing-back publishes")
+            try await broker.closeConnections("inspection-back publishes")
             _ = try await broker.view(name, holders: 1, by: inspector)
             #expect(lease.isValid)
             #expect(try await holder.release() == nil)
@@ -348,38 +348,38 @@ extension LiveBrokerTests.SeeingTests {
         }
     }
 
-    @Test func changesAreToldAsTheyHappen() async throws {
+    @Test func changesAreReportedAsTheyHappen() async throws {
         let broker = try LiveBrokerTests.broker()
         try await broker.withName { name in
             let (one, other) = (
                 try broker.locks(mutex: .singleActiveConsumer) { $0.owner = "one" },
-                try broker.locks(mutex: .singleActiveConsumer) { $0.owner = "seeing-other" }
+                try broker.locks(mutex: .singleActiveConsumer) { $0.owner = "inspection-other" }
             )
-            let story = Story(try broker.inspector { $0.owner = "seeing-observer" }, name)
+            let story = Story(try broker.inspector { $0.owner = "inspection-observer" }, name)
             let first = Contender(one, name)
             _ = try await first.lease()
             try await eventually("the holder to be told") { story.words.contains { $0.hasSuffix("one") } }
             let second = Contender(other, name)
-            try await story.wait(for: "waiting seeing-other")
+            try await story.wait(for: "waiting inspection-other")
             #expect(try await first.release() == nil)
-            try await story.wait(for: "granted seeing-other")
+            try await story.wait(for: "granted inspection-other")
             let third = Contender(one, name)
             try await story.wait(for: "waiting one")
             third.cancel()
             try await story.wait(for: "left one")
             // The observer's connection is lost; it goes on with the story all the same.
-            try await broker.closeConnections("seeing-observer asks")
+            try await broker.closeConnections("inspection-observer asks")
             let fourth = Contender(one, name)
             try await story.wait(for: "waiting one", count: 2)
-            try await broker.closeConnections("seeing-other locks")
+            try await broker.closeConnections("inspection-other locks")
             try await story.wait(for: "granted one")
             #expect(try await second.release()?.code == .lost)
             _ = try await fourth.lease()
             #expect(try await fourth.release() == nil)
             try await story.wait(for: "released one", count: 2)
             let words = story.words
-            #expect(words.filter { $0 == "lost seeing-other" }.count == 1, "\(words)")
-            let (lost, granted) = (words.firstIndex(of: "lost seeing-other"), words.lastIndex(of: "granted one"))
+            #expect(words.filter { $0 == "lost inspection-other" }.count == 1, "\(words)")
+            let (lost, granted) = (words.firstIndex(of: "lost inspection-other"), words.lastIndex(of: "granted one"))
             #expect(try #require(lost) < #require(granted), "\(words)")
             await one.shutdown()
             await other.shutdown()

@@ -9,7 +9,7 @@ struct ChangeObserver: Sendable {
     let name: LockName
 
     private enum Event: Sendable {
-        case told(AskingConnection.Event)
+        case heard(AskingConnection.Event)
         /// A round is over, and the next question is due.
         case round(Int)
         /// New contenders have come since the last question.
@@ -36,9 +36,9 @@ struct ChangeObserver: Sendable {
         while !Task.isCancelled {
             let (events, continuation) = AsyncStream.makeStream(
                 of: Event.self, bufferingPolicy: .bufferingNewest(10_000))
-            let (told, inner) = AsyncStream.makeStream(
+            let (heard, inner) = AsyncStream.makeStream(
                 of: AskingConnection.Event.self, bufferingPolicy: .bufferingNewest(10_000))
-            let relay = Task { for await event in told { continuation.yield(.told(event)) } }
+            let relay = Task { for await event in heard { continuation.yield(.heard(event)) } }
             defer { relay.cancel() }
             let connection = try AskingConnection(settings, events: inner)
             do throws(LockError) {
@@ -85,16 +85,16 @@ struct ChangeObserver: Sendable {
                 willAsk = false
                 await ask()
             case .settle: changes = observation.settle()
-            case .told(.answered(_, .here(let contender))): changes = observation.answered(contender)
-            case .told(.answered(_, .changed(let change))): changes = observation.announced(change)
-            case .told(.hello):
+            case .heard(.answered(_, .here(let contender))): changes = observation.answered(contender)
+            case .heard(.answered(_, .changed(let change))): changes = observation.announced(change)
+            case .heard(.hello):
                 guard !willAsk else { break }
                 willAsk = true
                 let due = asked.after(Self.spacing)
                 Self.later(max(.zero, ContinuousClock.now.duration(to: due)), .newcomers, continuation)
-            case .told(.blocked(let reason)): isBlocked = reason != nil
-            case .told(.ended(let error)): throw error
-            case .told(.answered), .told(.unheard): break
+            case .heard(.blocked(let reason)): isBlocked = reason != nil
+            case .heard(.ended(let error)): throw error
+            case .heard(.answered), .heard(.unheard): break
             }
             changes.forEach(tell)
             if observation.isUnsettled { Self.later(Self.patience, .settle, continuation) }

@@ -13,16 +13,16 @@ import Musl
 import Darwin
 #endif
 
-enum SeeingFixtures {
+enum InspectionFixtures {
     static let credentials = RabbitMQInspector.Credentials(user: "guest", password: "guest", vhost: "/")
 }
 
 /// The built command against a real broker.
 @Suite(
     "mqlock show, observe, break", .serialized, .timeLimit(.minutes(3)), .enabled(if: Broker.uri != nil, Broker.reason))
-struct SeeingCommandTests {
+struct InspectionCommandTests {
     /// No other test, and no other run of the tests, uses it.
-    let name = "seeing-\(UUID().uuidString)"
+    let name = "inspection-\(UUID().uuidString)"
 
     func start(_ arguments: [String], heartbeat: Int? = nil) throws -> TestProcess {
         let uri = try heartbeat.map { seconds in

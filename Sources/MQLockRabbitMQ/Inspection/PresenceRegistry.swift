@@ -1,4 +1,3 @@
-import Foundation
 import MQLock
 
 /// The holders and waiters of one session, to answer questions about them.
@@ -50,7 +49,7 @@ final class PresenceRegistry {
     // MARK: Changes of a name
 
     func contending(_ lock: BrokerLock) {
-        guard settings.seeing.answersQuestions else { return }
+        guard settings.inspection.answersQuestions else { return }
         lock.visibility.since = .now
         lock.visibility.touches += 1
         if lock.visibility.mark == .unseen {
@@ -207,10 +206,10 @@ final class PresenceRegistry {
             return refuse("the lock has changed hands: its fencing token is \(record.token)")
         }
         let asker = question.user.map { "the user \($0)" } ?? "somebody whose user the broker has not validated"
-        guard let user = question.user, settings.seeing.yieldUsers.contains(user) else {
+        guard let user = question.user, settings.inspection.yieldUsers.contains(user) else {
             locks.relay.send(
                 LockEvent(
-                    .stranger, at: .now, record: record, owner: record.owner,
+                    .foreign, at: .now, record: record, owner: record.owner,
                     detail: "refused to yield to \(asker), who is not on the list of those who may ask"))
             return refuse("\(asker) is not on the holder's list of users who may ask it to yield")
         }
@@ -258,11 +257,11 @@ final class PresenceRegistry {
     private func describe(
         _ role: LockContender.Role, for duration: Duration, _ token: FencingToken?
     ) -> LockContender {
-        let since = Date().timeIntervalSince1970 - duration.seconds
+        let since = WallClock.now - duration.nanoseconds / 1_000_000
         return LockContender(
-            role: role, session: identity.description, owner: settings.owner, host: SeeingSettings.host,
-            process: SeeingSettings.process, mutex: settings.mutex.description, duration: duration,
-            since: Int64(since * 1000), fencingToken: token,
+            role: role, session: identity.description, owner: settings.owner, host: ThisProcess.host,
+            process: ThisProcess.id, mutex: settings.mutex.description, duration: duration,
+            since: since, fencingToken: token,
             connection: Session.connectionName(settings.owner, identity))
     }
 }

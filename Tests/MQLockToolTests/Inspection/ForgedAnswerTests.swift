@@ -15,7 +15,7 @@ import Darwin
 
 /// Whoever may use locks may answer questions about them, with anything. Nobody's word makes a lock unbreakable, or has
 /// another lock's connection closed.
-extension SeeingCommandTests {
+extension InspectionCommandTests {
     /// How the liar answers when it is asked to yield.
     enum Manner: String, CaseIterable { case silent, refusing, yielding }
 

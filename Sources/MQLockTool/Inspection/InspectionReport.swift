@@ -2,7 +2,7 @@ import MQLock
 
 /// The reports of `show`, `observe` and `break` about contenders: lines for people, or JSON. Text from others is
 /// escaped, and limited in length.
-struct SeeingReport: Sendable {
+struct InspectionReport: Sendable {
     /// Nil for all locks.
     let name: LockName?
     let json: Bool
@@ -187,8 +187,8 @@ extension LockContender {
     fileprivate var tellsSince: Bool { !isLogged || role == .holder }
 }
 
-extension SeeingReport {
-    init(_ options: SeeingOptions, _ output: Output) {
+extension InspectionReport {
+    init(_ options: InspectionOptions, _ output: Output) {
         self.init(name: options.name, json: options.json, output: output)
     }
 }

@@ -4,15 +4,15 @@ import Testing
 @testable import MQLockTool
 
 @Suite("Command line of show, observe, break")
-struct SeeingOptionsTests {
+struct InspectionOptionsTests {
     private func parse(_ line: String) throws -> Invocation {
         try Invocation.parse(line.split(separator: " ").map(String.init))
     }
 
     private static func options(
-        _ seconds: Int, _ change: (inout SeeingOptions) -> Void = { _ in }
-    ) -> SeeingOptions {
-        var options = SeeingOptions(name: "job", patience: .seconds(seconds))
+        _ seconds: Int, _ change: (inout InspectionOptions) -> Void = { _ in }
+    ) -> InspectionOptions {
+        var options = InspectionOptions(name: "job", patience: .seconds(seconds))
         change(&options)
         return options
     }

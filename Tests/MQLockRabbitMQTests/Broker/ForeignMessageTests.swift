@@ -6,10 +6,10 @@ import Testing
 
 extension LiveBrokerTests {
     /// Messages in a lock's queue that do not belong there.
-    @Suite struct StrangerTests {}
+    @Suite struct ForeignMessageTests {}
 }
 
-extension LiveBrokerTests.StrangerTests {
+extension LiveBrokerTests.ForeignMessageTests {
     private static var number: UInt64 { (try? TokenNumber.seed(above: nil)) ?? 0 }
 
     private static let forgeries: [(String, [UInt8])] = [
@@ -34,12 +34,12 @@ extension LiveBrokerTests.StrangerTests {
             try broker.raw { client in for (_, body) in Self.forgeries { try client.publish(body, to: queue) } }
             let waiter = Contender(others, name)
             for index in Self.forgeries.indices {
-                _ = try await log.first(.stranger, after: 0) { $0.name == name }
-                try await eventually("\(index + 1) strangers reported") {
-                    log.events.filter { $0.kind == .stranger }.count > index
+                _ = try await log.first(.foreign, after: 0) { $0.name == name }
+                try await eventually("\(index + 1) foreign messages reported") {
+                    log.events.filter { $0.kind == .foreign }.count > index
                 }
             }
-            #expect(log.events.filter { $0.kind == .stranger }.count == Self.forgeries.count)
+            #expect(log.events.filter { $0.kind == .foreign }.count == Self.forgeries.count)
             #expect(waiter.outcome.current == nil, "nothing of that was a grant")
             let token = first.lease.fencingToken
             try await first.release()
@@ -110,7 +110,7 @@ extension LiveBrokerTests.StrangerTests {
                 let next = try await locks.acquire(name, within: .seconds(30))
                 #expect(next.lease.fencingToken > good && next.lease.fencingToken.rawValue < number)
                 try await next.release()
-                _ = try await log.first(.stranger, after: count) { $0.detail?.contains("a day ahead") == true }
+                _ = try await log.first(.foreign, after: count) { $0.detail?.contains("a day ahead") == true }
             }
             await locks.shutdown()
         }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MQLockRabbitMQ
 
-extension LiveBrokerTests.SeeingTests {
+extension LiveBrokerTests.InspectionTests {
     /// More than a session answers at once, of two sessions, in whichever order they answer.
     @Test func allLocksAreListed() async throws {
         let broker = try LiveBrokerTests.broker()

@@ -24,7 +24,7 @@ extension ListOptions {
             throw usage("one pattern is enough, not also '\(words.operands[1].escapedForDisplay)': quote it")
         }
         pattern = words.operands.first.map { NamePattern($0) }
-        if let limit = try SeeingOptions.patience(words, .list) { (patience, reading) = (limit, limit) }
+        if let limit = try InspectionOptions.patience(words, .list) { (patience, reading) = (limit, limit) }
         json = words.has(.json)
         management = words.values[.management]
         broker = try BrokerSource(words, .list)
@@ -88,7 +88,7 @@ struct LockList: Sendable {
         let waiters = view.waiters.count
         let line = waiters == 0 ? "" : "; \(waiters) \(waiters == 1 ? "waiter" : "waiters")"
         guard !view.holders.isEmpty else { return "\(entry.name)  waited for, and no holder answers\(line)\n" }
-        return view.holders.map { "\(entry.name)  \(SeeingReport.describe($0))\(line)\n" }.joined()
+        return view.holders.map { "\(entry.name)  \(InspectionReport.describe($0))\(line)\n" }.joined()
     }
 
     private func json(_ entry: Entry) -> String {

@@ -17,7 +17,7 @@ import Darwin
 @Suite(
     "mqlock show, list, observe, break on Kafka", .timeLimit(.minutes(2)),
     .enabled(if: PrivateKafka.isWanted, PrivateKafka.reason))
-struct SeeingKafkaTests {
+struct InspectionKafkaTests {
     private func start(
         _ kafka: PrivateKafka, _ words: [String], query: String = "?session=2s&\(PrivateKafka.quick)"
     ) throws -> TestProcess {

@@ -11,9 +11,9 @@ import MQLockRabbitMQ
 
 /// `mqlock show`, `list`, `observe` and `break`: asks on a task, while the main thread waits for the signals that end
 /// it.
-enum SeeingCommand {
-    static func show(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
-        let report = SeeingReport(options, output)
+enum InspectionCommand {
+    static func show(_ options: InspectionOptions, _ output: Output) throws(CommandFailure) -> Never {
+        let report = InspectionReport(options, output)
         try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { broker throws(LockError) in
             let marks = Task { try? await broker.marks(options) }
             let view = try await broker.view(options)
@@ -26,7 +26,7 @@ enum SeeingCommand {
 
     static func list(_ options: ListOptions, _ output: Output) throws(CommandFailure) -> Never {
         let management = management(options.management)
-        let report = SeeingReport(name: nil, json: options.json, output: output)
+        let report = InspectionReport(name: nil, json: options.json, output: output)
         try run(
             options.broker, report, isManaged: options.management != nil, statusOfSignal: ExitStatus.ended(bySignal:)
         ) { broker throws(LockError) in
@@ -45,7 +45,7 @@ enum SeeingCommand {
     static func clean(_ options: CleanOptions, _ output: Output) throws(CommandFailure) -> Never {
         let management = management(options.management)
         let uri = try options.broker.resolve(environment: RunCommand.variable)
-        let report = SeeingReport(name: nil, json: options.json, output: output)
+        let report = InspectionReport(name: nil, json: options.json, output: output)
         try run(options.broker, report, statusOfSignal: ExitStatus.ended(bySignal:)) { broker throws(LockError) in
             guard case .rabbitMQ(let inspector) = broker else { preconditionFailure("gc is for RabbitMQ") }
             guard let api = try ManagementAPI(management, inspector) else {
@@ -59,8 +59,8 @@ enum SeeingCommand {
         }
     }
 
-    static func observe(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
-        let report = SeeingReport(options, output)
+    static func observe(_ options: InspectionOptions, _ output: Output) throws(CommandFailure) -> Never {
+        let report = InspectionReport(options, output)
         if NamePattern(options.name.string).hasWildcards {
             output.standardError(
                 "mqlock: observing the lock of the very name \(options.name): wildcards are for list\n")
@@ -75,9 +75,9 @@ enum SeeingCommand {
         }
     }
 
-    static func breakLock(_ options: SeeingOptions, _ output: Output) throws(CommandFailure) -> Never {
+    static func breakLock(_ options: InspectionOptions, _ output: Output) throws(CommandFailure) -> Never {
         let management = management(options.management)
-        let report = SeeingReport(options, output)
+        let report = InspectionReport(options, output)
         try run(
             options.broker, report, isManaged: options.management != nil, statusOfSignal: ExitStatus.ended(bySignal:)
         ) { broker throws(LockError) in
@@ -99,8 +99,8 @@ enum SeeingCommand {
 
     /// - Parameter isManaged: whether a management API was named.
     private static func run(
-        _ source: BrokerSource, _ report: SeeingReport, isManaged: Bool = false, statusOfSignal: (Int32) -> Int32,
-        _ body: @escaping @Sendable (SeeingBroker) async throws(LockError) -> Int32
+        _ source: BrokerSource, _ report: InspectionReport, isManaged: Bool = false, statusOfSignal: (Int32) -> Int32,
+        _ body: @escaping @Sendable (InspectionBroker) async throws(LockError) -> Int32
     ) throws(CommandFailure) -> Never {
         // Before the first thread, so that every thread inherits it.
         let ending = Signals.terminating.subtracting(Signals.ignoredNow())
@@ -110,7 +110,7 @@ enum SeeingCommand {
         if case .kafka = uri, isManaged {
             throw .usage("--management is for RabbitMQ; on Kafka the log tells everything")
         }
-        let broker = try SeeingBroker(uri)
+        let broker = try InspectionBroker(uri)
         Task.detached {
             do throws(LockError) {
                 leave(try await body(broker))

@@ -58,7 +58,7 @@ struct SilentHolderTests {
 
     @Test("a management URL is checked, and never repeated: it may hold a password")
     func url() throws {
-        let credentials = SeeingFixtures.credentials
+        let credentials = InspectionFixtures.credentials
         for url in ["", "host:15672", "ftp://secret@host", "http://", "http://user:secret@host/?x=1"] {
             let error = #expect(throws: LockError.self) { try ManagementAPI(url, credentials: credentials) }
             #expect(error?.code == .invalidConfiguration)

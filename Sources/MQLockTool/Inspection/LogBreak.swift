@@ -4,9 +4,9 @@ import MQLockKafka
 /// `mqlock break` on a log of locks: asks the holder to yield by a record. Expires its session once it has been silent
 /// for so long that the holder can no longer rely on its lease.
 struct LogBreak: Sendable {
-    let options: SeeingOptions
+    let options: InspectionOptions
     let inspector: KafkaLockInspector
-    let report: SeeingReport
+    let report: InspectionReport
 
     private var name: LockName { options.name }
 

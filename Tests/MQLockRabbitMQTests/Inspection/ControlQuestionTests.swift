@@ -38,7 +38,7 @@ struct ControlQuestionTests {
         #expect(ControlQuestion(delivery { $0.body = Array("hello".utf8) }) == nil)
     }
 
-    /// Else a stranger could have every contender of a lock write into a queue of the stranger's choice.
+    /// Else anybody could have every contender of a lock write into a queue of their choice.
     @Test(arguments: [
         "mqlock.v1/job", "amq.gen-1", "", "mqlock.v1.reply/", "mqlock.v1.reply/\(number)x",
         "mqlock.v1.reply/0123456789ABCDEF0123456789ABCDEF", "amq.rabbitmq.reply-to.x", "mqlock.v1.control/\(number)",

@@ -4,11 +4,11 @@ import MQLockRabbitMQ
 /// `mqlock break`: asks all contenders that say that they hold the lock to yield. If that does not help, it has the
 /// broker close the connection that the broker itself names as the lock's, or says how to do it.
 struct LockBreak: Sendable {
-    let options: SeeingOptions
+    let options: InspectionOptions
     let inspector: RabbitMQInspector
     let vhost: String
     let management: ManagementAPI?
-    let report: SeeingReport
+    let report: InspectionReport
 
     private var name: LockName { options.name }
     /// A session answers two hundred questions at once.

@@ -199,7 +199,7 @@ final class ControlListener: PublishConnectionUser, ChannelHandler {
         }
         (state, channel) = (.refused, nil)
         let (relay, owner) = (locks.relay, locks.settings.owner)
-        locks.settings.seeing.warning {
+        locks.settings.inspection.warning {
             relay.send(
                 LockEvent(
                     .warning, at: .now, owner: owner,
