@@ -129,8 +129,9 @@ private struct SupervisedContender: BrokerContender {
 
     init(_ lifetime: Lifetime) { self.lifetime = lifetime }
 
+    func acquireLocally(_ name: LockName) -> LeaseRecord? { lifetime.supervisor.tenures[name]?.take() }
+
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
-        if let record = lifetime.supervisor.tenures[name]?.take() { return record }
         guard let record = try await lifetime.supervisor.acquire(name, waits: true, deadline: deadline) else {
             preconditionFailure("a wait for \(name) ended without a lock")
         }
@@ -138,18 +139,17 @@ private struct SupervisedContender: BrokerContender {
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
-        if let record = lifetime.supervisor.tenures[name]?.take() { return record }
-        return try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
+        try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
     }
 
     func release(_ record: LeaseRecord, _ ending: HoldEnding) async {
         let supervisor = lifetime.supervisor
-        if case .lost = ending { return await supervisor.release(record) }
+        if case .lost = ending { return supervisor.release(record) }
         let tenure = supervisor.tenures[record.name]
         switch tenure?.release(record) {
         case .keep(nil): break
-        case .keep(let end?): if let tenure { Task { await supervisor.keep(tenure, until: end) } }
-        case .goBack, nil: await supervisor.release(record)
+        case .keep(let end?): if let tenure { supervisor.keep(tenure, until: end) }
+        case .goBack, nil: supervisor.release(record)
         }
     }
 }

@@ -33,8 +33,7 @@ extension LeaseRecord {
         _ parts: [LeaseRecord], needed: Int, proof: ProofOfLife, name: LockName, token: FencingToken
     ) {
         self.init(
-            name: name, token: token, owner: parts[0].owner, proof: proof, limit: nil, ownProof: nil, parts: parts,
-            needed: needed)
+            name: name, token: token, owner: parts[0].owner, proof: proof, parts: parts, needed: needed)
         for part in parts {
             // Looks for the first itself: two losses at the same instant are reported in any order.
             part.onLoss { [weak self] _ in

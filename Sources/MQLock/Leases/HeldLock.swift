@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A lock that is held. The owner of this value has to release it, and can do so once.
 ///
 /// It cannot be copied. If it is dropped without ``release()``, it is released in the background, and the leak is
@@ -16,7 +18,9 @@ public struct HeldLock: ~Copyable, Sendable {
     /// broker, because another contender may hold it by now.
     /// - Throws: ``LockError`` with code ``LockError/Code/lost`` and the reason, when the lock was lost before.
     public consuming func release() async throws(LockError) {
-        try await hold.release()
+        guard let ending = hold.begin(else: .released) else { return }
+        await hold.end(hold.record, ending)
+        if case .lost(let reason) = ending { throw .lost(reason, name: hold.record.name) }
     }
 
     deinit { hold.dropped() }
@@ -35,8 +39,8 @@ public enum HoldEnding: Sendable {
 /// The hold behind a ``HeldLock``: knows how to release, and that this happens once.
 package final class Hold: Sendable {
     package let record: LeaseRecord
-    private let ended = Locked(false)
-    private let end: @Sendable (LeaseRecord, HoldEnding) async -> Void
+    private let hasEnded = Atomic(false)
+    fileprivate let end: @Sendable (LeaseRecord, HoldEnding) async -> Void
 
     /// - Parameter end: releases the lock at the broker and lets the next local waiter continue. It must not be cut
     ///   short by cancellation, and it must be safe to call when the session is gone.
@@ -45,25 +49,15 @@ package final class Hold: Sendable {
         self.end = end
     }
 
-    package func release() async throws(LockError) {
-        guard beginEnding() else { return }
-        if let reason = record.beginRelease() {
-            await end(record, .lost(reason))
-            throw .lost(reason, name: record.name)
-        }
-        await end(record, .released)
+    fileprivate func dropped() {
+        guard let ending = begin(else: .dropped) else { return }
+        Task { [record, end] in await end(record, ending) }
     }
 
-    package func dropped() {
-        guard beginEnding() else { return }
-        let reason = record.beginRelease()
-        Task { [record, end] in await end(record, reason.map { .lost($0) } ?? .dropped) }
-    }
-
-    private func beginEnding() -> Bool {
-        ended.withLock { ended in
-            defer { ended = true }
-            return !ended
-        }
+    /// Ends the lease, once.
+    /// - Returns: how, if it was not lost before: as asked. Nil when that was done before.
+    fileprivate func begin(else ending: HoldEnding) -> HoldEnding? {
+        guard !hasEnded.exchange(true, ordering: .relaxed) else { return nil }
+        return record.beginRelease().map { .lost($0) } ?? ending
     }
 }

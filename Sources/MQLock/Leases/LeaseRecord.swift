@@ -11,11 +11,10 @@ public final class LeaseRecord: Sendable {
     public let id = LeaseID()
     /// Who holds it.
     public let owner: String
-    package let grantedAt: ContinuousClock.Instant
+    private let grant: CompactInstant
     /// The session's proof, shared by all its leases.
     package let proof: ProofOfLife
-    /// The latest instant up to which this mutex can be held, if there is one.
-    package let limit: ContinuousClock.Instant?
+    private let latest: CompactInstant?
     /// A further proof, of this lease alone: the lease stands no longer than this either.
     package let ownProof: ProofOfLife?
     /// What a lease of a composed lock rests on: it stands as long as enough of these do.
@@ -25,7 +24,7 @@ public final class LeaseRecord: Sendable {
 
     private struct Storage {
         var state = LeaseState.held
-        var endedAt: ContinuousClock.Instant?
+        var endedAt: CompactInstant?
         var info: String?
         var subscribers: [Subscriber] = []
         var onLoss: [@Sendable (LossReason) -> Void] = []
@@ -57,34 +56,59 @@ public final class LeaseRecord: Sendable {
         limit: ContinuousClock.Instant? = nil, ownProof: ProofOfLife? = nil
     ) {
         self.init(
-            name: name, token: token, owner: owner, proof: proof, limit: limit, ownProof: ownProof, parts: [],
-            needed: 0)
+            name: name, token: token, owner: owner, proof: proof, limit: limit.map { CompactInstant($0) },
+            ownProof: ownProof, at: proof.clock.compactNow)
     }
 
-    init(
-        name: LockName, token: FencingToken, owner: String, proof: ProofOfLife, limit: ContinuousClock.Instant?,
-        ownProof: ProofOfLife?, parts: [LeaseRecord], needed: Int
+    /// - Parameter instant: when it is granted.
+    private init(
+        name: LockName, token: FencingToken, owner: String, proof: ProofOfLife, limit: CompactInstant?,
+        ownProof: ProofOfLife?, at instant: CompactInstant, parts: [LeaseRecord] = [], needed: Int = 0
     ) {
         self.name = name
         self.token = token
         self.owner = owner
         self.proof = proof
-        self.limit = limit
+        latest = limit
         self.ownProof = ownProof
         self.parts = parts
         self.needed = needed
-        grantedAt = proof.clock.now
+        grant = instant
     }
+
+    /// A lease that rests on parts.
+    convenience init(
+        name: LockName, token: FencingToken, owner: String, proof: ProofOfLife, parts: [LeaseRecord], needed: Int
+    ) {
+        self.init(
+            name: name, token: token, owner: owner, proof: proof, limit: nil, ownProof: nil,
+            at: proof.clock.compactNow, parts: parts, needed: needed)
+    }
+
+    /// A further grant that rests on all that another one rests on.
+    /// - Parameter instant: when it is granted: the clock has just shown it.
+    package convenience init(after other: LeaseRecord, token: FencingToken, at instant: CompactInstant) {
+        self.init(
+            name: other.name, token: token, owner: other.owner, proof: other.proof, limit: other.latest,
+            ownProof: other.ownProof, at: instant)
+    }
+
+    package var grantedAt: ContinuousClock.Instant { grant.instant }
+
+    /// The latest instant up to which this mutex can be held, if there is one.
+    package var limit: ContinuousClock.Instant? { latest?.instant }
 
     // MARK: Reading
 
     /// Whether the lock is certainly still held: as ``Lease/isValid``.
-    public var isValid: Bool { remaining > .zero }
+    public var isValid: Bool { nanosecondsLeft > 0 }
 
-    package var remaining: Duration {
-        if isFinal.load(ordering: .acquiring) { return .zero }
-        let left = remainingByClock
-        if left == .zero { settleIfExpired() }
+    package var remaining: Duration { .nanoseconds(nanosecondsLeft) }
+
+    private var nanosecondsLeft: Int64 {
+        if isFinal.load(ordering: .acquiring) { return 0 }
+        let left = nanosecondsLeft(at: nil)
+        if left == 0 { settleIfExpired() }
         return left
     }
 
@@ -115,7 +139,9 @@ public final class LeaseRecord: Sendable {
     }
 
     /// The instant at which validity ended: of the loss, the release, or the expiry; nil while it stands.
-    package var endedAt: ContinuousClock.Instant? { storage.withLock { $0.endedAt } }
+    package var endedAt: ContinuousClock.Instant? { compactEnd?.instant }
+
+    package var compactEnd: CompactInstant? { storage.withLock { $0.endedAt } }
 
     /// What the holder says about its hold.
     package var info: String? {
@@ -170,13 +196,16 @@ public final class LeaseRecord: Sendable {
         }
     }
 
+    /// Whether its proofs stand at this instant, which the clock has just shown, also if the lease has ended.
+    package func isProven(at instant: CompactInstant) -> Bool { nanosecondsLeft(at: instant) > 0 }
+
     // MARK: Updating
 
     /// Ends the lease as lost, and notifies the holder; false when it had ended before. Call it before the broker can
     /// hand the lock to someone else, or as soon as it is known to have done so.
     @discardableResult
     public func lose(_ reason: LossReason) -> Bool {
-        settle(.lost(reason), at: proof.clock.now)
+        settle(.lost(reason), at: proof.clock.compactNow)
     }
 
     /// Marks the proof as overdue, or as fresh again; false when that changed nothing.
@@ -208,8 +237,12 @@ public final class LeaseRecord: Sendable {
     /// touch nothing.
     package func beginRelease() -> LossReason? {
         // In this order: a lease that ran out by the clock is lost, and an earlier end stands.
-        settleIfExpired()
-        settle(.released, at: proof.clock.now)
+        let now = proof.clock.compactNow
+        if nanosecondsLeft(at: now) > 0 {
+            if settle(.released, at: now) { return nil }
+        } else {
+            settleIfExpired()
+        }
         if case .lost(let reason) = storage.withLock({ $0.state }) { return reason }
         return nil
     }
@@ -217,11 +250,11 @@ public final class LeaseRecord: Sendable {
     /// Ends the lease as lost if its time has run out by the clock; true when this call did it.
     @discardableResult
     package func settleIfExpired() -> Bool {
-        guard remainingByClock == .zero else { return false }
-        if let reason = lossOfParts { return settle(.lost(reason), at: endsAt) }
-        let now = proof.clock.now
-        if let limit, limit <= now {
-            return settle(.lost(LossReason(.holdLimit)), at: limit)
+        guard nanosecondsLeft(at: nil) == 0 else { return false }
+        if let reason = lossOfParts { return settle(.lost(reason), at: CompactInstant(endsAt)) }
+        let now = proof.clock.compactNow
+        if let latest, latest <= now {
+            return settle(.lost(LossReason(.holdLimit)), at: latest)
         }
         let detail = ownProof.map { $0.isAlive ? "" : Self.queueIsSilent } ?? ""
         return settle(.lost(LossReason(.proofOverdue, detail)), at: now)
@@ -230,16 +263,19 @@ public final class LeaseRecord: Sendable {
     /// The reason that a lease reports when its own proof has ended it.
     package static let queueIsSilent = "the lock's queue confirmed nothing in time"
 
-    private var remainingByClock: Duration {
-        let session = proof.remaining
-        var proven = min(session, ownProof?.remaining ?? session)
-        if let left = ofParts(\.remaining) { proven = min(proven, left) }
-        guard let limit else { return proven }
-        return max(.zero, min(proven, proof.clock.now.duration(to: limit)))
+    /// What is left by the proofs, the parts and the limit, at an instant that the clock has just shown.
+    /// - Parameter instant: nil to read the clock.
+    private func nanosecondsLeft(at instant: CompactInstant?) -> Int64 {
+        var proven = proof.nanosecondsLeft(at: instant)
+        if let ownProof { proven = min(proven, ownProof.nanosecondsLeft(at: instant)) }
+        if let left = ofParts(\.nanosecondsLeft) { proven = min(proven, left) }
+        guard let latest else { return proven }
+        return max(0, min(proven, latest.nanoseconds - (instant ?? proof.clock.compactNow).nanoseconds))
     }
 
     /// The largest value that enough of the parts reach; nil without parts. Each part is checked.
     private func ofParts<Value: Comparable>(_ value: (LeaseRecord) -> Value) -> Value? {
+        guard !parts.isEmpty else { return nil }
         guard needed < parts.count else { return parts.map(value).min() }
         return parts.map(value).sorted(by: >)[needed - 1]
     }
@@ -252,12 +288,12 @@ public final class LeaseRecord: Sendable {
     }
 
     @discardableResult
-    private func settle(_ final: LeaseState, at instant: ContinuousClock.Instant) -> Bool {
+    private func settle(_ final: LeaseState, at instant: CompactInstant) -> Bool {
         change { storage in
             guard !storage.state.isFinal else { return false }
             storage.state = final
             // A loss may be noticed long after validity ended, by the clock that all leases of the session share.
-            storage.endedAt = min(instant, endsAt)
+            storage.endedAt = final == .released ? instant : min(instant, CompactInstant(endsAt))
             isFinal.store(true, ordering: .releasing)
             return true
         }

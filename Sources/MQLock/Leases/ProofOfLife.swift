@@ -10,11 +10,10 @@ import Synchronization
 public final class ProofOfLife: Sendable {
     /// The clock by which it stands.
     public let clock: any LockClock
-    /// Nanoseconds after `epoch` times two, plus one when the proof has ended. Both are in one word, so the end and its
+    /// A `CompactInstant` times two, plus one when the proof has ended. Both are in one word, so the end and its
     /// time are known together, also to a thread that was stopped while it came.
     private let until: Atomic<Int64>
     private static let ended: Int64 = 1
-    private static let epoch = ContinuousClock.now
     /// When it was made: if a broker has forgotten its sessions, it did so before.
     package let beganAt: ContinuousClock.Instant
 
@@ -26,20 +25,24 @@ public final class ProofOfLife: Sendable {
     }
 
     /// Whether the proof stands at this instant. Noticing that it has run out ends it for good.
-    public var isAlive: Bool { remaining > .zero }
+    public var isAlive: Bool { nanosecondsLeft(at: nil) > 0 }
 
     /// How long the proof still stands; zero when it has ended.
-    public var remaining: Duration {
+    public var remaining: Duration { .nanoseconds(nanosecondsLeft(at: nil)) }
+
+    /// How long the proof stands after this instant, which the clock has just shown; zero when it has ended.
+    /// - Parameter instant: nil to read the clock after the proof, so that a thread that was stopped is not deceived.
+    func nanosecondsLeft(at instant: CompactInstant?) -> Int64 {
         var seen = until.load(ordering: .acquiring)
         while seen & Self.ended == 0 {
-            let left = seen >> 1 - Self.offset(clock.now)
-            if left > 0 { return .nanoseconds(left) }
+            let left = seen >> 1 - (instant ?? clock.compactNow).nanoseconds
+            if left > 0 { return left }
             let (exchanged, current) = until.compareExchange(
                 expected: seen, desired: seen | Self.ended, ordering: .acquiringAndReleasing)
             if exchanged { break }
             seen = current
         }
-        return .zero
+        return 0
     }
 
     /// The instant up to which the session is proven, or nil when it has ended.
@@ -59,7 +62,7 @@ public final class ProofOfLife: Sendable {
         var seen = until.load(ordering: .acquiring)
         while true {
             if seen & Self.ended != 0 { return false }
-            let next = seen >> 1 <= Self.offset(clock.now) ? seen | Self.ended : max(seen, wanted)
+            let next = seen >> 1 <= clock.compactNow.nanoseconds ? seen | Self.ended : max(seen, wanted)
             let (exchanged, current) = until.compareExchange(
                 expected: seen, desired: next, ordering: .acquiringAndReleasing)
             if exchanged { return next & Self.ended == 0 }
@@ -79,14 +82,9 @@ public final class ProofOfLife: Sendable {
         }
     }
 
-    private static func offset(_ instant: ContinuousClock.Instant) -> Int64 {
-        // Half of what 64 bits hold is still 146 years, and the other half is the flag's.
-        min(max(epoch.duration(to: instant).nanoseconds, .min / 2), .max / 2)
-    }
-
-    private static func word(_ instant: ContinuousClock.Instant) -> Int64 { offset(instant) << 1 }
+    private static func word(_ instant: ContinuousClock.Instant) -> Int64 { CompactInstant(instant).nanoseconds << 1 }
 
     private static func instant(_ word: Int64) -> ContinuousClock.Instant {
-        epoch.after(.nanoseconds(word >> 1))
+        CompactInstant(nanoseconds: word >> 1).instant
     }
 }

@@ -72,7 +72,10 @@ extension AMQPConnection {
         let exchange = try short(exchange)
         let routingKey = try short(routingKey)
         let state = try live()
+        // A message may be long.
+        framesThatFit = 0
         try makeRoom()
+        framesThatFit = 0
         var encoded = properties.encoded(in: arena)
         let status = body.withUnsafeBytes { body in
             let bytes = amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress))

@@ -7,7 +7,8 @@ import Darwin
 #endif
 
 extension AMQPConnection {
-    /// Passes on everything that has arrived, sends a heartbeat if one is due, and never waits.
+    /// Reads once, passes on what that has brought, sends a heartbeat if one is due, and never waits. What arrives later
+    /// shows in `poll`, and with TLS, where that is not so, it is read as well.
     ///
     /// The handler may send, `close` and `abort`. When the broker closes the connection, the handler is notified; then
     /// this call and every further call throw.
@@ -16,7 +17,10 @@ extension AMQPConnection {
         isReading = true
         defer { isReading = false }
         // The handler may have closed the connection.
+        var isRead = false
         while state != nil {
+            if isRead, endpoint.tls == nil, !hasBufferedInput { return }
+            isRead = true
             guard let frame = try nextFrame() else { return }
             let inbound = try decode(frame)
             // We have copied all that we keep of the frame. The library refuses this while another frame is half read

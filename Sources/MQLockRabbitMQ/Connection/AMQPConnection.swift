@@ -39,6 +39,8 @@ final class AMQPConnection {
     var isReading = false
     var isBatching = false
     var isCorked = false
+    /// How many more methods certainly fit the socket's buffer.
+    var framesThatFit = 0
     private var thread = LoopThread.currentID
 
     /// Takes over a logged-in connection.

@@ -43,8 +43,14 @@ protocol LoopClient: AnyObject {
 /// `poll` and drained it. What the loop drains was written, under the lock, after an append; and the loop looks again
 /// after each drain. `enqueue` clears `isSleeping`, so a burst costs one write.
 final class EventLoop: SerialExecutor, Sendable {
+    /// What other threads ask of the loop.
+    private enum Job {
+        case ofActor(UnownedJob)
+        case body(@Sendable () -> Void)
+    }
+
     private struct Shared {
-        var jobs: [UnownedJob] = []
+        var jobs: [Job] = []
         /// Finished offloaded work, by its number.
         var results: [(number: UInt64, result: Handover)] = []
         var isSleeping = false
@@ -92,8 +98,12 @@ final class EventLoop: SerialExecutor, Sendable {
 
     // MARK: Executor
 
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
+    func enqueue(_ job: consuming ExecutorJob) { enqueue(.ofActor(UnownedJob(job))) }
+
+    /// Runs `body` on the loop, after all jobs that were enqueued before. Does not wait for it.
+    func run(_ body: @escaping @Sendable () -> Void) { enqueue(.body(body)) }
+
+    private func enqueue(_ job: Job) {
         // All of it under the lock: as soon as the job can run, it may release the actor, and with it the loop.
         shared.withLock { shared in
             shared.jobs.append(job)
@@ -185,7 +195,7 @@ final class EventLoop: SerialExecutor, Sendable {
     private func serve() {
         servingThread.store(LoopThread.currentID, ordering: .relaxed)
         let executor = asUnownedSerialExecutor()
-        var batch: [UnownedJob] = []
+        var batch: [Job] = []
         var ready: [any LoopClient] = []
         while true {
             var results: [(number: UInt64, result: Handover)] = []
@@ -196,7 +206,12 @@ final class EventLoop: SerialExecutor, Sendable {
                 return shared.isStopping
             }
             if isStopping { local = Local(isStopped: true) }
-            for job in batch { job.runSynchronously(on: executor) }
+            for job in batch {
+                switch job {
+                case .ofActor(let job): job.runSynchronously(on: executor)
+                case .body(let body): body()
+                }
+            }
             batch.removeAll(keepingCapacity: true)
             for (number, result) in results { local.awaited.removeValue(forKey: number)?(result) }
             fireTimers()

@@ -287,7 +287,7 @@ final class Link: LoopClient {
 
     fileprivate func write(_ body: @escaping (AMQPConnection) throws(ConnectionFailure) -> Void) {
         guard failure == nil, !isOver else { return }
-        guard backlog.isEmpty, connection.isWritable(within: .zero) else {
+        guard backlog.isEmpty, connection.hasRoom else {
             if backlog.isEmpty { stuckSince = .now }
             backlog.append(body)
             if backlog.count > Self.maximumBacklog { fail(ConnectionFailure(.timedOut("the broker reads too slowly"))) }
@@ -299,7 +299,7 @@ final class Link: LoopClient {
     var wantsToWrite: Bool { !backlog.isEmpty }
 
     private func drainBacklog() {
-        while failure == nil, !backlog.isEmpty, connection.isWritable(within: .zero), let body = backlog.popFirst() {
+        while failure == nil, !backlog.isEmpty, connection.hasRoom, let body = backlog.popFirst() {
             stuckSince = .now
             perform(body)
         }

@@ -1,13 +1,23 @@
 import MQLock
+import Synchronization
 
 /// One contender's call, as long as it waits.
-struct Contender {
-    let attempt: UInt64
+struct Contender: Sendable {
+    let cancellation: Cancellation
     /// False for a try.
     let waits: Bool
     let start: ContinuousClock.Instant
     let deadline: ContinuousClock.Instant?
-    let answer: (Result<LeaseRecord?, LockError>) -> Void
+    let answer: @Sendable (Result<LeaseRecord?, LockError>) -> Void
+}
+
+/// Whether a call was cancelled. Each call has its own, which identifies it.
+final class Cancellation: Sendable {
+    private let flag = Atomic(false)
+
+    var hasBegun: Bool { flag.load(ordering: .acquiring) }
+
+    func begin() { flag.store(true, ordering: .releasing) }
 }
 
 /// One lock name in one provider, whatever its mutex: the contender with its deadline, and the lease. The subclass
@@ -107,8 +117,8 @@ class BrokerLock: ChannelHandler {
         join()
     }
 
-    final func cancel(_ attempt: UInt64) {
-        if contender?.attempt == attempt { turnAway(.cancelled(name)) }
+    final func cancel(_ cancellation: Cancellation) {
+        if contender?.cancellation === cancellation { turnAway(.cancelled(name)) }
     }
 
     /// Ends the wait with an error that does not come from the broker.

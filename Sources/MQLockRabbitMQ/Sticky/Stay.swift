@@ -18,7 +18,7 @@ struct Stay: Equatable, Sendable {
     enum Release: Equatable, Sendable {
         /// It stays for the next local contender.
         /// - Parameter end: when it has to go back, if this is the first time that it stays.
-        case keep(until: ContinuousClock.Instant?)
+        case keep(until: CompactInstant?)
         /// It goes back to the broker.
         case goBack
     }
@@ -30,7 +30,7 @@ struct Stay: Equatable, Sendable {
     /// Whether it may still be kept.
     private var isOpen: Bool
     /// Fixed at the first release: all of the stay ends then, however often the lock is acquired meanwhile.
-    private var end: ContinuousClock.Instant?
+    private var end: CompactInstant?
 
     /// The low five bits of a fencing token, one for each local grant.
     static let maximumLocalGrants = TokenNumber.step - 1
@@ -49,7 +49,7 @@ struct Stay: Equatable, Sendable {
     }
 
     /// The holder has released the lock.
-    mutating func release(at now: ContinuousClock.Instant) -> Release {
+    mutating func release(at now: CompactInstant) -> Release {
         guard state == .held else { return .goBack }
         let isFirst = end == nil
         let end = end ?? now.after(length)
@@ -64,7 +64,7 @@ struct Stay: Equatable, Sendable {
     /// A local contender wants the lock.
     /// - Parameter isProven: whether the broker cannot have given it to anyone else.
     /// - Returns: what to add to the fencing token of the broker's grant; nil when the contender has to ask the broker.
-    mutating func take(at now: ContinuousClock.Instant, isProven: Bool) -> UInt64? {
+    mutating func take(at now: CompactInstant, isProven: Bool) -> UInt64? {
         guard state == .kept, isProven, let end, now < end else { return nil }
         state = .held
         localGrants += 1

@@ -36,7 +36,7 @@ final class Tenure: Sendable {
     func release(_ record: LeaseRecord) -> Stay.Release? {
         storage.withLock { storage in
             guard storage.record === record else { return nil }
-            let release = storage.stay.release(at: record.proof.clock.now)
+            let release = storage.stay.release(at: record.compactEnd ?? record.proof.clock.compactNow)
             if storage.stay.state == .kept { storage.record = nil }
             return release
         }
@@ -45,11 +45,9 @@ final class Tenure: Sendable {
     /// A lease for the next local contender, without asking the broker; nil when the broker has to be asked.
     func take() -> LeaseRecord? {
         storage.withLock { storage in
-            let isProven = first.proof.isAlive && first.ownProof?.isAlive ?? true
-            guard let number = storage.stay.take(at: first.proof.clock.now, isProven: isProven) else { return nil }
-            let record = LeaseRecord(
-                name: first.name, token: token(number), owner: first.owner, proof: first.proof, limit: first.limit,
-                ownProof: first.ownProof)
+            let now = first.proof.clock.compactNow
+            guard let number = storage.stay.take(at: now, isProven: first.isProven(at: now)) else { return nil }
+            let record = LeaseRecord(after: first, token: token(number), at: now)
             storage.record = record
             return record
         }

@@ -81,14 +81,16 @@ extension BenchDirector {
     ) async throws(CommandFailure) -> BenchTurns {
         for worker in workers { worker.send(.turns(count, microseconds: hold)) }
         var all: [BenchTurns.Turn] = []
-        for worker in workers {
-            all += try await answers(of: worker) { answer in
-                guard case .turns(let instants) = answer, instants.count % 2 == 0 else { return nil }
-                return stride(from: 0, to: instants.count, by: 2).map {
-                    BenchTurns.Turn(contender: worker.number, granted: instants[$0], released: instants[$0 + 1])
-                }
+        for worker in workers { all += try await turns(answeredBy: worker) }
+        return try checked(all, program)
+    }
+
+    func turns(answeredBy worker: BenchProcess) async throws(CommandFailure) -> [BenchTurns.Turn] {
+        try await answers(of: worker) { answer in
+            guard case .turns(let instants) = answer, instants.count % 2 == 0 else { return nil }
+            return stride(from: 0, to: instants.count, by: 2).map {
+                BenchTurns.Turn(contender: worker.number, granted: instants[$0], released: instants[$0 + 1])
             }
         }
-        return try checked(all, program)
     }
 }

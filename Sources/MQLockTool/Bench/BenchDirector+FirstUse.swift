@@ -23,21 +23,52 @@ extension BenchDirector {
                     return figures
                 })
         }
+        report(try await besideTasks())
     }
 
     private func turns(
         of worker: BenchProcess, _ tasks: Int, each count: Int
     ) async throws(CommandFailure) -> BenchTurns {
         worker.send(.tasks(tasks, count: count))
-        let all: [BenchTurns.Turn] = try await answers(of: worker) { answer in
+        return try checked(try await grants(of: worker), .mqlock)
+    }
+
+    /// Turns of the tasks of a process.
+    private func grants(of worker: BenchProcess) async throws(CommandFailure) -> [BenchTurns.Turn] {
+        try await answers(of: worker) { answer in
             guard case .grants(let grants) = answer, grants.count % 3 == 0 else { return nil }
             return stride(from: 0, to: grants.count, by: 3).map {
                 BenchTurns.Turn(
                     contender: Int(clamping: grants[$0]), granted: grants[$0 + 1], released: grants[$0 + 2])
             }
         }
-        return try checked(all, .mqlock)
     }
+
+    /// How long a process with one task waits beside one whose many tasks always want the lock.
+    func besideTasks(_ tasks: Int = Self.tasks.max() ?? 1) async throws(CommandFailure) -> BenchMeasurement {
+        let (crowd, single) = (try await worker(.mqlock), try await worker(.mqlock))
+        defer { for worker in [crowd, single] { stage.kill(worker) } }
+        let count = max(4, options.handOvers / 10)
+        // Enough for as long as the other takes part, if it has to wait for a whole stay each time.
+        crowd.send(.tasks(tasks, count: (count * Self.grantsOfAStay + tasks - 1) / tasks + 1))
+        single.send(.turns(count, microseconds: 0))
+        var all = try await turns(answeredBy: single)
+        for turn in try await grants(of: crowd) {
+            all.append(.init(contender: crowd.number, granted: turn.granted, released: turn.released))
+        }
+        let turns = try checked(all, .mqlock)
+        var sample = BenchSample()
+        sample.add(turns.waits(of: single.number))
+        return try measurement(.beside, processes: 2, tasks: tasks, [.mqlock: sample]) { _, sample in
+            var figures = BenchFigures(sample)
+            figures?.add(turns.fairness)
+            figures?.share = turns.share(of: single.number)?.rounded(to: 3)
+            return figures
+        }
+    }
+
+    /// What a process may be granted before a lock that stays there goes back.
+    private static let grantsOfAStay = 33
 
     func firstUse(_ report: (BenchMeasurement) -> Void) async throws(CommandFailure) {
         report(try await names(.newName))

@@ -111,6 +111,7 @@ struct BenchReport {
         if let wait = figures.longestWait, let index = figures.jainIndex {
             facts.append("longest wait \(wait) grants, Jain's index \(text(index, digits: 3))")
         }
+        if let share = figures.share { facts.append("its share of the grants \(text(share, digits: 3))") }
         if let time = figures.cpuPerGrant { facts.append("processor time \(text(time)) for each grant") }
         if let bytes = figures.bytesPerLock { facts.append("\(text(bytes)) bytes for each held lock") }
         return facts

@@ -20,6 +20,8 @@ struct BenchFigures: Codable, Equatable, BenchDivisible {
     var longestWait: Int?
     /// Jain's index of the contenders' grants: 1 if each had as many, 1/n if one had all.
     var jainIndex: Double?
+    /// Which part of the grants was the contender's whose wait was measured.
+    var share: Double?
     /// The processor time of the contenders for each grant, without the broker's.
     var cpuPerGrant: Double?
     /// How much memory a contender needs for each held lock.
@@ -51,6 +53,8 @@ struct BenchResult: Codable, Equatable {
         case handOver = "hand-over"
         /// From just before the release to the grant of the next task of the same process.
         case tasks
+        /// From the call of a process with one task to its grant, beside a process with many tasks.
+        case beside
         /// The acquire of a name that the broker does not know.
         case newName = "new-name"
         /// The acquire of a name that the broker knows, and the session does not.
@@ -85,7 +89,7 @@ struct BenchResult: Codable, Equatable {
     var mutex: String
     var measure: Measure
     var processes: Int
-    /// How many tasks of each process contend; nil for one.
+    /// How many tasks of each process contend, or of the one with most; nil for one.
     var tasks: Int?
     var mqlock: BenchFigures
     /// The other program's; nil when there is none.
@@ -106,6 +110,7 @@ struct BenchResult: Codable, Equatable {
         case .uncontended: "acquire + release, uncontended"
         case .handOver: "hand-over, \(processes) processes"
         case .tasks: "hand-over, \(tasks ?? 1) tasks of one process"
+        case .beside: "wait, beside \(tasks ?? 1) tasks of a process"
         case .newName: "acquire, new name"
         case .knownName: "acquire, name known to the broker only"
         case .newProcess: "acquire, new process"

@@ -31,6 +31,21 @@ struct BenchTurns {
         return Double(count) * 1e9 / Double(end - first)
     }
 
+    /// How long a contender that wants the lock again as soon as it has released it waited for each grant but its first, while
+    /// all took part.
+    func waits(of contender: Int) -> [UInt64] {
+        guard let end else { return [] }
+        let own = turns.filter { $0.contender == contender && $0.granted <= end }
+        return zip(own, own.dropFirst()).filter { $1.granted >= $0.released }.map { $1.granted - $0.released }
+    }
+
+    /// Which part of the grants was this contender's, while all took part; nil if there were none.
+    func share(of contender: Int) -> Double? {
+        guard let end else { return nil }
+        let all = turns.prefix { $0.granted <= end }
+        return Double(all.count { $0.contender == contender }) / Double(all.count)
+    }
+
     /// How evenly the lock was granted, while all took part.
     var fairness: BenchFairness? {
         guard let end else { return nil }

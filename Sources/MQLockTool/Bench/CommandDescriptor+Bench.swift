@@ -45,14 +45,15 @@ extension CommandDescriptor {
             Measures each mutex in these situations, which --parts chooses from. Times are in microseconds.
               uncontended  acquire and release, while nobody else is about
               hand-over    from the release to the grant of the next process
-              tasks        the same among 8 and 64 tasks of one process
+              tasks        the same among 8 and 64 tasks of one process; and how long a process with one task waits beside one
+                           with 64
               first-use    acquire of a name that is new to the broker (50 of them), of one that is new to the session only,
                            and by a process that was just started
               loss         from the cut of a holder's connections until the holder is notified (RabbitMQ)
               recovery     from SIGKILL of the holder to the grant of the next process
 
             Under the times: the longest wait, in grants to others, and Jain's index of fairness (1 if each contender was
-            granted the lock as often); the processor time of the contenders for each grant, without the broker's; the
+            granted the lock as often); the share of the grants of the one that waits beside 64; the processor time of the contenders for each grant, without the broker's; the
             memory of a process for each lock that it holds.
 
             --compare divides the times by those in FILE, and marks what is worse by more than a quarter. If both runs have

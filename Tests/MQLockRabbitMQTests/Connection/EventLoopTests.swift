@@ -55,6 +55,10 @@ private actor Counter {
         return log
     }
 
+    func note(_ number: Int) { log.append(number) }
+
+    func noted() -> [Int] { log }
+
     func countTurns() { loop.watch(TurnCounter(self)) }
 
     fileprivate func countTurn() { count += 1 }
@@ -177,6 +181,19 @@ struct EventLoopTests {
         let counter = try Counter()
         for _ in 0..<20_000 { await counter.increment() }
         #expect(await counter.count == 20_000)
+    }
+
+    /// In the order in which they were asked for, before calls that come later; also after the end of the loop.
+    @Test(arguments: [false, true]) func runsBodiesInOrder(_ isStopped: Bool) async throws {
+        let counter = try Counter()
+        if isStopped { counter.loop.stop() }
+        for round in 1...20 {
+            for number in 0..<100 {
+                counter.loop.run { counter.assumeIsolated { $0.note(round * 100 + number) } }
+                if number == 50 { await Task.yield() }
+            }
+            #expect(await counter.noted() == Array(100..<(round + 1) * 100))
+        }
     }
 
     @Test func firesTimersInOrder() async throws {

@@ -4,7 +4,7 @@ import MQLock
 
 /// Locks that are kept after their release, as `BrokerLock` and `Tenure` do it.
 extension LineWorld {
-    private static let now = ContinuousClock.now
+    private static let now = CompactInstant(ContinuousClock.now)
 
     /// The broker has granted it the lock.
     func beginStay(_ index: Int, _ fence: FencingToken) {

@@ -6,7 +6,7 @@ import Testing
 
 /// The stay of a lock in a process, over every sequence of events up to a length, beside the rules told one by one.
 @Suite struct StayTests {
-    private static let start = ContinuousClock.now
+    private static let start = CompactInstant(ContinuousClock.now)
 
     private enum Event: CaseIterable {
         case release, take, takeUnproven, close, finish, wait, waitLong
@@ -18,7 +18,7 @@ import Testing
         var now = StayTests.start
         var isHeld = true
         var isClosed: Bool
-        var firstRelease: ContinuousClock.Instant?
+        var firstRelease: CompactInstant?
         var numbers: [UInt64] = []
         var isKept = false
         let length: Duration

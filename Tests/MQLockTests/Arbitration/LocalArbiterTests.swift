@@ -66,6 +66,42 @@ import Testing
         #expect(arbiter.tryEnter("name") != nil)
     }
 
+    /// Empty lines are kept for the next contender, but not all of them; one with a contender is never forgotten.
+    @Test func linesThatNobodyUsesAreForgotten() throws {
+        let arbiter = arbiter()
+        let holder = try #require(arbiter.tryEnter("held"))
+        for number in 0..<10_000 {
+            let ticket = try #require(arbiter.tryEnter(try LockName("name \(number)")))
+            #expect(arbiter.tryEnter("held") == nil)
+            arbiter.leave(ticket)
+        }
+        #expect(arbiter.names < 1000)
+        arbiter.leave(holder)
+        #expect(arbiter.tryEnter("held") != nil)
+    }
+
+    @Test func whoHasWaitedForAHoldLearnsWhenItEnded() async throws {
+        let arbiter = arbiter()
+        let first = try #require(arbiter.tryEnter("name"))
+        #expect(arbiter.freedAt(first) == nil)
+        let second = enter(arbiter)
+        await eventually { arbiter.waiting == 1 }
+        let third = enter(arbiter)
+        await eventually { arbiter.waiting == 2 }
+        let end = clock.now.advanced(by: .seconds(7))
+        arbiter.leave(first, heldUntil: CompactInstant(end))
+        var tickets: [LocalArbiter.Ticket] = []
+        for waiter in [second, third] {
+            let ticket = try await waiter.value
+            tickets.append(ticket)
+            // The second leaves without having held the lock.
+            #expect(arbiter.freedAt(ticket) == (tickets.count == 1 ? end : nil))
+            arbiter.leave(ticket)
+        }
+        let last = try #require(arbiter.tryEnter("name"))
+        #expect(arbiter.freedAt(last) == nil)
+    }
+
     /// Contenders come, give up and leave in generated orders; after each case the line is empty and free.
     @Test func generatedInterleavingsLeaveTheLineFree() async throws {
         let seed = ProcessInfo.processInfo.environment["MQLOCK_SEED"].flatMap(UInt64.init) ?? 20_260_101

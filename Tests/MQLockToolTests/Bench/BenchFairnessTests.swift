@@ -59,4 +59,16 @@ import Testing
         #expect(turns.fairness == BenchFairness(of: [1, 2, 1], among: [1, 2]))
         #expect(BenchTurns([]).fairness == nil)
     }
+
+    @Test func theWaitsAndTheShareOfOneEndWithTheFirstToEnd() throws {
+        let turns = BenchTurns(
+            [1, 2, 2, 1, 2, 1, 1].enumerated().map {
+                .init(contender: $0.element, granted: UInt64($0.offset * 10), released: UInt64($0.offset * 10 + 5))
+            })
+        // While both take part: 1, 2, 2, 1, 2.
+        #expect(turns.waits(of: 1) == [25])
+        #expect(turns.waits(of: 2) == [5, 15])
+        #expect(turns.share(of: 1) == 0.4 && turns.share(of: 3) == 0)
+        #expect(BenchTurns([]).waits(of: 1) == [] && BenchTurns([]).share(of: 1) == nil)
+    }
 }

@@ -38,7 +38,8 @@ import Darwin
         }
         let mutexes = RabbitMQLocks.Mutex.allCases.map(\.description)
         let rows: [BenchResult.Measure] = [
-            .uncontended, .handOver, .handOver, .tasks, .tasks, .newName, .knownName, .newProcess, .loss, .recovery,
+            .uncontended, .handOver, .handOver, .tasks, .tasks, .beside, .newName, .knownName, .newProcess, .loss,
+            .recovery,
         ]
         #expect(events == ["started"] + Array(repeating: "measured", count: rows.count * mutexes.count) + ["finished"])
         let results = try lines.dropFirst().dropLast().map { try JSONDecoder().decode(BenchResult.self, from: $0) }
@@ -67,6 +68,9 @@ import Darwin
                 case .tasks:
                     #expect((1..<(result.tasks == 8 ? 8 * 3 : 64 * 2)).contains(figures.count), "\(figures)")
                     #expect(figures.longestWait != nil && figures.jainIndex != nil && (figures.cpuPerGrant ?? 0) > 0)
+                case .beside:
+                    #expect((1...3).contains(figures.count), "\(figures)")
+                    #expect(figures.share.map { 0 < $0 && $0 <= 1 } == true && figures.longestWait != nil)
                 case .newName, .knownName: #expect(figures.count == 8)
                 case .newProcess, .loss, .recovery:
                     #expect(figures.count == 3)
@@ -147,7 +151,7 @@ import Darwin
         let results = BenchFiles.results(in: result.output)
         #expect(
             results.map(\.measure) == [
-                .uncontended, .handOver, .tasks, .tasks, .newName, .knownName, .newProcess, .recovery,
+                .uncontended, .handOver, .tasks, .tasks, .beside, .newName, .knownName, .newProcess, .recovery,
             ])
         #expect(results.allSatisfy { $0.mutex == "log" && $0.mqlock.p50 > 0 })
         #expect(results.filter { $0.raw != nil }.map(\.measure) == [.uncontended, .handOver, .newProcess])

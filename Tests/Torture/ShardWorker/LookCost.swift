@@ -1,7 +1,8 @@
 import MQLock
 import MQLockKafka
 
-/// Prints what a look at the own shards costs, owned and not: `owns NANOSECONDS NANOSECONDS`, each the least of ten rounds.
+/// Prints what a look at the own shards costs, owned and not, and one at a lease:
+/// `owns NANOSECONDS NANOSECONDS isValid NANOSECONDS`, each the least of ten rounds.
 struct LookCost {
     private let configuration: ShardOwnership.Configuration
 
@@ -15,7 +16,9 @@ struct LookCost {
         let running = Task { try await ownership.run() }
         for await event in events where event.kind == .owned && ownership.owns(name) { break }
         let owned = least(count) { ownership.owns(name) }
-        print("owns \(owned) \(free)")
+        guard let lease = ownership.lease(for: ownership.shard(of: name)) else { return }
+        let valid = least(count) { lease.isValid }
+        print("owns \(owned) \(free) isValid \(valid)")
         running.cancel()
         try await running.value
     }

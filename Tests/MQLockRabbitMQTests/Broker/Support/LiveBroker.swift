@@ -20,6 +20,10 @@ struct LiveBroker: Sendable {
     /// Long tests too.
     static let isFullRun = ProcessInfo.processInfo.environment["MQLOCK_TEST_FULL"] == "1"
 
+    /// Whether all locks stay in their process after the release, where the mutex can do that and the test does not say
+    /// otherwise: MQLOCK_TEST_STICKY=1 puts whole suites to sticky locks.
+    static let isSticky = ProcessInfo.processInfo.environment["MQLOCK_TEST_STICKY"] == "1"
+
     /// A provider with a short heartbeat, so that what takes heartbeats does not take long.
     func locks(
         _ query: String = "heartbeat=2", mutex: RabbitMQLocks.Mutex = .token, observer: (any LockObserver)? = nil,
@@ -29,6 +33,7 @@ struct LiveBroker: Sendable {
         var configuration = RabbitMQLocks.Configuration(uri: query.isEmpty ? uri : "\(uri)?\(query)")
         configuration.mutex = mutex
         configuration.backoff = .milliseconds(50) ... .milliseconds(500)
+        if Self.isSticky { configuration.sticky = .seconds(1) }
         change(&configuration)
         guard let changeSettings else { return try RabbitMQLocks(configuration, observer: observer) }
         var settings = try SessionSettings(configuration)
