@@ -253,9 +253,9 @@ final class LogDriver: @unchecked Sendable {
             defer { inbox.commands = [] }
             return inbox.commands
         }) { handle(command) }
-        for (partition, slot) in slots where slot.machine.deadline(at: clock.now).map({ $0 <= clock.now }) ?? false {
-            perform(partition) { $0.tick(at: $1) }
-        }
+        // Without a second reference to their tables.
+        let due = slots.filter { $0.value.machine.deadline(at: clock.now).map { $0 <= clock.now } ?? false }.map(\.key)
+        for partition in due { perform(partition) { $0.tick(at: $1) } }
         timeOut()
     }
 

@@ -74,6 +74,9 @@ struct LogPartition: Sendable {
     init(_ settings: Settings) { self.settings = settings }
 
     var session: LogSession? { if case .open(let session) = phase { session } else { nil } }
+    /// Asked before a change of the session. Within a `switch` over the phase there would be a second reference to all
+    /// tables of the session, and changing them would copy them.
+    private var isOpen: Bool { if case .open = phase { true } else { false } }
     private var isNeeded: Bool { !waiting.isEmpty || !requests.isEmpty }
 
     // MARK: Contenders
@@ -81,13 +84,14 @@ struct LogPartition: Sendable {
     mutating func want(_ attempt: UInt64, _ name: LockName, isTry: Bool, at moment: Moment) -> [Effect] {
         guard !isStopped else { return [.failed(attempt, .shutDown, "the provider was shut down")] }
         waiting[attempt] = Contender(name: name, isTry: isTry)
-        switch phase {
-        case .idle:
-            phase = .asking
-            return [.ask]
-        case .open: return inSession(at: moment) { $0.want(attempt, name, isTry: isTry, at: moment) }
-        case .asking, .starting, .pausing: return []
-        }
+        if isOpen { return inSession(at: moment) { $0.want(attempt, name, isTry: isTry, at: moment) } }
+        return begin()
+    }
+
+    private mutating func begin() -> [Effect] {
+        guard case .idle = phase else { return [] }
+        phase = .asking
+        return [.ask]
     }
 
     /// Ends a wait or a hold: its work on the lease has ended.
@@ -113,15 +117,9 @@ struct LogPartition: Sendable {
     mutating func request(_ number: UInt64, _ request: MarkRequest, at moment: Moment) -> [Effect] {
         guard !isStopped || !request.isRead else { return [.failed(number, .shutDown, "the provider was shut down")] }
         requests[number] = request
-        switch phase {
-        case .idle:
-            phase = .asking
-            return [.ask]
-        case .open:
-            if !request.isRead { written.insert(number) }
-            return inSession(at: moment) { $0.request(number, request, at: moment) }
-        case .asking, .starting, .pausing: return []
-        }
+        guard isOpen else { return begin() }
+        if !request.isRead { written.insert(number) }
+        return inSession(at: moment) { $0.request(number, request, at: moment) }
     }
 
     mutating func giveUpRequest(_ number: UInt64, at moment: Moment) -> [Effect] {
@@ -132,14 +130,14 @@ struct LogPartition: Sendable {
     // MARK: Events
 
     mutating func tick(at moment: Moment) -> [Effect] {
+        if isOpen { return inSession(at: moment) { $0.tick(at: moment) } }
         switch phase {
         case .pausing(let until) where until <= moment.now:
             phase = isNeeded ? .asking : .idle
             return isNeeded ? [.ask] : []
         case .starting(_, let until) where until <= moment.now:
             return notStarted("the log could not be read in time", at: moment)
-        case .open: return inSession(at: moment) { $0.tick(at: moment) }
-        case .idle, .asking, .starting, .pausing: return []
+        case .idle, .asking, .starting, .open, .pausing: return []
         }
     }
 
@@ -170,15 +168,12 @@ struct LogPartition: Sendable {
     }
 
     mutating func read(_ entry: LogEntry, at moment: Moment) -> [Effect] {
-        switch phase {
-        case .starting(var start, let until):
-            phase = .idle
-            let step = start.read(entry, at: moment.now)
-            phase = .starting(start, until: until)
-            return take(step, at: moment)
-        case .open: return inSession(at: moment) { $0.read(entry, at: moment) }
-        case .idle, .asking, .pausing: return []
-        }
+        if isOpen { return inSession(at: moment) { $0.read(entry, at: moment) } }
+        guard case .starting(var start, let until) = phase else { return [] }
+        phase = .idle
+        let step = start.read(entry, at: moment.now)
+        phase = .starting(start, until: until)
+        return take(step, at: moment)
     }
 
     /// There is nothing to read before this offset.
@@ -192,11 +187,8 @@ struct LogPartition: Sendable {
 
     /// The next record does not exist any more.
     mutating func lostPlace(at moment: Moment) -> [Effect] {
-        switch phase {
-        case .starting: notStarted("records were deleted while they were read", at: moment)
-        case .open: inSession(at: moment) { $0.lostPlace() }
-        case .idle, .asking, .pausing: []
-        }
+        if case .starting = phase { return notStarted("records were deleted while they were read", at: moment) }
+        return inSession(at: moment) { $0.lostPlace() }
     }
 
     mutating func failed(_ number: UInt64, at moment: Moment) -> [Effect] {

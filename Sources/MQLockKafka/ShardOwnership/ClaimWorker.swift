@@ -63,14 +63,16 @@ final class ClaimWorker: @unchecked Sendable {
     private var claimed: [Int32: UInt64] = [:]
     private var isClosed = false
 
-    init(_ settings: Settings, log: @escaping @Sendable (LogLine) -> Void) {
+    /// - Parameter writer: for tests; the one of the settings' method when left out.
+    init(_ settings: Settings, writer: (any ClaimWriter)? = nil, log: @escaping @Sendable (LogLine) -> Void) {
         self.settings = settings
         readers = OnDemand { () throws(LockError) in
             try ReaderPair(settings.connection, group: settings.group, log: log)
         }
-        writer =
-            settings.method == .transactional
-            ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log)
+        self.writer =
+            writer
+            ?? (settings.method == .transactional
+                ? TransactionalClaimWriter(settings, log: log) : AcknowledgedClaimWriter(settings, log: log))
     }
 
     /// Looks for the topic, then creates the clients and writes a first transaction, which takes librdkafka 2.0.2 a

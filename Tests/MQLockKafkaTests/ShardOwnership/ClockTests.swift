@@ -49,20 +49,48 @@ extension LiveKafkaTests {
             let settings = ClaimWorker.Settings(
                 connection: broker.connection, topic: topic, group: topic, partitions: 1, owner: "far", method: method,
                 wallClock: { Self.ahead() })
-            let worker = ClaimWorker(settings, log: { _ in })
-            let refusal = await withCheckedContinuation { continuation in
-                worker.warmUp(seen: {}) { outcome, error in
-                    if case .failed = outcome { return continuation.resume(returning: error) }
-                    continuation.resume(returning: nil)
-                }
-            }
-            worker.close()
+            let refusal = await Self.refusal(ClaimWorker(settings, log: { _ in }))
             #expect(refusal?.message.contains("clock") == true)
             let claims = try await offPool { try broker.read(topic, .uncommitted).filter { $0.contains("/shard/") } }
             #expect(claims.isEmpty)
             let member = try Member(broker, topic, partitions: 1) { $0.claims = method }
             try await eventually("the shard") { member.owns(1) }
             await member.leave()
+        }
+
+        /// The same with a made-up time of the topic, which the embedded Kafka does not tell.
+        @Test func aClockIsComparedBeforeAnythingIsClaimed() async throws {
+            let topic = try broker.makeTopic(partitions: 1)
+            let settings = ClaimWorker.Settings(
+                connection: broker.connection, topic: topic, group: topic, partitions: 1, owner: "far")
+            let far = WallClock.now - Self.days.nanoseconds / 1_000_000
+            let refusal = await Self.refusal(ClaimWorker(settings, writer: TimedWriter(far), log: { _ in }))
+            #expect(refusal?.message.contains("clock") == true)
+            let right = await Self.refusal(ClaimWorker(settings, writer: TimedWriter(WallClock.now), log: { _ in }))
+            #expect(right == nil)
+        }
+
+        /// Why a member ends before it claims.
+        private static func refusal(_ worker: ClaimWorker) async -> LockError? {
+            defer { worker.close() }
+            return await withCheckedContinuation { continuation in
+                worker.warmUp(seen: {}) { outcome, error in
+                    if case .failed = outcome { return continuation.resume(returning: error) }
+                    continuation.resume(returning: nil)
+                }
+            }
+        }
+
+        /// Writes nothing.
+        private final class TimedWriter: ClaimWriter {
+            let brokerTime: Int64?
+            init(_ time: Int64) { brokerTime = time }
+            func warmUp() {}
+            func write(
+                _ claims: [Int32: ClaimRecord], _ offsets: [Int32: Int64], _ metadata: GroupMetadata,
+                _ reader: LogReader, _ goOn: () throws -> Void
+            ) {}
+            func close() {}
         }
 
         /// One far claim ends members that do not tolerate it; those that do go on above it, in the same topic.
