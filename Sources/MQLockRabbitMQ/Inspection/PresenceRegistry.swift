@@ -257,11 +257,11 @@ final class PresenceRegistry {
     private func describe(
         _ role: LockContender.Role, for duration: Duration, _ token: FencingToken?
     ) -> LockContender {
-        let since = WallClock.now - duration.nanoseconds / 1_000_000
+        let now = WallClock.now
         return LockContender(
             role: role, session: identity.description, owner: settings.owner, host: ThisProcess.host,
             process: ThisProcess.id, mutex: settings.mutex.description, duration: duration,
-            since: since, fencingToken: token,
+            since: now - duration.nanoseconds / 1_000_000, fencingToken: token,
             connection: Session.connectionName(settings.owner, identity))
     }
 }
