@@ -88,6 +88,9 @@ let package = Package(
             name: "OwnershipRounds",
             dependencies: ["CMQLockRdKafka", "MQLockLineReader", "MQLock", "MQLockKafka", "MQLockTesting"],
             path: "Tests/Benchmarks/OwnershipRounds", swiftSettings: settings, linkerSettings: linkedRdKafka),
+        .executableTarget(
+            name: "ScaleWorker", dependencies: ["MQLockLineReader", "MQLock", "MQLockRabbitMQ"],
+            path: "Tests/Benchmarks/ScaleWorker", swiftSettings: settings),
         .testTarget(
             name: "Torture", dependencies: ["MQLock", "MQLockRabbitMQ", "MQLockTesting", "TortureWorker"],
             path: "Tests/Torture/Tests", swiftSettings: settings),

@@ -2,8 +2,9 @@ public import MQLock
 
 /// Locks on a RabbitMQ broker.
 ///
-/// A provider keeps one session with the broker. It connects when it is first used, and reconnects by itself. Use one
-/// per program and share it; it is cheap to keep and serves thousands of names.
+/// A provider keeps a session with the broker. It connects when it is first used, and reconnects by itself. Use one
+/// per program and share it; it is cheap to keep and serves thousands of names. When the broker allows no more channels
+/// on the session's connection, it opens further sessions.
 ///
 /// ```swift
 /// let locks = try RabbitMQLocks(.init(uri: "amqp://user:password@broker/vhost"))
@@ -20,7 +21,7 @@ public final class RabbitMQLocks: LockProvider {
     public let capabilities: LockCapabilities
 
     private let front: LockFront
-    let supervisor: Supervisor
+    let sessions: Sessions
     private let drainTimeout: Duration
 
     /// Creates a provider; no I/O happens before the first use or ``run()``.
@@ -41,9 +42,9 @@ public final class RabbitMQLocks: LockProvider {
     ) throws(LockError) {
         let relay = ObserverRelay(observer)
         capabilities = settings.mutex.capabilities(settings)
-        supervisor = try Supervisor(settings: settings, relay: relay)
+        sessions = try Sessions(settings: settings, relay: relay)
         front = LockFront(
-            contender: SupervisedContender(Lifetime(supervisor)), owner: settings.owner, relay: relay,
+            contender: SessionContender(Lifetime(sessions)), owner: settings.owner, relay: relay,
             maximumWaiters: maximumWaiters)
         self.drainTimeout = drainTimeout
     }
@@ -58,24 +59,24 @@ public final class RabbitMQLocks: LockProvider {
     ///   as a broker that is down, do not throw; `run` keeps trying.
     public func run() async throws {
         let refusal = await withTaskCancellationHandler {
-            await supervisor.serve()
+            await sessions.serve()
         } onCancel: {
-            Task { [supervisor, drainTimeout] in await supervisor.shutdown(within: drainTimeout) }
+            Task { [sessions, drainTimeout] in await sessions.shutdown(within: drainTimeout) }
         }
         if let refusal { throw refusal }
     }
 
     // MARK: Health
 
-    /// Whether a session with the broker is up and its proof of life is on time. No I/O: suitable for a readiness
-    /// check.
+    /// Whether a session with the broker is up and its proof of life is on time, and so is every further one that has
+    /// locks or waiters. No I/O: suitable for a readiness check.
     ///
     /// A provider connects when it is first used, or in ``run()`` or ``verify(within:)``.
-    public var isConnected: Bool { supervisor.health.isConnected }
+    public var isConnected: Bool { sessions.isConnected }
 
     /// Why the last connection attempt failed or the last session ended; `nil` while a session is up, and before the
     /// first attempt.
-    public var lastError: LockError? { isConnected ? nil : supervisor.health.lastError }
+    public var lastError: LockError? { sessions.lastError }
 
     /// Connects, logs in, and does once what locks do on the broker (declare, bind, consume, publish, receive), on a
     /// queue of its own that is then deleted. So it needs every permission that locks need. Call it once when a service
@@ -86,15 +87,15 @@ public final class RabbitMQLocks: LockProvider {
     /// - Throws: `LockError`: `accessRefused`, `invalidConfiguration`, `incompatible` and `limitExceeded` as soon as
     ///   the broker reports them; `unreachable` when the time is over; `cancelled`, `shutDown`.
     public func verify(within limit: Duration = .seconds(10)) async throws(LockError) {
-        if let error = await supervisor.verify(until: .now.after(max(.zero, limit))) { throw error }
+        if let error = await sessions.first.verify(until: .now.after(max(.zero, limit))) { throw error }
     }
 
-    /// Turns waiting contenders away, waits for holders to release, and closes the session. Cancellation does not cut
+    /// Turns waiting contenders away, waits for holders to release, and closes every session. Cancellation does not cut
     /// it short.
     /// - Parameter limit: how long to wait for holders; `nil` means ``Configuration/drainTimeout``. Locks still held
     ///   after that are lost with the reason `shutdown`.
     public func shutdown(within limit: Duration? = nil) async {
-        await supervisor.shutdown(within: limit ?? drainTimeout)
+        await sessions.shutdown(within: limit ?? drainTimeout)
     }
 
     /// Waits for the lock and acquires it; see `LockProvider` for what cancellation and the deadline do.
@@ -112,44 +113,35 @@ public final class RabbitMQLocks: LockProvider {
     }
 }
 
-/// Shuts the supervisor down when nothing needs it any longer: no provider, no contender, no held lock.
+/// Shuts the sessions down when nothing needs them any longer: no provider, no contender, no held lock.
 private final class Lifetime: Sendable {
-    let supervisor: Supervisor
+    let sessions: Sessions
 
-    init(_ supervisor: Supervisor) { self.supervisor = supervisor }
+    init(_ sessions: Sessions) { self.sessions = sessions }
 
     deinit {
-        Task { [supervisor] in await supervisor.shutdown(within: .zero) }
+        Task { [sessions] in await sessions.shutdown(within: .zero) }
     }
 }
 
 /// This process's contender for each name, as long as something needs it.
-private struct SupervisedContender: BrokerContender {
+private struct SessionContender: BrokerContender {
     private let lifetime: Lifetime
 
     init(_ lifetime: Lifetime) { self.lifetime = lifetime }
 
-    func acquireLocally(_ name: LockName) -> LeaseRecord? { lifetime.supervisor.tenures[name]?.take() }
+    func acquireLocally(_ name: LockName) -> LeaseRecord? { lifetime.sessions.takeKept(name) }
 
     func acquire(_ name: LockName, until deadline: ContinuousClock.Instant?) async throws(LockError) -> LeaseRecord {
-        guard let record = try await lifetime.supervisor.acquire(name, waits: true, deadline: deadline) else {
+        guard let record = try await lifetime.sessions.acquire(name, waits: true, deadline: deadline) else {
             preconditionFailure("a wait for \(name) ended without a lock")
         }
         return record
     }
 
     func tryAcquire(_ name: LockName) async throws(LockError) -> LeaseRecord? {
-        try await lifetime.supervisor.acquire(name, waits: false, deadline: nil)
+        try await lifetime.sessions.acquire(name, waits: false, deadline: nil)
     }
 
-    func release(_ record: LeaseRecord, _ ending: HoldEnding) async {
-        let supervisor = lifetime.supervisor
-        if case .lost = ending { return supervisor.release(record) }
-        let tenure = supervisor.tenures[record.name]
-        switch tenure?.release(record) {
-        case .keep(nil): break
-        case .keep(let end?): if let tenure { supervisor.keep(tenure, until: end) }
-        case .goBack, nil: supervisor.release(record)
-        }
-    }
+    func release(_ record: LeaseRecord, _ ending: HoldEnding) async { lifetime.sessions.release(record, ending) }
 }

@@ -7,6 +7,8 @@ import Synchronization
 /// that blocks there would keep every task of the program waiting, the next holder's among them.
 public final class ObserverRelay: Sendable {
     private let line: EventLine?
+    /// The provider's own relay, for that of a further session.
+    private let main: ObserverRelay?
     private let provider = ObserverRelay.providers.wrappingAdd(1, ordering: .relaxed).newValue
     private static let providers = Atomic(0)
 
@@ -16,9 +18,16 @@ public final class ObserverRelay: Sendable {
     ///   - capacity: how many events wait at most for a slow observer.
     public init(_ observer: (any LockObserver)?, capacity: Int = 4096) {
         line = observer.map { EventLine($0, capacity: max(1, capacity)) }
+        main = nil
     }
 
-    deinit { line?.finish() }
+    private init(besides main: ObserverRelay) { (line, self.main) = (main.line, main) }
+
+    deinit { if main == nil { line?.finish() } }
+
+    /// A relay to the same observer for a further session of the same provider. To the observer it is a provider without
+    /// contenders: those are counted where they called.
+    package func ofFurtherSession() -> ObserverRelay { ObserverRelay(besides: main ?? self) }
 
     /// Whether there is an observer: without one, callers can skip making the event.
     package var isActive: Bool { line != nil }
@@ -28,6 +37,7 @@ public final class ObserverRelay: Sendable {
         line?.send { tally in
             var event = event()
             event.provider = provider
+            guard main == nil else { return event }
             tally.count(event)
             event.locksHeld = tally.held
             event.contendersWaiting = tally.waiting

@@ -176,6 +176,9 @@ final class Link: LoopClient {
     var brokerVersion: String? { connection.server.version }
     /// How many channels can be open at once.
     var capacity: Int { min(Int(connection.channelMax), channelLimit ?? .max) }
+    /// How many channels contenders leave to what is done for a moment: to finish a grant, to look at marks, to verify,
+    /// to repair.
+    var reserve: Int { min(16, capacity / 8) }
     /// How many channels the broker has opened, even after the connection has ended.
     var openedByBroker: Int { confirmed.count }
 
@@ -228,8 +231,10 @@ final class Link: LoopClient {
 
     /// A new channel for this handler; nil when the broker allows no more on this connection. A failed link always
     /// returns one: nothing is written on it, and the owner is notified of the end in a moment.
-    func open(for handler: any ChannelHandler) -> Channel? {
-        guard let channel = spare.popLast() else { return openNew(for: handler, prefetch: prefetch) }
+    ///
+    /// - Parameter reserve: how many channels have to be left for others.
+    func open(for handler: any ChannelHandler, leaving reserve: Int = 0) -> Channel? {
+        guard let channel = spare.popLast() else { return openNew(for: handler, prefetch: prefetch, leaving: reserve) }
         channel.handler = handler
         return channel
     }
@@ -240,13 +245,15 @@ final class Link: LoopClient {
     /// Whether the broker still has to confirm closed channels; after that others can be opened.
     var isClosingChannels: Bool { !closing.isEmpty }
 
-    private func openNew(for handler: (any ChannelHandler)?, prefetch: UInt16?) -> Channel? {
+    private func openNew(
+        for handler: (any ChannelHandler)?, prefetch: UInt16?, leaving reserve: Int = 0
+    ) -> Channel? {
         guard failure == nil, !isOver else {
             let channel = Channel(0, of: self, for: handler)
             channel.end()
             return channel
         }
-        guard let number = takeNumber() else { return nil }
+        guard let number = takeNumber(leaving: reserve) else { return nil }
         let channel = Channel(number, of: self, for: handler, prefetch: prefetch)
         channels[number] = channel
         // Nothing waits for the answers: the broker processes the frames of a channel in order.
@@ -257,7 +264,8 @@ final class Link: LoopClient {
         return channel
     }
 
-    private func takeNumber() -> UInt16? {
+    private func takeNumber(leaving reserve: Int) -> UInt16? {
+        guard free.count + capacity - nextNumber + 1 > reserve else { return nil }
         if let number = free.popLast() { return number }
         guard nextNumber <= capacity else { return nil }
         nextNumber += 1
@@ -269,7 +277,9 @@ final class Link: LoopClient {
             backlog.isEmpty,
             channels.values.allSatisfy(\.unanswered.isEmpty)
         else { return }
-        while spare.count < Self.enoughSpare, let channel = openNew(for: nil, prefetch: prefetch) {
+        while spare.count < Self.enoughSpare, channels.count < capacity / 2,
+            let channel = openNew(for: nil, prefetch: prefetch)
+        {
             spare.insert(channel, at: 0)
         }
     }

@@ -131,6 +131,9 @@ class BrokerLock: ChannelHandler {
         if !isParked { acquireAtBroker(waits: contender.waits) }
     }
 
+    /// Whether a contender without a channel waits for one that is being closed: another session would be quicker.
+    final var awaitsChannel: Bool { contender?.mayMove != true && session?.link.isClosingChannels == true }
+
     /// There is no session to join over; the wait for one may have its own limit.
     final func awaitSession(until limit: ContinuousClock.Instant?, _ passed: @escaping () -> Void) {
         guard session == nil, let limit else { return }
@@ -186,7 +189,7 @@ class BrokerLock: ChannelHandler {
         if let tenure {
             tenure.finish()
             locks.tenures.remove(tenure)
-            _ = locks.largest.raise(name, to: tenure.largest)
+            _ = locks.memory.largest.raise(name, to: tenure.largest)
         }
         tenure = nil
         cancelRaising(
@@ -291,7 +294,7 @@ class BrokerLock: ChannelHandler {
         let token: FencingToken
         do throws(LockError) {
             token = try fence.get()
-            guard locks.largest.raise(name, to: token) else { throw regression(token) }
+            guard locks.memory.largest.raise(name, to: token) else { throw regression(token) }
         } catch {
             releaseAtBroker()
             return answer(.failure(error))
@@ -323,7 +326,7 @@ class BrokerLock: ChannelHandler {
             .tokenRegression,
             """
             the broker hands out the lock \(name) with the fencing token \(token), and this process has seen \
-            \(locks.largest[name].map(\.description) ?? "more") already: its queues were restored from a backup, or made \
+            \(locks.memory.largest[name].map(\.description) ?? "more") already: its queues were restored from a backup, or made \
             anew by a host whose clock is behind
             """)
     }
@@ -346,7 +349,7 @@ class BrokerLock: ChannelHandler {
 
     /// The lock's token is new. If this process has held the lock before, something removed the old token.
     final func tokenMadeAnew() {
-        guard locks.largest[name] != nil else { return }
+        guard locks.memory.largest[name] != nil else { return }
         reportTrouble(
             """
             the lock's token was gone, and is made anew: its queue was deleted, purged or left unused for two weeks, or a \

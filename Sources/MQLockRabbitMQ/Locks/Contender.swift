@@ -8,6 +8,8 @@ struct Contender: Sendable {
     let waits: Bool
     let start: ContinuousClock.Instant
     let deadline: ContinuousClock.Instant?
+    /// Whether another session could serve it if this one has no channel.
+    let mayMove: Bool
     let answer: @Sendable (Result<LeaseRecord?, LockError>) -> Void
 }
 

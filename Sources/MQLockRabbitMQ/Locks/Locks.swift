@@ -5,17 +5,24 @@ final class Locks {
     private(set) var settings: SessionSettings
     let loop: EventLoop
     let relay: ObserverRelay
-    var largest = LargestTokens()
     let tenures: Tenures
+    let memory: ProviderMemory
     private(set) var byName: [LockName: BrokerLock] = [:]
     /// Names in their first contact.
     private var contacting: Set<LockName> = []
     private var parked: ArraySlice<BrokerLock> = []
+    private var isAdmitting = false
     private var whenReleased: (() -> Void)?
+    /// From how many names on quiet ones are looked for: not at each new name, because that takes long with many.
+    private var crowd = Locks.maximumQuiet
+    private var freedAt: ContinuousClock.Instant?
 
-    init(settings: SessionSettings, loop: EventLoop, relay: ObserverRelay, tenures: Tenures = Tenures()) {
+    init(
+        settings: SessionSettings, loop: EventLoop, relay: ObserverRelay, tenures: Tenures, memory: ProviderMemory
+    ) {
         self.settings = settings
         self.tenures = tenures
+        self.memory = memory
         self.loop = loop
         self.relay = relay
     }
@@ -30,7 +37,7 @@ final class Locks {
     /// - Parameter session: the current session, for a lock that is new here.
     func lock(_ name: LockName, _ session: Session?) throws(LockError) -> BrokerLock {
         if let lock = byName[name] { return lock }
-        if byName.count >= Self.maximumQuiet { evict() }
+        if byName.count >= crowd { evict(keeping: Self.maximumQuiet / 2) }
         let objects = try ObjectNames(name, vhost: settings.endpoint.vhost)
         let lock: BrokerLock =
             switch settings.mutex {
@@ -43,18 +50,23 @@ final class Locks {
         return lock
     }
 
-    /// Forgets some quiet names, with their channels.
-    func evict() {
-        for lock in byName.values.filter(\.isQuiet).prefix(Self.maximumQuiet / 2) {
+    /// Forgets quiet names, with their channels.
+    private func evict(keeping rest: Int) {
+        for lock in byName.values.filter(\.isQuiet).dropFirst(rest) {
             lock.forget()
             byName[lock.name] = nil
         }
+        crowd = max(Self.maximumQuiet, byName.count + Self.maximumQuiet / 2)
     }
 
-    /// Closes channels that are not needed: kept locks go back, too.
+    /// Closes channels that are not needed: kept locks go back, too. Asked again and again it looks at times only, so a
+    /// crowd of contenders without a channel does not keep the loop from its proof of life.
     func freeChannels() {
+        let now = ContinuousClock.now
+        if let freedAt, freedAt.after(.milliseconds(10)) > now { return }
+        freedAt = now
         endStays()
-        evict()
+        evict(keeping: 0)
     }
 
     private func endStays() {
@@ -92,7 +104,10 @@ final class Locks {
     }
 
     func contactEnded(_ lock: BrokerLock) {
-        guard contacting.remove(lock.name) != nil else { return }
+        // Whoever is admitted may be done at once.
+        guard contacting.remove(lock.name) != nil, !isAdmitting else { return }
+        isAdmitting = true
+        defer { isAdmitting = false }
         while contacting.count < Self.maximumContacts, let next = parked.popFirst() {
             contacting.insert(next.name)
             if !next.unpark() { contacting.remove(next.name) }

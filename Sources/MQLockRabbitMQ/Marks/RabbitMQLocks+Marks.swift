@@ -7,7 +7,7 @@ extension RabbitMQLocks: MarkKeeping {
     /// - Throws: `LockError`: `unreachable` when no session came up or the broker did not answer in time; `cancelled`;
     ///   `accessRefused`, `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func marks(of name: LockName, within limit: Duration?) async throws(LockError) -> [DoneMark] {
-        try await supervisor.ask(.read(creating: true), of: name, until: limit.map { .now.after(max(.zero, $0)) })
+        try await sessions.first.ask(.read(creating: true), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 
     /// Stores a mark of a lock; returns when the broker has confirmed it.
@@ -16,13 +16,13 @@ extension RabbitMQLocks: MarkKeeping {
     /// - Throws: `LockError`: `outcomeUnknown` when the broker did not confirm it in time; `cancelled`; `accessRefused`,
     ///   `incompatible`, `invalidName`, `limitExceeded` and `shutDown` at once.
     public func write(_ mark: DoneMark, of name: LockName, within limit: Duration?) async throws(LockError) {
-        _ = try await supervisor.ask(.write(mark), of: name, until: limit.map { .now.after(max(.zero, $0)) })
+        _ = try await sessions.first.ask(.write(mark), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 
     /// As ``marks(of:within:)``, but creates nothing on the broker: if no job has been done, there are no marks.
     package func marksThatAreThere(
         of name: LockName, within limit: Duration?
     ) async throws(LockError) -> [DoneMark] {
-        try await supervisor.ask(.read(creating: false), of: name, until: limit.map { .now.after(max(.zero, $0)) })
+        try await sessions.first.ask(.read(creating: false), of: name, until: limit.map { .now.after(max(.zero, $0)) })
     }
 }

@@ -73,7 +73,9 @@ extension BrokerLock {
     /// The error for a channel that the broker closed during `doing`.
     func refusal(_ fault: ChannelFault, doing: String) -> LockError {
         guard fault.isOtherKind else {
-            return fault.refusal(of: doing, for: "\(name)", capacity: session?.link.capacity ?? 0)
+            let refusal = fault.refusal(of: doing, for: "\(name)", capacity: session?.link.capacity ?? 0)
+            guard fault == .outOfChannels else { return refusal }
+            return LockError(refusal.code, refusal.message, underlying: fault)
         }
         return LockError(
             .incompatible,

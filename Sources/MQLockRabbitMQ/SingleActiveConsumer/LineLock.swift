@@ -123,7 +123,7 @@ class LineLock: BrokerLock {
 
     /// The largest number to exceed.
     private func largestNumber(and token: FencingToken? = nil) -> FencingToken? {
-        [line.place?.token.fence, locks.largest[name], token].compactMap(\.self).max()
+        [line.place?.token.fence, locks.memory.largest[name], token].compactMap(\.self).max()
     }
 
     override var channels: [Channel?] { [channel] }
@@ -186,10 +186,10 @@ class LineLock: BrokerLock {
     }
 
     private func openChannel() {
-        channel = session?.link.open(for: self)
+        channel = session.flatMap { $0.link.open(for: self, leaving: $0.link.reserve) }
         guard channel == nil else { return }
         locks.freeChannels()
-        feedLine(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+        feedLine(awaitsChannel ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
     /// The attempt's timers end with its channel; the limit of a try belongs to the contender.

@@ -5,18 +5,18 @@ extension RabbitMQLocks: RaisingLocks {
     /// Refuses the other mutexes.
     /// - Throws: `LockError` with code `invalidConfiguration`.
     public func checkRaising() throws(LockError) {
-        guard supervisor.settings.mutex == .singleActiveConsumer else {
+        guard sessions.settings.mutex == .singleActiveConsumer else {
             throw LockError(
                 .invalidConfiguration,
                 """
-                the numbers of a \(supervisor.settings.mutex) lock cannot be raised, as a quorum of brokers needs: choose \
+                the numbers of a \(sessions.settings.mutex) lock cannot be raised, as a quorum of brokers needs: choose \
                 mutex=sac, the default
                 """)
         }
     }
 
     /// Twice the heartbeat, less the margin.
-    public var proofLength: Duration { supervisor.settings.longestProof }
+    public var proofLength: Duration { sessions.settings.longestProof }
 
     /// Raises the number of a held lock: publishes a token with a larger number, removes the old token, and has the
     /// queue prove that. This takes three round trips to the queue. During an alarm of the broker nothing is published,
@@ -26,6 +26,6 @@ extension RabbitMQLocks: RaisingLocks {
     ///   of this machine's clock; `invalidConfiguration` as ``checkRaising()``.
     public func raise(_ lease: Lease, above token: FencingToken) async throws(LockError) -> FencingToken {
         try checkRaising()
-        return try await supervisor.raise(lease.record, above: token)
+        return try await sessions.session(of: lease.record).raise(lease.record, above: token)
     }
 }

@@ -12,6 +12,9 @@ final class SessionHealth: Sendable {
     /// By the local clock: a session whose proof has run out counts as ended, even if nobody has noticed.
     var isConnected: Bool { state.withLock { $0.proof }?.isAlive ?? false }
 
+    /// Whether a session has ended and the next is not up yet.
+    var isDown: Bool { state.withLock { $0.proof != nil || $0.error != nil } && !isConnected }
+
     var lastError: LockError? { state.withLock { $0.error } }
 
     func stands(_ proof: ProofOfLife) { state.withLock { $0 = State(proof: proof) } }

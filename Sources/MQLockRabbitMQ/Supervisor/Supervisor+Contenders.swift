@@ -3,16 +3,17 @@ import MQLock
 /// What tasks ask of the loop: to acquire, to release, to keep. Each is one job there.
 extension Supervisor {
     /// Waits for the lock; nil for a try when another contender holds it.
+    /// - Parameter mayMove: whether another session could serve it if this one has no channel.
     ///
     /// Not on the loop: it takes a job there, and its answer comes from there directly.
     nonisolated func acquire(
-        _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?
+        _ name: LockName, waits: Bool, deadline: ContinuousClock.Instant?, mayMove: Bool
     ) async throws(LockError) -> LeaseRecord? {
         let cancellation = Cancellation()
         let result: Result<LeaseRecord?, LockError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let contender = Contender(
-                    cancellation: cancellation, waits: waits, start: .now, deadline: deadline
+                    cancellation: cancellation, waits: waits, start: .now, deadline: deadline, mayMove: mayMove
                 ) { continuation.resume(returning: $0) }
                 onLoop { $0.contend(name, contender) }
             }

@@ -1,7 +1,7 @@
 import MQLock
 
 /// Keeps one session with the broker: connects, reconnects, puts waiters back in line, drains and shuts down. All of a
-/// provider runs on its loop; other threads access it through this actor.
+/// session runs on its loop; other threads access it through this actor.
 actor Supervisor {
     let loop: EventLoop
     let settings: SessionSettings
@@ -9,14 +9,15 @@ actor Supervisor {
     let locks: Locks
     nonisolated let tenures = Tenures()
     private let timers: Timers<Timer>
-    private let verifications: Verifications
+    let verifications: Verifications
     let marks: MarkRequests
     nonisolated let health = SessionHealth()
     private(set) var machine = SupervisorMachine()
     /// The first host is tried first.
     private var endpoint: Endpoint
-    /// The cluster of the last session.
-    private var cluster: KnownCluster?
+    private let memory: ProviderMemory
+    /// Whether the provider has an earlier session: then it needs this one only for what the others have no room for.
+    private let isFurther: Bool
     /// How many channels the broker admits, if it ended the last session for one channel too many.
     private var channelLimit: Int?
     /// The attempt under way.
@@ -36,12 +37,17 @@ actor Supervisor {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
-    init(settings: SessionSettings, relay: ObserverRelay) throws(LockError) {
+    init(
+        settings: SessionSettings, relay: ObserverRelay, memory: ProviderMemory, isFurther: Bool = false
+    ) throws(LockError) {
         do throws(ConnectionFailure) { loop = try EventLoop(name: "mqlock") } catch { throw LockError(error) }
         self.settings = settings
         self.relay = relay
-        endpoint = settings.endpoint
-        locks = Locks(settings: settings, loop: loop, relay: relay, tenures: tenures)
+        self.memory = memory
+        self.isFurther = isFurther
+        // A further session starts at the host of the others.
+        endpoint = memory.cluster.map { settings.endpoint.beginning(at: $0.host) } ?? settings.endpoint
+        locks = Locks(settings: settings, loop: loop, relay: relay, tenures: tenures, memory: memory)
         timers = Timers(loop)
         verifications = Verifications(settings, on: loop)
         marks = MarkRequests(settings, on: loop)
@@ -85,40 +91,6 @@ actor Supervisor {
     private func endTries() {
         for lock in locks.byName.values where lock.contender?.waits == false { lock.turnAway(unreachable) }
     }
-
-    // MARK: Verifying
-
-    /// Connects, logs in and checks permissions; returns the problem found.
-    func verify(until deadline: ContinuousClock.Instant) async -> LockError? {
-        guard machine.accepts else { return .shutDown }
-        if isStanding { do throws(LockError) { try session?.behavior.check() } catch { return error } }
-        lastAttempt += 1
-        let number = lastAttempt
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                guard !Task.isCancelled else { return continuation.resume(returning: Self.verifyingCancelled) }
-                verifications.add(number, until: deadline) { [weak self] obstacle in
-                    self?.assumeIsolated { $0.unverified(obstacle) } ?? .shutDown
-                } _: {
-                    continuation.resume(returning: $0)
-                }
-                feed(.wanted)
-            }
-        } onCancel: {
-            Task { await self.cancelVerifying(number) }
-        }
-    }
-
-    private func cancelVerifying(_ number: UInt64) { verifications.end(number, Self.verifyingCancelled) }
-
-    private func unverified(_ obstacle: String?) -> LockError {
-        guard isStanding else { return unreachable }
-        return LockError(
-            .unreachable,
-            "the broker at \(settings.endpoint.address) did not answer in time" + (obstacle.map { ": \($0)" } ?? ""))
-    }
-
-    private static let verifyingCancelled = LockError(.cancelled, "verifying the access to the broker was cancelled")
 
     // MARK: Life
 
@@ -168,7 +140,7 @@ actor Supervisor {
         case .cancelWait: timers.stop(.reconnect)
         case .cancelAttempt: cancelAttempt()
         case .announceSession: announce()
-        case .failContenders: refuse(LockError(lastFailure ?? ConnectionFailure(.unreachable(endpoint.address))))
+        case .failContenders: refuse(refusal(lastFailure ?? ConnectionFailure(.unreachable(endpoint.address))))
         case .turnContendersAway:
             locks.turnAway(.shutDown)
             verifications.endAll(.shutDown)
@@ -196,7 +168,7 @@ actor Supervisor {
         }
         self.attempt = attempt
         let identity = Nonce()
-        let isBegun = loop.offload { [settings, endpoint, cluster] in
+        let isBegun = loop.offload { [settings, endpoint, cluster = memory.cluster] in
             Result { () throws(ConnectionFailure) in
                 try Session.open(settings, endpoint, identity, attempt, in: cluster)
             }
@@ -240,8 +212,23 @@ actor Supervisor {
         (session, attempt, lastFailure) = (nil, nil, failure)
         health.ended(LockError(failure))
         relay.send(LockEvent(.connectionFailed, at: .now, owner: settings.owner, detail: failure.message))
-        feed(failure.isPermanent ? .failedForGood : .failedForNow)
+        feed(failure.isPermanent || isRefused(failure) ? .failedForGood : .failedForNow)
         endTries()
+    }
+
+    /// Whether the broker admits no further session. One that has been up tries again: its waiters stay in line.
+    private func isRefused(_ failure: ConnectionFailure) -> Bool {
+        if case .limitReached = failure.kind { isFurther && !wasConnected } else { false }
+    }
+
+    private func refusal(_ failure: ConnectionFailure) -> LockError {
+        guard isRefused(failure) else { return LockError(failure) }
+        return LockError(
+            .limitExceeded,
+            """
+            all channels that the broker allows on a connection are taken by locks that are held or waited for, and it \
+            admits no further session: \(failure.message.escapedForDisplay), or fewer names (StripedLocks)
+            """)
     }
 
     /// Another attempt would fail as well, until a person changes something.
@@ -293,7 +280,7 @@ actor Supervisor {
         (isStanding, wasConnected, lastFailure) = (true, true, nil)
         standingSince = .now
         endpoint = settings.endpoint.beginning(at: session.host)
-        cluster = session.cluster ?? cluster
+        if let cluster = session.cluster { memory.cluster = cluster }
         health.stands(session.proof)
         let place = endpoint.at(session.host)
         relay.send(LockEvent(.connected, at: .now, owner: settings.owner, detail: place.description))

@@ -169,10 +169,10 @@ final class TokenLock: BrokerLock {
     // MARK: Requests
 
     private func openChannel() {
-        channel = session?.link.open(for: self)
+        channel = session.flatMap { $0.link.open(for: self, leaving: $0.link.reserve) }
         guard channel == nil else { return }
         locks.freeChannels()
-        feed(session?.link.isClosingChannels == true ? .channelUnavailable : .channelClosed(.outOfChannels))
+        feed(awaitsChannel ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
     private func closeChannel() {
@@ -235,7 +235,7 @@ final class TokenLock: BrokerLock {
     private func seed() {
         let message: TokenMessage
         do throws(LockError) {
-            let number = try TokenNumber.seed(above: locks.largest[name]?.rawValue)
+            let number = try TokenNumber.seed(above: locks.memory.largest[name]?.rawValue)
             message = TokenMessage(number: number, nonce: Nonce())
             tokenMadeAnew()
         } catch {

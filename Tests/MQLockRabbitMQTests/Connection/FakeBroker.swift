@@ -38,8 +38,21 @@ final class FakeBroker: Sendable {
     private let world = Locked(World())
     private let interject: Interjection
     private let channelMax: UInt16
+    private let distance: Duration?
+
+    /// What is on its way to a client.
+    private struct Answer {
+        let arrival: ContinuousClock.Instant
+        let connection: Int
+        let bytes: [UInt8]
+        /// How many round trips it ends.
+        let turn: Int
+    }
 
     private struct World {
+        var underWay: [Answer] = []
+        /// The most that an answer which has arrived has ended.
+        var turns = 0
         var clients: [Int: Int32] = [:]
         var connections = 0
         var requests: [Request] = []
@@ -47,8 +60,11 @@ final class FakeBroker: Sendable {
         var takenBack: [TakenBack] = []
     }
 
-    init(channelMax: UInt16 = 100, interject: @escaping Interjection = { _ in [] }) throws {
-        (self.interject, self.channelMax) = (interject, channelMax)
+    /// - Parameter distance: how long each answer is under way. Nil: no time at all, and no turns are counted.
+    init(
+        channelMax: UInt16 = 100, distance: Duration? = nil, interject: @escaping Interjection = { _ in [] }
+    ) throws {
+        (self.interject, self.channelMax, self.distance) = (interject, channelMax, distance)
         let socket = try LoopbackListener(backlog: 64)
         let listener = socket.descriptor
         (self.listener, port) = (listener, socket.port)
@@ -66,6 +82,13 @@ final class FakeBroker: Sendable {
                 _ = LoopThread.start(name: "fake-client") { [self] in self.serve(client) }
             }
         }
+        guard distance != nil else { return }
+        _ = LoopThread.start(name: "fake-distance") { [weak self] in
+            while let self {
+                self.arrive()
+                usleep(1000)
+            }
+        }
     }
 
     /// Makes `accept` fail.
@@ -76,6 +99,20 @@ final class FakeBroker: Sendable {
     var connections: Int { world.withLock { $0.connections } }
     var takenBack: [TakenBack] { world.withLock { $0.takenBack } }
 
+    /// How many round trips, one after the other, the clients have needed for what they have by now, the opening of their
+    /// sockets included. What they send at once, whatever connection it is on, is one.
+    var turns: Int { world.withLock { $0.turns } }
+
+    /// From here on turns are counted anew.
+    func countTurns() {
+        world.withLock { world in
+            world.turns = 0
+            world.underWay = world.underWay.map {
+                Answer(arrival: $0.arrival, connection: $0.connection, bytes: $0.bytes, turn: 0)
+            }
+        }
+    }
+
     /// Whatever is out is overdue now.
     func takeBack(_ overdue: FakeQueues.Overdue) {
         world.withLock { world in
@@ -83,7 +120,7 @@ final class FakeBroker: Sendable {
             world.takenBack += places.map {
                 TakenBack(connection: $0.connection, channel: $0.channel, requests: world.requests.count)
             }
-            for (connection, bytes) in output { Self.send(bytes, to: world.clients[connection]) }
+            for (connection, bytes) in output { send(bytes, to: connection, &world) }
         }
     }
 
@@ -98,7 +135,8 @@ final class FakeBroker: Sendable {
         var publishes: [UInt16: UInt64] = [:]
         var publishing: (channel: UInt16, queue: String, properties: [UInt8], body: [UInt8], size: Int)?
         if read(client, count: 8) != nil {
-            say(Frames.start, to: number)
+            // The opening of the socket was a round trip, too.
+            world.withLock { send(Frames.start, to: number, &$0, turns: 2) }
             while let frame = nextFrame(client) {
                 var isOver = false
                 switch frame.type {
@@ -200,12 +238,32 @@ final class FakeBroker: Sendable {
     /// Changes the queues and sends what comes of it, in one step: all clients see one order.
     private func change(_ body: (inout FakeQueues) -> FakeQueues.Output) {
         world.withLock { world in
-            for (connection, bytes) in body(&world.queues) { Self.send(bytes, to: world.clients[connection]) }
+            for (connection, bytes) in body(&world.queues) { send(bytes, to: connection, &world) }
         }
     }
 
     private func say(_ bytes: [UInt8], to connection: Int) {
-        world.withLock { Self.send(bytes, to: $0.clients[connection]) }
+        world.withLock { send(bytes, to: connection, &$0) }
+    }
+
+    /// - Parameter turns: how many round trips it ends, after all that the clients have had so far.
+    private func send(_ bytes: [UInt8], to connection: Int, _ world: inout World, turns: Int = 1) {
+        guard let distance else { return Self.send(bytes, to: world.clients[connection]) }
+        guard !bytes.isEmpty else { return }
+        world.underWay.append(
+            Answer(
+                arrival: .now.advanced(by: distance), connection: connection, bytes: bytes, turn: world.turns + turns))
+    }
+
+    private func arrive() {
+        world.withLock { world in
+            let now = ContinuousClock.now
+            while let answer = world.underWay.first, answer.arrival <= now {
+                world.underWay.removeFirst()
+                world.turns = max(world.turns, answer.turn)
+                Self.send(answer.bytes, to: world.clients[answer.connection])
+            }
+        }
     }
 
     private static func send(_ bytes: [UInt8], to client: Int32?) {
