@@ -1,7 +1,7 @@
 import CMQLockRdKafka
 import MQLock
 
-/// Reads partitions of the lock topic as they grow, without a group. One thread at a time, except where marked.
+/// Reads partitions of the lock topic as they grow, without a group. Belongs to one thread, except where marked.
 final class LogFollower: @unchecked Sendable {
     enum Event: Sendable {
         case entry(partition: Int32, LogEntry)
@@ -10,13 +10,6 @@ final class LogFollower: @unchecked Sendable {
         /// The next record is not there any more.
         case lostPlace(partition: Int32)
         case failed(partition: Int32, KafkaFailure)
-
-        var partition: Int32 {
-            switch self {
-            case .entry(let partition, _), .end(let partition, _), .lostPlace(let partition), .failed(let partition, _):
-                partition
-            }
-        }
     }
 
     private let client: ClientHandle
@@ -25,8 +18,6 @@ final class LogFollower: @unchecked Sendable {
     private let queue: OpaquePointer
     private let main: OpaquePointer
     private var following: Set<Int32> = []
-    /// How often the reading of each partition was started or stopped. What was read before the last change is stale.
-    private(set) var changes: [Int32: Int] = [:]
 
     /// - Parameter fetchesWait: how long a fetch at the end of the log waits for records; nil leaves it to the connection.
     init(
@@ -69,11 +60,10 @@ final class LogFollower: @unchecked Sendable {
     }
 
     func stop(_ partition: Int32) {
-        changes[partition, default: 0] += 1
         if following.remove(partition) != nil { rd_kafka_consume_stop(handle, partition) }
     }
 
-    /// Waits for an event, a wake-up or the end of the time. Also beside another thread that uses this.
+    /// Waits for an event, a wake-up or the end of the time.
     func poll(for limit: Duration) -> Event? {
         guard let message = rd_kafka_consume_queue(queue, limit.pollLimit) else { return nil }
         defer { rd_kafka_message_destroy(message) }

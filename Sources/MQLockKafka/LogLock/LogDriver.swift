@@ -207,16 +207,14 @@ final class LogDriver: @unchecked Sendable {
 
     /// - Returns: whether it was the last one.
     private func turn() -> Bool {
-        let (wait, changes) = turns.withLock { waitsUntil in
+        let wait = turns.withLock { waitsUntil in
             let wait = nextWait()
             waitsUntil = clock.now.after(wait)
-            return (wait, follower.changes)
+            return wait
         }
         let event = follower.poll(for: wait)
         return turns.withLock { _ in
-            // A caller's turn may have stopped the reading of that partition, or begun it elsewhere.
-            let isStale = event.map { changes[$0.partition] != follower.changes[$0.partition] } ?? false
-            act(on: isStale ? nil : event)
+            act(on: event)
             return isDrained
         }
     }
