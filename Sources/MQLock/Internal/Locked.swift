@@ -39,15 +39,4 @@ package struct Locked<Value: ~Copyable>: @unchecked Sendable {
             return try body(&value.pointee)
         }
     }
-
-    /// Nil when another thread is in such a section, or this one.
-    package func withLockIfAvailable<Result, Failure: Error>(
-        _ body: (inout Value) throws(Failure) -> Result
-    ) throws(Failure) -> Result? {
-        try storage.withUnsafeMutablePointers { (mutex, value) throws(Failure) -> Result? in
-            guard pthread_mutex_trylock(mutex) == 0 else { return nil }
-            defer { pthread_mutex_unlock(mutex) }
-            return try body(&value.pointee)
-        }
-    }
 }

@@ -1,6 +1,6 @@
 import MQLock
 
-// Performs what the machines decide. Within a turn only.
+// Performs what the machines decide. On the driver's thread only.
 extension LogDriver {
     /// Each event gets an instant of its own, because the process may have been stopped between two events.
     func perform(_ partition: Int32, _ event: (inout LogPartition, LogSession.Moment) -> [LogPartition.Effect]) {
@@ -69,7 +69,6 @@ extension LogDriver {
         do throws(KafkaFailure) {
             try writer.write(record, to: partition, id: lastID)
             unreported[lastID] = (partition, record.number)
-            lastWrite = clock.now
         } catch {
             health.failed(LockError(error, while: "writing to the lock log"))
             perform(partition) { $0.failed(record.number, at: $1) }

@@ -1,7 +1,6 @@
 import MQLock
 
-/// Performs what the partitions' machines decide, on a thread of its own, or on a caller's when that is sooner; see
-/// ``performAtOnce(_:)``. It runs no user code.
+/// Performs what the partitions' machines decide, on a thread of its own that runs no user code.
 final class LogDriver: @unchecked Sendable {
     typealias Answer = CheckedContinuation<Result<LeaseRecord?, LockError>, Never>
 
@@ -75,9 +74,7 @@ final class LogDriver: @unchecked Sendable {
     let questions = BlockingQueue("log")
     private let inbox = Locked(Inbox())
     let health = LogHealth()
-    /// Held by whoever uses what is below; it keeps until when the thread waits for records.
-    private let turns = Locked(ContinuousClock.now)
-    // Used within `turns` only.
+    // Used on the thread only.
     var writer: LogWriter
     var slots: [Int32: Slot] = [:]
     var callers: [UInt64: Caller] = [:]
@@ -87,7 +84,6 @@ final class LogDriver: @unchecked Sendable {
     var releases: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var unreported: [UInt: (partition: Int32, number: UInt64)] = [:]
     var lastID: UInt = 0
-    var lastWrite: ContinuousClock.Instant?
     private(set) var drainUntil: ContinuousClock.Instant?
 
     init(_ settings: Settings, _ relay: ObserverRelay, clock: any LockClock) throws(LockError) {
@@ -99,7 +95,6 @@ final class LogDriver: @unchecked Sendable {
     // MARK: From any thread
 
     func want(_ attempt: UInt64, _ caller: Caller) {
-        guard !performAtOnce(.want(attempt, caller)) else { return }
         guard send(.want(attempt, caller), starts: true) else {
             caller.answer.resume(returning: .failure(LockError(.shutDown, "the provider was shut down")))
             return
@@ -111,8 +106,7 @@ final class LogDriver: @unchecked Sendable {
     /// Returns when all readers can see that the place is gone, or the session is gone.
     func release(_ id: LeaseID) async {
         await withCheckedContinuation { done in
-            let command = Command.release(id, done)
-            if !performAtOnce(command), !send(command) { done.resume() }
+            if !send(.release(id, done)) { done.resume() }
         }
     }
 
@@ -141,16 +135,11 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// Performs a command on the caller's thread if nobody is at work and nothing waits: waking the thread would take
-    /// longer than the rest. Not for commands whose effects block.
-    /// - Returns: false when it has to be sent.
-    private func performAtOnce(_ command: Command) -> Bool {
-        turns.withLockIfAvailable { waitsUntil in
-            guard inbox.withLock({ $0.isRunning && !$0.isClosed && $0.commands.isEmpty }) else { return false }
-            handle(command)
-            if clock.now.after(nextWait()) < waitsUntil { follower.wake() }
-            return true
-        } ?? false
+    /// Asks the cluster whether a partition exists, and looks at it.
+    func look(at partition: Int32) async -> Result<LogLook, LockError> {
+        await withCheckedContinuation { answered in
+            questions.start { [self] in ask(partition) { answered.resume(returning: $0) } }
+        }
     }
 
     func send(_ command: Command, starts: Bool = false) -> Bool {
@@ -171,6 +160,38 @@ final class LogDriver: @unchecked Sendable {
         return isOpen
     }
 
+    /// - Parameter answer: gets the answer before the scout is gone, which takes a moment.
+    func ask(_ partition: Int32, _ answer: (Result<LogLook, LockError>) -> Void) {
+        do throws(LockError) {
+            let scout = try LogFollower.scout(settings.connection, topic: settings.topic, log: settings.log)
+            answer(ask(partition, scout))
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    private func ask(_ partition: Int32, _ scout: LogFollower) -> Result<LogLook, LockError> {
+        let tail = settings.partition.session.tail
+        do throws(KafkaFailure) {
+            guard let (count, look) = try scout.look(at: partition, tail: tail, within: settings.requestTimeout) else {
+                return .failure(
+                    LockError(
+                        .incompatible, "there is no topic \(settings.topic.escapedForDisplay); create it for the locks")
+                )
+            }
+            guard settings.partitions <= count else {
+                return .failure(
+                    LockError(
+                        .incompatible,
+                        "the topic \(settings.topic.escapedForDisplay) has \(count) partitions, not \(settings.partitions)"
+                    ))
+            }
+            return .success(look)
+        } catch {
+            return .failure(LockError(error, while: "asking for the lock log"))
+        }
+    }
+
     // MARK: The thread
 
     var moment: LogSession.Moment { LogSession.Moment(now: clock.now, wall: WallClock.now) }
@@ -180,12 +201,10 @@ final class LogDriver: @unchecked Sendable {
         if let exposure = settings.connection.exposure {
             relay.report(.warning, owner: settings.owner, at: clock.now, detail: exposure)
         }
-        while !turn() {}
-        turns.withLock { _ in end() }
-        for done in inbox.withLock({ $0.end() }) { done.resume() }
-    }
-
-    private func end() {
+        while true {
+            turn()
+            if isDrained { break }
+        }
         for partition in slots.keys.sorted() { perform(partition) { $0.stop(at: $1) } }
         let commands = takeCommands(closes: true)
         for command in commands { refuse(command, LockError(.shutDown, "the provider was shut down")) }
@@ -194,6 +213,7 @@ final class LogDriver: @unchecked Sendable {
         writer.finish(within: min(settings.ttl, .seconds(2)))
         for partition in slots.keys { follower.stop(partition) }
         relay.report(.stopped, owner: settings.owner, at: clock.now)
+        for done in inbox.withLock({ $0.end() }) { done.resume() }
     }
 
     /// Commands that will never be performed, at the end or where there is no thread.
@@ -205,22 +225,7 @@ final class LogDriver: @unchecked Sendable {
         }
     }
 
-    /// - Returns: whether it was the last one.
-    private func turn() -> Bool {
-        let wait = turns.withLock { waitsUntil in
-            let wait = nextWait()
-            waitsUntil = clock.now.after(wait)
-            return wait
-        }
-        let event = follower.poll(for: wait)
-        return turns.withLock { _ in
-            act(on: event)
-            return isDrained
-        }
-    }
-
-    /// How long there is nothing to do unless something comes.
-    private func nextWait() -> Duration {
+    private func turn() {
         let now = clock.now
         var wait = Duration.seconds(10)
         for slot in slots.values {
@@ -230,15 +235,9 @@ final class LogDriver: @unchecked Sendable {
             wait = min(wait, now.duration(to: deadline))
         }
         if let drainUntil { wait = min(wait, now.duration(to: drainUntil)) }
-        // A failure is reported at the end of a record's time, which is the time of a proof. While more is written the
-        // wait stays that short, so that nobody who writes has to shorten it.
-        let hasWritten = lastWrite.map { $0.after(.seconds(1)) > now } ?? false
-        if !unreported.isEmpty || hasWritten { wait = min(wait, .seconds(1)) }
-        return max(.zero, wait)
-    }
-
-    private func act(on first: LogFollower.Event?) {
-        var event = first
+        // A failure is reported at the end of a record's time, which is the time of a proof.
+        if !unreported.isEmpty { wait = min(wait, .seconds(1)) }
+        var event = follower.poll(for: max(.zero, wait))
         // A long log does not keep commands waiting.
         for _ in 0..<1000 {
             guard let next = event else { break }
