@@ -1,6 +1,7 @@
 package import MQLock
 
 #if canImport(Glibc)
+import CMQLockRabbitMQ
 import Glibc
 #elseif canImport(Darwin)
 import Darwin
