@@ -98,7 +98,8 @@ extension Counter {
 
 /// A client without a socket.
 private final class TurnCounter: LoopClient {
-    private unowned let counter: Counter
+    /// The last turns can be after its end.
+    private weak var counter: Counter?
     let socketDescriptor: Int32 = -1
     let hasBufferedInput = false
     let wantsToWrite = false
@@ -106,7 +107,7 @@ private final class TurnCounter: LoopClient {
     init(_ counter: Counter) { self.counter = counter }
 
     func socketIsReady() {}
-    func endTurn() { counter.assumeIsolated { $0.countTurn() } }
+    func endTurn() { counter?.assumeIsolated { $0.countTurn() } }
 }
 
 private final class ByteReader {

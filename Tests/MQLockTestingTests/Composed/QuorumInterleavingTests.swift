@@ -41,7 +41,7 @@ import Testing
 
     @Test(arguments: Defect.allCases) func aDefectIsFound(_ defect: Defect) async throws {
         let seed = Self.seed
-        for round in 0..<UInt64(300) {
+        for round in 0..<UInt64(3000) {
             let world = try QuorumWorld(3, seed: seed &+ round, defect)
             let kinds = Set(try await world.run().violations.map(\.kind))
             let expected: Set<Verdict.Violation.Kind> =
