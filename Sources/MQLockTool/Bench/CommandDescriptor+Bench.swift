@@ -53,8 +53,8 @@ extension CommandDescriptor {
               recovery     from SIGKILL of the holder to the grant of the next process
 
             Under the times: the longest wait, in grants to others, and Jain's index of fairness (1 if each contender was
-            granted the lock as often); the share of the grants of the one that waits beside 64; the processor time of the contenders for each grant, without the broker's; the
-            memory of a process for each lock that it holds.
+            granted the lock as often); the share of the grants of the one that waits beside 64; the processor time of the
+            contenders for each grant, without the broker's; the memory of a process for each lock that it holds.
 
             --compare divides the times by those in FILE, and marks what is worse by more than a quarter. If both runs have
             been made beside a program, what is compared is the ratios to it, so that the machine's mood does not count.
