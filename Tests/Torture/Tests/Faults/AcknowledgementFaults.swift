@@ -37,7 +37,7 @@ extension PatientTortureTests.FaultTests {
     /// It was told half an hour, and the broker thinks otherwise. An exclusive queue is no delivery: its hold goes on, though
     /// its place in line is gone.
     @Test func unknownAcknowledgementTimeout() async throws {
-        try await withAcknowledgementTimeout(.seconds(6), on: .ofPatience()) { broker in
+        try await withAcknowledgementTimeout(.seconds(15), on: .ofPatience()) { broker in
             // Long enough for a busy machine to set the scene, before the holder's hold ends, and the waiter's.
             try await strike(.unknownAcknowledgementTimeout, on: broker, .init(strikesWaiterToo: true)) { stages in
                 try await stages.each { stage in
@@ -46,7 +46,7 @@ extension PatientTortureTests.FaultTests {
                         return try await stage.waiterIsServedAtOnce()
                     }
                     // Twice the timeout and twice the interval at which the broker looks.
-                    try await stage.holderKeeps(for: .seconds(14))
+                    try await stage.holderKeeps(for: .seconds(34))
                     stage.strike()
                     try await stage.holderReleases()
                     try await stage.waiterIsServed("next, within 10 s of the release")
