@@ -131,6 +131,14 @@ class BrokerLock: ChannelHandler {
         if !isParked { acquireAtBroker(waits: contender.waits) }
     }
 
+    /// A channel to contend on, which leaves some to what is done for a moment. When there is none, channels that are not
+    /// needed are closed.
+    final func openContendersChannel() -> Channel? {
+        if let link = session?.link, let channel = link.open(for: self, leaving: link.reserve) { return channel }
+        locks.freeChannels()
+        return nil
+    }
+
     /// Whether a contender without a channel waits for one that is being closed: another session would be quicker.
     final var awaitsChannel: Bool { contender?.mayMove != true && session?.link.isClosingChannels == true }
 

@@ -186,9 +186,8 @@ class LineLock: BrokerLock {
     }
 
     private func openChannel() {
-        channel = session.flatMap { $0.link.open(for: self, leaving: $0.link.reserve) }
+        channel = openContendersChannel()
         guard channel == nil else { return }
-        locks.freeChannels()
         feedLine(awaitsChannel ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 

@@ -169,9 +169,8 @@ final class TokenLock: BrokerLock {
     // MARK: Requests
 
     private func openChannel() {
-        channel = session.flatMap { $0.link.open(for: self, leaving: $0.link.reserve) }
+        channel = openContendersChannel()
         guard channel == nil else { return }
-        locks.freeChannels()
         feed(awaitsChannel ? .channelUnavailable : .channelClosed(.outOfChannels))
     }
 
